@@ -1,0 +1,35 @@
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from typing import ClassVar as _ClassVar, Optional as _Optional
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Profile(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PROFILE_UNSPECIFIED: _ClassVar[Profile]
+    PROFILE_PAPER: _ClassVar[Profile]
+    PROFILE_SAFE: _ClassVar[Profile]
+PROFILE_UNSPECIFIED: Profile
+PROFILE_PAPER: Profile
+PROFILE_SAFE: Profile
+
+class ReverseRequest(_message.Message):
+    __slots__ = ("bundle_digest", "profiles", "shadow_inputs", "probabilities", "embeddings")
+    BUNDLE_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    PROFILES_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_INPUTS_FIELD_NUMBER: _ClassVar[int]
+    PROBABILITIES_FIELD_NUMBER: _ClassVar[int]
+    EMBEDDINGS_FIELD_NUMBER: _ClassVar[int]
+    bundle_digest: str
+    profiles: bytes
+    shadow_inputs: bytes
+    probabilities: bytes
+    embeddings: bytes
+    def __init__(self, bundle_digest: _Optional[str] = ..., profiles: _Optional[bytes] = ..., shadow_inputs: _Optional[bytes] = ..., probabilities: _Optional[bytes] = ..., embeddings: _Optional[bytes] = ...) -> None: ...
+
+class ReverseResponse(_message.Message):
+    __slots__ = ("probabilities",)
+    PROBABILITIES_FIELD_NUMBER: _ClassVar[int]
+    probabilities: bytes
+    def __init__(self, probabilities: _Optional[bytes] = ...) -> None: ...

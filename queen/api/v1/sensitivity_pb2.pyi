@@ -1,0 +1,55 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Verdict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    VERDICT_UNSPECIFIED: _ClassVar[Verdict]
+    VERDICT_PRESERVE: _ClassVar[Verdict]
+    VERDICT_RECORD: _ClassVar[Verdict]
+    VERDICT_REVERSE: _ClassVar[Verdict]
+VERDICT_UNSPECIFIED: Verdict
+VERDICT_PRESERVE: Verdict
+VERDICT_RECORD: Verdict
+VERDICT_REVERSE: Verdict
+
+class AccountPolicy(_message.Message):
+    __slots__ = ("account_id", "budget")
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    budget: int
+    def __init__(self, account_id: _Optional[str] = ..., budget: _Optional[int] = ...) -> None: ...
+
+class AssessRequest(_message.Message):
+    __slots__ = ("bundle_digest", "accounts", "account_index", "labels", "embeddings")
+    BUNDLE_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNTS_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_INDEX_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    EMBEDDINGS_FIELD_NUMBER: _ClassVar[int]
+    bundle_digest: str
+    accounts: _containers.RepeatedCompositeFieldContainer[AccountPolicy]
+    account_index: bytes
+    labels: bytes
+    embeddings: bytes
+    def __init__(self, bundle_digest: _Optional[str] = ..., accounts: _Optional[_Iterable[_Union[AccountPolicy, _Mapping]]] = ..., account_index: _Optional[bytes] = ..., labels: _Optional[bytes] = ..., embeddings: _Optional[bytes] = ...) -> None: ...
+
+class AssessResponse(_message.Message):
+    __slots__ = ("verdicts", "distances", "sqs", "cqs_before", "cqs_after")
+    VERDICTS_FIELD_NUMBER: _ClassVar[int]
+    DISTANCES_FIELD_NUMBER: _ClassVar[int]
+    SQS_FIELD_NUMBER: _ClassVar[int]
+    CQS_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    CQS_AFTER_FIELD_NUMBER: _ClassVar[int]
+    verdicts: bytes
+    distances: bytes
+    sqs: bytes
+    cqs_before: bytes
+    cqs_after: bytes
+    def __init__(self, verdicts: _Optional[bytes] = ..., distances: _Optional[bytes] = ..., sqs: _Optional[bytes] = ..., cqs_before: _Optional[bytes] = ..., cqs_after: _Optional[bytes] = ...) -> None: ...

@@ -1,0 +1,1 @@
+"""Deployable services; each is started with `python -m`."""
