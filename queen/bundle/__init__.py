@@ -1,0 +1,22 @@
+"""The bundle: what `queen fit` writes and the three services read."""
+
+from queen.bundle.manifest import (
+    OUTPUTS,
+    GeometryParameters,
+    Manifest,
+    ShadowSpec,
+    TensorSignature,
+)
+from queen.bundle.reader import Bundle, open_bundle
+from queen.bundle.writer import write_bundle
+
+__all__ = [
+    "OUTPUTS",
+    "Bundle",
+    "GeometryParameters",
+    "Manifest",
+    "ShadowSpec",
+    "TensorSignature",
+    "open_bundle",
+    "write_bundle",
+]

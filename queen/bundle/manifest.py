@@ -1,0 +1,79 @@
+"""The manifest: what a bundle is, in one JSON file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = 1
+
+OUTPUTS = ("probabilities", "logits", "features", "embeddings")
+"""Outputs of protectee.onnx, float32: (B, C), (B, C), (B, D), (B, E)."""
+
+
+class _Part(BaseModel):
+    # An unknown key is a typo or a newer schema: both are errors.
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TensorSignature(_Part):
+    """Name, Open Inference Protocol datatype and shape (-1 first, for the batch) of a tensor."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+
+
+class GeometryParameters(_Part):
+    """The scalars of `queen.method.geometry.Geometry`."""
+
+    alpha: float
+    beta: float
+    coverage_fraction: float
+
+
+class ShadowSpec(_Part):
+    """The shadow models: what they read, how they are built, how many are drawn."""
+
+    on: Literal["inputs", "features"]
+    architecture: Literal["head", "mlp", "cnn", "resnet"]
+    input_shape: list[int]
+    count: int = Field(ge=1)
+    drawn: int = Field(ge=1)
+
+
+class Manifest(_Part):
+    """Everything about a bundle that is not a tensor."""
+
+    schema_version: int = SCHEMA_VERSION
+    queen_version: str
+    model_name: str
+    class_names: list[str]
+    feature_width: int
+    embedding_width: int
+    input: TensorSignature
+    geometry: GeometryParameters
+    shadows: ShadowSpec
+    fit: dict[str, Any] = Field(default_factory=dict)
+    files: dict[str, str] = Field(default_factory=dict)
+    """SHA-256 of every file that a service reads, by path in the bundle."""
+    digest: str = ""
+    """SHA-256 of this manifest without this field: the name of the bundle."""
+
+    @property
+    def num_classes(self) -> int:
+        """C."""
+        return len(self.class_names)
+
+    def compute_digest(self) -> str:
+        """Hex SHA-256 over the canonical JSON of all other fields."""
+        content = self.model_dump(mode="json", exclude={"digest"})
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def to_json(self) -> str:
+        """The text of manifest.json."""
+        return self.model_dump_json(indent=2) + "\n"

@@ -1,0 +1,155 @@
+"""Open a bundle: nothing is used before every byte has been checked."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from queen.bundle import layout
+from queen.bundle.manifest import SCHEMA_VERSION, Manifest
+from queen.bundle.writer import file_digest
+from queen.errors import BundleCorrupt, BundleNotFound, BundleVersionUnsupported, QueenError
+from queen.method.geometry import FloatArray, Geometry
+from queen.method.label_preserving import LinearHead
+
+_Part = TypeVar("_Part")
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A verified bundle; the tensors are read when they are first asked for."""
+
+    path: Path
+    manifest: Manifest
+
+    @property
+    def digest(self) -> str:
+        """The bundle's name: hex SHA-256 of its manifest."""
+        return self.manifest.digest
+
+    @property
+    def protectee_path(self) -> Path:
+        """The ONNX graph."""
+        return self.path / layout.PROTECTEE
+
+    @cached_property
+    def geometry(self) -> Geometry:
+        """The sensitive regions."""
+        arrays = self._arrays(layout.REGIONS, ("cluster_centers", "mean_radius"))
+        parameters = self.manifest.geometry
+        return _checked(
+            layout.REGIONS,
+            lambda: Geometry(
+                arrays["cluster_centers"].astype(np.float32),
+                arrays["mean_radius"].astype(np.float32),
+                parameters.alpha,
+                parameters.beta,
+                parameters.coverage_fraction,
+            ),
+        )
+
+    @cached_property
+    def mean_squared_sqs(self) -> FloatArray:
+        """Mean sqs^2 inside each region, (C,), from which a budget becomes a threshold."""
+        stored = self._arrays(layout.REGIONS, ("mean_squared_sqs",))["mean_squared_sqs"]
+        return stored.astype(np.float64)
+
+    @cached_property
+    def head(self) -> LinearHead:
+        """The protectee's last layer with its feature centers."""
+        arrays = self._arrays(layout.HEAD, ("weight", "bias", "feature_centers", "spread"))
+        weight, bias, centers = (
+            arrays[name].astype(np.float32) for name in ("weight", "bias", "feature_centers")
+        )
+        spread = float(arrays["spread"].astype(np.float64))
+        return _checked(layout.HEAD, lambda: LinearHead(weight, bias, centers, spread))
+
+    def shadow(self, number: int) -> dict[str, NDArray[np.generic]]:
+        """Tensors of one shadow model, by name."""
+        name = layout.shadow_file(number)
+        try:
+            return dict(load_file(self.path / name))
+        except (OSError, SafetensorError) as error:
+            raise BundleCorrupt(f"{self.path / name}: not a safetensors file") from error
+
+    def _arrays(self, name: str, keys: tuple[str, ...]) -> dict[str, NDArray[np.generic]]:
+        try:
+            with np.load(self.path / name, allow_pickle=False) as archive:
+                return {key: archive[key] for key in keys}
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise BundleCorrupt(f"{self.path / name}: expected arrays {', '.join(keys)}") from error
+
+
+def open_bundle(path: Path | str) -> Bundle:
+    """Read the manifest and verify the digest of every file it lists.
+
+    Raises BundleNotFound for a missing folder or file, BundleVersionUnsupported for a
+    manifest of another schema, BundleCorrupt for any byte that is not as written.
+    """
+    folder = Path(path)
+    manifest = _read_manifest(folder)
+    _require_layout(folder, manifest)
+    for name, expected in manifest.files.items():
+        _verify(folder / name, expected)
+    return Bundle(folder, manifest)
+
+
+def _read_manifest(folder: Path) -> Manifest:
+    file = folder / layout.MANIFEST
+    if not file.is_file():
+        raise BundleNotFound(f"{folder}: no bundle here, {layout.MANIFEST} is missing")
+    try:
+        content = json.loads(file.read_text())
+        version = content["schema_version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BundleCorrupt(f"{file}: not a manifest; copy the bundle again or refit") from error
+    if version != SCHEMA_VERSION:
+        raise BundleVersionUnsupported(
+            f"{file}: expected schema version {SCHEMA_VERSION}, got {version}; "
+            "refit the bundle with this version of Queen"
+        )
+    try:
+        manifest = Manifest.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise BundleCorrupt(f"{file}: {where}: {first['msg']}") from error
+    if manifest.compute_digest() != manifest.digest:
+        raise BundleCorrupt(f"{file}: changed since it was written; copy the bundle again or refit")
+    return manifest
+
+
+def _require_layout(folder: Path, manifest: Manifest) -> None:
+    shadows = [layout.shadow_file(number) for number in range(manifest.shadows.count)]
+    for name in (layout.PROTECTEE, layout.HEAD, layout.REGIONS, *shadows):
+        if name not in manifest.files:
+            raise BundleCorrupt(f"{folder / layout.MANIFEST}: it lists no {name}")
+
+
+def _verify(file: Path, expected: str) -> None:
+    if not file.is_file():
+        raise BundleNotFound(f"{file}: the manifest lists this file, but it is missing")
+    got = file_digest(file)
+    if got != expected:
+        raise BundleCorrupt(
+            f"{file}: expected SHA-256 {expected[:12]}..., got {got[:12]}...; "
+            "copy the bundle again or refit"
+        )
+
+
+def _checked(name: str, build: Callable[[], _Part]) -> _Part:
+    try:
+        return build()
+    except QueenError as error:
+        raise BundleCorrupt(f"{name}: {error}") from error

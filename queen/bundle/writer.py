@@ -1,0 +1,104 @@
+"""Write a bundle: all of it, or nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+
+from queen.bundle import layout
+from queen.bundle.manifest import Manifest
+from queen.errors import BundleError
+from queen.method.geometry import FloatArray, Geometry
+from queen.method.label_preserving import LinearHead
+
+Tensors = Mapping[str, NDArray[np.generic]]
+
+
+def write_bundle(
+    out: Path,
+    manifest: Manifest,
+    *,
+    protectee: bytes,
+    head: LinearHead,
+    geometry: Geometry,
+    mean_squared_sqs: FloatArray,
+    shadows: Sequence[Tensors],
+    replace: bool = False,
+) -> Manifest:
+    """Write `out` atomically and return the manifest with file digests and its own digest.
+
+    `manifest` comes without `files` and `digest`; `protectee` is the ONNX graph with the
+    outputs of `queen.bundle.manifest.OUTPUTS`; `shadows` hold float tensors by name.
+    Raises BundleError if `out` exists and `replace` is false; nothing is then changed.
+    """
+    out = Path(out)
+    if out.exists() and not replace:
+        raise BundleError(f"{out} exists; remove it or allow it to be replaced")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    # A sibling, so that the rename at the end stays on one file system.
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as staging:
+        folder = Path(staging) / "bundle"
+        _write_files(folder, protectee, head, geometry, mean_squared_sqs, shadows)
+        files = {name: file_digest(folder / name) for name in _names(len(shadows))}
+        complete = manifest.model_copy(update={"files": files, "digest": ""})
+        complete = complete.model_copy(update={"digest": complete.compute_digest()})
+        (folder / layout.MANIFEST).write_text(complete.to_json())
+        _swap_in(folder, out)
+    return complete
+
+
+def file_digest(path: Path) -> str:
+    """Hex SHA-256 of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _names(shadows: int) -> list[str]:
+    fixed = [layout.PROTECTEE, layout.HEAD, layout.REGIONS]
+    return fixed + [layout.shadow_file(number) for number in range(shadows)]
+
+
+def _write_files(
+    folder: Path,
+    protectee: bytes,
+    head: LinearHead,
+    geometry: Geometry,
+    mean_squared_sqs: FloatArray,
+    shadows: Sequence[Tensors],
+) -> None:
+    (folder / layout.SHADOWS).mkdir(parents=True)
+    (folder / layout.PROTECTEE).write_bytes(protectee)
+    np.savez(
+        folder / layout.HEAD,
+        weight=head.weight,
+        bias=head.bias,
+        feature_centers=head.feature_centers,
+        spread=np.float64(head.spread),
+    )
+    np.savez(
+        folder / layout.REGIONS,
+        cluster_centers=geometry.cluster_centers,
+        mean_radius=geometry.mean_radius,
+        mean_squared_sqs=np.asarray(mean_squared_sqs, np.float64),
+    )
+    for number, tensors in enumerate(shadows):
+        plain = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+        save_file(plain, folder / layout.shadow_file(number))
+
+
+def _swap_in(folder: Path, out: Path) -> None:
+    if out.exists():
+        old = folder.parent / "old"
+        os.replace(out, old)  # noqa: PTH105 - the pair of calls reads as one swap
+        os.replace(folder, out)  # noqa: PTH105
+        shutil.rmtree(old)
+    else:
+        folder.rename(out)

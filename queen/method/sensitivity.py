@@ -1,0 +1,131 @@
+"""Single and cumulative query sensitivity, and the budget that they are held to.
+
+Symbols: d distance to the cluster center, rs sensitive radius, r coverage radius,
+T the cumulative query sensitivity (cqs) above which reversal begins.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from queen.errors import ConfigError
+from queen.method.geometry import FloatArray, Geometry, LabelArray
+
+# Saturation density of random sequential packing of equal balls, by dimension
+# (Zhang and Torquato, 2013). Records arrive in any order and keep their distance,
+# which is that process with balls of radius r / 2.
+_SATURATION_DENSITY = {1: 0.747598, 2: 0.547074, 3: 0.384131, 4: 0.260078, 5: 0.170776}
+_SATURATION_DENSITY |= {6: 0.109302, 7: 0.068404, 8: 0.042300}
+
+
+def center_distances(
+    geometry: Geometry, embeddings: NDArray[np.floating], labels: LabelArray
+) -> FloatArray:
+    """d = ||z - c_y||: `embeddings` (B, E), `labels` (B,) predicted -> (B,) float64."""
+    offset = embeddings.astype(np.float64) - geometry.cluster_centers[labels]
+    distances: FloatArray = np.sqrt(np.einsum("be,be->b", offset, offset))
+    return distances
+
+
+def single_query_sensitivity(
+    geometry: Geometry, distances: FloatArray, labels: LabelArray
+) -> FloatArray:
+    """sqs = 0.5 erfc(alpha (d - rs) / rs): `distances` (B,) -> (B,).
+
+    With alpha = 1 it lies in [0.5, 0.92] inside the sensitive region.
+    """
+    radius = geometry.sensitive_radius[labels]
+    return _half_erfc(geometry.alpha * (distances - radius) / radius)
+
+
+def record_weight(geometry: Geometry, sqs: FloatArray) -> FloatArray:
+    """What one record adds to cqs: sqs^2 (r / rs)^E, `sqs` (B,) -> (B,)."""
+    share = geometry.coverage_fraction**geometry.embedding_width
+    weight: FloatArray = np.square(sqs) * share
+    return weight
+
+
+def cumulative_query_sensitivity(
+    geometry: Geometry, records: NDArray[np.floating], label: int
+) -> float:
+    """cqs(y): the sum of `record_weight` over the records (M, E) of class `label`.
+
+    A pure function of the record set, which is why records are the only state.
+    """
+    if len(records) == 0:
+        return 0.0
+    labels = np.full(len(records), label)
+    distances = center_distances(geometry, records, labels)
+    sqs = single_query_sensitivity(geometry, distances, labels)
+    return float(record_weight(geometry, sqs).sum())
+
+
+def mean_squared_sensitivity(
+    geometry: Geometry, embeddings: NDArray[np.floating], labels: LabelArray
+) -> FloatArray:
+    """Mean sqs^2 of the samples inside each sensitive region, (C,).
+
+    `embeddings` (N, E) and true `labels` (N,) of the training set. A class with no
+    sample inside (all lie exactly on the radius) gets the mean over its region.
+    """
+    distances = center_distances(geometry, embeddings, labels)
+    squared = np.square(single_query_sensitivity(geometry, distances, labels))
+    inside = distances < geometry.sensitive_radius[labels]
+    counts = np.bincount(labels[inside], minlength=geometry.num_classes)
+    sums = np.bincount(labels[inside], squared[inside], minlength=geometry.num_classes)
+    uniform = _mean_squared_over_region(geometry.alpha, geometry.embedding_width)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), uniform)
+
+
+def packing_limit(alpha: float, embedding_width: int) -> float:
+    """Where cqs saturates: records a distance r apart can fill a region no further.
+
+    density * 2^E * mean of sqs^2 over the region; about 0.85 for alpha = 1, E = 2.
+    """
+    density = _SATURATION_DENSITY.get(embedding_width)
+    if density is None:
+        raise ConfigError(
+            f"expected an embedding width of 1 to {max(_SATURATION_DENSITY)}, got {embedding_width}"
+        )
+    return density * 2.0**embedding_width * _mean_squared_over_region(alpha, embedding_width)
+
+
+def budget_thresholds(geometry: Geometry, mean_squared_sqs: FloatArray, budget: int) -> FloatArray:
+    """T_y = N * mean sqs_y^2 * (r / rs)^E for a budget of N records of a class, (C,).
+
+    The operator states N, "reversal begins after about N distinct sensitive queries
+    of a class"; T follows from it. Raises ConfigError for a T that no class can reach.
+    """
+    if budget < 1:
+        raise ConfigError(f"expected a budget of at least 1 record of a class, got {budget}")
+    largest = largest_budget(geometry, mean_squared_sqs)
+    if budget > largest:
+        raise ConfigError(
+            f"expected a budget of at most {largest} records of a class, got {budget}: the "
+            f"sensitive region is full before (coverage fraction {geometry.coverage_fraction}); "
+            "state a smaller budget or fit with a smaller coverage fraction"
+        )
+    thresholds: FloatArray = budget * record_weight(geometry, np.sqrt(mean_squared_sqs))
+    return thresholds
+
+
+def largest_budget(geometry: Geometry, mean_squared_sqs: FloatArray) -> int:
+    """Largest budget whose T stays under the packing limit in every class."""
+    limit = packing_limit(geometry.alpha, geometry.embedding_width)
+    per_record = record_weight(geometry, np.sqrt(mean_squared_sqs))
+    return math.floor(limit / float(per_record.max()))
+
+
+def _half_erfc(values: FloatArray) -> FloatArray:
+    # NumPy has no erfc, and SciPy would be 35 MB in an image for this one line.
+    return 0.5 * np.fromiter(map(math.erfc, values.tolist()), np.float64, len(values))
+
+
+def _mean_squared_over_region(alpha: float, embedding_width: int) -> float:
+    """Mean of sqs^2 over the ball of radius rs, by the midpoint rule in the radius."""
+    rho = (np.arange(4096) + 0.5) / 4096
+    shell = embedding_width * rho ** (embedding_width - 1)
+    return float(np.mean(np.square(_half_erfc(alpha * (rho - 1.0))) * shell))

@@ -1,0 +1,230 @@
+"""Between protobuf and NumPy, pure: no transport, no state.
+
+Numbers travel little-endian and row-major. Between the services tensors are raw bytes;
+at the front door a request may use raw bytes or the protocol's typed contents, and is
+answered in its own form.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from queen.api.oip import open_inference_pb2 as oip
+from queen.bundle.manifest import TensorSignature
+from queen.errors import BatchTooLarge, InvalidQuery, ShapeMismatch
+
+Array = NDArray[Any]
+
+DATATYPES: dict[str, np.dtype[Any]] = {
+    "BOOL": np.dtype("?"),
+    **{f"UINT{8 * size}": np.dtype(f"<u{size}") for size in (1, 2, 4, 8)},
+    **{f"INT{8 * size}": np.dtype(f"<i{size}") for size in (1, 2, 4, 8)},
+    **{f"FP{8 * size}": np.dtype(f"<f{size}") for size in (2, 4, 8)},
+}
+"""NumPy type of each Open Inference Protocol datatype that a protectee can take."""
+
+# FP16 has no typed field: the protocol allows it in raw form only.
+_TYPED_FIELDS = {
+    "BOOL": "bool_contents",
+    **dict.fromkeys(("INT8", "INT16", "INT32"), "int_contents"),
+    "INT64": "int64_contents",
+    **dict.fromkeys(("UINT8", "UINT16", "UINT32"), "uint_contents"),
+    "UINT64": "uint64_contents",
+    "FP32": "fp32_contents",
+    "FP64": "fp64_contents",
+}
+_NAMES = {dtype: name for name, dtype in DATATYPES.items()}
+
+
+def datatype_of(dtype: np.dtype[Any]) -> str:
+    """Protocol name of a NumPy type; ShapeMismatch if the protocol has none."""
+    name = _NAMES.get(np.dtype(dtype).newbyteorder("<"))
+    if name is None:
+        raise ShapeMismatch(f"expected one of {', '.join(DATATYPES)}, got {dtype}")
+    return name
+
+
+def tensor_bytes(array: Array, dtype: str = "<f4") -> bytes:
+    """Row-major bytes of `array` as `dtype`."""
+    return np.ascontiguousarray(array, dtype).tobytes()
+
+
+def read_tensor(data: bytes, dtype: str, shape: Sequence[int], field: str) -> Array:
+    """Array over `data`, read-only, without a copy; the first extent may be -1.
+
+    Raises ShapeMismatch, naming `field`, if the byte count does not fit.
+    """
+    itemsize = np.dtype(dtype).itemsize
+    row = itemsize * math.prod(shape[1:])
+    expected = f"a multiple of {row}" if shape[0] < 0 else str(row * shape[0])
+    if len(data) % row or (shape[0] >= 0 and len(data) != row * shape[0]):
+        raise ShapeMismatch(f"{field}: expected {expected} bytes, got {len(data)}", field=field)
+    return np.frombuffer(data, dtype).reshape(shape)
+
+
+def decode_input(
+    request: oip.ModelInferRequest, signature: TensorSignature, max_rows: int
+) -> tuple[Array, bool]:
+    """The protectee's input (B, ...) and whether it came in raw form.
+
+    Raises InvalidQuery (or ShapeMismatch, BatchTooLarge) that says expected and got.
+    """
+    _require_only_input(request, signature)
+    tensor = request.inputs[0]
+    shape = _require_shape(tensor, signature, max_rows)
+    raw = len(request.raw_input_contents) > 0
+    values = _raw_values(request, shape) if raw else _typed_values(tensor, shape)
+    _require_finite(values, signature.name)
+    return values, raw
+
+
+def requested_outputs(request: oip.ModelInferRequest, known: Sequence[str]) -> Sequence[str]:
+    """Names of the outputs to send: those asked for, in their order, or the first known.
+
+    Raises InvalidQuery for a name that is unknown or asked for twice.
+    """
+    if not request.outputs:
+        return known[:1]
+    names = [output.name for output in request.outputs]
+    for place, name in enumerate(names):
+        if name not in known:
+            raise InvalidQuery(
+                f"expected outputs among {', '.join(known)}, got '{name}'", field="outputs"
+            )
+        if name in names[:place]:
+            raise InvalidQuery(f"expected each output once, got '{name}' twice", field="outputs")
+    return names
+
+
+def encode_response(
+    request: oip.ModelInferRequest, outputs: Mapping[str, Array], *, raw: bool, version: str
+) -> oip.ModelInferResponse:
+    """The response to `request` with `outputs` by name, raw or typed as the request was."""
+    response = oip.ModelInferResponse(
+        model_name=request.model_name, model_version=version, id=request.id
+    )
+    for name, array in outputs.items():
+        datatype = datatype_of(array.dtype)
+        tensor = response.outputs.add(name=name, datatype=datatype, shape=array.shape)
+        if raw:
+            response.raw_output_contents.append(array.tobytes())
+        else:
+            # A list is ten times faster to extend from than an array.
+            getattr(tensor.contents, _TYPED_FIELDS[datatype]).extend(array.ravel().tolist())
+    return response
+
+
+def _require_only_input(request: oip.ModelInferRequest, signature: TensorSignature) -> None:
+    names = [tensor.name for tensor in request.inputs]
+    if len(names) != 1:
+        raise InvalidQuery(
+            f"expected 1 input, '{signature.name}', got {len(names)}{_listed(names)}",
+            field="inputs",
+        )
+    if names[0] != signature.name:
+        raise InvalidQuery(
+            f"expected input '{signature.name}', got '{names[0]}'", field="inputs[0].name"
+        )
+    if request.inputs[0].datatype != signature.datatype:
+        raise ShapeMismatch(
+            f"input '{signature.name}': expected datatype {signature.datatype}, "
+            f"got '{request.inputs[0].datatype}'",
+            field="inputs[0].datatype",
+        )
+
+
+def _require_shape(
+    tensor: oip.ModelInferRequest.InferInputTensor, signature: TensorSignature, max_rows: int
+) -> tuple[int, ...]:
+    got = tuple(tensor.shape)
+    expected = signature.shape
+    fits = len(got) == len(expected) and all(
+        extent == wanted or (wanted < 0 < extent)
+        for extent, wanted in zip(got, expected, strict=True)
+    )
+    if not fits:
+        raise ShapeMismatch(
+            f"input '{tensor.name}': expected shape {list(expected)} with at least 1 row, "
+            f"got {list(got)}",
+            field="inputs[0].shape",
+        )
+    if got[0] > max_rows:
+        raise BatchTooLarge(
+            f"input '{tensor.name}': expected at most {max_rows} rows, got {got[0]}",
+            field="inputs[0].shape",
+        )
+    return got
+
+
+def _raw_values(request: oip.ModelInferRequest, shape: tuple[int, ...]) -> Array:
+    tensor, blobs = request.inputs[0], request.raw_input_contents
+    if len(blobs) != 1:
+        raise InvalidQuery(
+            f"expected 1 entry of raw_input_contents for 1 input, got {len(blobs)}",
+            field="raw_input_contents",
+        )
+    if tensor.HasField("contents"):
+        raise InvalidQuery(
+            f"input '{tensor.name}': expected contents or raw_input_contents, got both",
+            field="inputs[0].contents",
+        )
+    dtype = DATATYPES[tensor.datatype]
+    expected = math.prod(shape) * dtype.itemsize
+    if len(blobs[0]) != expected:
+        raise ShapeMismatch(
+            f"input '{tensor.name}': expected {expected} bytes for shape {list(shape)} of "
+            f"{tensor.datatype}, got {len(blobs[0])}",
+            field="raw_input_contents[0]",
+        )
+    return np.frombuffer(blobs[0], dtype).reshape(shape)
+
+
+def _typed_values(tensor: oip.ModelInferRequest.InferInputTensor, shape: tuple[int, ...]) -> Array:
+    field = _TYPED_FIELDS.get(tensor.datatype)
+    if field is None:
+        raise InvalidQuery(
+            f"input '{tensor.name}': {tensor.datatype} goes in raw_input_contents, got contents",
+            field="inputs[0].contents",
+        )
+    contents = getattr(tensor.contents, field)
+    if len(contents) != math.prod(shape):
+        raise ShapeMismatch(
+            f"input '{tensor.name}': expected {math.prod(shape)} elements in {field} for shape "
+            f"{list(shape)}, got {len(contents)}{_other_fields(tensor, field)}",
+            field=f"inputs[0].contents.{field}",
+        )
+    return _narrow(np.asarray(contents), DATATYPES[tensor.datatype], tensor.name).reshape(shape)
+
+
+def _narrow(values: Array, dtype: np.dtype[Any], name: str) -> Array:
+    """To the datatype's own width; typed contents carry 8 and 16 bit integers in 32 bits."""
+    if dtype.kind in "iu":
+        bounds = np.iinfo(dtype)
+        if values.min() < bounds.min or values.max() > bounds.max:
+            raise InvalidQuery(
+                f"input '{name}': expected values in {bounds.min}..{bounds.max}, got one outside",
+                field="inputs[0].contents",
+            )
+    return values.astype(dtype, copy=False)
+
+
+def _require_finite(values: Array, name: str) -> None:
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise InvalidQuery(
+            f"input '{name}': expected finite numbers, got NaN or infinity", field="inputs[0]"
+        )
+
+
+def _other_fields(tensor: oip.ModelInferRequest.InferInputTensor, field: str) -> str:
+    others = [found.name for found, _ in tensor.contents.ListFields() if found.name != field]
+    return f"; {', '.join(others)} is not the field of {tensor.datatype}" if others else ""
+
+
+def _listed(names: Iterable[str]) -> str:
+    text = ", ".join(f"'{name}'" for name in names)
+    return f": {text}" if text else ""
