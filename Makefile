@@ -1,0 +1,68 @@
+# Every target sets up what it needs. `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+STUBS := build/protos-venv
+# One thread for the numeric libraries: two on shared cores are slower than one.
+export OMP_NUM_THREADS ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint types protos protos-check buf k8s bench wheel clean
+
+help: ## List the targets
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+setup: $(READY) ## Create .venv with the tested versions
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch hatchling editables
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation \
+	  --editable '.[demo]' --group dev
+	touch $@
+
+demo: $(READY) ## Fit, serve, attack and defend a digits classifier, with tables and plots
+	$(BIN)/queen demo
+
+test: $(READY) ## Run all tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+lint: $(READY) ## Check style, formatting, import contracts and the protos
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/buf lint
+
+types: $(READY) ## Check types, strictly
+	$(BIN)/mypy
+
+$(STUBS)/.ready: Makefile
+	$(PYTHON) -m venv $(STUBS)
+	$(STUBS)/bin/python -m pip install --quiet grpcio-tools==1.81.1
+	touch $@
+
+protos: $(STUBS)/.ready ## Regenerate the committed stubs in queen/api
+	$(STUBS)/bin/python -m grpc_tools.protoc -Iprotos --python_out=. --pyi_out=. --grpc_python_out=. \
+	  $$(cd protos && find queen -name '*.proto' | sort)
+
+protos-check: protos ## Fail if the committed stubs are not what the protos generate
+	git diff --exit-code -- queen/api
+	@test -z "$$(git status --porcelain -- queen/api)"
+
+buf: $(READY) ## Fail if the protos break a client of the last release (AGAINST=ref)
+	$(BIN)/buf breaking --against '.git#ref=$(or $(AGAINST),HEAD)'
+
+k8s: $(READY) ## Check the Kubernetes manifests and the Dockerfiles
+	PATH="$(abspath $(BIN)):$$PATH" deploy/check.sh
+
+bench: $(READY) ## Measure what the defence costs
+	$(BIN)/queen bench method
+	$(BIN)/queen bench serve
+
+wheel: $(READY) ## Build the wheel into build/wheel
+	$(BIN)/python -m build --wheel --no-isolation --outdir build/wheel
+
+clean: ## Remove what the targets made
+	rm -rf build dist $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,1 @@
+"""`queen demo`: the whole story on real data, through three real gRPC services."""

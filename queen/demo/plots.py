@@ -1,0 +1,67 @@
+"""The demo's pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from queen.demo.report import DemoReport
+
+_INK, _DANGER, _SAFE = "#333333", "#c0392b", "#1f77b4"
+
+
+def draw_thief(report: DemoReport, path: Path) -> None:
+    """Accuracy of the thief's copy against the queries it sent, with and without the defence."""
+    import matplotlib as mpl  # noqa: PLC0415 - slow to import, and only drawing needs it
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt  # noqa: PLC0415
+
+    figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
+    curve = report.curve
+    axes.plot(curve.queries, curve.undefended, "o-", color=_DANGER, label="no defence")
+    axes.plot(curve.queries, curve.defended, "o-", color=_SAFE, label=f"profile {report.profile}")
+    axes.axhline(
+        report.protectee_accuracy, color=_INK, linewidth=1, linestyle=":", label="the protectee"
+    )
+    axes.axhline(
+        report.clean_prefix_floor,
+        color=_SAFE,
+        linewidth=1,
+        linestyle="--",
+        label=f"copy of the {report.clean_prefix_queries} answers before reversal",
+    )
+    axes.set(
+        xscale="log",
+        xlabel="queries sent",
+        ylabel="accuracy of the copy",
+        title="What a thief gets",
+    )
+    axes.legend(frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+def draw_honest(report: DemoReport, path: Path) -> None:
+    """Accuracy that an honest account sees against how much it has asked before."""
+    import matplotlib as mpl  # noqa: PLC0415
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt  # noqa: PLC0415
+
+    figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
+    axes.plot(*zip(*report.heavy_history, strict=True), "o-", color=_SAFE, label="honest account")
+    axes.axhline(
+        report.protectee_accuracy, color=_INK, linewidth=1, linestyle=":", label="the protectee"
+    )
+    axes.axvspan(0, report.honest_queries, color=_SAFE, alpha=0.12, label="ordinary volume")
+    axes.set(
+        ylim=(0, 1.02),
+        xlabel="queries asked before",
+        ylabel="accuracy of the answers",
+        title=f"What an honest account pays (budget {report.budget})",
+    )
+    axes.legend(frameon=False, loc="lower left")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)

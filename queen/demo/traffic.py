@@ -1,0 +1,75 @@
+"""Sending queries as an account would, and watching the verdicts as an operator would."""
+
+from __future__ import annotations
+
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from prometheus_client.parser import text_string_to_metric_families
+
+from queen.errors import DependencyUnavailable
+from queen.oip_client import OipClient
+from queen.redteam.datasets import Images
+
+
+class DecisionMeter:
+    """Reads how many queries got a REVERSE verdict from a service's /metrics."""
+
+    def __init__(self, address: str) -> None:
+        self._url = f"http://{address}/metrics"
+
+    def reversed(self) -> int:
+        """REVERSE verdicts so far, over all accounts."""
+        with urllib.request.urlopen(self._url, timeout=5) as reply:  # noqa: S310 - loopback http
+            text = reply.read().decode()
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                if (
+                    sample.name == "queen_decisions_total"
+                    and sample.labels["decision"] == "reverse"
+                ):
+                    return int(sample.value)
+        raise DependencyUnavailable(f"{self._url}: expected queen_decisions_total, got none")
+
+
+@dataclass(frozen=True, eq=False)
+class Traffic:
+    """What one account got: answers (Q, C) float32 and, after each row, reversals so far (Q,)."""
+
+    answers: NDArray[np.float32]
+    reversals: NDArray[np.int64]
+
+    @property
+    def clean_prefix(self) -> int:
+        """Answers before the first reversal."""
+        return int((self.reversals == 0).sum())
+
+    @property
+    def reversed_fraction(self) -> float:
+        """Share of the queries that got a REVERSE verdict."""
+        return float(self.reversals[-1] / len(self.reversals))
+
+
+def send(
+    client: OipClient,
+    queries: Images,
+    meter: DecisionMeter,
+    on_rows: Callable[[int], None],
+    batch: int = 16,
+) -> Traffic:
+    """Send queries (Q, ...) in requests of `batch`, calling `on_rows` with the rows of each.
+
+    Reversals are read between requests, so a prefix is known to a request's length.
+    """
+    start = meter.reversed()
+    answers: list[NDArray[np.float32]] = []
+    reversals: list[NDArray[np.int64]] = []
+    for first in range(0, len(queries), batch):
+        rows = queries[first : first + batch]
+        answers.append(client.infer(rows))
+        reversals.append(np.full(len(rows), meter.reversed() - start))
+        on_rows(len(rows))
+    return Traffic(np.concatenate(answers), np.concatenate(reversals))

@@ -1,0 +1,1 @@
+"""The adversary: datasets, query pools and piracy models."""

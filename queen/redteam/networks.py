@@ -1,0 +1,144 @@
+"""Classifiers of the demo and the red team: protectees, and thieves at half their width."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from queen.errors import ConfigError
+from queen.redteam.datasets import Images, Labels
+
+OnEpoch = Callable[[int, int], None]
+"""Called with the epoch just done and how many there are."""
+
+
+def build_network(dataset: str, width: float = 1.0) -> nn.Sequential:
+    """An untrained classifier for `dataset`; `width` 1 is the protectee, 0.5 the usual thief."""
+    if dataset == "digits":
+        wide = int(128 * width)
+        return nn.Sequential(
+            *(nn.Linear(64, wide), nn.ReLU(), nn.Linear(wide, wide // 2), nn.ReLU()),
+            nn.Linear(wide // 2, 10),
+        )
+    if dataset == "fashion-mnist":
+        wide = int(32 * width)
+        return nn.Sequential(
+            *(nn.Conv2d(1, wide, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Conv2d(wide, 2 * wide, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Flatten(), nn.Linear(98 * wide, 4 * wide), nn.ReLU()),
+            nn.Linear(4 * wide, 10),
+        )
+    raise ConfigError(f"expected a data set of digits, fashion-mnist, got {dataset}")
+
+
+def train_network(
+    network: nn.Module,
+    inputs: Images,
+    targets: NDArray[np.generic],
+    *,
+    epochs: int,
+    seed: int,
+    rate: float = 2e-3,
+    batch: int = 64,
+    keep: Callable[[nn.Module], float] | None = None,
+    on_epoch: OnEpoch = lambda _done, _all: None,
+) -> nn.Module:
+    """Train by cross entropy on `targets`: labels (N,) int64 or probabilities (N, C) float32.
+
+    The rate falls to 0 along a cosine. With `keep`, the weights of the epoch for which
+    it is largest come back, else the last ones.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    x, t = torch.from_numpy(inputs), torch.from_numpy(np.ascontiguousarray(targets))
+    optimizer = torch.optim.Adam(network.parameters(), lr=rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
+    best, best_score = None, -np.inf
+    for epoch in range(epochs):
+        for rows in torch.split(torch.randperm(len(x), generator=generator), batch):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(network(x[rows]), t[rows]).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        schedule.step()
+        if keep is not None and (score := keep(network)) > best_score:
+            best_score = score
+            best = {name: value.clone() for name, value in network.state_dict().items()}
+        on_epoch(epoch + 1, epochs)
+    if best is not None:
+        network.load_state_dict(best)
+    return network
+
+
+def train_piracy_model(
+    dataset: str, queries: Images, answers: NDArray[np.float32], *, seed: int, width: float = 0.5
+) -> nn.Module:
+    """The thief's copy: soft cross entropy on the answers (Q, C) to `queries` (Q, ...).
+
+    A tenth of the answers is the thief's own validation split, by which it picks the
+    epoch; it never sees the protectee's test set. At least 600 steps, so that a copy
+    made of few answers is not weak for want of training.
+    """
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(queries))
+    held, kept = order[: len(order) // 10], order[len(order) // 10 :]
+    epochs = int(np.clip(np.ceil(600 * 64 / max(len(kept), 1)), *_epochs(dataset)))
+    network = build_network(dataset, width)
+
+    def agreement(candidate: nn.Module) -> float:
+        if not len(held):
+            return 0.0
+        return float((predict(candidate, queries[held]) == answers[held].argmax(axis=1)).mean())
+
+    return train_network(
+        network, queries[kept], answers[kept], epochs=epochs, seed=seed, keep=agreement
+    )
+
+
+def predict(network: nn.Module, inputs: Images, batch: int = 512) -> Labels:
+    """Predicted labels (N,) of inputs (N, ...)."""
+    with torch.inference_mode():
+        parts = [network(part).argmax(dim=1) for part in _parts(inputs, batch)]
+    return torch.cat(parts).numpy()
+
+
+def accuracy(network: nn.Module, inputs: Images, labels: Labels) -> float:
+    """Share of inputs (N, ...) that get their label (N,)."""
+    return float((predict(network, inputs) == labels).mean())
+
+
+def export_onnx(network: nn.Module, sample: Images, path: Path) -> None:
+    """Write the network as ONNX, input `image` and output `logits`, any batch size.
+
+    `sample` (1 or more, ...) gives the shape.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The exporter prints and warns about itself; none of it is about this model.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            network.eval(),
+            (torch.from_numpy(sample[:2]),),
+            str(path),
+            input_names=["image"],
+            output_names=["logits"],
+            dynamic_axes={"image": {0: "batch"}, "logits": {0: "batch"}},
+            dynamo=False,
+        )
+
+
+def _epochs(dataset: str) -> tuple[int, int]:
+    return (30, 200) if dataset == "digits" else (8, 100)
+
+
+def _parts(inputs: Images, batch: int) -> list[Tensor]:
+    return list(torch.split(torch.from_numpy(np.ascontiguousarray(inputs)), batch))
