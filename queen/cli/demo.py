@@ -31,7 +31,7 @@ from rich.console import Console
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random.")
 def command(dataset: str, data_dir: Path | None, budget: int | None, out: Path, seed: int) -> None:
-    """Watch the three services defend a real classifier.
+    r"""Watch the three services defend a real classifier.
 
     Trains a protectee, fits a bundle, starts the services on loopback, sends an honest
     account's and a thief's queries through gRPC, trains the thief's copy with and without

@@ -144,8 +144,11 @@ class ShadowEnsemble:
         """q: mean over K of softmax(shadow(x)), inputs (B, ...), members (B, K) -> (B, C) float64.
 
         The mean is over probabilities, not over logits. One forward a shadow, over the
-        rows that drew it.
+        rows that drew it. Raises FitError for a member that is not loaded: its share
+        would be missing from the mean.
         """
+        if members.size and not 0 <= members.min() <= members.max() < self.count:
+            raise FitError(f"expected members in 0..{self.count - 1}, got {members.max()}")
         wide = inputs.to(self.device, torch.float64)
         drawn = torch.from_numpy(members).to(self.device)
         mean: Tensor | None = None

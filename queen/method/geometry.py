@@ -76,10 +76,12 @@ class Geometry:
     @cached_property
     def digest(self) -> str:
         """Hex SHA-256 of all that a ledger depends on; ledgers are kept under it."""
-        content = hashlib.sha256()
+        content = hashlib.sha256(repr(self.cluster_centers.shape).encode())
         for array in (self.cluster_centers, self.mean_radius):
             content.update(np.ascontiguousarray(array, "<f4").tobytes())
-        content.update(repr((self.alpha, self.beta, self.coverage_fraction)).encode())
+        # Plain floats: 1, 1.0 and np.float64(1.0) are one parameter, but not one repr.
+        scalars = (float(self.alpha), float(self.beta), float(self.coverage_fraction))
+        content.update(repr(scalars).encode())
         return content.hexdigest()
 
 

@@ -24,13 +24,12 @@ def closest_simplex_point(target: Tensor) -> Tensor:
 
     Over the non-negative cone the cosine is largest at the projection; where every
     t_i <= 0 that is the origin, and the best point is the corner at argmax t.
+    A NaN stays a NaN, for the contract check to refuse.
     """
     positive = target.clamp_min(0)
     total = positive.sum(dim=1, keepdim=True)
     corner = torch.zeros_like(target).scatter_(1, target.argmax(dim=1, keepdim=True), 1.0)
-    return torch.where(
-        total > 0, positive / total.clamp_min(torch.finfo(target.dtype).tiny), corner
-    )
+    return torch.where(total == 0, corner, positive / total)
 
 
 def gradient_reverse(probabilities: Tensor, shadow_mean: Tensor) -> Tensor:

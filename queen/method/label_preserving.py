@@ -39,6 +39,8 @@ class LinearHead:
             raise ShapeMismatch(f"expected W (C, D), b (C,), feature centers (C, D), got {shapes}")
         if not (np.isfinite(self.spread) and self.spread > 0):
             raise ShapeMismatch(f"expected a feature spread above 0, got {self.spread}")
+        if not all(np.isfinite(a).all() for a in (self.weight, self.bias, self.feature_centers)):
+            raise ShapeMismatch("expected finite W, b and feature centers, got NaN or infinity")
 
     @cached_property
     def wide_centers(self) -> FloatArray:
@@ -77,7 +79,8 @@ def preserve_label(head: LinearHead, logits: SingleArray, features: SingleArray)
     far, length = _farthest_center(head, wide)
     # W v = (W F_far - W f) / ||F_far - f||, and W f is logits - b.
     direction = head.center_responses[far] - (logits.astype(np.float64) - head.bias)
-    direction /= np.maximum(length, np.finfo(np.float64).tiny)[:, None]
+    # A feature that lies on its farthest center has nowhere to go.
+    direction /= np.where(length > 0, length, np.inf)[:, None]
     labels = logits.argmax(axis=1)
     steps = largest_steps(logits, direction, labels, STEP * head.spread)
     moved = logits + (steps * STEP * head.spread)[:, None] * direction
@@ -97,9 +100,9 @@ def largest_steps(
     """
     rows = np.arange(len(labels))
     gap = logits[rows, labels][:, None].astype(np.float64) - logits
-    closing = direction - direction[rows, labels][:, None]
+    closing = (direction - direction[rows, labels][:, None]) * step
     ratios = np.full(gap.shape, np.inf)
-    np.divide(gap, closing * step, out=ratios, where=closing > 0)
+    np.divide(gap, closing, out=ratios, where=closing > 0)
     steps: FloatArray = np.clip(np.ceil(ratios.min(axis=1)) - 1, 0, MAX_STEPS)
     return steps
 

@@ -6,6 +6,7 @@ each (account, predicted class); `ledger_index` says which row belongs to which.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -89,18 +90,20 @@ class _OrderedRows:
     """The part of the step in which a row can change the verdict of the next."""
 
     def __init__(self, geometry: Geometry, cqs: FloatArray, thresholds: FloatArray) -> None:
-        self._radius = geometry.coverage_radius
+        self._geometry = geometry
         self._cqs = cqs.tolist()
         self._thresholds = thresholds
-        self._fresh: dict[int, list[FloatArray]] = {}
+        self._fresh: dict[int, _FreshRecords] = {}
 
     def take(
         self, index: int, label: int, embedding: NDArray[np.float32], weight: float
     ) -> Verdict:
         """Verdict on a row that is inside its region and novel before the batch."""
         wide = embedding.astype(np.float64)
-        fresh = self._fresh.setdefault(index, [])
-        if fresh and _nearest(fresh, wide) <= self._radius[label]:
+        fresh = self._fresh.get(index)
+        if fresh is None:
+            fresh = self._fresh[index] = _FreshRecords(len(wide))
+        if fresh.cover(wide, self._geometry.coverage_radius[label]):
             return Verdict.PRESERVE
         if self._cqs[index] > self._thresholds[index]:
             return Verdict.REVERSE
@@ -109,9 +112,26 @@ class _OrderedRows:
         return Verdict.RECORD
 
 
-def _nearest(fresh: list[FloatArray], embedding: FloatArray) -> float:
-    offset = np.stack(fresh) - embedding
-    return float(np.sqrt(np.einsum("me,me->m", offset, offset).min()))
+class _FreshRecords:
+    """What this batch added to one ledger, in an array that doubles when it is full."""
+
+    def __init__(self, embedding_width: int) -> None:
+        self._points = np.empty((8, embedding_width))
+        self._count = 0
+
+    def cover(self, embedding: FloatArray, radius: float) -> bool:
+        """Whether a record lies within `radius` of `embedding` (E,)."""
+        if not self._count:
+            return False
+        offset = self._points[: self._count] - embedding
+        return math.sqrt(np.einsum("me,me->m", offset, offset).min()) <= radius
+
+    def append(self, embedding: FloatArray) -> None:
+        """Keep `embedding` (E,)."""
+        if self._count == len(self._points):
+            self._points = np.concatenate([self._points, np.empty_like(self._points)])
+        self._points[self._count] = embedding
+        self._count += 1
 
 
 def _running_cqs(

@@ -66,6 +66,18 @@ def supervised_contrastive_loss(
     return contrast(unit @ unit.T / temperature, labels)
 
 
+def distance_contrastive_loss(embeddings: Tensor, labels: Tensor) -> Tensor:
+    """The loss above with e_ij = exp(-||z_i - z_j||^2): embeddings (B, E), labels (B,) -> scalar.
+
+    Cosines leave the length of z free, so that classes become rays around the origin;
+    distances make them discs, which is what the sensitive regions are. There is no
+    temperature, since the network can scale z.
+    """
+    squared = embeddings.square().sum(dim=1)
+    distances = squared[:, None] + squared[None, :] - 2.0 * embeddings @ embeddings.T
+    return contrast(-distances.clamp_min(0.0), labels)
+
+
 def contrast(similarity: Tensor, labels: Tensor) -> Tensor:
     """The loss above from similarities (B, B) and labels (B,), a scalar.
 

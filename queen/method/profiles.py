@@ -22,11 +22,12 @@ def safe_answer(probabilities: Tensor, shadow_mean: Tensor) -> Tensor:
 
     The reversed answer is projected on {s_y >= s_j + margin}, then drawn toward the
     protectee's own answer until ||s - p||_1 <= 1. Both ends of that segment keep the
-    label with the margin, so every point between does.
+    label with the margin, so every point between does. A softmax in float32 or in half
+    precision sums to 1 only roughly, and the answers must do better.
     """
     labels = probabilities.argmax(dim=1)
     reversed_answer = keep_argmax(gradient_reverse(probabilities, shadow_mean), labels)
-    start = keep_argmax(probabilities, labels)
+    start = keep_argmax(probabilities / probabilities.sum(dim=1, keepdim=True), labels)
     # ||start + k (end - start) - p|| <= ||start - p|| + k ||end - start||
     room = (SAFE_L1 - _SLACK) - (start - probabilities).abs().sum(dim=1)
     length = (reversed_answer - start).abs().sum(dim=1)

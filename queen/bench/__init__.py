@@ -1,0 +1,1 @@
+"""`queen bench`: what the defence costs, as ratios measured in one run."""

@@ -1,0 +1,75 @@
+"""A closed-loop load: so many requests in flight, each sent when one comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import grpc
+import numpy as np
+from numpy.typing import NDArray
+
+from queen.api.oip import open_inference_pb2 as oip
+from queen.api.oip import open_inference_pb2_grpc as oip_grpc
+from queen.bench.machine import cpu_seconds
+
+
+@dataclass(frozen=True)
+class LoadResult:
+    """One burst: requests a second, latencies in milliseconds, server CPU a request."""
+
+    requests_per_second: float
+    p50_ms: float
+    p99_ms: float
+    cpu_ms_per_request: float
+
+
+def build_requests(
+    model: str, input_name: str, inputs: NDArray[np.float32], batch: int
+) -> list[oip.ModelInferRequest]:
+    """Requests of `batch` rows over all of `inputs` (N, ...), in order."""
+    requests = []
+    for start in range(0, len(inputs) - batch + 1, batch):
+        rows = inputs[start : start + batch]
+        request = oip.ModelInferRequest(model_name=model)
+        request.inputs.add(name=input_name, datatype="FP32", shape=rows.shape)
+        request.raw_input_contents.append(rows.tobytes())
+        requests.append(request)
+    return requests
+
+
+async def burst(
+    endpoint: str,
+    key: str,
+    requests: Sequence[oip.ModelInferRequest],
+    *,
+    in_flight: int,
+    seconds: float,
+    pids: Sequence[int],
+) -> LoadResult:
+    """Keep `in_flight` requests open for `seconds`; any error ends the run.
+
+    `pids` are the server's processes, whose CPU time is divided by the requests.
+    """
+    metadata = (("authorization", f"Bearer {key}"),)
+    latencies: list[float] = []
+    async with grpc.aio.insecure_channel(endpoint) as channel:
+        infer = oip_grpc.GRPCInferenceServiceStub(channel).ModelInfer  # type: ignore[no-untyped-call]
+        await infer(requests[0], metadata=metadata)
+        used = sum(map(cpu_seconds, pids))
+        start = time.perf_counter()
+
+        async def loop(number: int) -> None:
+            place = number
+            while (sent := time.perf_counter()) - start < seconds:
+                await infer(requests[place % len(requests)], metadata=metadata)
+                latencies.append(time.perf_counter() - sent)
+                place += in_flight
+
+        await asyncio.gather(*(loop(number) for number in range(in_flight)))
+        elapsed = time.perf_counter() - start
+        used = sum(map(cpu_seconds, pids)) - used
+    p50, p99 = np.percentile(latencies, [50, 99]) * 1e3
+    return LoadResult(len(latencies) / elapsed, float(p50), float(p99), 1e3 * used / len(latencies))

@@ -1,0 +1,27 @@
+"""Which machine a figure was measured on, and what a process has used of it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+
+def describe_machine() -> dict[str, str | int]:
+    """Processor, cores and Python of this machine."""
+    model = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                model = line.partition(":")[2].strip()
+                break
+    return {"processor": model, "cores": os.cpu_count() or 0, "python": platform.python_version()}
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time that a process and its threads have used."""
+    # The fields after the command name, which may itself hold spaces and brackets.
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    ticks = int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")

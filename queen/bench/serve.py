@@ -1,0 +1,186 @@
+"""The defended door against a bare server of the same model, interleaved."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from queen.bench.load import LoadResult, build_requests, burst
+from queen.bundle import Bundle, open_bundle
+from queen.deployment import Deployment
+from queen.errors import ConfigError, DependencyUnavailable
+from queen.oip_client import OipClient
+
+BATCHES = (1, 32)
+IN_FLIGHT = (1, 8, 32)
+_ACCOUNTS = ("within", "over")
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A server under load: where, with which key, as which processes."""
+
+    name: str
+    endpoint: str
+    key: str
+    pids: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ServeOptions:
+    """`rounds` interleaved bursts of `seconds` each for every cell of the table."""
+
+    bundle: Path
+    data: Path
+    state: Path
+    rounds: int = 5
+    seconds: float = 2.0
+    budget: int = 10
+
+
+def run_serve_bench(
+    options: ServeOptions, on_burst: Callable[[], None] = lambda: None
+) -> list[dict[str, Any]]:
+    """Rows {contestant, batch, in_flight, throughput, p50, p99, cpu} as ratios to the bare server.
+
+    `within` is an account whose queries are all covered, the steady state of an honest
+    one; `over` is an account over its budget. Ratios are taken burst against burst of the
+    same round, and come as median, smallest and largest; absolute medians stand beside.
+    """
+    bundle = open_bundle(options.bundle)
+    inputs = _read_inputs(options.data, bundle)
+    with _contestants(options, bundle, inputs) as contestants:
+        return [
+            row
+            for batch in BATCHES
+            for in_flight in IN_FLIGHT
+            for row in _cell(options, bundle, inputs, contestants, batch, in_flight, on_burst)
+        ]
+
+
+def count_bursts(options: ServeOptions) -> int:
+    """How many bursts `run_serve_bench` makes."""
+    return len(BATCHES) * len(IN_FLIGHT) * options.rounds * (1 + len(_ACCOUNTS))
+
+
+def _cell(
+    options: ServeOptions,
+    bundle: Bundle,
+    inputs: NDArray[np.float32],
+    contestants: list[Contestant],
+    batch: int,
+    in_flight: int,
+    on_burst: Callable[[], None],
+) -> list[dict[str, Any]]:
+    manifest = bundle.manifest
+    requests = build_requests(manifest.model_name, manifest.input.name, inputs, batch)
+    results: dict[str, list[LoadResult]] = {contestant.name: [] for contestant in contestants}
+    for _ in range(options.rounds):
+        for contestant in contestants:
+            measured = asyncio.run(
+                burst(
+                    contestant.endpoint,
+                    contestant.key,
+                    requests,
+                    in_flight=in_flight,
+                    seconds=options.seconds,
+                    pids=contestant.pids,
+                )
+            )
+            results[contestant.name].append(measured)
+            on_burst()
+    bare = results["bare"]
+    return [
+        {"contestant": name, "batch": batch, "in_flight": in_flight, **_summary(runs, bare)}
+        for name, runs in results.items()
+    ]
+
+
+def _summary(runs: list[LoadResult], bare: list[LoadResult]) -> dict[str, Any]:
+    """Per measure the ratio to the bare server, [median, smallest, largest], and the median."""
+    rows = [(asdict(run), asdict(yardstick)) for run, yardstick in zip(runs, bare, strict=True)]
+    summary: dict[str, Any] = {}
+    for measure in rows[0][0]:
+        ratios = [run[measure] / max(yardstick[measure], 1e-9) for run, yardstick in rows]
+        summary[f"{measure}_ratio"] = [median(ratios), min(ratios), max(ratios)]
+        summary[measure] = median(run[measure] for run, _ in rows)
+    return summary
+
+
+@contextmanager
+def _contestants(
+    options: ServeOptions, bundle: Bundle, inputs: NDArray[np.float32]
+) -> Iterator[list[Contestant]]:
+    options.state.mkdir(parents=True, exist_ok=True)
+    accounts = _write_accounts(options)
+    deployment = Deployment(
+        bundle=options.bundle, state=options.state, accounts=accounts, profile="paper"
+    )
+    with _bare_server(bundle.protectee_path) as bare, deployment as running:
+        pids = tuple(running.pid(name) for name in ("inference", "sensitivity", "perturber"))
+        # Every query once: one account then has all of them covered, the other is over.
+        for account in _ACCOUNTS:
+            _send_all(running.endpoint, account, inputs)
+        yield [bare, *(Contestant(name, running.endpoint, name, pids) for name in _ACCOUNTS)]
+
+
+@contextmanager
+def _bare_server(model: Path) -> Iterator[Contestant]:
+    command = [sys.executable, "-m", "queen.bench.bare_server", str(model)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+        try:
+            line = process.stdout.readline() if process.stdout else ""
+            if not line:
+                raise DependencyUnavailable("the bare server ended before it served")
+            yield Contestant("bare", line.strip(), "none", (process.pid,))
+        finally:
+            process.terminate()
+
+
+def _write_accounts(options: ServeOptions) -> Path:
+    """Two accounts; a budget beyond the queries keeps `within` from ever crossing."""
+    budgets = {"within": 1000, "over": options.budget}
+    accounts = [
+        {"id": name, "key_sha256": hashlib.sha256(name.encode()).hexdigest(), "budget": budget}
+        for name, budget in budgets.items()
+    ]
+    path = options.state / "accounts.yaml"
+    path.write_text(yaml.safe_dump({"accounts": accounts}))
+    return path
+
+
+def _send_all(endpoint: str, key: str, inputs: NDArray[np.float32]) -> None:
+    client = OipClient(endpoint, key)
+    try:
+        for start in range(0, len(inputs), 64):
+            client.infer(inputs[start : start + 64])
+    finally:
+        client.close()
+
+
+def _read_inputs(path: Path, bundle: Bundle) -> NDArray[np.float32]:
+    signature = bundle.manifest.input
+    if signature.datatype != "FP32":
+        raise ConfigError(
+            f"expected a model of FP32 input for this bench, got {signature.datatype}"
+        )
+    with np.load(path, allow_pickle=False) as archive:
+        inputs: NDArray[np.float32] = archive["x"][:2048].astype(np.float32)
+    if list(inputs.shape[1:]) != signature.shape[1:] or len(inputs) < max(BATCHES):
+        raise ConfigError(
+            f"{path}: expected at least {max(BATCHES)} inputs of shape {signature.shape[1:]}, "
+            f"got {inputs.shape}"
+        )
+    return inputs

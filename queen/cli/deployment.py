@@ -1,0 +1,126 @@
+"""The three services as one deployment on this machine: their command lines and settings."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from queen.bundle import Bundle
+from queen.cli.child import Child, Ready
+from queen.cli.state import StateFolder
+from queen.errors import ConfigError
+from queen.serving.settings import ServiceSettings, load_settings
+
+SERVICES = ("sensitivity", "perturber", "inference")
+"""In the order in which they start; they stop the other way round."""
+ENGINES = {"sensitivity": "faiss", "perturber": "torch", "inference": "onnxruntime"}
+"""Library that each service's extra brings."""
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the operator asked `queen up` for."""
+
+    bundle: Bundle
+    state: StateFolder
+    accounts: Path
+    host: str
+    port: int
+    metrics_port: int
+    budget: int
+    profile: str
+    failure_mode: str
+    allow_clean_answers: bool
+    device: str
+
+    def flags(
+        self, service: str, ready: Ready | None = None, peers: Mapping[str, str] | None = None
+    ) -> list[str]:
+        """Flags of a service. Its ports are those in `ready`, if it served before."""
+        pairs = {"bundle": str(self.bundle.path), "ready-file": str(self.state.ready_file(service))}
+        pairs |= self._own_flags(service, peers or {})
+        for name, flag in (
+            ("address", "port"),
+            ("metrics", "metrics-port"),
+            ("admin", "admin-port"),
+        ):
+            if ready and name in ready:
+                pairs[flag] = str(port_of(ready[name]))
+        flags = [f"--{name}={value}" for name, value in pairs.items()]
+        allow = service == "inference" and self.allow_clean_answers
+        return [*flags, *(["--allow-clean-answers"] if allow else [])]
+
+    def _own_flags(self, service: str, peers: Mapping[str, str]) -> dict[str, str]:
+        if service == "inference":
+            return self._inference_flags(peers)
+        own = {"host": LOOPBACK, "port": "0", "metrics-port": "0"}
+        if service == "perturber":
+            return own | {"secret-file": str(self.state.secret), "device": self.device}
+        state = {"state": str(self.state.ledger), "budget": str(self.budget)}
+        return own | state | {"admin-port": "0"}
+
+    def _inference_flags(self, peers: Mapping[str, str]) -> dict[str, str]:
+        return {
+            "host": self.host,
+            "port": str(self.port),
+            "metrics-port": str(self.metrics_port),
+            "accounts": str(self.accounts),
+            "default-profile": self.profile,
+            "failure-mode": self.failure_mode,
+            **{f"{name}-target": address for name, address in peers.items()},
+        }
+
+    def check_settings(self) -> None:
+        """ConfigError if a service would refuse its flags or its environment."""
+        for service in SERVICES:
+            load_settings(settings_type(service), self.flags(service))
+
+    def child(self, service: str, peers: Mapping[str, str] | None = None) -> Child:
+        """A service as a process to be started; `peers` are targets of the front door."""
+        # -P: a folder named `services` or `queen` where the operator stands is not ours.
+        start = [sys.executable, "-P", "-m", f"{services_root()}.{service}"]
+        return Child(
+            name=service,
+            argv=lambda ready: [*start, *self.flags(service, ready, peers)],
+            log=self.state.rotate_log(service),
+            ready_file=self.state.ready_file(service),
+        )
+
+
+def port_of(address: str) -> int:
+    """The port in host:port."""
+    return int(address.rpartition(":")[2])
+
+
+@cache
+def services_root() -> str:
+    """Package of the services: inside the wheel's `queen`, or beside it in a checkout."""
+    for root in ("queen.services", "services"):
+        if importlib.util.find_spec(root) is not None:
+            return root
+    raise ConfigError("the services are missing from this installation; install Queen again")
+
+
+def settings_type(service: str) -> type[ServiceSettings]:
+    """The settings class of a service.
+
+    By name, since the library does not depend on a service: it meets one only here, and
+    only to check settings before a process is started on them.
+    """
+    module = importlib.import_module(f"{services_root()}.{service}.settings")
+    for value in vars(module).values():
+        if isinstance(value, type) and value.__module__ == module.__name__:
+            if issubclass(value, ServiceSettings):
+                return value
+    raise ConfigError(f"{module.__name__} has no settings; install Queen again")
+
+
+def missing_extras(services: Sequence[str] = SERVICES) -> list[str]:
+    """Services whose engine is not installed; they are also the names of the extras."""
+    return [name for name in services if importlib.util.find_spec(ENGINES[name]) is None]

@@ -1,0 +1,158 @@
+"""The folder in which `queen up` keeps what must outlive it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from queen.cli.account_file import account_lines, new_key
+from queen.errors import ConfigError
+
+SECRET_BYTES = 32
+SMALLEST_SECRET_BYTES = 16
+LOCAL_ACCOUNT = "local"
+KEPT_LOGS = 3
+
+
+@dataclass(frozen=True)
+class StateFolder:
+    """Names of the files in it, and the few rules about them."""
+
+    path: Path
+
+    @property
+    def ledger(self) -> Path:
+        """SQLite file of the account ledgers."""
+        return self.path / "ledger.sqlite3"
+
+    @property
+    def secret(self) -> Path:
+        """Key of the perturber's keyed draws."""
+        return self.path / "secret"
+
+    @property
+    def accounts(self) -> Path:
+        """Accounts file, where the operator brings none."""
+        return self.path / "accounts.yaml"
+
+    @property
+    def local_key(self) -> Path:
+        """Key of the account `local` in `accounts`."""
+        return self.path / "local.key"
+
+    @property
+    def up(self) -> Path:
+        """Addresses and process ids of the deployment that runs here."""
+        return self.path / "up.json"
+
+    def log(self, service: str) -> Path:
+        """Log of one service."""
+        return self.path / "logs" / f"{service}.log"
+
+    def ready_file(self, service: str) -> Path:
+        """Where a service says that it serves, and on which addresses."""
+        return self.path / "ready" / f"{service}.json"
+
+    def prepare(self) -> None:
+        """Make the folders, for the owner only: the ledgers are about people."""
+        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for folder in (self.log("any").parent, self.ready_file("any").parent):
+            folder.mkdir(exist_ok=True, mode=0o700)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for one `queen up`; ConfigError if another one has it."""
+        with (self.path / "up.lock").open("w") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ConfigError(
+                    f"{self.path}: another `queen up`{self._holder()} uses this state folder; "
+                    "stop it, or give --state another folder"
+                ) from error
+            yield
+
+    def ensure_secret(self) -> None:
+        """Make the secret once; ConfigError for one too short to be a key."""
+        if not self.secret.exists():
+            write_private(self.secret, secrets.token_bytes(SECRET_BYTES))
+        size = self.secret.stat().st_size
+        if size < SMALLEST_SECRET_BYTES:
+            raise ConfigError(
+                f"{self.secret}: expected a key of at least {SMALLEST_SECRET_BYTES} bytes, "
+                f"got {size}; restore it, or remove it to have a new one made"
+            )
+
+    def ensure_local_account(self) -> None:
+        """Make an accounts file with one account and keep its key beside it, once."""
+        if self.accounts.exists():
+            return
+        if not self.local_key.exists():
+            write_private(self.local_key, f"{new_key()}\n".encode())
+        key = read_key(self.local_key)
+        write_private(self.accounts, f"accounts:\n{account_lines(LOCAL_ACCOUNT, key)}".encode())
+
+    def rotate_log(self, service: str) -> Path:
+        """Move the logs of earlier runs on and give the path of a fresh one."""
+        log = self.log(service)
+        for number in range(KEPT_LOGS, 0, -1):
+            older = log.with_suffix(f".log.{number}")
+            newer = log.with_suffix(f".log.{number - 1}") if number > 1 else log
+            if newer.exists():
+                newer.replace(older)
+        return log
+
+    def write_up(self, content: dict[str, Any]) -> None:
+        """Publish addresses and process ids, atomically."""
+        fresh = self.up.with_suffix(".json.new")
+        fresh.write_text(json.dumps(content, indent=2) + "\n")
+        fresh.replace(self.up)
+
+    def read_up(self) -> dict[str, Any]:
+        """What `write_up` wrote; ConfigError if no deployment runs here."""
+        try:
+            content: dict[str, Any] = json.loads(self.up.read_text())
+        except FileNotFoundError as error:
+            raise ConfigError(
+                f"{self.up} is missing: no `queen up` runs with this state folder; start one, "
+                "or say with --state where it keeps its state"
+            ) from error
+        except ValueError as error:
+            raise ConfigError(f"{self.up}: not JSON; restart `queen up`") from error
+        return content
+
+    def _holder(self) -> str:
+        try:
+            return f" (process {self.read_up()['pids']['up']})"
+        except (ConfigError, KeyError, OSError):
+            return ""
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Create `path` readable by its owner only, whole or not at all; never overwrites."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+        os.link(fresh, path)
+    finally:
+        fresh.unlink()
+
+
+def read_key(path: Path) -> str:
+    """The key in a file of one line; ConfigError for a file that holds none."""
+    try:
+        key = path.read_text().strip()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: expected a key of one line of text, got bytes") from error
+    if not key or any(character.isspace() for character in key):
+        raise ConfigError(f"{path}: expected a key of one line of text, got none or several")
+    return key

@@ -1,0 +1,105 @@
+"""The three services as one thing to start and stop: `queen up` as a context manager."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from queen.errors import ConfigError, DependencyUnavailable
+
+
+@cache
+def services_root() -> str:
+    """Package of the services: inside the wheel's `queen`, or beside it in a checkout."""
+    for root in ("queen.services", "services"):
+        if importlib.util.find_spec(root) is not None:
+            return root
+    raise ConfigError("the services are missing from this installation; install Queen again")
+
+
+def service_module(name: str) -> str:
+    """Import name of a module of the services, `inference.settings` for example."""
+    return f"{services_root()}.{name}"
+
+
+class Deployment:
+    """Runs `queen up` with these flags from entry to exit.
+
+    Flags are keyword arguments, `failure_mode="deny"` for `--failure-mode deny`; None is
+    left out. The port is free unless given. Raises DependencyUnavailable, in the words of
+    `queen up`, if it does not come up.
+    """
+
+    def __init__(self, *, bundle: Path, state: Path, **flags: object) -> None:
+        self.state = Path(state)
+        given = {"bundle": bundle, "state": state, "port": 0, "metrics_port": 0, **flags}
+        self._command = [sys.executable, "-m", "queen.cli", "up"]
+        for name, value in given.items():
+            if value is not None:
+                self._command += [f"--{name.replace('_', '-')}", str(value)]
+        self._process: subprocess.Popen[str] | None = None
+        self.endpoint = ""
+
+    def __enter__(self) -> Deployment:
+        """Start, and wait for the ready line."""
+        self.state.mkdir(parents=True, exist_ok=True)
+        with (self.state / "up.log").open("w") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - our own command line
+                self._command, stdout=subprocess.PIPE, stderr=log, text=True
+            )
+        line = _pipe(self._process).readline().strip()
+        if not line.startswith("ready "):
+            self._process.wait()
+            raise DependencyUnavailable((self.state / "up.log").read_text().strip())
+        self.endpoint = line.removeprefix("ready ")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop as an operator would, with SIGTERM."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGTERM)
+            self._process.wait(timeout=60)
+            _pipe(self._process).close()
+
+    @property
+    def addresses(self) -> Mapping[str, str]:
+        """Addresses by name, such as `inference`, `admin` or `sensitivity_metrics`."""
+        addresses: dict[str, str] = self._published()["addresses"]
+        return addresses
+
+    @property
+    def key(self) -> str:
+        """Key of the account that `queen up` makes where it is given none."""
+        return (self.state / "local.key").read_text().strip()
+
+    def pid(self, name: str) -> int:
+        """Process id of a service now; it changes when the service is restarted."""
+        return int(self._published()["pids"][name])
+
+    def kill(self, name: str) -> None:
+        """SIGKILL a service; `queen up` will start it again."""
+        os.kill(self.pid(name), signal.SIGKILL)
+
+    def _published(self) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads((self.state / "up.json").read_text())
+        return content
+
+
+def _pipe(process: subprocess.Popen[str]) -> IO[str]:
+    if process.stdout is None:
+        raise DependencyUnavailable("queen up has no output to read")
+    return process.stdout

@@ -1,0 +1,5 @@
+"""The shell kit of the three servers.
+
+A service's `__main__` is one call, `run_service(name, SettingsType, wire)`, where
+`wire(settings, shell)` is an async context manager that yields the `Offer`s to serve.
+"""

@@ -1,0 +1,197 @@
+"""Accounts: who a credential belongs to, from a file that may change while we serve."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from watchfiles import Change, awatch
+
+from queen.errors import ConfigError, Unauthenticated
+from queen.method.contracts import Profile
+from queen.serving.logging import account_hash, logger
+from queen.serving.metrics import Metrics
+from queen.serving.settings import read_yaml
+
+_SCHEME = "bearer "
+_MISSING = "expected metadata 'authorization: Bearer KEY', got no such credential"
+_UNKNOWN = "expected the key of a known account, got another"
+_WATCH_AGAIN_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who is charged for a request, with the policy for it; None leaves it to the service."""
+
+    account_id: str
+    profile: Profile | None
+    budget: int | None
+    hash: str
+    """How logs name the account."""
+
+
+_NOBODY: tuple[str, Account | None] = ("", None)
+
+
+class AccountEntry(BaseModel):
+    """One account in accounts.yaml."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    id: str = Field(min_length=1, max_length=256, pattern=r"^[^\s\x00-\x1f]+$")
+    """Who is charged."""
+    key_sha256: str = Field(pattern=r"^[0-9a-fA-F]{64}$")
+    """Hex SHA-256 of the key; the key itself is stored nowhere."""
+    group: str | None = None
+    """A name for the accounts of one customer; it has no effect on verdicts yet."""
+    profile: Profile | None = None
+    """How flagged queries are answered; the service's default if absent."""
+    budget: int | None = Field(None, ge=1, lt=2**32)
+    """Records of one class before reversal begins; the service's default if absent."""
+
+
+class AccountsFile(BaseModel):
+    """The content of accounts.yaml."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    accounts: list[AccountEntry]
+
+
+def key_digest(key: str) -> str:
+    """Hex SHA-256 of a key, as accounts.yaml holds it."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def read_accounts(path: Path) -> AccountsFile:
+    """Parse and check accounts.yaml; ConfigError, in one sentence, for whatever is wrong.
+
+    No message repeats a value of the file: a key written there by mistake stays unlogged.
+    """
+    content = read_yaml(path)
+    try:
+        parsed = AccountsFile.model_validate(content)
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        raise ConfigError(
+            f"{path}: {_place(first['loc'])}{first['msg']}; expected 'accounts: [{{id, key_sha256, "
+            "group, profile, budget}]', the last three optional; "
+            "'queen accounts new ID' makes an entry"
+        ) from error
+    _require_distinct(path, "id", [entry.id for entry in parsed.accounts])
+    _require_distinct(path, "key_sha256", [entry.key_sha256.lower() for entry in parsed.accounts])
+    return parsed
+
+
+class Keyring:
+    """Finds the account of a request's metadata; `swap` replaces all accounts at once."""
+
+    def __init__(self, accounts: AccountsFile) -> None:
+        self.swap(accounts)
+
+    def swap(self, accounts: AccountsFile) -> None:
+        """Serve these accounts from now on; every remembered credential is forgotten."""
+        self._by_digest: dict[str, tuple[str, Account | None]] = {
+            entry.key_sha256.lower(): (entry.key_sha256.lower(), _account(entry))
+            for entry in accounts.accounts
+        }
+        self._by_header: dict[str | bytes, Account] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_digest)
+
+    def authenticate(self, metadata: Iterable[tuple[str, str | bytes]] | None) -> Account:
+        """The account whose key the `authorization` header holds; Unauthenticated if none."""
+        for name, value in metadata or ():
+            if name == "authorization":
+                return self._by_header.get(value) or self._verify(value)
+        raise Unauthenticated(_MISSING)
+
+    def _verify(self, header: str | bytes) -> Account:
+        if isinstance(header, bytes) or header[: len(_SCHEME)].lower() != _SCHEME:
+            raise Unauthenticated(_MISSING)
+        digest = key_digest(header[len(_SCHEME) :].strip())
+        # The lookup is by SHA-256, which a caller cannot steer byte by byte, and the
+        # comparison takes the same time for every outcome.
+        known, account = self._by_digest.get(digest, _NOBODY)
+        if not hmac.compare_digest(known, digest) or account is None:
+            raise Unauthenticated(_UNKNOWN)
+        # A key has many spellings, in case and spaces; the memory for them is bounded.
+        if len(self._by_header) < 4 * len(self._by_digest):
+            self._by_header[header] = account
+        return account
+
+
+@asynccontextmanager
+async def watched_keyring(path: Path, metrics: Metrics) -> AsyncIterator[Keyring]:
+    """A keyring that follows the file; one that is refused leaves the last good one in force."""
+    keyring = Keyring(read_accounts(path))
+    metrics.config_loaded(ok=True)
+    watcher = asyncio.create_task(_Follower(path, keyring, metrics).follow())
+    try:
+        yield keyring
+    finally:
+        watcher.cancel()
+        with suppress(asyncio.CancelledError):
+            await watcher
+
+
+class _Follower:
+    """Reloads a keyring when its file changes."""
+
+    def __init__(self, path: Path, keyring: Keyring, metrics: Metrics) -> None:
+        self._path = path.absolute()
+        self._keyring = keyring
+        self._metrics = metrics
+        self._log = logger("accounts")
+        # Kubernetes swaps the link ..data that a mounted file points through.
+        self._names = {path.name, "..data"}
+
+    async def follow(self) -> None:
+        while True:
+            try:
+                # The folder, not the file: editors and Kubernetes replace it by a rename.
+                async for _ in awatch(
+                    self._path.parent, watch_filter=self._concerns, recursive=False, debounce=400
+                ):
+                    self._reload()
+            except (OSError, RuntimeError) as error:
+                self._log.warning("accounts file cannot be watched", problem=str(error))
+                await asyncio.sleep(_WATCH_AGAIN_SECONDS)
+
+    def _concerns(self, _change: Change, changed: str) -> bool:
+        return Path(changed).name in self._names
+
+    def _reload(self) -> None:
+        try:
+            self._keyring.swap(read_accounts(self._path))
+        except ConfigError as error:
+            self._metrics.config_loaded(ok=False)
+            self._log.warning("accounts file refused, the last good one stays", problem=str(error))
+            return
+        self._metrics.config_loaded(ok=True)
+        self._log.info("accounts file loaded", accounts=len(self._keyring))
+
+
+def _account(entry: AccountEntry) -> Account:
+    return Account(entry.id, entry.profile, entry.budget, account_hash(entry.id))
+
+
+def _require_distinct(path: Path, field: str, values: Sequence[str]) -> None:
+    first: dict[str, int] = {}
+    for number, value in enumerate(values, 1):
+        if value in first:
+            raise ConfigError(f"{path}: entries {first[value]} and {number} have the same {field}")
+        first[value] = number
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    """Where in the file, in words: ("accounts", 2, "id") is entry 3, id."""
+    parts = [f"entry {part + 1}" if isinstance(part, int) else part for part in location]
+    return f"{', '.join(parts)}: " if parts else ""

@@ -1,0 +1,107 @@
+"""Around every RPC: errors become statuses, calls are counted, failures are logged.
+
+The behavior of each method is wrapped once, when its servicer is added to the server. A
+`grpc.aio.ServerInterceptor` would do the same work again on every call, since it is asked
+for the handler each time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from time import perf_counter
+from typing import Any
+
+import grpc
+
+from queen.serving.logging import logger
+from queen.serving.metrics import MethodMetrics, Metrics
+from queen.serving.status import DETAILS_KEY, code_of, refuse, request_id_of
+
+UnaryBehavior = Callable[[Any, Any], Awaitable[Any]]
+_OK = grpc.StatusCode.OK
+_BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
+
+
+class ObservedServer:
+    """Takes servicers for a `grpc.aio.Server`, wrapping each of their unary methods.
+
+    Pass it where the generated `add_..._to_server` functions expect a server.
+    """
+
+    def __init__(self, server: grpc.aio.Server, metrics: Metrics) -> None:
+        self._server = server
+        self._metrics = metrics
+
+    def add_generic_rpc_handlers(self, handlers: Any) -> None:
+        """Ignored: the same methods arrive as registered ones."""
+
+    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
+        """Wrap and add the methods of one service."""
+        wrapped = {name: self._wrap(service, name, handler) for name, handler in handlers.items()}
+        generic = grpc.method_handlers_generic_handler(service, wrapped)
+        self._server.add_generic_rpc_handlers((generic,))
+
+    def _wrap(self, service: str, method: str, handler: Any) -> Any:
+        if handler.unary_unary is None:
+            return handler
+        metrics = self._metrics.method(service, method)
+        return handler._replace(
+            unary_unary=observed(handler.unary_unary, f"{service}/{method}", metrics)
+        )
+
+
+def observed(behavior: UnaryBehavior, rpc: str, metrics: MethodMetrics) -> UnaryBehavior:
+    """`behavior` with its outcome counted and its errors sent as google.rpc.Status."""
+    log = logger("rpc")
+    # Asked once: building an access line that no level lets through is not free.
+    write_access = log.debug if log.is_enabled_for(10) else None
+
+    async def call(request: Any, context: Any) -> Any:
+        started = perf_counter()
+        try:
+            response = await behavior(request, context)
+        except asyncio.CancelledError:
+            metrics.handled(grpc.StatusCode.CANCELLED, perf_counter() - started)
+            raise
+        except grpc.aio.AbortError:
+            # The behavior chose its own status.
+            code = _BY_NUMBER.get(context.code(), grpc.StatusCode.UNKNOWN)
+            metrics.handled(code, perf_counter() - started)
+            raise
+        except Exception as error:  # noqa: BLE001 - the edge: nothing unknown goes past it
+            seconds = perf_counter() - started
+            metrics.handled(code_of(error), seconds)
+            _report(log, rpc, error, seconds)
+            await abort(context, error)
+        seconds = perf_counter() - started
+        metrics.handled(_OK, seconds)
+        if write_access is not None:
+            write_access("call", rpc=rpc, code="OK", duration_ms=round(1e3 * seconds, 3))
+        return response
+
+    return call
+
+
+async def abort(context: Any, error: BaseException) -> None:
+    """End the call with the status of `error`."""
+    refusal = refuse(error)
+    await context.abort(
+        refusal.code, refusal.message, trailing_metadata=((DETAILS_KEY, refusal.details),)
+    )
+
+
+def _report(log: Any, rpc: str, error: Exception, seconds: float) -> None:
+    code = code_of(error)
+    is_reported = hasattr(error, "queen_request_id")
+    fields = {
+        "rpc": rpc,
+        "code": code.name,
+        "duration_ms": round(1e3 * seconds, 3),
+        "request_id": request_id_of(error),
+    }
+    if code is not grpc.StatusCode.INTERNAL:
+        log.info("call refused", reason=getattr(error, "reason", ""), **fields)
+    elif not is_reported:
+        # One fault can take down a whole micro-batch; its stack is worth one line.
+        log.error("call failed", exc_info=error, **fields)

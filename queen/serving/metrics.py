@@ -1,0 +1,125 @@
+"""Prometheus metrics that every service has, on a registry of its own."""
+
+from __future__ import annotations
+
+import grpc
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+    start_http_server,
+)
+
+from queen import __version__
+from queen.errors import ConfigError
+
+BUCKETS = (
+    *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075),
+    *(0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0),
+)
+"""Seconds; those of OpenTelemetry's rpc.server.call.duration, and two below."""
+STAGE_BUCKETS = (0.00005, 0.0001, 0.00025, 0.0005, *BUCKETS[:12])
+"""Seconds; a stage is a share of a call, so its buckets start lower."""
+
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+class MethodMetrics:
+    """The counters of one RPC method, with every code's series made in advance."""
+
+    def __init__(self, handled: Counter, seconds: Histogram, service: str, method: str) -> None:
+        self._handled = {
+            code: handled.labels(service, method, code.name) for code in grpc.StatusCode
+        }
+        self._seconds = seconds.labels(service, method)
+
+    def handled(self, code: grpc.StatusCode, elapsed_seconds: float) -> None:
+        """Count a call that ended with `code` after so long."""
+        self._handled[code].inc()
+        self._seconds.observe(elapsed_seconds)
+
+
+class Metrics:
+    """A registry with the gRPC ecosystem's names, and makers for a service's own metrics."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self.registry)
+        labels = ("grpc_service", "grpc_method")
+        self._handled = self.counter(
+            "grpc_server_handled_total", "Calls that ended, by code.", (*labels, "grpc_code")
+        )
+        self._seconds = self.histogram(
+            "grpc_server_handling_seconds", "Time from a call's arrival to its answer.", labels
+        )
+        self._loads = self.labeled(
+            "config_load_total", "Loads of a watched file.", "result", ("success", "failure")
+        )
+        build = self.gauge("queen_build_info", "Always 1; says which build.", ("version",))
+        build.labels(__version__).set(1)
+
+    def method(self, service: str, method: str) -> MethodMetrics:
+        """The counters of one RPC method."""
+        return MethodMetrics(self._handled, self._seconds, service, method)
+
+    def config_loaded(self, *, ok: bool) -> None:
+        """Count a load of a watched file."""
+        self._loads["success" if ok else "failure"].inc()
+
+    def counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
+        """A counter on this registry."""
+        return Counter(name, text, labels, registry=self.registry)
+
+    def gauge(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Gauge:
+        """A gauge on this registry."""
+        return Gauge(name, text, labels, registry=self.registry)
+
+    def histogram(
+        self,
+        name: str,
+        text: str,
+        labels: tuple[str, ...] = (),
+        buckets: tuple[float, ...] = BUCKETS,
+    ) -> Histogram:
+        """A histogram on this registry."""
+        return Histogram(name, text, labels, registry=self.registry, buckets=buckets)
+
+    def stages(self, *names: str) -> dict[str, Histogram]:
+        """`queen_stage_seconds{stage}`, its series made in advance, by stage."""
+        family = self.histogram(
+            "queen_stage_seconds", "Time in a stage.", ("stage",), STAGE_BUCKETS
+        )
+        return {name: family.labels(name) for name in names}
+
+    def labeled(
+        self, name: str, text: str, label: str, values: tuple[str, ...]
+    ) -> dict[str, Counter]:
+        """A counter with one label whose series are all made in advance, by label value."""
+        family = self.counter(name, text, (label,))
+        return {value: family.labels(value) for value in values}
+
+
+class MetricsEndpoint:
+    """The HTTP endpoint /metrics; `port` 0 takes a free one, `address` says which."""
+
+    def __init__(self, metrics: Metrics, host: str, port: int) -> None:
+        try:
+            self._server, self._thread = start_http_server(port, host, metrics.registry)
+        except OSError as error:
+            raise ConfigError(
+                f"cannot serve metrics on {host}:{port}: {error.strerror or error}; "
+                "choose another --metrics-port, 0 for a free one or -1 for none"
+            ) from error
+        self.address = f"{host}:{self._server.server_port}"
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()

@@ -1,0 +1,220 @@
+"""A service's process: from settings to serving to a clean exit."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import grpc
+from grpc_health.v1 import health_pb2_grpc
+from grpc_health.v1.health import SERVICE_NAME as HEALTH_NAME
+from grpc_reflection.v1alpha import reflection
+
+from queen.errors import ConfigError, QueenError
+from queen.serving.health import Health
+from queen.serving.interceptors import ObservedServer
+from queen.serving.logging import configure_logging, logger
+from queen.serving.metrics import Metrics, MetricsEndpoint
+from queen.serving.settings import ServiceSettings, load_settings
+
+S = TypeVar("S", bound=ServiceSettings)
+EXIT_REFUSED = 2
+"""Exit code of a process that refuses to start."""
+
+
+@dataclass(frozen=True)
+class Offer:
+    """One gRPC service to serve: its full name and what adds its servicer to a server.
+
+    `on` says which port; only a service whose settings have `admin_port` offers on "admin".
+    """
+
+    name: str
+    add: Callable[[Any], None]
+    on: Literal["main", "admin"] = "main"
+
+
+@dataclass(frozen=True)
+class Shell:
+    """What the kit lends to a service's wiring."""
+
+    metrics: Metrics
+    health: Health
+
+
+Wire = Callable[[S, Shell], AbstractAsyncContextManager[Sequence[Offer]]]
+"""A service's wiring: makes all objects, yields what to serve, ends them after the drain."""
+
+
+def run_service(
+    name: str, settings_type: type[S], wire: Wire[S], argv: Sequence[str] | None = None
+) -> int:
+    """Serve until SIGTERM or SIGINT; the exit code.
+
+    0 after a drain; 2, with one sentence on stderr, if settings, bundle, key file or port
+    do not allow a start. Nothing serves until everything can.
+    """
+    try:
+        settings = load_settings(settings_type, sys.argv[1:] if argv is None else argv)
+        configure_logging(name, settings.log_level)
+        asyncio.run(_serve_until_signalled(settings, wire))
+    except QueenError as error:
+        sys.stderr.write(f"queen {name}: {error}\n")
+        return EXIT_REFUSED
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    return 0
+
+
+async def _serve_until_signalled(settings: S, wire: Wire[S]) -> None:
+    log = logger("server")
+    async with running(settings, wire) as process:
+        stop = _stop_event()
+        log.info("serving", **process.addresses, settings=settings.describe_effective())
+        await stop.wait()
+        log.info("draining")
+    log.info("stopped")
+
+
+@dataclass(frozen=True)
+class Process:
+    """A running service: its addresses ("address", "metrics", "admin") and its shell."""
+
+    addresses: dict[str, str]
+    shell: Shell
+
+
+@asynccontextmanager
+async def running(settings: S, wire: Wire[S]) -> AsyncIterator[Process]:
+    """Serve inside the block and drain at its end; no signals, no exit.
+
+    Raises QueenError, with nothing left open, if the service cannot start.
+    """
+    shell = Shell(Metrics(), Health())
+    async with AsyncExitStack() as stack:
+        offers = await stack.enter_async_context(wire(settings, shell))
+        ports = _Ports(settings, shell, stack)
+        ports.open_all(offers)
+        await ports.start([offer.name for offer in offers])
+        try:
+            with _ready_file(settings.ready_file, ports.addresses):
+                yield Process(ports.addresses, shell)
+        finally:
+            await ports.drain()
+
+
+class _Ports:
+    """What one process listens on; `stack` closes it whatever happens."""
+
+    def __init__(self, settings: ServiceSettings, shell: Shell, stack: AsyncExitStack) -> None:
+        self._settings = settings
+        self._shell = shell
+        self._stack = stack
+        self._servers: list[grpc.aio.Server] = []
+        self.addresses: dict[str, str] = {}
+
+    def open_all(self, offers: Sequence[Offer]) -> None:
+        """Bind every port before any serves; ConfigError if one is taken."""
+        main = [offer for offer in offers if offer.on == "main"]
+        admin = [offer for offer in offers if offer.on == "admin"]
+        self.addresses["address"] = self._open(main, self._settings.port, "--port")
+        if admin:
+            port = int(getattr(self._settings, "admin_port", 0))
+            self.addresses["admin"] = self._open(admin, port, "--admin-port")
+        host, metrics_port = self._settings.host, self._settings.metrics_port
+        if metrics_port >= 0:
+            endpoint = MetricsEndpoint(self._shell.metrics, host, metrics_port)
+            self._stack.callback(endpoint.close)
+            self.addresses["metrics"] = endpoint.address
+
+    def _open(self, offers: Sequence[Offer], port: int, flag: str) -> str:
+        server = grpc.aio.server(options=_options(self._settings))
+        self._stack.push_async_callback(server.stop, None)
+        self._servers.append(server)
+        observed = ObservedServer(server, self._shell.metrics)
+        for offer in offers:
+            offer.add(observed)
+        health_pb2_grpc.add_HealthServicer_to_server(self._shell.health, server)
+        names = [offer.name for offer in offers]
+        reflection.enable_server_reflection([*names, HEALTH_NAME, reflection.SERVICE_NAME], server)
+        return _bind(server, self._settings.host, port, flag)
+
+    async def start(self, names: Sequence[str]) -> None:
+        """Take calls, then report readiness."""
+        for server in self._servers:
+            await server.start()
+        await self._shell.health.begin(names)
+
+    async def drain(self) -> None:
+        """Report NOT_SERVING, wait for load balancers, let calls in flight finish."""
+        await self._shell.health.drain()
+        await asyncio.sleep(self._settings.prestop_seconds)
+        self._shell.health.end_watches()
+        grace = self._settings.drain_seconds
+        await asyncio.gather(*(server.stop(grace) for server in self._servers))
+
+
+def _options(settings: ServiceSettings) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        # Two servers on one port would share its calls at random: fail at the second instead.
+        ("grpc.so_reuseport", 0),
+        ("grpc.max_concurrent_streams", 1024),
+        ("grpc.keepalive_time_ms", 60_000),
+        ("grpc.keepalive_timeout_ms", 20_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+        # So that clients of a headless Service find new replicas.
+        ("grpc.max_connection_age_ms", 20 * 60_000),
+        ("grpc.max_connection_age_grace_ms", 60_000),
+    ]
+
+
+def _bind(server: grpc.aio.Server, host: str, port: int, flag: str) -> str:
+    plain = f"[{host}]" if ":" in host else host
+    try:
+        bound = server.add_insecure_port(f"{plain}:{port}")
+    except RuntimeError as error:
+        raise ConfigError(
+            f"cannot listen on {plain}:{port}: it is in use, or not an address of this machine; "
+            f"stop what listens there or choose another {flag} (0 takes a free one)"
+        ) from error
+    return f"{plain}:{bound}"
+
+
+def _stop_event() -> asyncio.Event:
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+@contextmanager
+def _ready_file(file: Path | None, addresses: dict[str, str]) -> Iterator[None]:
+    """Hold the addresses in a file for as long as the service takes calls."""
+    if file is None:
+        yield
+        return
+    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        draft.write_text(json.dumps({**addresses, "pid": os.getpid()}) + "\n")
+        draft.replace(file)
+    except OSError as error:
+        raise ConfigError(f"ready file {file} cannot be written: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)

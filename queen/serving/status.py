@@ -1,0 +1,113 @@
+"""The one table from errors to gRPC codes, and what a caller is told of an error."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+
+import grpc
+from google.protobuf.duration_pb2 import Duration
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+from queen import errors
+
+DOMAIN = "queen"
+DETAILS_KEY = "grpc-status-details-bin"
+MAX_MESSAGE = 512
+"""Characters of an error that are sent: statuses travel in headers, which are limited."""
+
+CODES: dict[type[errors.QueenError], grpc.StatusCode] = {
+    errors.InvalidQuery: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.BatchTooLarge: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.ModelNotFound: grpc.StatusCode.NOT_FOUND,
+    errors.AccountNotFound: grpc.StatusCode.NOT_FOUND,
+    errors.BundleMismatch: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.LedgerError: grpc.StatusCode.UNAVAILABLE,
+    errors.DependencyUnavailable: grpc.StatusCode.UNAVAILABLE,
+    errors.Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
+}
+"""Code of each error that a caller may see; its nearest base counts. Any other is INTERNAL."""
+
+_RETRY_SECONDS = 0.1
+_INTERNAL = "internal error; report the request id"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An error as the caller sees it."""
+
+    code: grpc.StatusCode
+    message: str
+    request_id: str
+    details: bytes
+    """A serialized google.rpc.Status."""
+
+
+def code_of(error: BaseException) -> grpc.StatusCode:
+    """Code of an error; INTERNAL for anything that is not in the table."""
+    for kind in type(error).__mro__:
+        if kind in CODES:
+            return CODES[kind]
+    return grpc.StatusCode.INTERNAL
+
+
+def refuse(error: BaseException) -> Refusal:
+    """What to tell the caller: code, message, and ErrorInfo, BadRequest, RetryInfo as fits.
+
+    An error that is not in the table is a bug: its text stays here, and the caller gets
+    a fixed one with the request id under which it is logged.
+    """
+    code, request_id = code_of(error), request_id_of(error)
+    is_known = code is not grpc.StatusCode.INTERNAL
+    reason = error.reason if is_known and isinstance(error, errors.QueenError) else "INTERNAL"
+    message = _clip(str(error)) if is_known else _INTERNAL
+    status = status_pb2.Status(code=code_pb2.Code.Value(code.name), message=message)
+    status.details.add().Pack(
+        error_details_pb2.ErrorInfo(
+            reason=reason, domain=DOMAIN, metadata={"request_id": request_id}
+        )
+    )
+    status.details.add().Pack(error_details_pb2.RequestInfo(request_id=request_id))
+    if is_known:
+        _add_particulars(status, error, code, message)
+    return Refusal(code, f"{message}{_mention(code, request_id)}", request_id, _bytes(status))
+
+
+def request_id_of(error: BaseException) -> str:
+    """A random id, the same for every request that one failure takes down."""
+    known = getattr(error, "queen_request_id", None)
+    if isinstance(known, str):
+        return known
+    fresh = uuid.uuid4().hex
+    error.queen_request_id = fresh  # type: ignore[attr-defined]
+    return fresh
+
+
+def _add_particulars(
+    status: status_pb2.Status, error: BaseException, code: grpc.StatusCode, message: str
+) -> None:
+    field = getattr(error, "field", "")
+    if field:
+        violation = error_details_pb2.BadRequest.FieldViolation(field=field, description=message)
+        status.details.add().Pack(error_details_pb2.BadRequest(field_violations=[violation]))
+    if code is grpc.StatusCode.UNAVAILABLE or isinstance(error, errors.Overloaded):
+        delay = Duration()
+        delay.FromNanoseconds(int(1e9 * getattr(error, "retry_after_seconds", _RETRY_SECONDS)))
+        status.details.add().Pack(error_details_pb2.RetryInfo(retry_delay=delay))
+
+
+def _mention(code: grpc.StatusCode, request_id: str) -> str:
+    return f" {request_id}" if code is grpc.StatusCode.INTERNAL else ""
+
+
+def _clip(text: str) -> str:
+    """Printable ASCII of bounded length: a message travels in headers and may quote a caller."""
+    plain = text.encode("ascii", "backslashreplace").decode()
+    clean = "".join(letter if letter.isprintable() else "?" for letter in plain)
+    return clean if len(clean) <= MAX_MESSAGE else clean[: MAX_MESSAGE - 3] + "..."
+
+
+def _bytes(status: status_pb2.Status) -> bytes:
+    data: bytes = status.SerializeToString()
+    return data

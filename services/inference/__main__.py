@@ -1,0 +1,19 @@
+"""`python -m services.inference`: the front door as a process."""
+
+from __future__ import annotations
+
+import sys
+
+from queen.serving.server import run_service
+
+from .settings import InferenceSettings
+from .wiring import open_service
+
+
+def main() -> int:
+    """Serve until told to stop; the exit code."""
+    return run_service("inference", InferenceSettings, open_service)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

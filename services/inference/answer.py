@@ -1,0 +1,271 @@
+"""From a run's outputs to the answers that leave the door."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from queen.bundle import Bundle
+from queen.errors import ContractViolated, DependencyUnavailable
+from queen.method.contracts import Profile, check_answers, check_label_kept, check_simplex
+from queen.method.label_preserving import preserve_label
+from queen.method.ledger import Verdict
+from queen.serving.auth import Account
+
+from .batching import Pending, Run
+from .clients import Assessed, PerturberClient, SensitivityClient
+from .decisions import DecisionLog
+from .measures import Measures
+from .settings import FailureMode
+
+SingleArray = NDArray[np.float32]
+RowIndex = NDArray[np.int64]
+PROTECT_CONFIDENCE = 0.9
+_OBSERVE, _PAPER, _SAFE = 0, 1, 2
+_PROFILE_CODES = {Profile.OBSERVE: _OBSERVE, Profile.PAPER: _PAPER, Profile.SAFE: _SAFE}
+"""Profiles as the wire numbers them; observe never travels."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What the operator chose: profile of accounts that name none, failures, and time limits."""
+
+    default_profile: Profile
+    failure_mode: FailureMode
+    assess_timeout_seconds: float
+    reverse_timeout_seconds: float
+    deadline_margin_seconds: float
+
+
+class Answerer:
+    """Asks for verdicts on a micro-batch, and answers each row as its verdict says."""
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        policy: Policy,
+        sensitivity: SensitivityClient,
+        perturber: PerturberClient,
+        decisions: DecisionLog,
+        measures: Measures,
+    ) -> None:
+        self._head = bundle.head
+        self._shadows_read_inputs = bundle.manifest.shadows.on == "inputs"
+        self._policy = policy
+        self._sensitivity = sensitivity
+        self._perturber = perturber
+        self._decisions = decisions
+        self._measures = measures
+
+    async def finish(self, run: Run) -> None:
+        """Resolve every request of the run."""
+        labels = run.outputs.logits.argmax(axis=1)
+        profiles = self._profiles(run.batch)
+        try:
+            assessed = await self._assess(run, labels)
+        except DependencyUnavailable as error:
+            self._answer_unassessed(run, labels, profiles, error)
+            return
+        self._count(assessed)
+        answers = self._preserve(run, labels, profiles)
+        flagged = np.flatnonzero((assessed.verdicts == Verdict.REVERSE) & (profiles != _OBSERVE))
+        waiting = _deliver_unflagged(run.batch, answers, flagged)
+        if len(flagged):
+            answers[flagged] = await self._reverse(run, labels, profiles, flagged, waiting)
+            for pending, rows in waiting:
+                pending.resolve(answers[rows])
+        self._decisions.record(run.batch, labels, assessed)
+
+    async def _assess(self, run: Run, labels: RowIndex) -> Assessed:
+        started = perf_counter()
+        accounts, index = _distinct_accounts(run.batch)
+        timeout = self._time_left(run.batch, self._policy.assess_timeout_seconds)
+        assessed = await self._sensitivity.assess(
+            accounts, index, labels, run.outputs.embeddings, timeout
+        )
+        self._measures.stages["assess"].observe(perf_counter() - started)
+        return assessed
+
+    def _preserve(self, run: Run, labels: RowIndex, profiles: NDArray[np.uint8]) -> SingleArray:
+        """Label-preserving answers to all rows; the protectee's own to rows under observe."""
+        started = perf_counter()
+        outputs = run.outputs
+        answers = preserve_label(self._head, outputs.logits, outputs.features)
+
+        def check(rows: RowIndex | slice) -> None:
+            check_simplex(answers[rows])
+            # Both are argmax only; probabilities can tie in float32 where logits do not.
+            check_label_kept(answers[rows], outputs.logits[rows])
+
+        self._hold(check, answers, labels)
+        observed = profiles == _OBSERVE
+        answers[observed] = outputs.probabilities[observed]
+        self._measures.stages["preserve"].observe(perf_counter() - started)
+        return answers
+
+    async def _reverse(
+        self,
+        run: Run,
+        labels: RowIndex,
+        profiles: NDArray[np.uint8],
+        flagged: RowIndex,
+        waiting: Sequence[tuple[Pending, slice]],
+    ) -> SingleArray:
+        """Answers to the flagged rows, in one call for all of them."""
+        started = perf_counter()
+        requests = [pending for pending, _rows in waiting]
+        timeout = self._time_left(requests, self._policy.reverse_timeout_seconds)
+        shadow_inputs = run.inputs if self._shadows_read_inputs else run.outputs.features
+        probabilities = run.outputs.probabilities[flagged]
+        try:
+            answers = await self._perturber.reverse(
+                profiles[flagged],
+                shadow_inputs[flagged],
+                probabilities,
+                run.outputs.embeddings[flagged],
+                timeout,
+            )
+        except DependencyUnavailable:
+            self._measures.failure_mode["protect"].inc(len(waiting))
+            return protect_answers(labels[flagged], probabilities.shape[1])
+        self._measures.stages["reverse"].observe(perf_counter() - started)
+        return self._checked(answers.copy(), probabilities, labels[flagged], profiles[flagged])
+
+    def _checked(
+        self,
+        answers: SingleArray,
+        probabilities: SingleArray,
+        labels: RowIndex,
+        profiles: NDArray[np.uint8],
+    ) -> SingleArray:
+        for profile in (Profile.PAPER, Profile.SAFE):
+            rows = np.flatnonzero(profiles == _PROFILE_CODES[profile])
+            part, own = answers[rows], probabilities[rows]
+
+            def check(
+                chosen: RowIndex | slice,
+                profile: Profile = profile,
+                part: SingleArray = part,
+                own: SingleArray = own,
+            ) -> None:
+                check_answers(profile, part[chosen], own[chosen])
+
+            self._hold(check, part, labels[rows])
+            answers[rows] = part
+        return answers
+
+    def _hold(
+        self, check: Callable[[RowIndex | slice], None], answers: SingleArray, labels: RowIndex
+    ) -> None:
+        """Replace the answers that break their contract by protect answers, and count them."""
+        if not len(answers):
+            return
+        try:
+            check(slice(None))
+        except ContractViolated:
+            rows = [row for row in range(len(answers)) if _violates(check, row)]
+            answers[rows] = protect_answers(labels[rows], answers.shape[1])
+            self._measures.violations.inc(len(rows))
+
+    def _answer_unassessed(
+        self,
+        run: Run,
+        labels: RowIndex,
+        profiles: NDArray[np.uint8],
+        error: DependencyUnavailable,
+    ) -> None:
+        """Without verdicts: the failure mode decides, except under observe, which needs none."""
+        mode = self._policy.failure_mode
+        probabilities = run.outputs.probabilities
+        answers = probabilities.copy()
+        if mode != "allow":
+            enforced = profiles != _OBSERVE
+            answers[enforced] = protect_answers(labels[enforced], probabilities.shape[1])
+        self._measures.decisions["unassessed"].inc(len(labels))
+        for pending, rows in _spans(run.batch):
+            if profiles[rows.start] == _OBSERVE:
+                pending.resolve(answers[rows])
+                continue
+            self._measures.failure_mode[mode].inc()
+            if mode == "deny":
+                pending.fail(DependencyUnavailable("answers are not available; retry later"))
+            else:
+                pending.resolve(answers[rows])
+        self._decisions.record_unassessed(run.batch, mode, error)
+
+    def _profiles(self, batch: Sequence[Pending]) -> NDArray[np.uint8]:
+        default = self._policy.default_profile
+        codes = [_PROFILE_CODES[pending.account.profile or default] for pending in batch]
+        return np.repeat(np.array(codes, np.uint8), [pending.rows for pending in batch])
+
+    def _count(self, assessed: Assessed) -> None:
+        counts = np.bincount(assessed.verdicts, minlength=4).tolist()
+        for verdict in Verdict:
+            self._measures.decisions[verdict.name.lower()].inc(counts[verdict])
+
+    def _time_left(self, batch: Sequence[Pending], cap_seconds: float) -> float:
+        # The most patient caller decides: an impatient one must not cost the others
+        # their verdicts.
+        latest = max(pending.expires for pending in batch)
+        remaining = latest - asyncio.get_running_loop().time()
+        return float(min(cap_seconds, remaining - self._policy.deadline_margin_seconds))
+
+
+def protect_answers(labels: RowIndex, classes: int) -> SingleArray:
+    """Label-only answers (B, C): 0.9 on the label, the rest shared evenly."""
+    answers = np.full((len(labels), classes), (1 - PROTECT_CONFIDENCE) / (classes - 1), np.float32)
+    answers[np.arange(len(labels)), labels] = PROTECT_CONFIDENCE
+    return answers
+
+
+def _deliver_unflagged(
+    batch: Sequence[Pending], answers: SingleArray, flagged: RowIndex
+) -> list[tuple[Pending, slice]]:
+    """Resolve the requests without a flagged row; the others, with their rows."""
+    waiting = []
+    for pending, rows in _spans(batch):
+        first, last = np.searchsorted(flagged, (rows.start, rows.stop)) if len(flagged) else (0, 0)
+        if first == last:
+            pending.resolve(answers[rows])
+        else:
+            waiting.append((pending, rows))
+    return waiting
+
+
+def _spans(batch: Sequence[Pending]) -> list[tuple[Pending, slice]]:
+    spans, start = [], 0
+    for pending in batch:
+        spans.append((pending, slice(start, start + pending.rows)))
+        start += pending.rows
+    return spans
+
+
+def _distinct_accounts(
+    batch: Sequence[Pending],
+) -> tuple[list[Account], NDArray[np.uint32]]:
+    """The accounts of a batch and the index of each row's."""
+    places: dict[str, int] = {}
+    accounts: list[Account] = []
+    indices: list[int] = []
+    for pending in batch:
+        account = pending.account
+        if account.account_id not in places:
+            places[account.account_id] = len(accounts)
+            accounts.append(account)
+        indices.append(places[account.account_id])
+    rows = [pending.rows for pending in batch]
+    return accounts, np.repeat(np.array(indices, np.uint32), rows)
+
+
+def _violates(check: Callable[[Any], None], row: int) -> bool:
+    try:
+        check(slice(row, row + 1))
+    except ContractViolated:
+        return True
+    return False

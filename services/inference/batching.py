@@ -1,0 +1,243 @@
+"""Micro-batches without a timer: a batch is whatever waits while the one before it runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter as Tally
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from queen.errors import Overloaded
+from queen.serving.auth import Account
+
+from .measures import Measures
+from .models import Outputs, Protectee
+
+Array = NDArray[Any]
+INLINE_SECONDS = 0.0005
+"""A run this short costs less than handing it to a thread."""
+
+
+@dataclass(slots=True, eq=False)
+class Pending:
+    """One request on its way: B queries of an account, and where their answers go.
+
+    `expires` is in the event loop's time, infinite without a deadline; the future takes
+    the answers (B, C) float32.
+    """
+
+    account: Account
+    inputs: Array
+    expires: float
+    arrived: float
+    answers: asyncio.Future[NDArray[np.float32]]
+
+    @property
+    def rows(self) -> int:
+        """B."""
+        return len(self.inputs)
+
+    def resolve(self, answers: NDArray[np.float32]) -> None:
+        """Deliver the answers, unless the caller has gone."""
+        if not self.answers.done():
+            self.answers.set_result(answers)
+
+    def fail(self, error: BaseException) -> None:
+        """Deliver an error, unless the caller has gone."""
+        if not self.answers.done():
+            self.answers.set_exception(error)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """The requests of a micro-batch, their rows stacked, and what the protectee gave."""
+
+    batch: Sequence[Pending]
+    inputs: Array
+    outputs: Outputs
+
+
+Finish = Callable[[Run], Awaitable[None]]
+"""Turns a run's outputs into answers and resolves every request of the batch."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds, in rows, of a batch, of everything that waits or runs, and of one account."""
+
+    max_batch_rows: int
+    queue_rows: int
+    account_rows: int
+    batches_in_flight: int
+
+
+class MicroBatcher:
+    """Runs the protectee over waiting requests, and their finishing beside the next run."""
+
+    def __init__(
+        self, protectee: Protectee, finish: Finish, limits: Limits, measures: Measures
+    ) -> None:
+        self._protectee = protectee
+        self._finish = finish
+        self._limits = limits
+        self._measures = measures
+        self._waiting: deque[Pending] = deque()
+        self._rows = 0
+        self._account_rows: Tally[str] = Tally()
+        self._wake = asyncio.Event()
+        self._slots = asyncio.Semaphore(limits.batches_in_flight)
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="protectee")
+        self._finishing: set[asyncio.Task[None]] = set()
+        self._loop_task: asyncio.Task[None] | None = None
+
+    @property
+    def rows(self) -> int:
+        """Queries that wait or run."""
+        return self._rows
+
+    def start(self) -> None:
+        """Begin to take batches; needs a running event loop."""
+        self._loop_task = asyncio.create_task(self._take_batches())
+
+    async def close(self) -> None:
+        """Stop; whatever still waits is refused."""
+        tasks = [task for task in (self._loop_task, *self._finishing) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for pending in self._waiting:
+            pending.fail(Overloaded("the service is shutting down"))
+        self._executor.shutdown()
+
+    async def submit(
+        self, account: Account, inputs: Array, remaining_seconds: float | None
+    ) -> NDArray[np.float32]:
+        """Answers (B, C) to queries (B, ...); Overloaded if too many already wait or run."""
+        rows = len(inputs)
+        self._admit(account, rows)
+        loop = asyncio.get_running_loop()
+        expires = np.inf if remaining_seconds is None else loop.time() + remaining_seconds
+        pending = Pending(account, inputs, expires, perf_counter(), loop.create_future())
+        self._waiting.append(pending)
+        self._wake.set()
+        try:
+            return await pending.answers
+        finally:
+            self._rows -= rows
+            self._release(account, rows)
+
+    def _admit(self, account: Account, rows: int) -> None:
+        if self._rows + rows > self._limits.queue_rows:
+            raise Overloaded(
+                f"expected at most {self._limits.queue_rows} queries at once, got more; "
+                "retry after the delay"
+            )
+        if self._account_rows[account.account_id] + rows > self._limits.account_rows:
+            raise Overloaded(
+                f"expected at most {self._limits.account_rows} queries of one account at once, "
+                "got more; retry after the delay"
+            )
+        self._rows += rows
+        self._account_rows[account.account_id] += rows
+
+    def _release(self, account: Account, rows: int) -> None:
+        left = self._account_rows[account.account_id] - rows
+        if left:
+            self._account_rows[account.account_id] = left
+        else:
+            del self._account_rows[account.account_id]
+
+    async def _take_batches(self) -> None:
+        while True:
+            await self._wake.wait()
+            await self._slots.acquire()
+            # Requests that arrived in the same turn of the event loop get to join.
+            await asyncio.sleep(0)
+            runs = await self._run(self._take())
+            task = asyncio.create_task(self._finish_runs(runs))
+            self._finishing.add(task)
+            task.add_done_callback(self._finished)
+
+    def _take(self) -> list[Pending]:
+        """The next requests of one shape that fit a batch, without the abandoned ones."""
+        batch: list[Pending] = []
+        rows, now = 0, asyncio.get_running_loop().time()
+        while self._waiting:
+            pending = self._waiting[0]
+            if not self._drop(pending, now):
+                if batch and not self._joins(pending, batch[0], rows):
+                    break
+                batch.append(pending)
+                rows += pending.rows
+            self._waiting.popleft()
+        if not self._waiting:
+            self._wake.clear()
+        return batch
+
+    def _joins(self, pending: Pending, first: Pending, rows: int) -> bool:
+        fits = rows + pending.rows <= self._limits.max_batch_rows
+        return fits and pending.inputs.shape[1:] == first.inputs.shape[1:]
+
+    def _drop(self, pending: Pending, now: float) -> bool:
+        if pending.answers.done():
+            self._measures.dropped["cancelled"].inc()
+            return True
+        if pending.expires <= now:
+            self._measures.dropped["expired"].inc()
+            pending.fail(Overloaded("the deadline passed while the request waited"))
+            return True
+        return False
+
+    async def _run(self, batch: list[Pending]) -> list[Run]:
+        if not batch:
+            return []
+        try:
+            return [await self._run_once(batch)]
+        except Exception as error:  # noqa: BLE001 - the runtime raises types of its own
+            if len(batch) == 1:
+                batch[0].fail(error)
+                return []
+        # One request spoiled the run: the others must not pay for it.
+        runs = []
+        for pending in batch:
+            runs += await self._run([pending])
+        return runs
+
+    async def _run_once(self, batch: list[Pending]) -> Run:
+        started = perf_counter()
+        for pending in batch:
+            self._measures.stages["queue"].observe(started - pending.arrived)
+        inputs = _stack(batch)
+        if self._protectee.expected_seconds(len(inputs)) < INLINE_SECONDS:
+            outputs = self._protectee.run(inputs)
+        else:
+            loop = asyncio.get_running_loop()
+            outputs = await loop.run_in_executor(self._executor, self._protectee.run, inputs)
+        self._measures.stages["infer"].observe(perf_counter() - started)
+        self._measures.batch_rows.observe(len(inputs))
+        return Run(batch, inputs, outputs)
+
+    async def _finish_runs(self, runs: list[Run]) -> None:
+        for run in runs:
+            try:
+                await self._finish(run)
+            except Exception as error:  # noqa: BLE001 - goes to the callers, who log it
+                for pending in run.batch:
+                    pending.fail(error)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._finishing.discard(task)
+        self._slots.release()
+
+
+def _stack(batch: list[Pending]) -> Array:
+    if len(batch) == 1:
+        return batch[0].inputs
+    return np.concatenate([pending.inputs for pending in batch])

@@ -1,0 +1,46 @@
+"""Everything the front door counts."""
+
+from __future__ import annotations
+
+from queen.serving.metrics import Metrics
+
+STAGES = ("decode", "queue", "infer", "assess", "preserve", "reverse", "encode")
+DEPENDENCIES = ("sensitivity", "perturber")
+_ROW_BUCKETS = tuple(float(1 << power) for power in range(11))
+
+
+class Measures:
+    """The metrics of the inference service, every series made in advance."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.stages = metrics.stages(*STAGES)
+        self.decisions = metrics.labeled(
+            "queen_decisions_total",
+            "Queries, by verdict.",
+            "decision",
+            ("preserve", "record", "reverse", "unassessed"),
+        )
+        self.failure_mode = metrics.labeled(
+            "queen_failure_mode_total",
+            "Requests that a failure mode answered, by mode.",
+            "mode",
+            ("protect", "deny", "allow"),
+        )
+        self.dropped = metrics.labeled(
+            "queen_dropped_requests_total",
+            "Requests given up before their run.",
+            "reason",
+            ("cancelled", "expired"),
+        )
+        self.violations = metrics.counter(
+            "queen_contract_violations_total",
+            "Answers replaced because they broke the contract of their profile.",
+        )
+        self.batch_rows = metrics.histogram(
+            "queen_batch_rows", "Queries in a micro-batch.", buckets=_ROW_BUCKETS
+        )
+        self.queue_rows = metrics.gauge("queen_queue_rows", "Queries that wait or run.")
+        up = metrics.gauge(
+            "queen_dependency_up", "Whether a peer answered its last probe.", ("dependency",)
+        )
+        self.dependency_up = {name: up.labels(name) for name in DEPENDENCIES}

@@ -1,0 +1,167 @@
+"""The protectee in ONNX Runtime, run so that no row's answer depends on its neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from queen.bundle import OUTPUTS, Bundle, TensorSignature
+from queen.errors import BundleCorrupt
+from queen.serving.logging import logger
+from queen.wire import DATATYPES
+
+Array = NDArray[Any]
+SingleArray = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outputs:
+    """What one run gives for B rows: float32 (B, C), (B, C), (B, D), (B, E)."""
+
+    probabilities: SingleArray
+    logits: SingleArray
+    features: SingleArray
+    embeddings: SingleArray
+
+    def arrays(self) -> tuple[SingleArray, ...]:
+        """All four, in the order of `queen.bundle.OUTPUTS`."""
+        return self.probabilities, self.logits, self.features, self.embeddings
+
+    def take(self, rows: slice) -> Outputs:
+        """The outputs of some rows."""
+        return Outputs(*(array[rows] for array in self.arrays()))
+
+
+class Protectee:
+    """One shared session, run at a few batch sizes ("buckets") only.
+
+    The kernels that a runtime picks depend on the batch size: at one row a matrix product
+    becomes a matrix-vector product and sums in another order. Rows are therefore padded to
+    buckets that are known, by trial at the start, to give every row the same bits.
+    """
+
+    def __init__(self, bundle: Bundle, *, threads: int, max_batch_rows: int) -> None:
+        self.signature = bundle.manifest.input
+        self._session = open_session(bundle, threads)
+        _require_signature(self._session, bundle)
+        probe = probe_rows(self.signature, _bucket_sizes(max_batch_rows)[-1])
+        self.buckets = row_exact_buckets(self._run_exactly, probe, _bucket_sizes(max_batch_rows))
+        self._seconds = {size: self._time(probe[:size]) for size in self.buckets}
+
+    def run(self, rows: Array) -> Outputs:
+        """Outputs of rows (B, ...), for any B of at least 1."""
+        largest = self.buckets[-1]
+        if len(rows) <= largest:
+            return self._run_padded(rows)
+        parts = [
+            self._run_padded(rows[start : start + largest])
+            for start in range(0, len(rows), largest)
+        ]
+        arrays = zip(*(part.arrays() for part in parts), strict=True)
+        return Outputs(*(np.concatenate(group) for group in arrays))
+
+    def expected_seconds(self, rows: int) -> float:
+        """Time that a run of so many rows took at the start, per its bucket."""
+        whole, rest = divmod(rows, self.buckets[-1])
+        seconds = whole * self._seconds[self.buckets[-1]]
+        return seconds + (self._seconds[self._bucket(rest)] if rest else 0.0)
+
+    def _run_padded(self, rows: Array) -> Outputs:
+        missing = self._bucket(len(rows)) - len(rows)
+        if not missing:
+            return self._run_exactly(rows)
+        padding = np.zeros((missing, *rows.shape[1:]), rows.dtype)
+        return self._run_exactly(np.concatenate((rows, padding))).take(slice(0, len(rows)))
+
+    def _bucket(self, rows: int) -> int:
+        return next(size for size in self.buckets if size >= rows)
+
+    def _run_exactly(self, rows: Array) -> Outputs:
+        return Outputs(*self._session.run(OUTPUTS, {self.signature.name: rows}))
+
+    def _time(self, rows: Array) -> float:
+        started = perf_counter()
+        self._run_exactly(rows)
+        return perf_counter() - started
+
+
+def row_exact_buckets(
+    run: Callable[[Array], Outputs], probe: Array, sizes: tuple[int, ...]
+) -> tuple[int, ...]:
+    """The sizes at which every row gets the bits that it gets at the largest such size.
+
+    `sizes` ascend; `probe` holds as many rows as the largest. A size whose own answers
+    depend on a row's place in the batch cannot be the reference. One row alone always can.
+    """
+    for place in range(len(sizes) - 1, -1, -1):
+        rows = probe[: sizes[place]]
+        reference = run(rows)
+        if _same(run(rows[::-1].copy()), reference, slice(None, None, -1)):
+            break
+    kept = tuple(size for size in sizes[:place] if _agrees(run, rows, reference, size))
+    dropped = [size for size in sizes if size not in (*kept, sizes[place])]
+    logger("protectee").info("warm", buckets=[*kept, sizes[place]], dropped_buckets=dropped)
+    return (*kept, sizes[place])
+
+
+def _agrees(run: Callable[[Array], Outputs], rows: Array, reference: Outputs, size: int) -> bool:
+    # The first rows keep their place, the last ones move to the front.
+    ends = (slice(0, size), slice(len(rows) - size, len(rows)))
+    return all(_same(run(rows[end].copy()), reference, end) for end in ends)
+
+
+def _same(got: Outputs, reference: Outputs, rows: slice) -> bool:
+    pairs = zip(got.arrays(), reference.arrays(), strict=True)
+    return all(one.tobytes() == other[rows].tobytes() for one, other in pairs)
+
+
+def probe_rows(signature: TensorSignature, count: int) -> Array:
+    """`count` rows of noise that fit the signature, the same at every start."""
+    rng = np.random.default_rng(0)
+    dtype = DATATYPES[signature.datatype]
+    shape = (count, *(max(extent, 1) for extent in signature.shape[1:]))
+    if dtype.kind == "f":
+        return rng.normal(size=shape).astype(dtype)
+    return rng.integers(0, 2 if dtype.kind == "b" else 100, size=shape).astype(dtype)
+
+
+def open_session(bundle: Bundle, threads: int) -> Any:
+    """A session that computes with `threads` threads; BundleCorrupt if the graph is not one."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    # The cores are shared with gRPC and with the other services.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 4
+    try:
+        return ort.InferenceSession(
+            bundle.protectee_path, options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:
+        raise BundleCorrupt(
+            f"{bundle.protectee_path}: ONNX Runtime cannot load it; refit the bundle from a "
+            f"valid ONNX file ({type(error).__name__})"
+        ) from error
+
+
+def _require_signature(session: Any, bundle: Bundle) -> None:
+    inputs = [found.name for found in session.get_inputs()]
+    outputs = {found.name for found in session.get_outputs()}
+    name = bundle.manifest.input.name
+    if inputs != [name] or not outputs.issuperset(OUTPUTS):
+        raise BundleCorrupt(
+            f"{bundle.protectee_path}: expected input {name} and outputs {', '.join(OUTPUTS)}, "
+            f"got {', '.join(inputs)} and {', '.join(sorted(outputs))}; refit the bundle"
+        )
+
+
+def _bucket_sizes(max_batch_rows: int) -> tuple[int, ...]:
+    """1, 2, 4, ... up to the least power of two that holds `max_batch_rows`."""
+    return tuple(1 << power for power in range((max_batch_rows - 1).bit_length() + 1))

@@ -1,0 +1,125 @@
+"""Where the objects of the inference service meet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
+
+from queen.api.oip import open_inference_pb2_grpc
+from queen.bundle import Bundle, open_bundle
+from queen.serving.auth import Keyring, watched_keyring
+from queen.serving.health import Health
+from queen.serving.server import Offer, Shell
+
+from .answer import Answerer, Policy
+from .batching import Limits, MicroBatcher
+from .clients import (
+    PERTURBER,
+    SENSITIVITY,
+    Peer,
+    PerturberClient,
+    SensitivityClient,
+    watch_peers,
+)
+from .decisions import DecisionLog
+from .door import FrontDoor
+from .measures import Measures
+from .models import Protectee
+from .servicer import NAME, InferenceServicer
+from .settings import InferenceSettings
+
+
+@asynccontextmanager
+async def open_service(settings: InferenceSettings, shell: Shell) -> AsyncIterator[Sequence[Offer]]:
+    """Load and warm the model, follow the accounts and the peers, and offer the front door."""
+    measures = Measures(shell.metrics)
+    async with AsyncExitStack() as stack:
+        keyring = await stack.enter_async_context(watched_keyring(settings.accounts, shell.metrics))
+        bundle = open_bundle(settings.bundle)
+        protectee = Protectee(
+            bundle, threads=settings.threads, max_batch_rows=settings.max_batch_rows
+        )
+        peers = await stack.enter_async_context(_open_peers(settings, shell.health, measures))
+        answerer = _answerer(settings, bundle, peers, measures)
+        batcher = MicroBatcher(protectee, answerer.finish, _limits(settings), measures)
+        batcher.start()
+        stack.push_async_callback(batcher.close)
+        measures.queue_rows.set_function(lambda: batcher.rows)
+        yield [_offer(settings, bundle, keyring, batcher, shell.health, measures)]
+
+
+def _offer(
+    settings: InferenceSettings,
+    bundle: Bundle,
+    keyring: Keyring,
+    batcher: MicroBatcher,
+    health: Health,
+    measures: Measures,
+) -> Offer:
+    door = FrontDoor(bundle.manifest, keyring, batcher, settings.max_request_rows, measures)
+    add = open_inference_pb2_grpc.add_GRPCInferenceServiceServicer_to_server
+    return Offer(NAME, partial(add, InferenceServicer(door, health)))
+
+
+def _answerer(
+    settings: InferenceSettings, bundle: Bundle, peers: dict[str, Peer], measures: Measures
+) -> Answerer:
+    policy = Policy(
+        settings.default_profile,
+        settings.failure_mode,
+        settings.assess_timeout_seconds,
+        settings.reverse_timeout_seconds,
+        settings.deadline_margin_seconds,
+    )
+    return Answerer(
+        bundle,
+        policy,
+        SensitivityClient(peers["sensitivity"], bundle.digest),
+        PerturberClient(peers["perturber"], bundle.digest),
+        DecisionLog(settings.decision_log, bundle.digest, settings.default_profile),
+        measures,
+    )
+
+
+def _limits(settings: InferenceSettings) -> Limits:
+    return Limits(
+        settings.max_batch_rows,
+        settings.queue_rows,
+        settings.account_rows,
+        settings.batches_in_flight,
+    )
+
+
+@asynccontextmanager
+async def _open_peers(
+    settings: InferenceSettings, health: Health, measures: Measures
+) -> AsyncIterator[dict[str, Peer]]:
+    """Channels to the peers, probed once before we serve and then for as long as we do."""
+    cap = settings.max_message_bytes
+    peers = {
+        "sensitivity": Peer(settings.sensitivity_target, SENSITIVITY, cap),
+        "perturber": Peer(settings.perturber_target, PERTURBER, cap),
+    }
+    names = {peer.service: name for name, peer in peers.items()}
+
+    async def seen(peer: Peer) -> None:
+        measures.dependency_up[names[peer.service]].set(peer.is_up)
+        await health.set_serving(peer.service, serving=peer.is_up)
+        if settings.failure_mode == "deny":
+            ready = all(each.is_up for each in peers.values())
+            await health.set_serving(NAME, serving=ready)
+
+    for peer in peers.values():
+        await peer.probe(settings.probe_seconds)
+        await seen(peer)
+    watcher = asyncio.create_task(watch_peers(list(peers.values()), settings.probe_seconds, seen))
+    try:
+        yield peers
+    finally:
+        watcher.cancel()
+        with suppress(asyncio.CancelledError):
+            await watcher
+        for peer in peers.values():
+            await peer.channel.close(None)

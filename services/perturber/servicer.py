@@ -1,0 +1,90 @@
+"""PerturberService: protobuf in, answers out."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import Executor
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from prometheus_client import Counter, Gauge, Histogram
+
+from queen.api.v1 import perturber_pb2 as pb
+from queen.api.v1 import perturber_pb2_grpc
+from queen.bundle import Bundle
+from queen.errors import Overloaded
+from queen.serving.metrics import Metrics
+from queen.wire import tensor_bytes
+
+from .decode import read_flagged
+from .shadows import Flagged, Reversal
+
+
+class PerturberMetrics:
+    """The service's own metrics, every series made in advance."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.stages: dict[str, Histogram] = metrics.stages("decode", "wait", "reverse")
+        self.answers: dict[str, Counter] = metrics.labeled(
+            "queen_answers_total", "Answers made, by profile.", "profile", ("paper", "safe")
+        )
+        self.waiting: Gauge = metrics.gauge(
+            "queen_waiting_calls", "Calls that wait for the shadow models."
+        )
+
+    def count(self, flagged: Flagged) -> None:
+        """Count the answers of a batch."""
+        safe = int(flagged.profiles.sum())
+        self.answers["safe"].inc(safe)
+        self.answers["paper"].inc(len(flagged) - safe)
+
+
+class PerturberServicer(perturber_pb2_grpc.PerturberServiceServicer):
+    """Hands batches to the thread that runs the shadow models."""
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        reversal: Reversal,
+        compute: Executor,
+        metrics: PerturberMetrics,
+        *,
+        max_rows: int,
+        max_waiting: int,
+    ) -> None:
+        self._bundle = bundle
+        self._reversal = reversal
+        self._compute = compute
+        self._metrics = metrics
+        self._max_rows = max_rows
+        self._max_waiting = max_waiting
+        self._waiting = 0
+
+    async def Reverse(self, request: pb.ReverseRequest, context: Any) -> pb.ReverseResponse:  # noqa: ARG002, N802 - gRPC's names
+        """An answer for every row, the same bytes for the same row every time."""
+        with self._metrics.stages["decode"].time():
+            flagged = read_flagged(request, self._bundle, self._max_rows)
+        answers = await self._dispatch(flagged)
+        self._metrics.count(flagged)
+        return pb.ReverseResponse(probabilities=tensor_bytes(answers))
+
+    async def _dispatch(self, flagged: Flagged) -> NDArray[np.float32]:
+        if self._waiting >= self._max_waiting:
+            raise Overloaded(f"expected at most {self._max_waiting} waiting calls, got one more")
+        self._waiting += 1
+        self._metrics.waiting.set(self._waiting)
+        try:
+            # A caller that gives up while it waits is dropped from the queue.
+            return await asyncio.get_running_loop().run_in_executor(
+                self._compute, self._answer, flagged, perf_counter()
+            )
+        finally:
+            self._waiting -= 1
+            self._metrics.waiting.set(self._waiting)
+
+    def _answer(self, flagged: Flagged, arrived: float) -> NDArray[np.float32]:
+        self._metrics.stages["wait"].observe(perf_counter() - arrived)
+        with self._metrics.stages["reverse"].time():
+            return self._reversal.answer(flagged)

@@ -1,0 +1,32 @@
+"""Settings of the perturber service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from queen.serving.settings import ServiceSettings
+
+
+class PerturberSettings(ServiceSettings):
+    """Answers to queries that must be unlearned."""
+
+    model_config = SettingsConfigDict(env_prefix="QUEEN_PERTURBER_")
+
+    port: int = Field(default=8201, ge=0, le=65535)
+    """Port of the gRPC server; 0 takes a free one."""
+    metrics_port: int = Field(default=8202, ge=-1, le=65535)
+    """Port of /metrics; 0 takes a free one, -1 serves none."""
+    secret_file: Path
+    """File with the secret, of at least 16 bytes, that keys the draw of shadow models."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the shadow models run; auto takes a GPU if there is one."""
+    threads: int = Field(default=1, ge=1)
+    """Threads of Torch on the CPU."""
+    max_rows: int = Field(default=4096, ge=1)
+    """Most queries in one call."""
+    max_waiting: int = Field(default=256, ge=1)
+    """Most calls that wait for the shadow models; more are refused."""

@@ -1,0 +1,122 @@
+"""The shadow models of a bundle, loaded, and the answers they lead to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from queen.bundle import Bundle
+from queen.errors import BundleCorrupt, ConfigError, QueenError
+from queen.method.contracts import Profile, check_answers
+from queen.method.ensemble import ShadowEnsemble, build_shadow, draw_members
+from queen.method.profiles import paper_answer, safe_answer
+
+SingleArray = NDArray[np.float32]
+
+_GRID = 2.0**20
+"""Shadow means are rounded to multiples of 1 / this: see `Reversal.answer`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Flagged:
+    """B queries with verdict REVERSE."""
+
+    profiles: NDArray[np.bool_]
+    """(B,) True for the profile `safe`, False for `paper`."""
+    shadow_inputs: SingleArray
+    """(B, ...) what the shadows read: protectee inputs or features."""
+    probabilities: SingleArray
+    """(B, C) the protectee's own answers."""
+    embeddings: SingleArray
+    """(B, E)."""
+
+    def __len__(self) -> int:
+        return len(self.probabilities)
+
+
+def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:
+    """The device to run on; ConfigError for cuda on a machine without one."""
+    has_cuda = torch.cuda.is_available()
+    if wanted == "cuda" and not has_cuda:
+        raise ConfigError(
+            "expected a CUDA device for device: cuda, got none that Torch can use; "
+            "set device to cpu or auto, or install the CUDA build of Torch"
+        )
+    return torch.device("cuda" if has_cuda and wanted != "cpu" else "cpu")
+
+
+def load_shadows(bundle: Bundle, device: torch.device) -> ShadowEnsemble:
+    """All shadow models of the bundle; BundleCorrupt if one does not fit its architecture."""
+    spec = bundle.manifest.shadows
+    shadows = []
+    for number in range(spec.count):
+        try:
+            shadow = build_shadow(spec.architecture, spec.input_shape, bundle.manifest.num_classes)
+            tensors = bundle.shadow(number)
+            shadow.load_state_dict(
+                {name: torch.from_numpy(np.array(tensor)) for name, tensor in tensors.items()}
+            )
+        except (RuntimeError, TypeError, QueenError) as error:
+            raise BundleCorrupt(
+                f"shadow {number} does not fit its architecture {spec.architecture}; refit"
+            ) from error
+        shadows.append(shadow)
+    return ShadowEnsemble(shadows, device)
+
+
+class Reversal:
+    """Answers to flagged queries, keyed and deterministic."""
+
+    def __init__(self, bundle: Bundle, ensemble: ShadowEnsemble, secret: bytes) -> None:
+        self._bundle = bundle
+        self._ensemble = ensemble
+        self._secret = secret
+
+    def answer(self, flagged: Flagged) -> SingleArray:
+        """An answer for every row, (B, C) float32, each within its profile's contract.
+
+        The same row gets the same bits whatever else is in the batch. Matrix products
+        depend on the batch's size in their last bits, so all of it is computed in float64
+        and q, before anything is derived from it, is rounded to a grid that is coarse
+        beside those bits (2^-20 beside 2^-52) and fine beside any answer.
+        Raises ContractViolated rather than return an answer that breaks its contract.
+        """
+        p = torch.from_numpy(flagged.probabilities.astype(np.float64))
+        q = self._shadow_mean(flagged)
+        answers = paper_answer(p, q)
+        safe = torch.from_numpy(flagged.profiles)
+        if flagged.profiles.any():
+            answers[safe] = safe_answer(p[safe], q[safe])
+        finished = answers.numpy().astype(np.float32)
+        self._check(flagged, finished)
+        return finished
+
+    def _shadow_mean(self, flagged: Flagged) -> torch.Tensor:
+        """q (B, C) float64 on the CPU: the answers are small, and elementwise."""
+        spec = self._bundle.manifest.shadows
+        labels = flagged.probabilities.argmax(axis=1)
+        members = draw_members(
+            self._secret,
+            self._bundle.digest,
+            self._bundle.geometry,
+            flagged.embeddings,
+            labels,
+            spec.count,
+            spec.drawn,
+        )
+        # A copy: tensors over the request's own bytes would be read-only.
+        inputs = torch.from_numpy(flagged.shadow_inputs.copy())
+        mean = self._ensemble.mean_probabilities(inputs, members)
+        return (mean.cpu() * _GRID).round() / _GRID
+
+    def _check(self, flagged: Flagged, answers: SingleArray) -> None:
+        for profile, rows in (
+            (Profile.PAPER, ~flagged.profiles),
+            (Profile.SAFE, flagged.profiles),
+        ):
+            if rows.any():
+                check_answers(profile, answers[rows], flagged.probabilities[rows])

@@ -1,0 +1,17 @@
+"""`python -m services.sensitivity --bundle BUNDLE --state FILE`."""
+
+from __future__ import annotations
+
+from queen.serving.server import run_service
+
+from .settings import SensitivitySettings
+from .wiring import wire
+
+
+def main() -> int:
+    """Serve until told to stop; the exit code."""
+    return run_service("sensitivity", SensitivitySettings, wire)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

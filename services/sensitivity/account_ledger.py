@@ -1,0 +1,90 @@
+"""One account's ledger in memory: its records by class, and what follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from queen.method.geometry import FloatArray, Geometry
+from queen.method.sensitivity import center_distances, record_weight, single_query_sensitivity
+
+from .faiss_index import NeighborSearch, RecordIndex
+from .ledger_store import Records
+
+
+class ClassLedger:
+    """The records of one (account, class) at a known version.
+
+    `cqs` is the sum of the weights of `index.records`, in their order: kept along, never
+    stored, so that it cannot drift from the records.
+    """
+
+    __slots__ = ("cqs", "index")
+
+    def __init__(self, embedding_width: int) -> None:
+        self.index = RecordIndex(embedding_width)
+        self.cqs = 0.0
+
+    @property
+    def version(self) -> int:
+        """Number of records."""
+        return len(self.index)
+
+    @property
+    def records(self) -> Records:
+        """(M, E) float32, in the order they were recorded."""
+        return self.index.records
+
+    def extend(self, records: Records, offsets: NDArray[np.float32], weights: FloatArray) -> None:
+        """Append `records` (R, E) with their `offsets` (R, E) and `weights` (R,)."""
+        self.index.add(records, offsets)
+        # One by one: the same records give the same bits, however they came in.
+        for weight in weights.tolist():
+            self.cqs += weight
+
+
+class AccountLedger:
+    """All of one account: `classes` holds a `ClassLedger` for each class with a record."""
+
+    __slots__ = ("classes",)
+
+    def __init__(self) -> None:
+        self.classes: dict[int, ClassLedger] = {}
+
+
+class LedgerFactory:
+    """Builds ledgers from records under one geometry."""
+
+    def __init__(self, geometry: Geometry, neighbors: NeighborSearch) -> None:
+        self._geometry = geometry
+        self._neighbors = neighbors
+
+    def restore(self, stored: Mapping[int, Records]) -> AccountLedger:
+        """The ledger of an account whose records, by class, are `stored`."""
+        account = AccountLedger()
+        for label, records in stored.items():
+            self.extend(account, label, records)
+        return account
+
+    def extend(self, account: AccountLedger, label: int, records: Records) -> None:
+        """Append `records` (R, E) of class `label` to the account."""
+        if len(records):
+            labels = np.full(len(records), label)
+            offsets = self._neighbors.offsets(records, labels)
+            weights = record_weights(self._geometry, records, labels)
+            self.class_ledger(account, label).extend(records, offsets, weights)
+
+    def class_ledger(self, account: AccountLedger, label: int) -> ClassLedger:
+        """The account's ledger of class `label`, made if it has none."""
+        ledger = account.classes.get(label)
+        if ledger is None:
+            ledger = account.classes[label] = ClassLedger(self._geometry.embedding_width)
+        return ledger
+
+
+def record_weights(geometry: Geometry, records: Records, labels: NDArray[np.integer]) -> FloatArray:
+    """What each of `records` (R, E) of classes `labels` (R,) adds to cqs, (R,)."""
+    distances = center_distances(geometry, records, labels)
+    return record_weight(geometry, single_query_sensitivity(geometry, distances, labels))

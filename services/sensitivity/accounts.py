@@ -1,0 +1,74 @@
+"""What an operator may read of the ledgers, straight from the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from queen.errors import AccountNotFound
+from queen.method.geometry import FloatArray, Geometry
+
+from .account_ledger import record_weights
+from .ledger_store import LedgerStore, Records
+
+
+@dataclass(frozen=True, eq=False)
+class AccountState:
+    """One account's records by class, with cqs by class and the default thresholds T (C,)."""
+
+    account_id: str
+    records: Mapping[int, Records]
+    cqs: Mapping[int, float]
+    thresholds: FloatArray
+
+    @property
+    def record_count(self) -> int:
+        """Records over all classes."""
+        return sum(len(records) for records in self.records.values())
+
+    @property
+    def crossed(self) -> list[int]:
+        """Classes whose default budget is spent."""
+        return [label for label, cqs in self.cqs.items() if cqs > self.thresholds[label]]
+
+    @property
+    def budget_spent(self) -> float:
+        """Largest share of a default budget that is spent in any class."""
+        shares = (cqs / float(self.thresholds[label]) for label, cqs in self.cqs.items())
+        return max(shares, default=0.0)
+
+
+class AccountReader:
+    """Reads accounts; safe beside the dispatcher thread, since it shares only the store."""
+
+    def __init__(self, geometry: Geometry, thresholds: FloatArray, store: LedgerStore) -> None:
+        self._geometry = geometry
+        self._thresholds = thresholds
+        self._store = store
+
+    def page(self, after: str, size: int) -> tuple[list[AccountState], bool]:
+        """The first `size` accounts above the id `after`, and whether there are more."""
+        found = self._store.list_accounts(self._geometry.digest, after, size + 1)
+        return [self._read(account_id) for account_id in found[:size]], len(found) > size
+
+    def get(self, account_id: str) -> AccountState:
+        """One account; AccountNotFound if nothing was ever recorded of it."""
+        state = self._read(account_id)
+        if not state.records:
+            raise AccountNotFound(
+                "expected an account with records under this bundle, got one without",
+                field="account_id",
+            )
+        return state
+
+    def _read(self, account_id: str) -> AccountState:
+        stored = self._store.load(account_id, self._geometry.digest)
+        cqs = {label: self._cqs(label, records) for label, records in stored.items()}
+        return AccountState(account_id, stored, cqs, self._thresholds)
+
+    def _cqs(self, label: int, records: Records) -> float:
+        weights = record_weights(self._geometry, records, np.full(len(records), label))
+        # A running sum, as the ledgers keep it: the same bits.
+        return float(np.add.accumulate(weights)[-1])

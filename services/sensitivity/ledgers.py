@@ -1,0 +1,252 @@
+"""The engine: micro-batches against the ledgers of many accounts (no gRPC here).
+
+The store is the truth and this is a cache of it at a known version. Only a batch that
+records something needs the store: a verdict on a stale ledger can only be too mild,
+never too harsh, and a record is made under the store's compare-and-set alone.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from queen.errors import LedgerConflict
+from queen.method.geometry import FloatArray, Geometry
+from queen.method.ledger import Assessment, assess_rows
+from queen.method.sensitivity import center_distances, record_weight
+
+from .account_ledger import AccountLedger, ClassLedger, LedgerFactory
+from .faiss_index import NeighborSearch
+from .ledger_store import Append, Appended, AppendResult, Conflict, LedgerKey, LedgerStore
+from .thresholds import Thresholds
+
+APPEND_ATTEMPTS = 8
+CAS_RESULTS = ("appended", "conflict", "regressed")
+
+
+@dataclass(frozen=True)
+class AccountPolicy:
+    """Who is charged, and for how many records of a class; a budget of 0 is the service's own."""
+
+    account_id: str
+    budget: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Queries:
+    """A micro-batch of B queries of `accounts`, distinct, in order."""
+
+    accounts: Sequence[AccountPolicy]
+    account_index: NDArray[np.integer]
+    """(B,) into `accounts`."""
+    labels: NDArray[np.integer]
+    """(B,) predicted classes."""
+    embeddings: NDArray[np.float32]
+    """(B, E)."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+class LedgerBook:
+    """Verdicts on queries, and the records that follow from them.
+
+    Not thread-safe: one dispatcher thread takes the micro-batches in turn, so a replica
+    never conflicts with itself. Of `cached_accounts` the least recently used leave first.
+    """
+
+    def __init__(
+        self,
+        geometry: Geometry,
+        thresholds: Thresholds,
+        store: LedgerStore,
+        *,
+        cached_accounts: int,
+        count_append: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._geometry = geometry
+        self._thresholds = thresholds
+        self._store = store
+        self._neighbors = NeighborSearch(geometry)
+        self._factory = LedgerFactory(geometry, self._neighbors)
+        self._cached_accounts = cached_accounts
+        self._accounts: OrderedDict[str, AccountLedger] = OrderedDict()
+        self._count_append = count_append
+
+    @property
+    def accounts_cached(self) -> int:
+        """Accounts in memory."""
+        return len(self._accounts)
+
+    @property
+    def records_cached(self) -> int:
+        """Records in memory, over all accounts."""
+        return sum(
+            ledger.version
+            for account in self._accounts.values()
+            for ledger in account.classes.values()
+        )
+
+    def assess(self, queries: Queries) -> Assessment:
+        """Verdicts on `queries`; whatever they record is in the store when this returns.
+
+        Raises InvalidQuery for a budget above the packing limit, DependencyUnavailable if
+        the store does not answer, and LedgerConflict if another writer kept winning.
+        """
+        try:
+            touched = self._touch(queries)
+            return self._decide(queries, touched)
+        except BaseException:
+            # Nobody knows what the store took: read it again before the next verdict.
+            for policy in queries.accounts:
+                self._accounts.pop(policy.account_id, None)
+            raise
+        finally:
+            while len(self._accounts) > self._cached_accounts:
+                self._accounts.popitem(last=False)
+
+    def _touch(self, queries: Queries) -> _Touched:
+        """The distinct ledgers that the batch reaches."""
+        tables = np.stack([self._thresholds.table(policy.budget) for policy in queries.accounts])
+        accounts = [self._account(policy.account_id) for policy in queries.accounts]
+        classes = self._geometry.num_classes
+        pairs = queries.account_index.astype(np.int64) * classes + queries.labels
+        distinct, ledger_index = np.unique(pairs, return_inverse=True)
+        owners, labels = np.divmod(distinct, classes)
+        places = list(zip(owners.tolist(), labels.tolist(), strict=True))
+        return _Touched(accounts, places, ledger_index, tables[owners, labels])
+
+    def _account(self, account_id: str) -> AccountLedger:
+        account = self._accounts.get(account_id)
+        if account is None:
+            stored = self._store.load(account_id, self._geometry.digest)
+            account = self._accounts[account_id] = self._factory.restore(stored)
+        self._accounts.move_to_end(account_id)
+        return account
+
+    def _decide(self, queries: Queries, touched: _Touched) -> Assessment:
+        decided = _empty_assessment(len(queries))
+        rows = np.arange(len(queries))
+        for _ in range(APPEND_ATTEMPTS):
+            step = self._step(queries, touched, rows)
+            lost = self._record(queries, touched, rows, step)
+            # Ledgers are independent, so only those that lost the race are taken again.
+            again = np.isin(touched.ledger_index[rows], lost)
+            _fill(decided, rows[~again], step, ~again)
+            rows = rows[again]
+            if not len(rows):
+                return decided
+        raise LedgerConflict(
+            f"another writer was first {APPEND_ATTEMPTS} times in a row on the same ledger"
+        )
+
+    def _step(self, queries: Queries, touched: _Touched, rows: NDArray[np.integer]) -> Assessment:
+        """The ledger step on some rows, against the ledgers as they are cached."""
+        embeddings, labels = queries.embeddings[rows], queries.labels[rows]
+        ledger_index = touched.ledger_index[rows]
+        ledgers = touched.ledgers()
+        nearest = np.full(len(rows), np.inf)
+        # A row outside its region is PRESERVE whatever lies near it.
+        distances = center_distances(self._geometry, embeddings, labels)
+        inside = np.flatnonzero(distances < self._geometry.sensitive_radius[labels])
+        if len(inside):
+            nearest[inside] = self._neighbors.nearest(
+                [None if ledger is None else ledger.index for ledger in ledgers],
+                ledger_index[inside],
+                embeddings[inside],
+                labels[inside],
+            )
+        cqs = np.array([0.0 if ledger is None else ledger.cqs for ledger in ledgers])
+        return assess_rows(
+            self._geometry, embeddings, labels, ledger_index, nearest, cqs, touched.thresholds
+        )
+
+    def _record(
+        self,
+        queries: Queries,
+        touched: _Touched,
+        rows: NDArray[np.integer],
+        step: Assessment,
+    ) -> list[int]:
+        """Append what the step recorded; ledgers that another writer had changed come back."""
+        recorded = step.recorded
+        if not len(recorded):
+            return []
+        ledger_index = touched.ledger_index[rows[recorded]]
+        order = np.argsort(ledger_index, kind="stable")
+        recorded, ledger_index = recorded[order], ledger_index[order]
+        numbers, starts = np.unique(ledger_index, return_index=True)
+        embeddings = queries.embeddings[rows[recorded]]
+        pieces = [slice(a, b) for a, b in zip(starts, [*starts[1:], len(recorded)], strict=True)]
+        appends = [
+            self._append(queries, touched, number, embeddings[piece])
+            for number, piece in zip(numbers.tolist(), pieces, strict=True)
+        ]
+        results = self._store.append_many(appends)
+
+        offsets = self._neighbors.offsets(embeddings, queries.labels[rows[recorded]])
+        weights = record_weight(self._geometry, step.sqs[recorded])
+        lost: list[int] = []
+        for number, piece, append, result in zip(
+            numbers.tolist(), pieces, appends, results, strict=True
+        ):
+            owner, label = touched.places[number]
+            account = touched.accounts[owner]
+            if isinstance(result, Appended):
+                self._count_append("appended")
+                ledger = self._factory.class_ledger(account, label)
+                ledger.extend(append.records, offsets[piece], weights[piece])
+            else:
+                self._catch_up(account, append, result)
+                lost.append(number)
+        return lost
+
+    def _append(
+        self, queries: Queries, touched: _Touched, number: int, records: NDArray[np.float32]
+    ) -> Append:
+        owner, label = touched.places[number]
+        ledger = touched.accounts[owner].classes.get(label)
+        key = LedgerKey(queries.accounts[owner].account_id, self._geometry.digest, label)
+        return Append(key, 0 if ledger is None else ledger.version, records)
+
+    def _catch_up(self, account: AccountLedger, append: Append, result: AppendResult) -> None:
+        """Bring cache and store together after a lost compare-and-set."""
+        if isinstance(result, Conflict):
+            self._count_append("conflict")
+            self._factory.extend(account, append.key.label, result.missing_tail)
+            return
+        # The store forgot acknowledged records (a failover): give them back. If another
+        # replica is doing the same, the next attempt finds out.
+        self._count_append("regressed")
+        records = account.classes[append.key.label].records[result.version :]
+        self._store.append_many([Append(append.key, result.version, records)])
+
+
+@dataclass(frozen=True, eq=False)
+class _Touched:
+    """The L ledgers of a batch: `places` are (account, class), `thresholds` T (L,)."""
+
+    accounts: list[AccountLedger]
+    places: list[tuple[int, int]]
+    ledger_index: NDArray[np.integer]
+    thresholds: FloatArray
+
+    def ledgers(self) -> list[ClassLedger | None]:
+        """The ledgers as they are now; None where nothing was recorded yet."""
+        accounts = self.accounts
+        return [accounts[owner].classes.get(label) for owner, label in self.places]
+
+
+def _empty_assessment(rows: int) -> Assessment:
+    return Assessment(np.zeros(rows, np.uint8), *(np.zeros(rows) for _ in range(4)))
+
+
+def _fill(
+    into: Assessment, rows: NDArray[np.integer], step: Assessment, take: NDArray[np.bool_]
+) -> None:
+    for name in ("verdicts", "distances", "sqs", "cqs_before", "cqs_after"):
+        getattr(into, name)[rows] = getattr(step, name)[take]

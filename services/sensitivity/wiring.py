@@ -1,0 +1,87 @@
+"""Where the service's objects meet."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from pathlib import Path
+
+from queen.api.v1 import admin_pb2, admin_pb2_grpc, sensitivity_pb2, sensitivity_pb2_grpc
+from queen.bundle import Bundle, open_bundle
+from queen.errors import ConfigError
+from queen.serving.server import Offer, Shell
+
+from .accounts import AccountReader
+from .admin import AdminServicer
+from .ledger_store import LedgerStore, MemoryLedgerStore, SqliteLedgerStore
+from .ledgers import LedgerBook
+from .metrics import SensitivityMetrics, TimedStore
+from .servicer import SensitivityServicer
+from .settings import SensitivitySettings
+from .thresholds import Thresholds
+
+SENSITIVITY = sensitivity_pb2.DESCRIPTOR.services_by_name["SensitivityService"].full_name
+ADMIN = admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name
+
+
+@asynccontextmanager
+async def wire(settings: SensitivitySettings, shell: Shell) -> AsyncIterator[Sequence[Offer]]:
+    """Both servicers over one store; threads and store are closed after the drain."""
+    bundle = open_bundle(settings.bundle)
+    thresholds = Thresholds(bundle.geometry, bundle.mean_squared_sqs, settings.budget)
+    metrics = SensitivityMetrics(shell.metrics)
+    async with AsyncExitStack() as stack:
+        plain = stack.enter_context(closing(open_store(settings)))
+        dispatcher = stack.enter_context(ThreadPoolExecutor(1, "dispatcher"))
+        reading = stack.enter_context(ThreadPoolExecutor(1, "reading"))
+        store = TimedStore(plain, metrics.stages["load"], metrics.stages["append"])
+        book = LedgerBook(
+            bundle.geometry,
+            thresholds,
+            store,
+            cached_accounts=settings.cached_accounts,
+            count_append=metrics.count_append,
+        )
+        servicer = SensitivityServicer(
+            bundle,
+            book,
+            dispatcher,
+            metrics,
+            max_rows=settings.max_rows,
+            max_waiting=settings.max_waiting,
+        )
+        reader = AccountReader(bundle.geometry, thresholds.table(0), plain)
+        yield _offers(servicer, AdminServicer(reader, bundle.digest, reading))
+
+
+def open_store(settings: SensitivitySettings) -> LedgerStore:
+    """The store that the settings name; ConfigError for one that cannot be opened."""
+    if settings.state == "memory":
+        return MemoryLedgerStore()
+    if "://" in settings.state:
+        raise ConfigError(
+            f"expected state to be memory or the path of a SQLite file, got '{settings.state}'"
+        )
+    return SqliteLedgerStore(Path(settings.state), settings.sqlite_synchronous)
+
+
+def check(settings: SensitivitySettings, bundle: Bundle) -> None:
+    """Require that the settings fit the bundle; ConfigError otherwise. Opens no store."""
+    Thresholds(bundle.geometry, bundle.mean_squared_sqs, settings.budget)
+
+
+def _offers(servicer: SensitivityServicer, admin: AdminServicer) -> Sequence[Offer]:
+    return (
+        Offer(
+            SENSITIVITY,
+            lambda server: sensitivity_pb2_grpc.add_SensitivityServiceServicer_to_server(
+                servicer, server
+            ),
+        ),
+        Offer(
+            ADMIN,
+            lambda server: admin_pb2_grpc.add_AdminServiceServicer_to_server(admin, server),
+            on="admin",
+        ),
+    )

@@ -1,0 +1,185 @@
+"""Small, valid bundles made in milliseconds, for the tests of every service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from queen import __version__
+from queen.bundle import (
+    GeometryParameters,
+    Manifest,
+    ShadowSpec,
+    TensorSignature,
+    write_bundle,
+)
+from queen.method.geometry import fit_feature_centers, fit_geometry
+from queen.method.label_preserving import LinearHead
+from queen.method.sensitivity import mean_squared_sensitivity
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class SmallModel:
+    """The weights of the small protectee: x -> relu(x U) = f, f W^T + b, f G = z."""
+
+    hidden: Array
+    head: LinearHead
+    mapping: Array
+
+    def features(self, inputs: Array) -> Array:
+        """Features (B, D) of inputs (B, I)."""
+        return np.maximum(inputs @ self.hidden, 0)
+
+    def logits(self, inputs: Array) -> Array:
+        """Logits (B, C) of inputs (B, I)."""
+        return self.features(inputs) @ self.head.weight.T + self.head.bias
+
+    def embeddings(self, inputs: Array) -> Array:
+        """Embeddings (B, E) of inputs (B, I)."""
+        return self.features(inputs) @ self.mapping
+
+
+@dataclass(frozen=True)
+class SmallBundle:
+    """A written bundle with the model and the training inputs (N, I) it was made from."""
+
+    path: Path
+    manifest: Manifest
+    model: SmallModel
+    inputs: Array
+    labels: NDArray[np.int64]
+
+
+def make_bundle(
+    out: Path,
+    *,
+    seed: int = 0,
+    classes: int = 4,
+    input_width: int = 8,
+    feature_width: int = 16,
+    embedding_width: int = 2,
+    samples: int = 400,
+    shadows_on: str = "features",
+    shadow_count: int = 3,
+    drawn: int = 2,
+    coverage_fraction: float = 0.02,
+    model_name: str = "small",
+) -> SmallBundle:
+    """Write a bundle at `out`: random clusters, one hidden layer, a few linear shadows."""
+    rng = np.random.default_rng(seed)
+    inputs, clusters = _clusters(rng, classes, input_width, samples)
+    model = _model(rng, inputs, clusters, classes, feature_width, embedding_width)
+    labels = model.logits(inputs).argmax(axis=1)
+    embeddings = model.embeddings(inputs)
+    # True classes are the clusters; the head is fitted to them, so all classes occur.
+    geometry = fit_geometry(embeddings, clusters, classes, coverage_fraction=coverage_fraction)
+    width = feature_width if shadows_on == "features" else input_width
+    manifest = Manifest(
+        queen_version=__version__,
+        model_name=model_name,
+        class_names=[f"class-{number}" for number in range(classes)],
+        feature_width=feature_width,
+        embedding_width=embedding_width,
+        input=TensorSignature(name="x", datatype="FP32", shape=[-1, input_width]),
+        geometry=GeometryParameters(alpha=1.0, beta=1.0, coverage_fraction=coverage_fraction),
+        shadows=ShadowSpec(
+            on=shadows_on,
+            architecture="head",
+            input_shape=[width],
+            count=shadow_count,
+            drawn=drawn,
+        ),
+    )
+    written = write_bundle(
+        out,
+        manifest,
+        protectee=protectee_graph(model),
+        head=model.head,
+        geometry=geometry,
+        mean_squared_sqs=mean_squared_sensitivity(geometry, embeddings, clusters),
+        shadows=[_shadow(rng, width, classes) for _ in range(shadow_count)],
+    )
+    return SmallBundle(out, written, model, inputs, labels)
+
+
+def protectee_graph(model: SmallModel) -> bytes:
+    """The ONNX graph of the small protectee, with a dynamic batch axis and four outputs."""
+    weights = {
+        "U": model.hidden,
+        "Wt": np.ascontiguousarray(model.head.weight.T),
+        "b": model.head.bias,
+        "G": model.mapping,
+    }
+    nodes = [
+        helper.make_node("MatMul", ["x", "U"], ["h"]),
+        helper.make_node("Relu", ["h"], ["features"]),
+        helper.make_node("Gemm", ["features", "Wt", "b"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+        helper.make_node("MatMul", ["features", "G"], ["embeddings"]),
+    ]
+    (input_width, feature_width), classes = model.hidden.shape, len(model.head.bias)
+    graph = helper.make_graph(
+        nodes,
+        "small",
+        [_value("x", input_width)],
+        [
+            _value("probabilities", classes),
+            _value("logits", classes),
+            _value("features", feature_width),
+            _value("embeddings", model.mapping.shape[1]),
+        ],
+        [numpy_helper.from_array(array, name) for name, array in weights.items()],
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.checker.check_model(made)
+    return bytes(made.SerializeToString())
+
+
+def _value(name: str, width: int) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", width])
+
+
+def _clusters(
+    rng: np.random.Generator, classes: int, width: int, samples: int
+) -> tuple[Array, NDArray[np.int64]]:
+    centers = 3.0 * rng.normal(size=(classes, width))
+    clusters = np.arange(samples) % classes
+    inputs = centers[clusters] + rng.normal(size=(samples, width))
+    return inputs.astype(np.float32), clusters
+
+
+def _model(
+    rng: np.random.Generator,
+    inputs: Array,
+    clusters: NDArray[np.int64],
+    classes: int,
+    feature_width: int,
+    embedding_width: int,
+) -> SmallModel:
+    width = inputs.shape[1]
+    hidden = (rng.normal(size=(width, feature_width)) / np.sqrt(width)).astype(np.float32)
+    features = np.maximum(inputs @ hidden, 0)
+    centers = fit_feature_centers(features, clusters, classes)
+    # Nearest feature center, as a linear head: 2 f.F_c - |F_c|^2, scaled to soft answers.
+    weight = (0.2 * 2 * centers).astype(np.float32)
+    bias = (-0.2 * np.square(centers).sum(axis=1)).astype(np.float32)
+    spread = float(np.linalg.norm(features - centers[clusters], axis=1).mean())
+    mapping = rng.normal(size=(feature_width, embedding_width)).astype(np.float32)
+    return SmallModel(hidden, LinearHead(weight, bias, centers, spread), mapping)
+
+
+def _shadow(rng: np.random.Generator, width: int, classes: int) -> dict[str, Array]:
+    """State of `queen.method.ensemble.build_shadow("head", ...)`."""
+    return {
+        "body.1.weight": rng.normal(size=(classes, width)).astype(np.float32),
+        "body.1.bias": np.zeros(classes, np.float32),
+        "input_mean": np.zeros((), np.float32),
+        "input_scale": np.ones((), np.float32),
+    }

@@ -1,0 +1,38 @@
+"""The stores that the conformance suite holds to their contract, and what it builds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from services.sensitivity.ledger_store import (
+    Append,
+    LedgerKey,
+    LedgerStore,
+    MemoryLedgerStore,
+    SqliteLedgerStore,
+)
+
+OpenStore = Callable[[Path], LedgerStore]
+
+STORES: dict[str, OpenStore] = {
+    "memory": lambda _: MemoryLedgerStore(),
+    "sqlite-full": lambda folder: SqliteLedgerStore(folder / "ledger.sqlite3"),
+    "sqlite-normal": lambda folder: SqliteLedgerStore(folder / "ledger.sqlite3", "normal"),
+}
+"""Every store, by name; each opener makes an empty one in a folder of its own."""
+
+DURABLE = tuple(name for name in STORES if name != "memory")
+"""Those that outlive their process."""
+
+
+def records_of(*firsts: float) -> np.ndarray:
+    """Records (R, 2) float32 that are told apart by their first number."""
+    return np.array([[first, -first] for first in firsts], np.float32).reshape(-1, 2)
+
+
+def append_of(account: str, expected: int, *firsts: float, label: int = 0) -> Append:
+    """An append to a ledger of `account` under the geometry "g"."""
+    return Append(LedgerKey(account, "g", label), expected, records_of(*firsts))

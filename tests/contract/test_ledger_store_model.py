@@ -1,0 +1,118 @@
+"""Every store against a plain dict, over random histories."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from services.sensitivity.ledger_store import (
+    Append,
+    Appended,
+    Conflict,
+    LedgerKey,
+    LedgerStore,
+    Regressed,
+)
+from tests.contract.ledger_stores import DURABLE, STORES, OpenStore, records_of
+
+KEYS = st.builds(
+    LedgerKey, st.sampled_from(["a", "b", "ä"]), st.sampled_from(["g", "h"]), st.integers(0, 2)
+)
+APPENDS = st.lists(st.tuples(KEYS, st.integers(0, 6), st.integers(0, 3)), max_size=4)
+
+
+class StoreHistory(RuleBasedStateMachine):
+    """Appends, loads and restarts; the oracle is a dict of lists."""
+
+    open_store: OpenStore
+    is_durable: bool
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._folder = tempfile.TemporaryDirectory()
+        self._store: LedgerStore = type(self).open_store(Path(self._folder.name))
+        self._truth: dict[LedgerKey, list[float]] = {}
+        self._next = 0.0
+
+    @rule(wanted=APPENDS)
+    def append(self, wanted: list[tuple[LedgerKey, int, int]]) -> None:
+        """Append several; each answer is what the dict says."""
+        appends = []
+        for key, expected, count in wanted:
+            fresh = [self._next + place for place in range(count)]
+            self._next += count
+            appends.append(Append(key, expected, records_of(*fresh)))
+        for append, result in zip(appends, self._store.append_many(appends), strict=True):
+            self._check(append, result)
+
+    def _check(self, append: Append, result: object) -> None:
+        known = self._truth.get(append.key, [])
+        if append.expected_version > len(known):
+            assert result == Regressed(len(known))
+        elif append.expected_version < len(known):
+            assert isinstance(result, Conflict)
+            missing = known[append.expected_version :]
+            assert result.missing_tail[:, 0].tolist() == missing
+        else:
+            known = known + append.records[:, 0].tolist()
+            assert result == Appended(len(known))
+            if known:
+                self._truth[append.key] = known
+
+    @rule()
+    def restart(self) -> None:
+        """Close and open again: nothing is lost."""
+        if type(self).is_durable:
+            self._store.close()
+            self._store = type(self).open_store(Path(self._folder.name))
+
+    @rule(after=st.sampled_from(["", "a", "b", "ä", "z"]), limit=st.integers(1, 3))
+    def list_accounts(self, after: str, limit: int) -> None:
+        """A page is the sorted truth, cut."""
+        known = sorted({key.account_id for key in self._truth if key.geometry_digest == "g"})
+        expected = [name for name in known if name > after][:limit]
+        assert self._store.list_accounts("g", after, limit) == expected
+
+    @invariant()
+    def loads_agree(self) -> None:
+        """Every account loads as the dict has it."""
+        for account in ("a", "b", "ä"):
+            for geometry in ("g", "h"):
+                loaded = self._store.load(account, geometry)
+                expected = {
+                    key.label: records
+                    for key, records in self._truth.items()
+                    if key[:2] == (account, geometry)
+                }
+                assert {
+                    label: np.asarray(found)[:, 0].tolist() for label, found in loaded.items()
+                } == expected
+
+    def teardown(self) -> None:
+        """Close the store and remove its folder."""
+        self._store.close()
+        self._folder.cleanup()
+
+
+@pytest.mark.parametrize("name", list(STORES))
+def test_every_history_agrees_with_a_dict(name: str) -> None:
+    """No sequence of appends, restarts and lists tells the store from the oracle."""
+    machine = type(
+        "History",
+        (StoreHistory,),
+        {"open_store": staticmethod(STORES[name]), "is_durable": name in DURABLE},
+    )
+    case = machine.TestCase
+    case.settings = settings(
+        max_examples=15,
+        stateful_step_count=15,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    case().runTest()

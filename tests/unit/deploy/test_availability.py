@@ -1,0 +1,151 @@
+"""Pods come, go and scale without an answer lost or a ledger forked."""
+
+from __future__ import annotations
+
+import pytest
+
+from .manifests import (
+    DEPLOYABLE,
+    SERVICES,
+    deployment,
+    is_selected,
+    labels_of,
+    named,
+    of_kind,
+    pod_spec,
+    render,
+)
+
+IDENTITY = {
+    "app.kubernetes.io/name",
+    "app.kubernetes.io/instance",
+    "app.kubernetes.io/component",
+}
+SCALED = ("inference", "perturber")
+
+
+def test_autoscalers_hold_two_pods_of_the_stateless_services() -> None:
+    """inference and perturber scale from two up; sensitivity, with one writer, does not."""
+    scalers = of_kind("base", "HorizontalPodAutoscaler")
+    targets = {scaler["spec"]["scaleTargetRef"]["name"]: scaler["spec"] for scaler in scalers}
+    assert set(targets) == {f"queen-{service}" for service in SCALED}
+    assert all(spec["minReplicas"] == 2 for spec in targets.values())
+    assert all(spec["maxReplicas"] > 2 for spec in targets.values())
+
+
+@pytest.mark.parametrize("folder", DEPLOYABLE)
+def test_autoscaled_deployments_state_no_count(folder: str) -> None:
+    """An apply must not undo what the autoscaler decided."""
+    for scaler in of_kind(folder, "HorizontalPodAutoscaler"):
+        target = scaler["spec"]["scaleTargetRef"]
+        assert "replicas" not in named(folder, target["kind"], target["name"])["spec"]
+
+
+@pytest.mark.parametrize("folder", DEPLOYABLE)
+def test_the_ledger_has_one_writer(folder: str) -> None:
+    """One sensitivity pod, ended before the next starts, on a claim that only it mounts."""
+    spec = deployment("sensitivity", folder)["spec"]
+    assert spec["replicas"] == 1
+    assert spec["strategy"] == {"type": "Recreate"}
+    claims = {
+        service: {
+            volume["persistentVolumeClaim"]["claimName"]
+            for volume in pod_spec(service, folder)["volumes"]
+            if "persistentVolumeClaim" in volume
+        }
+        for service in SERVICES
+    }
+    assert [service for service in SERVICES if "queen-ledger" in claims[service]] == ["sensitivity"]
+
+
+def test_the_ledger_claim_outlives_the_deployment() -> None:
+    """No folder that holds a deployment also holds a claim or the namespace."""
+    kinds = {item["kind"] for folder in DEPLOYABLE for item in render(folder)}
+    assert not kinds & {"PersistentVolumeClaim", "Namespace"}
+    claim = named("storage/many-nodes", "PersistentVolumeClaim", "queen-ledger")
+    assert claim["spec"]["accessModes"] == ["ReadWriteOncePod"]
+
+
+def test_single_node_claims_ask_for_one_mode() -> None:
+    """Storage classes that know only ReadWriteOnce can serve both claims of the small variant."""
+    claims = of_kind("storage/single-node", "PersistentVolumeClaim")
+    assert {claim["metadata"]["name"] for claim in claims} == {"queen-bundle", "queen-ledger"}
+    assert all(claim["spec"]["accessModes"] == ["ReadWriteOnce"] for claim in claims)
+
+
+def test_node_drains_take_one_pod_at_a_time() -> None:
+    """Each scaled service has a disruption budget that picks its pods and only those."""
+    budgets = of_kind("base", "PodDisruptionBudget")
+    for service in SCALED:
+        (budget,) = [
+            item["spec"]
+            for item in budgets
+            if is_selected(item["spec"]["selector"], labels_of(service))
+        ]
+        assert budget["maxUnavailable"] == 1
+    # A budget for the one ledger pod would block every drain or promise nothing.
+    assert len(budgets) == len(SCALED)
+
+
+@pytest.mark.parametrize("service", SCALED)
+def test_rollouts_never_go_below_the_count(service: str) -> None:
+    """A new pod serves before an old one ends."""
+    update = deployment(service)["spec"]["strategy"]["rollingUpdate"]
+    assert update == {"maxUnavailable": 0, "maxSurge": 1}
+
+
+@pytest.mark.parametrize("service", SCALED)
+def test_pods_spread_over_nodes_and_zones(service: str) -> None:
+    """Both constraints pick the pods that they spread."""
+    constraints = pod_spec(service)["topologySpreadConstraints"]
+    keys = [constraint["topologyKey"] for constraint in constraints]
+    assert keys == ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
+    assert all(is_selected(item["labelSelector"], labels_of(service)) for item in constraints)
+
+
+@pytest.mark.parametrize("folder", DEPLOYABLE)
+@pytest.mark.parametrize("service", SERVICES)
+def test_selectors_use_labels_that_never_change(folder: str, service: str) -> None:
+    """A version in a selector would make the next release impossible to apply."""
+    selector = deployment(service, folder)["spec"]["selector"]
+    assert set(selector["matchLabels"]) == IDENTITY
+    others = [other for other in SERVICES if other != service]
+    assert is_selected(selector, labels_of(service, folder))
+    assert not any(is_selected(selector, labels_of(other, folder)) for other in others)
+
+
+@pytest.mark.parametrize("folder", DEPLOYABLE)
+def test_everything_is_labelled_and_in_the_namespace(folder: str) -> None:
+    """Each object says what it is part of and lies in the namespace queen."""
+    for item in render(folder):
+        metadata = item["metadata"]
+        assert metadata["namespace"] == "queen", metadata["name"]
+        assert metadata["labels"]["app.kubernetes.io/part-of"] == "queen"
+        assert metadata["labels"]["app.kubernetes.io/managed-by"] == "kustomize"
+
+
+def test_front_door_has_an_address_and_peers_have_none() -> None:
+    """Callers get one cluster address; the peers are headless, so that calls are spread."""
+    front = named("base", "Service", "queen-inference")["spec"]
+    assert front["type"] == "ClusterIP"
+    assert [(port["name"], port["port"]) for port in front["ports"]] == [("grpc-infer", 8001)]
+    admin = named("base", "Service", "queen-sensitivity-admin")["spec"]
+    assert [port["port"] for port in admin["ports"]] == [8103]
+
+
+def test_dev_is_one_pod_of_each() -> None:
+    """The small variant has one pod of each service and nothing that scales or guards them."""
+    kinds = {item["kind"] for item in render("overlays/dev")}
+    assert not kinds & {"HorizontalPodAutoscaler", "PodDisruptionBudget"}
+    assert {deployment(s, "overlays/dev")["spec"]["replicas"] for s in SERVICES} == {1}
+
+
+def test_prometheus_component_scrapes_the_metrics_ports() -> None:
+    """The PodMonitor picks the pods of all three services by a port that each has."""
+    (monitor,) = of_kind("components/prometheus", "PodMonitor")
+    assert monitor["metadata"]["namespace"] == "queen"
+    assert all(is_selected(monitor["spec"]["selector"], labels_of(s)) for s in SERVICES)
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    for service in SERVICES:
+        (item,) = pod_spec(service)["containers"]
+        assert endpoint["port"] in {port["name"] for port in item["ports"]}

@@ -1,0 +1,137 @@
+"""What the manifests tell the services is what the services understand."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pytest
+
+from queen.serving.settings import ServiceSettings, load_settings
+
+from .manifests import (
+    DEPLOYABLE,
+    SERVICES,
+    config,
+    config_text,
+    container,
+    is_selected,
+    labels_of,
+    named,
+    pod_spec,
+)
+
+PODS = [(folder, service) for folder in DEPLOYABLE for service in SERVICES]
+KILL_MARGIN_SECONDS = 5
+"""What a process needs beyond its own waits to be gone before it is killed."""
+
+
+def settings_type(service: str) -> type[ServiceSettings]:
+    """The settings class of a service."""
+    module = importlib.import_module(f"services.{service}.settings")
+    (found,) = [
+        member
+        for _, member in inspect.getmembers(module, inspect.isclass)
+        if issubclass(member, ServiceSettings) and member is not ServiceSettings
+    ]
+    return found
+
+
+def effective(service: str, folder: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """Settings as the pod would load them: its file and its variables."""
+    file = tmp_path / "config.yaml"
+    file.write_text(config_text(service, folder))
+    for variable in container(service, folder).get("env", []):
+        monkeypatch.setenv(variable["name"], variable["value"])
+    return load_settings(settings_type(service), ["--config", str(file)])
+
+
+@pytest.mark.parametrize(("folder", "service"), PODS)
+def test_service_accepts_its_settings(
+    folder: str, service: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The service's own loader takes the file and the variables, every key of them."""
+    settings = effective(service, folder, monkeypatch, tmp_path)
+    assert settings.bundle == Path("/bundle")
+    assert settings.host == "0.0.0.0"  # noqa: S104 - a pod listens on its own address
+
+
+@pytest.mark.parametrize(("folder", "service"), PODS)
+def test_every_prefixed_variable_is_a_setting(folder: str, service: str) -> None:
+    """A variable with a service's prefix is a field of that service's settings."""
+    prefix = f"QUEEN_{service.upper()}_"
+    names = [variable["name"] for variable in container(service, folder).get("env", [])]
+    ours = [name for name in names if name.startswith("QUEEN_")]
+    assert all(name.startswith(prefix) for name in ours)
+    fields = settings_type(service).model_fields
+    assert all(name.removeprefix(prefix).lower() in fields for name in ours)
+    assert settings_type(service).model_config["env_prefix"] == prefix
+
+
+@pytest.mark.parametrize(("folder", "service"), PODS)
+def test_config_flag_names_the_mounted_file(folder: str, service: str) -> None:
+    """`--config` points into the folder where the ConfigMap is mounted."""
+    item = container(service, folder)
+    flag, path = item["args"]
+    (mount,) = [mount for mount in item["volumeMounts"] if mount["name"] == "config"]
+    assert (flag, path) == ("--config", f"{mount['mountPath']}/config.yaml")
+
+
+@pytest.mark.parametrize(("folder", "service"), PODS)
+def test_every_path_lies_on_a_volume(folder: str, service: str) -> None:
+    """Bundle, accounts, secret and ledger are paths under a mount, so they exist in the pod."""
+    mounts = [PurePosixPath(m["mountPath"]) for m in container(service, folder)["volumeMounts"]]
+    settings = config(service, folder)
+    paths = [
+        settings[key] for key in ("bundle", "accounts", "secret_file", "state") if key in settings
+    ]
+    assert len(paths) == 2
+    assert all(any(PurePosixPath(p).is_relative_to(m) for m in mounts) for p in paths), paths
+
+
+@pytest.mark.parametrize(("folder", "service"), PODS)
+def test_container_ports_are_the_configured_ones(folder: str, service: str) -> None:
+    """A pod declares each port that its settings open, and no other."""
+    settings = config(service, folder)
+    opened = {settings[key] for key in ("port", "metrics_port", "admin_port") if key in settings}
+    assert {port["containerPort"] for port in container(service, folder)["ports"]} == opened
+
+
+@pytest.mark.parametrize("folder", DEPLOYABLE)
+@pytest.mark.parametrize("peer", ["sensitivity", "perturber"])
+def test_targets_are_services_of_the_deployment(folder: str, peer: str) -> None:
+    """The front door dials a headless Service that picks the peer's pods on its port."""
+    scheme, _, address = config("inference", folder)[f"{peer}_target"].partition(":///")
+    name, _, port = address.partition(":")
+    service = named(folder, "Service", name)["spec"]
+    assert scheme == "dns"
+    assert service["clusterIP"] == "None"
+    assert is_selected({"matchLabels": service["selector"]}, labels_of(peer, folder))
+    assert [item["port"] for item in service["ports"]] == [int(port)]
+    # A headless Service does not translate ports: the pod must listen on this very one.
+    assert int(port) == config(peer, folder)["port"]
+
+
+@pytest.mark.parametrize(("folder", "service"), PODS)
+def test_grace_period_covers_the_shutdown(folder: str, service: str) -> None:
+    """A pod is killed only after the wait, the drain and a margin are over."""
+    settings = config(service, folder)
+    needed = settings["prestop_seconds"] + settings["drain_seconds"] + KILL_MARGIN_SECONDS
+    assert pod_spec(service, folder)["terminationGracePeriodSeconds"] >= needed
+
+
+@pytest.mark.parametrize(("folder", "service"), PODS)
+def test_threads_fit_the_cpu_limit(folder: str, service: str) -> None:
+    """The numeric library starts no more threads than the pod may run."""
+    item = container(service, folder)
+    variables = {variable["name"]: variable["value"] for variable in item["env"]}
+    assert int(variables["OMP_NUM_THREADS"]) <= int(item["resources"]["limits"]["cpu"])
+
+
+def test_clean_answers_need_more_than_the_manifests() -> None:
+    """The deployment protects when a peer fails; it never says that clean answers may leave."""
+    settings = config("inference")
+    assert settings["failure_mode"] == "protect"
+    assert "allow_clean_answers" not in settings

@@ -1,0 +1,65 @@
+"""Bundles and flagged queries for the tests of the perturber."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from queen.bundle import Bundle, open_bundle
+from queen.method.ensemble import build_shadow
+from services.perturber.shadows import Flagged, Reversal, choose_device, load_shadows
+from tests.bundles import SmallBundle, make_bundle
+
+SECRET = bytes(range(32))
+
+
+def small_bundle(folder: Path, shadows_on: str = "features") -> SmallBundle:
+    """A bundle of four classes with five linear shadows, of which three are drawn."""
+    return make_bundle(
+        folder / f"bundle-{shadows_on}", shadows_on=shadows_on, shadow_count=5, drawn=3
+    )
+
+
+def flagged_of(small: SmallBundle, rows: np.ndarray, seed: int = 0) -> Flagged:
+    """Flagged queries that are some of the training samples; about half are `safe`."""
+    inputs = small.inputs[rows]
+    logits = small.model.logits(inputs).astype(np.float64)
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities = (shares / shares.sum(axis=1, keepdims=True)).astype(np.float32)
+    on_features = small.manifest.shadows.on == "features"
+    return Flagged(
+        profiles=np.random.default_rng(seed).integers(0, 2, len(small.inputs))[rows] == 1,
+        shadow_inputs=small.model.features(inputs) if on_features else inputs,
+        probabilities=probabilities,
+        embeddings=small.model.embeddings(inputs),
+    )
+
+
+def take(flagged: Flagged, rows: np.ndarray) -> Flagged:
+    """Some rows, in the order given."""
+    return Flagged(
+        flagged.profiles[rows],
+        flagged.shadow_inputs[rows],
+        flagged.probabilities[rows],
+        flagged.embeddings[rows],
+    )
+
+
+def reversal_of(bundle: Bundle, secret: bytes = SECRET) -> Reversal:
+    """The answers of a bundle, on the CPU."""
+    torch.set_num_threads(1)
+    return Reversal(bundle, load_shadows(bundle, choose_device("cpu")), secret)
+
+
+def open_small(folder: Path, shadows_on: str = "features") -> tuple[SmallBundle, Reversal]:
+    """A bundle and its answers."""
+    small = small_bundle(folder, shadows_on)
+    return small, reversal_of(open_bundle(small.path))
+
+
+def random_shadow(architecture: str, shape: tuple[int, ...], classes: int, seed: int) -> object:
+    """An untrained shadow with a seed of its own."""
+    torch.manual_seed(seed)
+    return build_shadow(architecture, shape, classes)

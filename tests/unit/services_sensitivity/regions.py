@@ -1,0 +1,105 @@
+"""Geometries, streams and stores for the tests of the ledgers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from queen.method.geometry import Geometry
+from services.sensitivity.ledger_store import (
+    Append,
+    AppendResult,
+    LedgerStore,
+    MemoryLedgerStore,
+    Records,
+    SqliteLedgerStore,
+)
+from services.sensitivity.ledgers import AccountPolicy, LedgerBook, Queries
+from services.sensitivity.thresholds import Thresholds
+
+CLASSES = 3
+
+
+def small_geometry(fraction: float = 0.1) -> Geometry:
+    """Three regions in the plane that do not overlap."""
+    centers = np.array([[0, 0], [10, 0], [0, 10]], np.float32)
+    return Geometry(centers, np.array([1, 2, 3], np.float32), coverage_fraction=fraction)
+
+
+def stream(
+    geometry: Geometry, seed: int, count: int, reach: float = 1.3
+) -> tuple[np.ndarray, np.ndarray]:
+    """Embeddings (N, 2) and labels (N,), some of them outside their region."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, CLASSES, count)
+    angle = rng.uniform(0, 2 * np.pi, count)
+    length = reach * np.sqrt(rng.uniform(size=count)) * geometry.sensitive_radius[labels]
+    offset = np.stack([np.cos(angle), np.sin(angle)], axis=1) * length[:, None]
+    return (geometry.cluster_centers[labels] + offset).astype(np.float32), labels
+
+
+def queries_of(
+    embeddings: np.ndarray,
+    labels: np.ndarray,
+    owners: Sequence[int] | None = None,
+    accounts: Sequence[str] = ("a",),
+    budget: int = 0,
+) -> Queries:
+    """A micro-batch; without `owners` all of it is the first account's."""
+    index = np.zeros(len(labels), np.int64) if owners is None else np.asarray(owners)
+    policies = [AccountPolicy(account_id, budget) for account_id in accounts]
+    return Queries(policies, index, np.asarray(labels), np.asarray(embeddings, np.float32))
+
+
+def book_of(
+    geometry: Geometry,
+    store: LedgerStore,
+    *,
+    budget: int = 12,
+    cached_accounts: int = 100,
+    count_append: Callable[[str], None] = lambda _: None,
+) -> LedgerBook:
+    """An engine over `store`; the mean sqs^2 is that of a uniform stream, about."""
+    thresholds = Thresholds(geometry, np.full(geometry.num_classes, 0.4), budget)
+    return LedgerBook(
+        geometry, thresholds, store, cached_accounts=cached_accounts, count_append=count_append
+    )
+
+
+def open_store(kind: str, folder: Path) -> LedgerStore:
+    """A store by name."""
+    return MemoryLedgerStore() if kind == "memory" else SqliteLedgerStore(folder / "ledger")
+
+
+class StoreWithEvents:
+    """A store on which `before_append` runs first: another replica, or a failure."""
+
+    def __init__(self, store: LedgerStore) -> None:
+        self.inner = store
+        self.before_append: Callable[[Sequence[Append]], None] = lambda _: None
+        self.after_append: Callable[[], None] = lambda: None
+        self.appends: list[Sequence[Append]] = []
+        self.loads = 0
+
+    def append_many(self, appends: Sequence[Append]) -> list[AppendResult]:
+        """Let the event happen, then append."""
+        self.before_append(appends)
+        self.appends.append(appends)
+        results = self.inner.append_many(appends)
+        self.after_append()
+        return results
+
+    def load(self, account_id: str, geometry_digest: str) -> dict[int, Records]:
+        """Load, and count."""
+        self.loads += 1
+        return self.inner.load(account_id, geometry_digest)
+
+    def list_accounts(self, geometry_digest: str, after: str, limit: int) -> list[str]:
+        """List."""
+        return self.inner.list_accounts(geometry_digest, after, limit)
+
+    def close(self) -> None:
+        """Close."""
+        self.inner.close()
