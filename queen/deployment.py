@@ -76,9 +76,9 @@ class Deployment:
             _pipe(self._process).close()
 
     @property
-    def addresses(self) -> Mapping[str, str]:
-        """Addresses by name, such as `inference`, `admin` or `sensitivity_metrics`."""
-        addresses: dict[str, str] = self._published()["addresses"]
+    def metrics(self) -> Mapping[str, str]:
+        """Address of each service's /metrics."""
+        addresses: dict[str, str] = self._published()["metrics"]
         return addresses
 
     @property

@@ -1,111 +1,131 @@
-"""Our own client of the Open Inference Protocol, synchronous and small."""
+"""A client of the Open Inference Protocol, for any server that speaks it."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import grpc
 import numpy as np
 from numpy.typing import NDArray
 
 from queen.api.oip import open_inference_pb2 as oip
-from queen.api.oip import open_inference_pb2_grpc as oip_grpc
-from queen.errors import ModelNotFound
-from queen.wire import DATATYPES, datatype_of
+from queen.api.oip import open_inference_pb2_grpc
+from queen.errors import ConfigError, InvalidQuery
+from queen.wire import DATATYPES, TYPED_FIELDS
 
-LARGEST_MESSAGE_BYTES = 64 * 2**20
+Array = NDArray[Any]
+
+PROBABILITIES = "probabilities"
+MAX_MESSAGE_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    """What the server says of a model: its one input, and names of its classes if known."""
+
+    name: str
+    input_name: str
+    datatype: str
+    shape: tuple[int, ...]
+    class_names: tuple[str, ...]
+
+    def fit(self, rows: Array) -> Array:
+        """Rows (B, ...) as the input's datatype; InvalidQuery if that would change a value."""
+        wanted = DATATYPES.get(self.datatype)
+        if wanted is None:
+            raise InvalidQuery(f"expected a numeric input, got datatype {self.datatype}")
+        with np.errstate(all="ignore"):
+            fitted = rows.astype(wanted)
+        # Rounding to a narrower float is no change; a fraction lost to an integer is.
+        if wanted.kind in "iub" and not np.array_equal(fitted, rows):
+            raise InvalidQuery(
+                f"input '{self.input_name}' takes {self.datatype}, got {rows.dtype} values "
+                "that it cannot hold"
+            )
+        return fitted
 
 
 class OipClient:
-    """Asks one model behind one address; gRPC errors come out as they are.
+    """Asks one server. Errors of the server arrive as grpc.RpcError."""
 
-    `model` empty takes the name that the server gives as its own (`ServerMetadata`
-    extensions name no model, so Queen's servers answer ModelMetadata for the empty name).
-    """
-
-    def __init__(
-        self, endpoint: str, key: str = "", *, model: str = "", timeout_seconds: float = 60.0
-    ) -> None:
-        options = [("grpc.max_receive_message_length", LARGEST_MESSAGE_BYTES)]
-        self._channel = grpc.insecure_channel(endpoint, options)
-        self._stub = oip_grpc.GRPCInferenceServiceStub(self._channel)
-        self._metadata = (("authorization", f"Bearer {key}"),) if key else ()
-        self._model = model
+    def __init__(self, endpoint: str, key: str | None = None, *, timeout_seconds: float = 30.0):
+        options = [
+            ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+            # Local proxies have no business with a server that was named by its address.
+            ("grpc.enable_http_proxy", 0),
+        ]
+        self._channel = grpc.insecure_channel(endpoint, options=options)
+        self._stub = open_inference_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+        self._metadata = [("authorization", f"Bearer {key}")] if key else []
         self._timeout = timeout_seconds
-        self._description: oip.ModelMetadataResponse | None = None
 
-    def metadata(self) -> oip.ModelMetadataResponse:
-        """Inputs, outputs and properties of the model; asked for once."""
-        if self._description is None:
-            request = oip.ModelMetadataRequest(name=self._model)
-            self._description = self._stub.ModelMetadata(
-                request, timeout=self._timeout, metadata=self._metadata
-            )
-            if not self._description.inputs:
-                raise ModelNotFound(f"the server describes no input of model '{self._model}'")
-        return self._description
-
-    def infer(
-        self, inputs: NDArray[Any], *, typed: bool = False, output: str = "probabilities"
-    ) -> NDArray[Any]:
-        """The `output` for inputs (B, ...), (B, C) for probabilities; raw tensors unless `typed`.
-
-        Inputs are sent as they are; a type that the model does not take is refused by the
-        server, in its own words.
-        """
-        description = self.metadata()
-        request = oip.ModelInferRequest(model_name=description.name)
-        request.outputs.add(name=output)
-        tensor = request.inputs.add(
-            name=description.inputs[0].name,
-            datatype=datatype_of(inputs.dtype),
-            shape=inputs.shape,
+    def describe(self, model: str) -> ModelDescription:
+        """The model of that name."""
+        answer = self._stub.ModelMetadata(
+            oip.ModelMetadataRequest(name=model), timeout=self._timeout, metadata=self._metadata
         )
-        if typed:
-            _fill(tensor.contents, inputs)
-        else:
-            request.raw_input_contents.append(np.ascontiguousarray(inputs).tobytes())
-        response = self._stub.ModelInfer(request, timeout=self._timeout, metadata=self._metadata)
-        return read_output(response, output)
+        if len(answer.inputs) != 1:
+            raise ConfigError(f"expected a model of 1 input, '{model}' has {len(answer.inputs)}")
+        tensor = answer.inputs[0]
+        names = _class_names(answer.properties.get("class_names", ""))
+        return ModelDescription(
+            answer.name, tensor.name, tensor.datatype, tuple(tensor.shape), names
+        )
 
-    def close(self) -> None:
-        """Close the channel."""
-        self._channel.close()
+    def infer(self, model: ModelDescription, rows: Array, *, typed: bool = False) -> Array:
+        """Probabilities (B, C) of rows (B, ...), sent raw or as typed contents."""
+        request = infer_request(model, model.fit(rows), typed=typed)
+        answer = self._stub.ModelInfer(request, timeout=self._timeout, metadata=self._metadata)
+        return read_output(answer, PROBABILITIES)
 
-    def __enter__(self) -> OipClient:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
-        trace: TracebackType | None,
+        at: TracebackType | None,
     ) -> None:
-        self.close()
+        self._channel.close()
 
 
-def read_output(response: oip.ModelInferResponse, name: str) -> NDArray[Any]:
-    """The output called `name` of a response, raw or typed."""
-    for place, tensor in enumerate(response.outputs):
+def infer_request(model: ModelDescription, rows: Array, *, typed: bool) -> oip.ModelInferRequest:
+    """A request for the probabilities of rows (B, ...) that have the input's datatype."""
+    request = oip.ModelInferRequest(model_name=model.name)
+    request.outputs.add(name=PROBABILITIES)
+    tensor = request.inputs.add(name=model.input_name, datatype=model.datatype, shape=rows.shape)
+    if not typed:
+        request.raw_input_contents.append(np.ascontiguousarray(rows).tobytes())
+        return request
+    field = TYPED_FIELDS.get(model.datatype)
+    if field is None:
+        raise InvalidQuery(f"{model.datatype} travels in raw form only; leave --typed out")
+    getattr(tensor.contents, field).extend(rows.ravel().tolist())
+    return request
+
+
+def read_output(answer: oip.ModelInferResponse, name: str) -> Array:
+    """An output by name, whichever form the server chose; ConfigError if it is not there."""
+    for place, tensor in enumerate(answer.outputs):
         if tensor.name == name:
             dtype = DATATYPES[tensor.datatype]
-            if response.raw_output_contents:
-                flat = np.frombuffer(response.raw_output_contents[place], dtype)
+            if answer.raw_output_contents:
+                values = np.frombuffer(answer.raw_output_contents[place], dtype)
             else:
-                (_, values), *_ = tensor.contents.ListFields()
-                flat = np.asarray(values, dtype)
-            return flat.reshape(tuple(tensor.shape))
-    raise ModelNotFound(f"expected output '{name}', got {[t.name for t in response.outputs]}")
+                values = np.asarray(getattr(tensor.contents, TYPED_FIELDS[tensor.datatype]), dtype)
+            return values.reshape(tuple(tensor.shape))
+    got = ", ".join(tensor.name for tensor in answer.outputs) or "none"
+    raise ConfigError(f"expected an output '{name}' from the server, got {got}")
 
 
-def _fill(contents: oip.InferTensorContents, inputs: NDArray[Any]) -> None:
-    """Typed contents; FP16 has none and is left to the server to refuse."""
-    fields = {"f": "fp", "b": "bool_contents", "i": "int", "u": "uint"}
-    kind, size = inputs.dtype.kind, inputs.dtype.itemsize
-    field = fields[kind]
-    if kind == "f":
-        field = f"fp{8 * size}_contents"
-    elif kind in "iu":
-        field = f"{field}64_contents" if size == 8 else f"{field}_contents"
-    getattr(contents, field).extend(inputs.ravel().tolist())
+def _class_names(text: str) -> tuple[str, ...]:
+    """The property `class_names`, a JSON list; other servers may put anything there."""
+    try:
+        names = json.loads(text)
+    except ValueError:
+        return ()
+    return tuple(str(name) for name in names) if isinstance(names, list) else ()

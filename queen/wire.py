@@ -28,8 +28,7 @@ DATATYPES: dict[str, np.dtype[Any]] = {
 }
 """NumPy type of each Open Inference Protocol datatype that a protectee can take."""
 
-# FP16 has no typed field: the protocol allows it in raw form only.
-_TYPED_FIELDS = {
+TYPED_FIELDS = {
     "BOOL": "bool_contents",
     **dict.fromkeys(("INT8", "INT16", "INT32"), "int_contents"),
     "INT64": "int64_contents",
@@ -38,6 +37,8 @@ _TYPED_FIELDS = {
     "FP32": "fp32_contents",
     "FP64": "fp64_contents",
 }
+"""Field of InferTensorContents that carries each datatype."""
+"""Typed field of each datatype; FP16 has none, the protocol allows it in raw form only."""
 _NAMES = {dtype: name for name, dtype in DATATYPES.items()}
 
 
@@ -115,7 +116,7 @@ def encode_response(
             response.raw_output_contents.append(array.tobytes())
         else:
             # A list is ten times faster to extend from than an array.
-            getattr(tensor.contents, _TYPED_FIELDS[datatype]).extend(array.ravel().tolist())
+            getattr(tensor.contents, TYPED_FIELDS[datatype]).extend(array.ravel().tolist())
     return response
 
 
@@ -185,7 +186,7 @@ def _raw_values(request: oip.ModelInferRequest, shape: tuple[int, ...]) -> Array
 
 
 def _typed_values(tensor: oip.ModelInferRequest.InferInputTensor, shape: tuple[int, ...]) -> Array:
-    field = _TYPED_FIELDS.get(tensor.datatype)
+    field = TYPED_FIELDS.get(tensor.datatype)
     if field is None:
         raise InvalidQuery(
             f"input '{tensor.name}': {tensor.datatype} goes in raw_input_contents, got contents",

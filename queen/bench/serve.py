@@ -162,12 +162,10 @@ def _write_accounts(options: ServeOptions) -> Path:
 
 
 def _send_all(endpoint: str, key: str, inputs: NDArray[np.float32]) -> None:
-    client = OipClient(endpoint, key)
-    try:
+    with OipClient(endpoint, key) as client:
+        model = client.describe("")
         for start in range(0, len(inputs), 64):
-            client.infer(inputs[start : start + 64])
-    finally:
-        client.close()
+            client.infer(model, inputs[start : start + 64])
 
 
 def _read_inputs(path: Path, bundle: Bundle) -> NDArray[np.float32]:

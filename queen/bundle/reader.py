@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +20,13 @@ from safetensors.numpy import load_file
 from queen.bundle import layout
 from queen.bundle.manifest import SCHEMA_VERSION, Manifest
 from queen.bundle.writer import file_digest
-from queen.errors import BundleCorrupt, BundleNotFound, BundleVersionUnsupported, QueenError
+from queen.errors import (
+    BundleCorrupt,
+    BundleError,
+    BundleNotFound,
+    BundleVersionUnsupported,
+    QueenError,
+)
 from queen.method.geometry import FloatArray, Geometry
 from queen.method.label_preserving import LinearHead
 
@@ -105,9 +112,16 @@ def open_bundle(path: Path | str) -> Bundle:
     return Bundle(folder, manifest)
 
 
+def _readable(file: Path) -> bool:
+    """Whether a file is there; BundleError if this user may not read it."""
+    if file.is_file() and not os.access(file, os.R_OK):
+        raise BundleError(f"{file}: this user may not read it; chmod -R a+rX {file.parent}")
+    return file.is_file()
+
+
 def _read_manifest(folder: Path) -> Manifest:
     file = folder / layout.MANIFEST
-    if not file.is_file():
+    if not _readable(file):
         raise BundleNotFound(f"{folder}: no bundle here, {layout.MANIFEST} is missing")
     try:
         content = json.loads(file.read_text())
@@ -138,7 +152,7 @@ def _require_layout(folder: Path, manifest: Manifest) -> None:
 
 
 def _verify(file: Path, expected: str) -> None:
-    if not file.is_file():
+    if not _readable(file):
         raise BundleNotFound(f"{file}: the manifest lists this file, but it is missing")
     got = file_digest(file)
     if got != expected:

@@ -91,7 +91,10 @@ def _write_files(
     )
     for number, tensors in enumerate(shadows):
         plain = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
-        save_file(plain, folder / layout.shadow_file(number))
+        shadow = folder / layout.shadow_file(number)
+        save_file(plain, shadow)
+        # safetensors writes for the owner only, but services run as another user.
+        shadow.chmod(0o644)
 
 
 def _swap_in(folder: Path, out: Path) -> None:

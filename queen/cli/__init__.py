@@ -39,7 +39,7 @@ Your own classifier:
     envvar="QUEEN_DEBUG",
     help="Show the traceback of an error.  [env: QUEEN_DEBUG]",
 )
-def main(debug: bool) -> None:  # noqa: ARG001 - LazyGroup reads it from the context
+def main(debug: bool) -> None:
     """Defend a classifier against model extraction by query unlearning."""
 
 

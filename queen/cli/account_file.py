@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import secrets
@@ -12,21 +11,16 @@ from typing import Any
 import yaml
 
 from queen.errors import ConfigError
+from queen.serving.auth import key_digest, read_accounts
 
 _ID = re.compile(r"[^\s\x00-\x1f\x7f]{1,256}")
 _ITEM = re.compile(r"^( *)- ", re.MULTILINE)
-_EMPTY = re.compile(r"^accounts:[ \t]*(\[\s*\]|null|~)?[ \t]*(?=#|$)", re.MULTILINE)
-_BY_HAND = "add the lines by hand"
+_EMPTY = re.compile(r"^accounts:[ \t]*\[\s*\][ \t]*(?=#|$)", re.MULTILINE)
 
 
 def new_key() -> str:
     """A key of 256 random bits, recognisable to scanners for leaked keys."""
     return f"queen_{secrets.token_urlsafe(32)}"
-
-
-def key_digest(key: str) -> str:
-    """Hex SHA-256 of a key: the form in which accounts.yaml holds it."""
-    return hashlib.sha256(key.encode()).hexdigest()
 
 
 def require_account_id(account_id: str) -> str:
@@ -48,7 +42,7 @@ def account_lines(
     indent: int = 2,
 ) -> str:
     """The YAML list entry of one account, with the key's digest and not the key."""
-    stated = {"id": account_id, "key_sha256": key_digest(key)}
+    stated: dict[str, str | int | None] = {"id": account_id, "key_sha256": key_digest(key)}
     stated |= {"group": group, "profile": profile, "budget": budget}
     # A JSON text is a YAML text, whatever characters an id has.
     lines = [f"{name}: {json.dumps(value)}" for name, value in stated.items() if value is not None]
@@ -63,33 +57,22 @@ def appended(path: Path, account_id: str, key: str, **policy: Any) -> str:
     """
     if not path.exists():
         return "accounts:\n" + account_lines(account_id, key, **policy)
-    before = path.read_text(encoding="utf-8")
-    known = _ids(path, before)
+    known = [entry.id for entry in read_accounts(path).accounts]
     if account_id in known:
-        raise ConfigError(f"{path} has an account of that id already; choose another id")
+        raise ConfigError(f"{path} has an account '{account_id}' already; choose another id")
+    before = path.read_text(encoding="utf-8")
     item = _ITEM.search(before)
     head = before if known else _EMPTY.sub("accounts:", before, count=1)
     lines = account_lines(account_id, key, indent=len(item[1]) if item else 2, **policy)
     after = head + ("" if head.endswith("\n") else "\n") + lines
-    _require_ids(path, after, [*known, account_id])
+    if _ids(after) != [*known, account_id]:
+        raise ConfigError(f"{path}: cannot append to a file of this form; add the lines by hand")
     return after
 
 
-def _ids(path: Path, text: str) -> list[str]:
+def _ids(text: str) -> list[str] | None:
+    """Ids in a text, None if it is no longer an accounts file."""
     try:
-        content = yaml.safe_load(text)
-        return [str(entry["id"]) for entry in content["accounts"] or []]
-    except (yaml.YAMLError, KeyError, TypeError) as error:
-        raise ConfigError(
-            f"{path}: expected 'accounts:' with a list of accounts, got something else"
-        ) from error
-
-
-def _require_ids(path: Path, text: str, expected: list[str]) -> None:
-    """Refuse a text in which the new lines did not become one more list entry."""
-    try:
-        if _ids(path, text) == expected:
-            return
-    except ConfigError as error:
-        raise ConfigError(f"{path}: cannot append to a file of this form; {_BY_HAND}") from error
-    raise ConfigError(f"{path}: cannot append to a file of this form; {_BY_HAND}")
+        return [str(entry["id"]) for entry in yaml.safe_load(text)["accounts"]]
+    except (yaml.YAMLError, KeyError, TypeError):
+        return None

@@ -115,9 +115,9 @@ def settings_type(service: str) -> type[ServiceSettings]:
     """
     module = importlib.import_module(f"{services_root()}.{service}.settings")
     for value in vars(module).values():
-        if isinstance(value, type) and value.__module__ == module.__name__:
-            if issubclass(value, ServiceSettings):
-                return value
+        own = getattr(value, "__module__", None) == module.__name__
+        if own and isinstance(value, type) and issubclass(value, ServiceSettings):
+            return value
     raise ConfigError(f"{module.__name__} has no settings; install Queen again")
 
 

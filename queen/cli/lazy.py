@@ -48,7 +48,7 @@ class LazyGroup(click.Group):
         command: click.Command = module.command
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the summaries without importing a single command."""
         with formatter.section("Commands"):
             formatter.write_dl([(command.name, command.summary) for command in self._lazy.values()])

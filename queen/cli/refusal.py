@@ -17,7 +17,7 @@ class Refusal(click.ClickException):
 
     def __init__(self, message: str, *, exit_code: int = 1) -> None:
         super().__init__(message)
-        self.exit_code = exit_code
+        self.exit_code = exit_code  # type: ignore[misc] # click reads it from the instance
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print `queen: sentence`."""
@@ -58,8 +58,9 @@ def rpc_sentence(error: Any) -> str:
 
 
 def _reasons(error: Any) -> list[str]:
-    from google.rpc import error_details_pb2
-    from grpc_status import rpc_status
+    # Here, so that a command without RPCs starts without gRPC.
+    from google.rpc import error_details_pb2  # noqa: PLC0415
+    from grpc_status import rpc_status  # noqa: PLC0415
 
     status = rpc_status.from_call(error)
     found = []

@@ -15,6 +15,7 @@ from typing import Any
 from queen.cli.account_file import account_lines, new_key
 from queen.errors import ConfigError
 
+DEFAULT_STATE = Path(".queen")
 SECRET_BYTES = 32
 SMALLEST_SECRET_BYTES = 16
 LOCAL_ACCOUNT = "local"

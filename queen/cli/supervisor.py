@@ -56,7 +56,8 @@ class Supervisor:
             child.start()
         limit = time.monotonic() + self._start_seconds
         while not self._signals.stopping:
-            if all([self._serves(child, limit) for child in group]):
+            serving = [self._serves(child, limit) for child in group]
+            if all(serving):
                 return True
             self._signals.wait(POLL_SECONDS)
         return False

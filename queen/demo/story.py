@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -154,21 +152,20 @@ def _serve_and_send(
         bundle=bundle, state=state, accounts=_write_accounts(state), profile=PROFILE, budget=budget
     )
     with deployment as running:
-        meter = DecisionMeter(running.addresses["sensitivity_metrics"])
-        with _clients(running.endpoint) as clients:
+        meter = DecisionMeter(running.metrics["sensitivity"])
 
-            def sends(name: str, what: str, rows: Images) -> Traffic:
-                task = progress.add_task(what, total=len(rows))
-                return send(clients[name], rows, meter, lambda n: progress.advance(task, n))
+        def sends(name: str, what: str, rows: Images) -> Traffic:
+            task = progress.add_task(what, total=len(rows))
+            with OipClient(running.endpoint, _KEYS[name]) as client:
+                return send(client, rows, meter, lambda n: progress.advance(task, n))
 
-            ordinary = split.test_x[: scenario.honest_queries]
-            return _Sent(
-                honest=sends("honest", "honest account", ordinary),
-                heavy=sends("heavy", "heavy honest account", split.test_x),
-                thief=sends("thief", "thief, defended", queries),
-                undefended=sends("undefended", "thief, no defence", queries),
-                test_truth=sends("undefended", "the protectee's own", split.test_x).answers,
-            )
+        return _Sent(
+            honest=sends("honest", "honest account", split.test_x[: scenario.honest_queries]),
+            heavy=sends("heavy", "heavy honest account", split.test_x),
+            thief=sends("thief", "thief, defended", queries),
+            undefended=sends("undefended", "thief, no defence", queries),
+            test_truth=sends("undefended", "the protectee's own", split.test_x).answers,
+        )
 
 
 def _steal(
@@ -263,16 +260,6 @@ def _write_accounts(state: Path) -> Path:
     path = state / "accounts.yaml"
     path.write_text(yaml.safe_dump({"accounts": accounts}, sort_keys=False))
     return path
-
-
-@contextmanager
-def _clients(endpoint: str) -> Iterator[dict[str, OipClient]]:
-    clients = {name: OipClient(endpoint, key) for name, key in _KEYS.items()}
-    try:
-        yield clients
-    finally:
-        for client in clients.values():
-            client.close()
 
 
 def _progress(console: Console) -> Progress:

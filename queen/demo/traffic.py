@@ -65,11 +65,12 @@ def send(
     Reversals are read between requests, so a prefix is known to a request's length.
     """
     start = meter.reversed()
+    model = client.describe("")
     answers: list[NDArray[np.float32]] = []
     reversals: list[NDArray[np.int64]] = []
     for first in range(0, len(queries), batch):
         rows = queries[first : first + batch]
-        answers.append(client.infer(rows))
+        answers.append(client.infer(model, rows))
         reversals.append(np.full(len(rows), meter.reversed() - start))
         on_rows(len(rows))
     return Traffic(np.concatenate(answers), np.concatenate(reversals))

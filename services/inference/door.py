@@ -83,7 +83,11 @@ class FrontDoor:
         return oip.ServerMetadataResponse(name="queen", version=__version__)
 
     def model_metadata(self, name: str, version: str) -> oip.ModelMetadataResponse:
-        """Signature of the model; ModelNotFound for any other."""
+        """Signature of the model; ModelNotFound for any other.
+
+        The empty name asks which model is served, so that a client needs none configured.
+        """
+        name = name or self._manifest.model_name
         self.require_model(name, version)
         manifest = self._manifest
         tensor = oip.ModelMetadataResponse.TensorMetadata

@@ -146,7 +146,7 @@ def test_a_short_secret_is_refused_with_the_way_to_make_one(tmp_path: Path, size
 
 def test_a_missing_secret_is_refused_with_the_way_to_make_one(tmp_path: Path) -> None:
     """A path that leads nowhere is named."""
-    with pytest.raises(ConfigError, match="cannot read secret file .*missing.*make one with"):
+    with pytest.raises(ConfigError, match=r"cannot read secret file .*missing.*make one with"):
         read_secret(tmp_path / "missing")
 
 
