@@ -37,7 +37,6 @@ TYPED_FIELDS = {
     "FP32": "fp32_contents",
     "FP64": "fp64_contents",
 }
-"""Field of InferTensorContents that carries each datatype."""
 """Typed field of each datatype; FP16 has none, the protocol allows it in raw form only."""
 _NAMES = {dtype: name for name, dtype in DATATYPES.items()}
 

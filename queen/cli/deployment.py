@@ -7,12 +7,12 @@ import importlib.util
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from queen.bundle import Bundle
 from queen.cli.child import Child, Ready
 from queen.cli.state import StateFolder
+from queen.deployment import service_module
 from queen.errors import ConfigError
 from queen.serving.settings import ServiceSettings, load_settings
 
@@ -84,7 +84,7 @@ class Plan:
     def child(self, service: str, peers: Mapping[str, str] | None = None) -> Child:
         """A service as a process to be started; `peers` are targets of the front door."""
         # -P: a folder named `services` or `queen` where the operator stands is not ours.
-        start = [sys.executable, "-P", "-m", f"{services_root()}.{service}"]
+        start = [sys.executable, "-P", "-m", service_module(service)]
         return Child(
             name=service,
             argv=lambda ready: [*start, *self.flags(service, ready, peers)],
@@ -98,22 +98,13 @@ def port_of(address: str) -> int:
     return int(address.rpartition(":")[2])
 
 
-@cache
-def services_root() -> str:
-    """Package of the services: inside the wheel's `queen`, or beside it in a checkout."""
-    for root in ("queen.services", "services"):
-        if importlib.util.find_spec(root) is not None:
-            return root
-    raise ConfigError("the services are missing from this installation; install Queen again")
-
-
 def settings_type(service: str) -> type[ServiceSettings]:
     """The settings class of a service.
 
     By name, since the library does not depend on a service: it meets one only here, and
     only to check settings before a process is started on them.
     """
-    module = importlib.import_module(f"{services_root()}.{service}.settings")
+    module = importlib.import_module(service_module(f"{service}.settings"))
     for value in vars(module).values():
         own = getattr(value, "__module__", None) == module.__name__
         if own and isinstance(value, type) and issubclass(value, ServiceSettings):

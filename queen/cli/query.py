@@ -14,11 +14,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from queen.cli.oip_client import Array, ModelDescription, OipClient
 from queen.cli.refusal import Refusal, rpc_sentence
 from queen.cli.samples import Samples, read_samples
 from queen.cli.state import DEFAULT_STATE, StateFolder, read_key
 from queen.errors import ConfigError
+from queen.oip_client import Array, ModelDescription, OipClient
 
 DEFAULT_ENDPOINT = "127.0.0.1:8001"
 REQUEST_ROWS = 256

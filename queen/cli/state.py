@@ -148,6 +148,15 @@ def write_private(path: Path, content: bytes) -> None:
         fresh.unlink()
 
 
+def replace_private(path: Path, content: bytes) -> None:
+    """Write `path` whole or not at all; a new one is its owner's, an old one keeps its mode."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    write_private(fresh, content)
+    if path.exists():
+        fresh.chmod(path.stat().st_mode & 0o777)
+    fresh.replace(path)
+
+
 def read_key(path: Path) -> str:
     """The key in a file of one line; ConfigError for a file that holds none."""
     try:

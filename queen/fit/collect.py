@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from queen.errors import FitError
 from queen.fit.batch_axis import CHECKED_BATCHES, require_free_batch
 from queen.fit.session import Array, GraphSession
-from queen.fit.surgery import FEATURES, LOGITS, PROBABILITIES, Protectee
+from queen.fit.surgery import EMBEDDINGS, FEATURES, LOGITS, PROBABILITIES, Protectee
 
 _ROWS = 512
 _OUTPUTS = [PROBABILITIES, LOGITS, FEATURES]
@@ -103,3 +103,15 @@ def _require_softmax(responses: Responses) -> None:
             f"expected probabilities = softmax(logits), got ones that differ by up to {off:.3g}; "
             "--output names the tensor that holds the classifier's answer"
         )
+
+
+def require_embeddings(
+    protectee: Protectee, x: Array, embeddings: NDArray[np.float32]
+) -> bytes:
+    """The finished graph, once its embeddings of `x` (B, ...) are those of g, (B, E)."""
+    graph = protectee.graph_bytes()
+    got = GraphSession(graph).run({protectee.input.name: x}, [EMBEDDINGS])[0]
+    scale = max(float(np.abs(embeddings).max()), 1e-6)
+    if got.shape != embeddings.shape or np.abs(got - embeddings).max() > 1e-3 * scale:
+        raise FitError("the fused graph does not give the embeddings of the mapping network")
+    return graph

@@ -208,6 +208,8 @@ def _options(service: str, max_message_bytes: int) -> list[tuple[str, Any]]:
     }
     config = {
         "loadBalancingConfig": [{"round_robin": {}}],
+        # Without it a replica that drains still gets its turn.
+        "healthCheckConfig": {"serviceName": service},
         "methodConfig": [{"name": [{"service": service}], "retryPolicy": retry}],
         "retryThrottling": {"maxTokens": 100, "tokenRatio": 0.1},
     }

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 
 from queen.api.v1 import admin_pb2, admin_pb2_grpc, sensitivity_pb2, sensitivity_pb2_grpc
-from queen.bundle import Bundle, open_bundle
+from queen.bundle import open_bundle
 from queen.errors import ConfigError
 from queen.serving.server import Offer, Shell
 
@@ -64,11 +64,6 @@ def open_store(settings: SensitivitySettings) -> LedgerStore:
             f"expected state to be memory or the path of a SQLite file, got '{settings.state}'"
         )
     return SqliteLedgerStore(Path(settings.state), settings.sqlite_synchronous)
-
-
-def check(settings: SensitivitySettings, bundle: Bundle) -> None:
-    """Require that the settings fit the bundle; ConfigError otherwise. Opens no store."""
-    Thresholds(bundle.geometry, bundle.mean_squared_sqs, settings.budget)
 
 
 def _offers(servicer: SensitivityServicer, admin: AdminServicer) -> Sequence[Offer]:

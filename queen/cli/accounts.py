@@ -1,0 +1,208 @@
+"""`queen accounts`: make accounts, see what they have spent."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import grpc
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from queen.bundle import Bundle, open_bundle
+from queen.cli.account_file import account_lines, appended, new_key, require_account_id
+from queen.cli.admin_client import AdminClient, ClassRecords, Ledger, Spent
+from queen.cli.refusal import Refusal, rpc_sentence
+from queen.cli.state import DEFAULT_STATE, StateFolder, replace_private
+from queen.errors import ConfigError
+from queen.method.contracts import Profile
+
+_BAR = 20
+
+
+@click.group()
+def command() -> None:
+    """Make accounts, see what they have spent."""
+
+
+@command.command(
+    epilog="""\b
+Examples:
+  queen accounts new acme
+  queen accounts new acme-batch --group acme --budget 300 --file accounts.yaml
+
+The key goes to stdout, once; only its SHA-256 is kept, in the lines to add.
+"""
+)
+@click.argument("account_id", metavar="ID")
+@click.option("--profile", type=click.Choice([one.value for one in Profile]), help="Its profile.")
+@click.option("--group", help="Accounts of one customer have one group.")
+@click.option("--budget", type=click.IntRange(1, 2**32 - 1), help="Its budget, in records a class.")
+@click.option("--file", type=click.Path(path_type=Path), help="accounts.yaml to append to.")
+def new(account_id: str, file: Path | None, **policy: Any) -> None:
+    """Make an account ID: print its key once, and the lines for accounts.yaml."""
+    require_account_id(account_id)
+    key = new_key()
+    if file is not None:
+        replace_private(file, appended(file, account_id, key, **policy).encode())
+        click.echo(f"account '{account_id}' is in {file}; its key, shown once:", err=True)
+    else:
+        click.echo("add to accounts.yaml:", err=True)
+        click.echo(account_lines(account_id, key, **policy), err=True)
+        click.echo("its key, shown once:", err=True)
+    click.echo(key)
+
+
+def _reaching(function: Any) -> Any:
+    """Options of the commands that read ledgers."""
+    for option in (
+        click.option("--admin", metavar="HOST:PORT", help="Admin port.  [default: of `queen up`]"),
+        click.option(
+            "--state",
+            type=click.Path(path_type=Path),
+            default=DEFAULT_STATE,
+            show_default=True,
+            help="State folder of `queen up`.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+@command.command("list")
+@_reaching
+def list_accounts(admin: str | None, state: Path) -> None:
+    """List the accounts that have a ledger, with what they have spent."""
+    address = _address(admin, state)
+    try:
+        with AdminClient(address) as client:
+            found = list(client.accounts())
+    except grpc.RpcError as error:
+        raise Refusal(_words(error, address)) from error
+    if found:
+        Console().print(spent_table(found))
+    else:
+        click.echo("no account has a ledger yet", err=True)
+
+
+@command.command(
+    epilog="""\b
+Examples:
+  queen accounts show local
+  queen accounts show acme --plot acme.png
+"""
+)
+@click.argument("account_id", metavar="ID")
+@_reaching
+@click.option("--bundle", type=click.Path(path_type=Path), help="[default: of `queen up`]")
+@click.option("--plot", type=click.Path(path_type=Path), help="PNG to draw the covered discs in.")
+def show(
+    account_id: str, admin: str | None, state: Path, bundle: Path | None, plot: Path | None
+) -> None:
+    """Show the ledger of account ID, class by class."""
+    address = _address(admin, state)
+    try:
+        with AdminClient(address) as client:
+            ledger = client.ledger(account_id)
+    except grpc.RpcError as error:
+        raise Refusal(_words(error, address)) from error
+    opened = _bundle(bundle, state, ledger, is_needed=plot is not None)
+    Console().print(ledger_table(ledger, opened.manifest.class_names if opened else ()))
+    if plot is not None and opened is not None:
+        _plot(plot, opened, ledger)
+
+
+def spent_table(found: Sequence[Spent]) -> Table:
+    """One line an account: how much of the default budget is spent."""
+    table = Table(title=f"{len(found)} accounts", title_justify="left")
+    table.add_column("account", overflow="fold")
+    table.add_column("records", justify="right")
+    table.add_column("budget spent, in the fullest class")
+    table.add_column("crossed classes")
+    for one in found:
+        crossed = ", ".join(map(str, one.crossed)) or "none"
+        style = "red" if one.crossed else "dim"
+        table.add_row(Text(one.account_id), str(one.records), bar(one.share), Text(crossed, style))
+    return table
+
+
+def ledger_table(ledger: Ledger, names: Sequence[str]) -> Table:
+    """One line a class: records, cqs, threshold T and how much of T is spent."""
+    spent = ledger.spent
+    table = Table(
+        title=f"{spent.account_id}: {spent.records} records",
+        title_justify="left",
+        caption=f"bundle {ledger.bundle_digest[:12]}; T of the service's default budget",
+    )
+    for title in ("class", "records", "cqs", "T"):
+        table.add_column(title, justify="left" if title == "class" else "right")
+    table.add_column("spent")
+    for one in sorted(ledger.classes, key=lambda each: each.label):
+        name = names[one.label] if one.label < len(names) else ""
+        table.add_row(
+            Text(f"{one.label} {name}".strip()),
+            str(_records(one, ledger)),
+            f"{one.cqs:.4g}",
+            f"{one.threshold:.4g}",
+            bar(one.cqs / one.threshold if one.threshold > 0 else float("inf")),
+        )
+    return table
+
+
+def bar(share: float) -> Text:
+    """A share of a budget as a bar; full and red from 1 on."""
+    filled = round(_BAR * min(share, 1.0))
+    color = "red" if share > 1 else "yellow" if share > 0.8 else "green"
+    text = Text("█" * filled, color).append("░" * (_BAR - filled), "dim")
+    return text.append(f" {share:.0%}")
+
+
+def _records(one: ClassRecords, ledger: Ledger) -> int:
+    """Records of a class: the wire carries embeddings of all classes at one width."""
+    total = sum(each.embeddings.size for each in ledger.classes)
+    width = total // max(ledger.spent.records, 1)
+    return one.embeddings.size // max(width, 1)
+
+
+def _address(admin: str | None, state: Path) -> str:
+    address = admin or StateFolder(state).read_up().get("admin")
+    if not address:
+        raise ConfigError("which admin port? Give --admin HOST:PORT")
+    return str(address)
+
+
+def _bundle(given: Path | None, state: Path, ledger: Ledger, *, is_needed: bool) -> Bundle | None:
+    """The bundle of the ledger, for names and regions; None if it is neither known nor needed."""
+    folder = StateFolder(state)
+    path = given or (Path(folder.read_up()["bundle"]) if folder.up.exists() else None)
+    if path is None:
+        if is_needed:
+            raise ConfigError("which bundle? Give --bundle, whose regions the plot shows")
+        return None
+    opened = open_bundle(path)
+    if opened.digest == ledger.bundle_digest:
+        return opened
+    if given is None and not is_needed:
+        return None
+    raise ConfigError(
+        f"{path}: expected bundle {ledger.bundle_digest[:12]}, the one in service, "
+        f"got {opened.digest[:12]}"
+    )
+
+
+def _plot(path: Path, bundle: Bundle, ledger: Ledger) -> None:
+    # Matplotlib is large, and no other command of this group needs it.
+    from queen.cli.coverage_plot import draw_coverage  # noqa: PLC0415
+
+    draw_coverage(path, bundle, ledger)
+    click.echo(f"drawn in {os.fspath(path)}", err=True)
+
+
+def _words(error: Any, address: str) -> str:
+    if error.code() is grpc.StatusCode.UNAVAILABLE:
+        return f"nothing answers at {address}; is `queen up` running?"
+    return rpc_sentence(error)

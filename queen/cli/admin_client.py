@@ -1,0 +1,106 @@
+"""A client of AdminService: what the ledgers say of the accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import grpc
+import numpy as np
+from numpy.typing import NDArray
+
+from queen.api.v1 import admin_pb2 as pb
+from queen.api.v1 import admin_pb2_grpc
+from queen.wire import read_tensor
+
+PAGE = 500
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What an account has spent of its budgets."""
+
+    account_id: str
+    records: int
+    crossed: tuple[int, ...]
+    """Classes whose default budget is spent."""
+    share: float
+    """Of the default budget, in the class where most is spent; above 1 it is spent."""
+
+
+@dataclass(frozen=True, eq=False)
+class ClassRecords:
+    """One class of one account: cqs, threshold T, and recorded embeddings (M E,)."""
+
+    label: int
+    cqs: float
+    threshold: float
+    embeddings: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Ledger:
+    """One account in full."""
+
+    spent: Spent
+    classes: tuple[ClassRecords, ...]
+    bundle_digest: str
+
+
+class AdminClient:
+    """Asks the admin port of one sensitivity service. Its errors are grpc.RpcError."""
+
+    def __init__(self, address: str, *, timeout_seconds: float = 30.0) -> None:
+        options = [("grpc.max_receive_message_length", -1), ("grpc.enable_http_proxy", 0)]
+        self._channel = grpc.insecure_channel(address, options=options)
+        self._stub = admin_pb2_grpc.AdminServiceStub(self._channel)
+        self._timeout = timeout_seconds
+
+    def accounts(self) -> Iterator[Spent]:
+        """All accounts that have a ledger, in order of their id."""
+        token = ""
+        while True:
+            request = pb.ListAccountsRequest(page_size=PAGE, page_token=token)
+            page = self._stub.ListAccounts(request, timeout=self._timeout)
+            yield from map(_spent, page.accounts)
+            token = page.next_page_token
+            if not token:
+                return
+
+    def ledger(self, account_id: str) -> Ledger:
+        """One account's ledger."""
+        answer = self._stub.GetAccount(
+            pb.GetAccountRequest(account_id=account_id), timeout=self._timeout
+        )
+        classes = tuple(
+            ClassRecords(one.label, one.cqs, one.threshold, _embeddings(one))
+            for one in answer.classes
+        )
+        return Ledger(_spent(answer.summary), classes, answer.bundle_digest)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self._channel.close()
+
+
+def _spent(summary: pb.AccountSummary) -> Spent:
+    return Spent(
+        summary.account_id,
+        summary.records,
+        tuple(summary.crossed_classes),
+        summary.budget_spent,
+    )
+
+
+def _embeddings(ledger: pb.ClassLedger) -> NDArray[np.float32]:
+    # The wire does not say the width E; the bundle does.
+    return read_tensor(ledger.embeddings, "<f4", (-1,), "embeddings")

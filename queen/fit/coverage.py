@@ -1,0 +1,83 @@
+"""What the training set itself would write into a ledger, class by class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from queen.method.geometry import FloatArray, Geometry
+from queen.method.sensitivity import center_distances, cumulative_query_sensitivity
+
+
+@dataclass(frozen=True)
+class ClassCoverage:
+    """One class, if one account sent the whole training set.
+
+    `samples` with this true label; `predicted` answered with it, of which the share
+    `inside` lies in the sensitive region; `records` kept, pairwise more than r apart;
+    `cqs` what they sum to; `mean_radius` rho.
+    """
+
+    name: str
+    samples: int
+    predicted: int
+    inside: float
+    records: int
+    cqs: float
+    mean_radius: float
+
+
+def inside_share(
+    geometry: Geometry, embeddings: NDArray[np.float32], predicted: NDArray[np.int64]
+) -> float:
+    """Share of `embeddings` (N, E) in the region of their predicted class (N,)."""
+    return float(_inside(geometry, embeddings, predicted).mean())
+
+
+def measure_coverage(
+    geometry: Geometry,
+    embeddings: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    predicted: NDArray[np.int64],
+    class_names: list[str],
+) -> list[ClassCoverage]:
+    """Send `embeddings` (N, E), predicted classes (N,), through ledgers without a threshold."""
+    inside = _inside(geometry, embeddings, predicted)
+    found = []
+    for label, name in enumerate(class_names):
+        here = predicted == label
+        records = _records(embeddings[here & inside], float(geometry.coverage_radius[label]))
+        found.append(
+            ClassCoverage(
+                name=name,
+                samples=int((labels == label).sum()),
+                predicted=int(here.sum()),
+                inside=float(inside[here].mean()) if here.any() else 0.0,
+                records=len(records),
+                cqs=cumulative_query_sensitivity(geometry, records, label),
+                mean_radius=float(geometry.mean_radius[label]),
+            )
+        )
+    return found
+
+
+def _inside(
+    geometry: Geometry, embeddings: NDArray[np.float32], predicted: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    distances = center_distances(geometry, embeddings, predicted)
+    inside: NDArray[np.bool_] = distances < geometry.sensitive_radius[predicted]
+    return inside
+
+
+def _records(embeddings: NDArray[np.float32], radius: float) -> FloatArray:
+    """Those of `embeddings` (N, E), in order, that no earlier one of them covers, (M, E)."""
+    wide = embeddings.astype(np.float64)
+    kept, count = np.empty_like(wide), 0
+    for row in wide:
+        offset = kept[:count] - row
+        if not count or np.einsum("me,me->m", offset, offset).min() > radius**2:
+            kept[count] = row
+            count += 1
+    return kept[:count]

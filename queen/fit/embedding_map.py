@@ -1,0 +1,141 @@
+"""Draw the embedding map: samples, cluster centers and sensitive regions."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle
+from numpy.typing import NDArray
+
+from queen.method.geometry import FloatArray, Geometry
+
+_MOST_POINTS = 6000
+_MOST_NAMES = 40
+_INK, _FAINT = "#22262b", "#d9dde2"
+
+
+def draw_embedding_map(
+    geometry: Geometry,
+    embeddings: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    class_names: Sequence[str],
+    title: str,
+) -> bytes:
+    """A PNG of `embeddings` (N, E), true `labels` (N,), with every region as a disc.
+
+    More than two axes are projected on the two along which the centers differ most;
+    a ball stays a disc of its radius then.
+    """
+    plane = _plane(geometry.cluster_centers.astype(np.float64))
+    points = _project(embeddings.astype(np.float64), plane)
+    centers = _project(geometry.cluster_centers.astype(np.float64), plane)
+    figure = Figure(figsize=(8.6, 8.6), dpi=130, layout="constrained")
+    axes = figure.add_subplot()
+    colors = _colors(geometry.num_classes)
+    _draw_samples(axes, points, labels, colors)
+    _draw_regions(axes, centers, geometry.sensitive_radius, colors)
+    _draw_names(axes, centers, class_names)
+    _frame(axes, points, centers, geometry.sensitive_radius)
+    _caption(axes, title, len(embeddings), geometry)
+    stream = io.BytesIO()
+    # Without the software's version the same map has the same bytes.
+    figure.savefig(stream, format="png", metadata={"Software": None})
+    return stream.getvalue()
+
+
+def _plane(centers: FloatArray) -> FloatArray:
+    """Two orthonormal axes (E, 2); the given ones where E is 1 or 2."""
+    width = centers.shape[1]
+    if width <= 2:
+        return np.eye(width, 2)
+    _, _, axes = np.linalg.svd(centers - centers.mean(axis=0), full_matrices=True)
+    plane: FloatArray = axes[:2].T
+    return plane
+
+
+def _project(points: FloatArray, plane: FloatArray) -> FloatArray:
+    projected: FloatArray = points @ plane
+    return projected
+
+
+def _colors(count: int) -> FloatArray:
+    if count <= 10:
+        return np.asarray(colormaps["tab10"](np.arange(count)))
+    return np.asarray(colormaps["turbo"](np.linspace(0.04, 0.96, count)))
+
+
+def _draw_samples(
+    axes: Axes, points: FloatArray, labels: NDArray[np.int64], colors: FloatArray
+) -> None:
+    # A fixed order, so that no class covers another only because it comes later.
+    shown = np.random.default_rng(0).permutation(len(points))[:_MOST_POINTS]
+    axes.scatter(
+        *points[shown].T,
+        s=float(np.clip(12_000 / len(shown), 3, 16)),
+        c=colors[labels[shown]],
+        alpha=0.55,
+        linewidths=0,
+        zorder=2,
+        rasterized=True,
+    )
+
+
+def _draw_regions(
+    axes: Axes, centers: FloatArray, radius: FloatArray, colors: FloatArray
+) -> None:
+    for center, reach, color in zip(centers, radius, colors, strict=True):
+        spot = (float(center[0]), float(center[1]))
+        axes.add_patch(Circle(spot, reach, facecolor=color, alpha=0.14, linewidth=0, zorder=1))
+        axes.add_patch(Circle(spot, reach, fill=False, edgecolor=color, linewidth=1.6, zorder=3))
+    axes.scatter(*centers.T, s=34, marker="+", c=_INK, linewidths=1.3, zorder=4)
+
+
+def _draw_names(axes: Axes, centers: FloatArray, class_names: Sequence[str]) -> None:
+    if len(class_names) > _MOST_NAMES:
+        return
+    for center, name in zip(centers, class_names, strict=True):
+        axes.annotate(
+            name,
+            (float(center[0]), float(center[1])),
+            xytext=(6, 6),
+            textcoords="offset points",
+            fontsize=10,
+            fontweight="bold",
+            color=_INK,
+            bbox={"boxstyle": "round,pad=0.18", "fc": "white", "ec": "none", "alpha": 0.75},
+            zorder=5,
+        )
+
+
+def _frame(axes: Axes, points: FloatArray, centers: FloatArray, radius: FloatArray) -> None:
+    """Show every region and nearly every sample; a few far ones may lie outside."""
+    low = np.minimum(np.quantile(points, 0.002, axis=0), (centers - radius[:, None]).min(axis=0))
+    high = np.maximum(np.quantile(points, 0.998, axis=0), (centers + radius[:, None]).max(axis=0))
+    middle, half = (low + high) / 2, max(float((high - low).max()) / 2 * 1.05, 1e-9)
+    axes.set_xlim(middle[0] - half, middle[0] + half)
+    axes.set_ylim(middle[1] - half, middle[1] + half)
+    axes.set_aspect("equal")
+
+
+def _caption(axes: Axes, title: str, samples: int, geometry: Geometry) -> None:
+    axes.set_title(title, loc="left", fontsize=14, fontweight="bold", color=_INK, pad=26)
+    shown = min(samples, _MOST_POINTS)
+    axes.text(
+        0,
+        1.012,
+        f"{shown:,} of {samples:,} training samples by true class; discs are the sensitive "
+        f"regions, + the cluster centers (coverage fraction {geometry.coverage_fraction:g})",
+        transform=axes.transAxes,
+        fontsize=8.5,
+        color="#5b636d",
+        va="bottom",
+    )
+    axes.grid(color=_FAINT, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0, labelsize=8, labelcolor="#5b636d")
+    axes.spines[:].set_visible(False)

@@ -1,0 +1,109 @@
+"""What `queen fit` is asked for, and what it found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from queen.bundle.manifest import Manifest
+from queen.errors import FitError
+from queen.fit.coverage import ClassCoverage
+from queen.fit.mapping_training import LOSSES, Loss
+from queen.fit.shadow_training import Source
+from queen.fit.surgery import AUTO
+
+MAP_FILE, REPORT_FILE = "embedding_map.png", "fit.json"
+"""What lies in the bundle's report folder."""
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """Everything that decides a bundle; the same options give the same bundle.
+
+    `class_names` is a file with one name a line, a comma list, or the names.
+    `shadow_steps` (batches of 64) wins over `shadow_epochs`. `budget`, in records of a
+    class, is checked and reported on, but it is the operator's and not in the bundle.
+    Raises FitError for a number out of range.
+    """
+
+    model: Path
+    data: Path
+    out: Path
+    name: str | None = None
+    features: str = AUTO
+    output: str | None = None
+    class_names: str | Sequence[str] | None = None
+    shadows_on: Source = "inputs"
+    shadows: int = 10
+    shadows_drawn: int = 5
+    shadow_epochs: int = 1
+    shadow_steps: int | None = None
+    coverage_fraction: float = 0.02
+    budget: int = 100
+    embedding_width: int = 2
+    mapping_loss: Loss = "distance"
+    mapping_epochs: int | None = None
+    seed: int = 0
+    replace: bool = False
+
+    def __post_init__(self) -> None:
+        least_one = ("shadows", "shadow_epochs", "budget", "embedding_width")
+        for name in (*least_one, "shadow_steps", "mapping_epochs"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise FitError(f"expected {name} of at least 1, got {value}")
+        if not 1 <= self.shadows_drawn <= self.shadows:
+            raise FitError(
+                f"expected to draw 1 to {self.shadows} shadows, got {self.shadows_drawn}"
+            )
+        if not 0 < self.coverage_fraction < 1:
+            raise FitError(
+                f"expected a coverage fraction between 0 and 1, got {self.coverage_fraction}"
+            )
+        if self.seed < 0:
+            raise FitError(f"expected a seed of at least 0, got {self.seed}")
+        if self.shadows_on not in ("inputs", "features") or self.mapping_loss not in LOSSES:
+            raise FitError(
+                "expected shadows on inputs or features and a mapping loss distance or cosine, "
+                f"got {self.shadows_on} and {self.mapping_loss}"
+            )
+
+    @property
+    def model_name(self) -> str:
+        """The protectee's name: the given one or the file's stem."""
+        return self.name or self.model.stem
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """What was measured; its budget-free part is `fit` in the manifest."""
+
+    seed: int
+    samples: int
+    protectee: dict[str, Any]
+    mapping: dict[str, Any]
+    shadows: dict[str, Any]
+    largest_budget: int
+    classes: list[ClassCoverage]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, eq=False)
+class FitOutcome:
+    """A written bundle and all there is to say about it.
+
+    `thresholds` T_y for the options' budget; `seconds` by step; `warnings` are sentences.
+    """
+
+    path: Path
+    manifest: Manifest
+    report: FitReport
+    budget: int
+    thresholds: list[float]
+    seconds: dict[str, float]
+    warnings: list[str] = field(default_factory=list)

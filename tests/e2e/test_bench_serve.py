@@ -1,0 +1,26 @@
+"""`queen bench serve` against real servers, as short as it can be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from queen.bench.serve import BATCHES, IN_FLIGHT, ServeOptions, count_bursts, run_serve_bench
+from tests.bundles import make_bundle
+
+
+def test_every_cell_is_measured_against_the_bare_server(tmp_path: Path):
+    """The bare server's ratios are 1, and every cell of the table has three rows."""
+    bundle = make_bundle(tmp_path / "bundle")
+    np.savez(tmp_path / "data.npz", x=bundle.inputs, y=bundle.labels)
+    options = ServeOptions(
+        bundle.path, tmp_path / "data.npz", tmp_path / "state", rounds=1, seconds=0.2
+    )
+    bursts = []
+    rows = run_serve_bench(options, lambda: bursts.append(1))
+    assert len(bursts) == count_bursts(options) == len(rows) == 3 * len(BATCHES) * len(IN_FLIGHT)
+    for row in rows:
+        assert row["requests_per_second"] > 0
+        if row["contestant"] == "bare":
+            assert row["requests_per_second_ratio"] == [1.0, 1.0, 1.0]

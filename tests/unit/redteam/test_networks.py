@@ -1,0 +1,72 @@
+"""Protectees and piracy models learn, repeat and export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from queen.errors import ConfigError
+from queen.redteam.datasets import load_digits_split
+from queen.redteam.networks import (
+    accuracy,
+    build_network,
+    export_onnx,
+    train_network,
+    train_piracy_model,
+)
+
+
+@pytest.fixture(scope="module")
+def split():
+    """The digits, divided."""
+    return load_digits_split(0)
+
+
+def _protectee(split, seed: int = 0) -> torch.nn.Module:
+    torch.manual_seed(seed)
+    return train_network(
+        build_network("digits"), split.train_x, split.train_y, epochs=15, seed=seed
+    )
+
+
+def test_a_protectee_learns_digits(split):
+    """Fifteen epochs give more than 90 % on the test set."""
+    assert accuracy(_protectee(split), split.test_x, split.test_y) > 0.9
+
+
+def test_a_seed_gives_the_same_weights(split):
+    """Training is a function of its seed."""
+    first, second = (_protectee(split).state_dict() for _ in range(2))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_copy_of_more_answers_is_better(split):
+    """Accuracy of the copy rises with the budget on an undefended endpoint."""
+    answers = np.eye(10, dtype=np.float32)[split.train_y]
+    few, many = (
+        train_piracy_model("digits", split.train_x[:count], answers[:count], seed=0)
+        for count in (30, 800)
+    )
+    assert accuracy(many, split.test_x, split.test_y) > accuracy(few, split.test_x, split.test_y)
+
+
+def test_the_export_gives_the_same_logits_for_any_batch(split, tmp_path: Path):
+    """ONNX Runtime and Torch agree, and the batch axis is free."""
+    network = _protectee(split)
+    export_onnx(network, split.train_x, tmp_path / "m.onnx")
+    session = onnxruntime.InferenceSession(str(tmp_path / "m.onnx"))
+    for count in (1, 5):
+        rows = split.test_x[:count]
+        with torch.inference_mode():
+            expected = network(torch.from_numpy(rows)).numpy()
+        np.testing.assert_allclose(session.run(None, {"image": rows})[0], expected, atol=1e-4)
+
+
+def test_an_unknown_data_set_is_named():
+    """The error lists the data sets there are."""
+    with pytest.raises(ConfigError, match="digits, fashion-mnist"):
+        build_network("imagenet")
