@@ -8,7 +8,7 @@ answered in its own form.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,10 @@ DATATYPES: dict[str, np.dtype[Any]] = {
     **{f"FP{8 * size}": np.dtype(f"<f{size}") for size in (2, 4, 8)},
 }
 """NumPy type of each Open Inference Protocol datatype that a protectee can take."""
+
+MOST_SHOWN = 8
+MOST_CHARACTERS = 64
+"""Names, extents and characters of a request that an error repeats."""
 
 TYPED_FIELDS = {
     "BOOL": "bool_contents",
@@ -62,7 +66,7 @@ def read_tensor(data: bytes, dtype: str, shape: Sequence[int], field: str) -> Ar
     itemsize = np.dtype(dtype).itemsize
     row = itemsize * math.prod(shape[1:])
     expected = f"a multiple of {row}" if shape[0] < 0 else str(row * shape[0])
-    if len(data) % row or (shape[0] >= 0 and len(data) != row * shape[0]):
+    if len(data) % row if shape[0] < 0 else len(data) != row * shape[0]:
         raise ShapeMismatch(f"{field}: expected {expected} bytes, got {len(data)}", field=field)
     return np.frombuffer(data, dtype).reshape(shape)
 
@@ -94,7 +98,8 @@ def requested_outputs(request: oip.ModelInferRequest, known: Sequence[str]) -> S
     for place, name in enumerate(names):
         if name not in known:
             raise InvalidQuery(
-                f"expected outputs among {', '.join(known)}, got '{name}'", field="outputs"
+                f"expected outputs among {', '.join(known)}, got '{_brief(name)}'",
+                field="outputs",
             )
         if name in names[:place]:
             raise InvalidQuery(f"expected each output once, got '{name}' twice", field="outputs")
@@ -110,12 +115,13 @@ def encode_response(
     )
     for name, array in outputs.items():
         datatype = datatype_of(array.dtype)
+        little = array.astype(DATATYPES[datatype], copy=False)
         tensor = response.outputs.add(name=name, datatype=datatype, shape=array.shape)
         if raw:
-            response.raw_output_contents.append(array.tobytes())
+            response.raw_output_contents.append(little.tobytes())
         else:
             # A list is ten times faster to extend from than an array.
-            getattr(tensor.contents, TYPED_FIELDS[datatype]).extend(array.ravel().tolist())
+            getattr(tensor.contents, TYPED_FIELDS[datatype]).extend(little.ravel().tolist())
     return response
 
 
@@ -128,12 +134,12 @@ def _require_only_input(request: oip.ModelInferRequest, signature: TensorSignatu
         )
     if names[0] != signature.name:
         raise InvalidQuery(
-            f"expected input '{signature.name}', got '{names[0]}'", field="inputs[0].name"
+            f"expected input '{signature.name}', got '{_brief(names[0])}'", field="inputs[0].name"
         )
     if request.inputs[0].datatype != signature.datatype:
         raise ShapeMismatch(
             f"input '{signature.name}': expected datatype {signature.datatype}, "
-            f"got '{request.inputs[0].datatype}'",
+            f"got '{_brief(request.inputs[0].datatype)}'",
             field="inputs[0].datatype",
         )
 
@@ -150,7 +156,7 @@ def _require_shape(
     if not fits:
         raise ShapeMismatch(
             f"input '{tensor.name}': expected shape {list(expected)} with at least 1 row, "
-            f"got {list(got)}",
+            f"got {_brief(str(list(got[:MOST_SHOWN])))}",
             field="inputs[0].shape",
         )
     if got[0] > max_rows:
@@ -181,7 +187,18 @@ def _raw_values(request: oip.ModelInferRequest, shape: tuple[int, ...]) -> Array
             f"{tensor.datatype}, got {len(blobs[0])}",
             field="raw_input_contents[0]",
         )
+    _require_booleans(blobs[0], dtype, tensor.name)
     return np.frombuffer(blobs[0], dtype).reshape(shape)
+
+
+def _require_booleans(blob: bytes, dtype: np.dtype[Any], name: str) -> None:
+    # NumPy would take any other byte for a truth value that equals neither.
+    largest = np.frombuffer(blob, np.uint8).max() if dtype.kind == "b" else 0
+    if largest > 1:
+        raise InvalidQuery(
+            f"input '{name}': expected bytes of 0 or 1 for BOOL, got {largest}",
+            field="raw_input_contents[0]",
+        )
 
 
 def _typed_values(tensor: oip.ModelInferRequest.InferInputTensor, shape: tuple[int, ...]) -> Array:
@@ -225,6 +242,12 @@ def _other_fields(tensor: oip.ModelInferRequest.InferInputTensor, field: str) ->
     return f"; {', '.join(others)} is not the field of {tensor.datatype}" if others else ""
 
 
-def _listed(names: Iterable[str]) -> str:
-    text = ", ".join(f"'{name}'" for name in names)
-    return f": {text}" if text else ""
+def _listed(names: Sequence[str]) -> str:
+    text = ", ".join(f"'{_brief(name)}'" for name in names[:MOST_SHOWN])
+    more = ", ..." if len(names) > MOST_SHOWN else ""
+    return f": {text}{more}" if text else ""
+
+
+def _brief(text: str) -> str:
+    """What the caller sent, short enough for an error that travels in a header."""
+    return text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}..."

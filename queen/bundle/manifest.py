@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 SCHEMA_VERSION = 1
 
@@ -44,6 +44,12 @@ class ShadowSpec(_Part):
     count: int = Field(ge=1)
     drawn: int = Field(ge=1)
 
+    @model_validator(mode="after")
+    def _require_enough(self) -> Self:
+        if self.drawn > self.count:
+            raise ValueError(f"expected to draw at most {self.count} shadows, got {self.drawn}")
+        return self
+
 
 class Manifest(_Part):
     """Everything about a bundle that is not a tensor."""
@@ -51,9 +57,9 @@ class Manifest(_Part):
     schema_version: int = SCHEMA_VERSION
     queen_version: str
     model_name: str
-    class_names: list[str]
-    feature_width: int
-    embedding_width: int
+    class_names: list[str] = Field(min_length=2)
+    feature_width: int = Field(ge=1)
+    embedding_width: int = Field(ge=1)
     input: TensorSignature
     geometry: GeometryParameters
     shadows: ShadowSpec

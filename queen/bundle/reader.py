@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -53,33 +53,36 @@ class Bundle:
     @cached_property
     def geometry(self) -> Geometry:
         """The sensitive regions."""
-        arrays = self._arrays(layout.REGIONS, ("cluster_centers", "mean_radius"))
-        parameters = self.manifest.geometry
+        classes, width = self.manifest.num_classes, self.manifest.embedding_width
+        shapes = {"cluster_centers": (classes, width), "mean_radius": (classes,)}
+        arrays = self._arrays(layout.REGIONS, shapes)
+        centers, radius = (arrays[name].astype(np.float32) for name in shapes)
+        scalars = self.manifest.geometry
         return _checked(
             layout.REGIONS,
             lambda: Geometry(
-                arrays["cluster_centers"].astype(np.float32),
-                arrays["mean_radius"].astype(np.float32),
-                parameters.alpha,
-                parameters.beta,
-                parameters.coverage_fraction,
+                centers, radius, scalars.alpha, scalars.beta, scalars.coverage_fraction
             ),
         )
 
     @cached_property
     def mean_squared_sqs(self) -> FloatArray:
         """Mean sqs^2 inside each region, (C,), from which a budget becomes a threshold."""
-        stored = self._arrays(layout.REGIONS, ("mean_squared_sqs",))["mean_squared_sqs"]
-        return stored.astype(np.float64)
+        shapes = {"mean_squared_sqs": (self.manifest.num_classes,)}
+        values = self._arrays(layout.REGIONS, shapes)["mean_squared_sqs"].astype(np.float64)
+        # A NaN would become a threshold that nothing ever exceeds.
+        if not ((values > 0) & (values <= 1)).all():
+            raise BundleCorrupt(f"{layout.REGIONS}: expected mean squared sqs in (0, 1]")
+        return values
 
     @cached_property
     def head(self) -> LinearHead:
         """The protectee's last layer with its feature centers."""
-        arrays = self._arrays(layout.HEAD, ("weight", "bias", "feature_centers", "spread"))
-        weight, bias, centers = (
-            arrays[name].astype(np.float32) for name in ("weight", "bias", "feature_centers")
-        )
-        spread = float(arrays["spread"].astype(np.float64))
+        matrix = (self.manifest.num_classes, self.manifest.feature_width)
+        shapes = {"weight": matrix, "bias": matrix[:1], "feature_centers": matrix, "spread": ()}
+        arrays = self._arrays(layout.HEAD, shapes)
+        weight, bias, centers = (arrays[name].astype(np.float32) for name in list(shapes)[:3])
+        spread = float(arrays["spread"])
         return _checked(layout.HEAD, lambda: LinearHead(weight, bias, centers, spread))
 
     def shadow(self, number: int) -> dict[str, NDArray[np.generic]]:
@@ -90,21 +93,39 @@ class Bundle:
         except (OSError, SafetensorError) as error:
             raise BundleCorrupt(f"{self.path / name}: not a safetensors file") from error
 
-    def _arrays(self, name: str, keys: tuple[str, ...]) -> dict[str, NDArray[np.generic]]:
+    def _arrays(
+        self, name: str, shapes: Mapping[str, tuple[int, ...]]
+    ) -> dict[str, NDArray[np.floating]]:
+        file = self.path / name
         try:
-            with np.load(self.path / name, allow_pickle=False) as archive:
-                return {key: archive[key] for key in keys}
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise BundleCorrupt(f"{self.path / name}: expected arrays {', '.join(keys)}") from error
+            with np.load(file, allow_pickle=False) as archive:
+                arrays = {key: archive[key] for key in shapes}
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise BundleCorrupt(f"{file}: expected arrays {', '.join(shapes)}") from error
+        for key, shape in shapes.items():
+            got = arrays[key]
+            if got.shape != shape or got.dtype.kind != "f":
+                raise BundleCorrupt(
+                    f"{file}: expected {key} of floats {shape}, got {got.dtype} {got.shape}"
+                )
+        return arrays
 
 
 def open_bundle(path: Path | str) -> Bundle:
     """Read the manifest and verify the digest of every file it lists.
 
     Raises BundleNotFound for a missing folder or file, BundleVersionUnsupported for a
-    manifest of another schema, BundleCorrupt for any byte that is not as written.
+    manifest of another schema, BundleCorrupt for anything that is not as written (white
+    space in the manifest aside).
     """
-    folder = Path(path)
+    try:
+        return _open(Path(path))
+    except OSError as error:
+        # Most often a volume mounted for another user.
+        raise BundleNotFound(f"{path}: cannot be read: {error}") from error
+
+
+def _open(folder: Path) -> Bundle:
     manifest = _read_manifest(folder)
     _require_layout(folder, manifest)
     for name, expected in manifest.files.items():

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -37,11 +35,12 @@ def write_bundle(
 
     `manifest` comes without `files` and `digest`; `protectee` is the ONNX graph with the
     outputs of `queen.bundle.manifest.OUTPUTS`; `shadows` hold float tensors by name.
-    Raises BundleError if `out` exists and `replace` is false; nothing is then changed.
+    Raises BundleError if the parts contradict the manifest, if `out` exists and `replace`
+    is false, or if it is something else than a bundle; nothing is then changed.
     """
     out = Path(out)
-    if out.exists() and not replace:
-        raise BundleError(f"{out} exists; remove it or allow it to be replaced")
+    _require_place(out, replace=replace)
+    _require_agreement(manifest, head, geometry, mean_squared_sqs, len(shadows))
     out.parent.mkdir(parents=True, exist_ok=True)
     # A sibling, so that the rename at the end stays on one file system.
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as staging:
@@ -49,7 +48,7 @@ def write_bundle(
         _write_files(folder, protectee, head, geometry, mean_squared_sqs, shadows)
         files = {name: file_digest(folder / name) for name in _names(len(shadows))}
         complete = manifest.model_copy(update={"files": files, "digest": ""})
-        complete = complete.model_copy(update={"digest": complete.compute_digest()})
+        complete = complete.model_copy(update={"digest": _digest(complete)})
         (folder / layout.MANIFEST).write_text(complete.to_json())
         _swap_in(folder, out)
     return complete
@@ -59,6 +58,55 @@ def file_digest(path: Path) -> str:
     """Hex SHA-256 of a file."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _require_place(out: Path, *, replace: bool) -> None:
+    if not out.exists():
+        return
+    if not replace:
+        raise BundleError(f"{out} exists; remove it or allow it to be replaced")
+    # Replacing deletes what was there: never a folder of something else.
+    if not (out / layout.MANIFEST).is_file():
+        raise BundleError(f"{out} is not a bundle, so it is not replaced; choose another name")
+
+
+def _require_agreement(
+    manifest: Manifest,
+    head: LinearHead,
+    geometry: Geometry,
+    mean_squared_sqs: FloatArray,
+    shadows: int,
+) -> None:
+    scalars = manifest.geometry
+    expected = {
+        "head weight": (manifest.num_classes, manifest.feature_width),
+        "cluster centers": (manifest.num_classes, manifest.embedding_width),
+        "mean squared sqs": (manifest.num_classes,),
+        "alpha, beta, coverage fraction": (scalars.alpha, scalars.beta, scalars.coverage_fraction),
+        "shadows": manifest.shadows.count,
+    }
+    got = {
+        "head weight": head.weight.shape,
+        "cluster centers": geometry.cluster_centers.shape,
+        "mean squared sqs": np.shape(mean_squared_sqs),
+        "alpha, beta, coverage fraction": (
+            geometry.alpha,
+            geometry.beta,
+            geometry.coverage_fraction,
+        ),
+        "shadows": shadows,
+    }
+    for name, value in expected.items():
+        if got[name] != value:
+            raise BundleError(f"{name}: the manifest says {value}, got {got[name]}")
+
+
+def _digest(manifest: Manifest) -> str:
+    try:
+        return manifest.compute_digest()
+    except ValueError as error:
+        # NaN has no JSON, and a number that is not one should not be in a report.
+        raise BundleError(f"manifest: expected plain, finite values in `fit`: {error}") from error
 
 
 def _names(shadows: int) -> list[str]:
@@ -98,10 +146,14 @@ def _write_files(
 
 
 def _swap_in(folder: Path, out: Path) -> None:
-    if out.exists():
-        old = folder.parent / "old"
-        os.replace(out, old)  # noqa: PTH105 - the pair of calls reads as one swap
-        os.replace(folder, out)  # noqa: PTH105
-        shutil.rmtree(old)
-    else:
+    if not out.exists():
         folder.rename(out)
+        return
+    old = folder.parent / "old"
+    out.rename(old)
+    try:
+        folder.rename(out)
+    except BaseException:
+        # The staging folder, and `old` in it, is about to be deleted.
+        old.rename(out)
+        raise

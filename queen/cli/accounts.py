@@ -118,7 +118,7 @@ def show(
 
 def spent_table(found: Sequence[Spent]) -> Table:
     """One line an account: how much of the default budget is spent."""
-    table = Table(title=f"{len(found)} accounts", title_justify="left")
+    table = Table(title=f"{len(found)} account{'s' * (len(found) != 1)}", title_justify="left")
     table.add_column("account", overflow="fold")
     table.add_column("records", justify="right")
     table.add_column("budget spent, in the fullest class")

@@ -53,7 +53,7 @@ def findings(path: Path, service: str | None) -> Iterable[Finding]:
         raise ConfigError(f"{path}: looks like settings of the front door; add --service inference")
     if isinstance(content, dict) and "accounts" not in content:
         raise ConfigError(f"{path}: settings of which service? Add --service {'|'.join(SERVICES)}")
-    return [_looked("accounts", lambda: f"{len(read_accounts(path).accounts)} accounts")]
+    return [_looked("accounts", lambda: f"{len(read_accounts(path).accounts)} listed")]
 
 
 def report(found: Iterable[Finding]) -> bool:

@@ -53,7 +53,7 @@ def _draw_class(
         covered = float(geometry.coverage_radius[label])
         _discs(axes, points, covered, face=(*color[:3], 0.55), edge="none", width=0)
         # Discs of small r vanish on the page; a dot marks each record.
-        axes.plot(points[:, 0], points[:, 1], ".", color=color, markersize=2.2, zorder=3)
+        axes.plot(points[:, 0], points[:, 1], ".", color=color, markersize=1.0, zorder=3)
     axes.annotate(
         _caption(bundle, label, records),
         (center[0], center[1] + radius),
@@ -86,8 +86,8 @@ def _discs(
             units="xy",
             offsets=points,
             offset_transform=axes.transData,
-            facecolors=face,  # type: ignore[arg-type]
-            edgecolors=edge,  # type: ignore[arg-type]
+            facecolors=face,
+            edgecolors=edge,
             linewidths=width,
         )
     )
@@ -106,7 +106,7 @@ def _finish(axes: Axes, bundle: Bundle, ledger: Ledger) -> None:
     low = geometry.cluster_centers.min(axis=0) - reach
     high = geometry.cluster_centers.max(axis=0) + reach
     axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
-    axes.set_aspect("equal", adjustable="datalim")
+    axes.set_aspect("equal", adjustable="box")
     axes.set_xlabel("embedding, first axis")
     axes.set_ylabel("embedding, second axis")
     axes.grid(visible=True, color="0.92", linewidth=0.6)

@@ -117,15 +117,17 @@ def _summary(document: Mapping[str, Any]) -> Table:
 
 
 def _classes(document: Mapping[str, Any]) -> Table:
-    table = Table(title="Sensitive regions", title_justify="left")
+    table = Table(
+        title="Sensitive regions: rho mean, rs sensitive, r coverage radius", title_justify="left"
+    )
     table.add_column("class", justify="right", style="dim")
     table.add_column("name")
-    for title in ("mean radius", "sensitive radius", "coverage radius"):
+    for title in ("rho", "rs", "r"):
         table.add_column(title, justify="right")
     table.add_column(f"T at budget {document['budget']}", justify="right", style="bold")
     for one in document["classes"]:
         radii = [f"{one[f'{kind}_radius']:.4g}" for kind in ("mean", "sensitive", "coverage")]
-        threshold = "over the limit" if one["threshold"] is None else f"{one['threshold']:.4g}"
+        threshold = "too high" if one["threshold"] is None else f"{one['threshold']:.4g}"
         table.add_row(str(one["label"]), Text(one["name"]), *radii, threshold)
     return table
 

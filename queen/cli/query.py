@@ -196,4 +196,9 @@ def _bar(share: float) -> str:
 
 def _likeliest(model: ModelDescription, answer: Array, top: int) -> str:
     order = np.argsort(-answer, kind="stable")[:top]
-    return "  ".join(f"{_title(model, int(one))} {answer[one]:.3f}" for one in order)
+    parts = [f"{_short_title(model, int(one))}\u00a0{answer[one]:.3f}" for one in order]
+    return "  ".join(parts)
+
+
+def _short_title(model: ModelDescription, label: int) -> str:
+    return _named(model, label).get("class_name", str(label)).replace(" ", "\u00a0")

@@ -36,11 +36,11 @@ class Responses:
 
 
 def collect_responses(
-    protectee: Protectee, x: Array, advance: Callable[[int], None] = lambda _: None
+    protectee: Protectee, x: Array, update: Callable[[int, int], None] = lambda _done, _total: None
 ) -> Responses:
     """Check that the graph takes any batch, run it over `x` (N, ...), check its head.
 
-    `advance` is told how many rows each step has done. Raises FitError if rows of a
+    `update` is told how many rows of how many are done. Raises FitError if rows of a
     batch depend on each other, an answer is not finite, or logits != W f + b.
     """
     session, name = GraphSession(protectee.graph_bytes()), protectee.input.name
@@ -49,7 +49,7 @@ def collect_responses(
     parts: list[list[Array]] = []
     for start in range(0, len(x), _ROWS):
         parts.append(session.run({name: x[start : start + _ROWS]}, _OUTPUTS))
-        advance(len(parts[-1][0]))
+        update(start + len(parts[-1][0]), len(x))
     responses = Responses(*(np.concatenate(part) for part in zip(*parts, strict=True)))
     _require_finite(responses)
     _require_linear(protectee, responses)
@@ -105,9 +105,7 @@ def _require_softmax(responses: Responses) -> None:
         )
 
 
-def require_embeddings(
-    protectee: Protectee, x: Array, embeddings: NDArray[np.float32]
-) -> bytes:
+def require_embeddings(protectee: Protectee, x: Array, embeddings: NDArray[np.float32]) -> bytes:
     """The finished graph, once its embeddings of `x` (B, ...) are those of g, (B, E)."""
     graph = protectee.graph_bytes()
     got = GraphSession(graph).run({protectee.input.name: x}, [EMBEDDINGS])[0]

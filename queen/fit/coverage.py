@@ -29,11 +29,20 @@ class ClassCoverage:
     mean_radius: float
 
 
+def inside_regions(
+    geometry: Geometry, embeddings: NDArray[np.float32], predicted: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Which of `embeddings` (N, E) lie in the region of their predicted class (N,), (N,)."""
+    distances = center_distances(geometry, embeddings, predicted)
+    inside: NDArray[np.bool_] = distances < geometry.sensitive_radius[predicted]
+    return inside
+
+
 def inside_share(
     geometry: Geometry, embeddings: NDArray[np.float32], predicted: NDArray[np.int64]
 ) -> float:
     """Share of `embeddings` (N, E) in the region of their predicted class (N,)."""
-    return float(_inside(geometry, embeddings, predicted).mean())
+    return float(inside_regions(geometry, embeddings, predicted).mean())
 
 
 def measure_coverage(
@@ -44,7 +53,7 @@ def measure_coverage(
     class_names: list[str],
 ) -> list[ClassCoverage]:
     """Send `embeddings` (N, E), predicted classes (N,), through ledgers without a threshold."""
-    inside = _inside(geometry, embeddings, predicted)
+    inside = inside_regions(geometry, embeddings, predicted)
     found = []
     for label, name in enumerate(class_names):
         here = predicted == label
@@ -61,14 +70,6 @@ def measure_coverage(
             )
         )
     return found
-
-
-def _inside(
-    geometry: Geometry, embeddings: NDArray[np.float32], predicted: NDArray[np.int64]
-) -> NDArray[np.bool_]:
-    distances = center_distances(geometry, embeddings, predicted)
-    inside: NDArray[np.bool_] = distances < geometry.sensitive_radius[predicted]
-    return inside
 
 
 def _records(embeddings: NDArray[np.float32], radius: float) -> FloatArray:

@@ -75,7 +75,8 @@ def _draw_samples(
     # A fixed order, so that no class covers another only because it comes later.
     shown = np.random.default_rng(0).permutation(len(points))[:_MOST_POINTS]
     axes.scatter(
-        *points[shown].T,
+        points[shown, 0],
+        points[shown, 1],
         s=float(np.clip(12_000 / len(shown), 3, 16)),
         c=colors[labels[shown]],
         alpha=0.55,
@@ -85,14 +86,12 @@ def _draw_samples(
     )
 
 
-def _draw_regions(
-    axes: Axes, centers: FloatArray, radius: FloatArray, colors: FloatArray
-) -> None:
+def _draw_regions(axes: Axes, centers: FloatArray, radius: FloatArray, colors: FloatArray) -> None:
     for center, reach, color in zip(centers, radius, colors, strict=True):
         spot = (float(center[0]), float(center[1]))
         axes.add_patch(Circle(spot, reach, facecolor=color, alpha=0.14, linewidth=0, zorder=1))
         axes.add_patch(Circle(spot, reach, fill=False, edgecolor=color, linewidth=1.6, zorder=3))
-    axes.scatter(*centers.T, s=34, marker="+", c=_INK, linewidths=1.3, zorder=4)
+    axes.scatter(centers[:, 0], centers[:, 1], s=34, marker="+", c=_INK, linewidths=1.3, zorder=4)
 
 
 def _draw_names(axes: Axes, centers: FloatArray, class_names: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ from queen.fit.collect import Responses
 from queen.fit.coverage import inside_share
 from queen.fit.flips import flip_rates, shadow_probabilities
 from queen.fit.mapping_training import MappingPlan
-from queen.fit.shadow_training import ShadowPlan
+from queen.fit.shadow_training import ShadowPlan, choose_architecture
 from queen.fit.surgery import Protectee
 from queen.method.ensemble import ShadowNetwork
 from queen.method.geometry import Geometry
@@ -72,7 +72,7 @@ def measure_mapping(
         "held_out": int(held.sum()),
         "separability": {part: _share(nearest[rows]) for part, rows in parts.items()},
         "inside": {
-            part: round(inside_share(geometry, embeddings[rows], predicted[rows]), 6)
+            part: _rounded(inside_share(geometry, embeddings[rows], predicted[rows]))
             for part, rows in parts.items()
         },
     }
@@ -92,7 +92,6 @@ def nearest_class(geometry: Geometry, embeddings: NDArray[np.float32]) -> NDArra
 def measure_shadows(
     plan: ShadowPlan,
     drawn: int,
-    architecture: str,
     shadows: Sequence[ShadowNetwork],
     inputs: NDArray[Any],
     labels: NDArray[np.int64],
@@ -111,17 +110,21 @@ def measure_shadows(
     rates = flip_rates(answers, probabilities[rows], [1, drawn, len(shadows)], rng)
     return {
         "on": plan.on,
-        "architecture": architecture,
+        "architecture": choose_architecture(plan.on, inputs.shape[1:]),
         "count": len(shadows),
         "drawn": drawn,
         "steps": plan.planned_steps(len(labels)),
         "samples_asked": len(rows),
-        "accuracy": round(float(accuracies.mean()), 6),
-        "accuracy_range": [round(float(bound), 6) for bound in (accuracies.min(), accuracies.max())],
-        "flip_rate": round(rates[drawn], 6),
-        "flip_rate_by_drawn": {str(count): round(rate, 6) for count, rate in rates.items()},
+        "accuracy": _rounded(accuracies.mean()),
+        "accuracy_range": [_rounded(accuracies.min()), _rounded(accuracies.max())],
+        "flip_rate": _rounded(rates[drawn]),
+        "flip_rate_by_drawn": {str(count): _rounded(rate) for count, rate in rates.items()},
     }
 
 
 def _share(hits: NDArray[np.bool_]) -> float:
-    return round(float(hits.mean()), 6)
+    return _rounded(hits.mean())
+
+
+def _rounded(figure: float | np.floating[Any]) -> float:
+    return round(float(figure), 6)

@@ -63,11 +63,11 @@ def train_shadows(
     labels: NDArray[np.int64],
     num_classes: int,
     plan: ShadowPlan,
-    on_shadow: Callable[[int], None] = lambda _done: None,
+    on_shadow: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> list[ShadowNetwork]:
     """n shadows, each from a seed of its own: `inputs` (N, ...), true `labels` (N,).
 
-    `on_shadow` is told how many are done.
+    `on_shadow` is told how many of how many are done.
     """
     architecture = choose_architecture(plan.on, inputs.shape[1:])
     mean, scale = _moments(inputs)
@@ -80,7 +80,7 @@ def train_shadows(
         shadow.standardize(mean, scale)
         _train(shadow, inputs, labels, plan.planned_steps(len(labels)), seed)
         shadows.append(shadow.eval())
-        on_shadow(number + 1)
+        on_shadow(number + 1, plan.count)
     return shadows
 
 

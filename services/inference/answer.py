@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -63,24 +63,36 @@ class Answerer:
         self._decisions = decisions
         self._measures = measures
 
-    async def finish(self, run: Run) -> None:
-        """Resolve every request of the run."""
+    async def finish(self, run: Run) -> Coroutine[Any, Any, None] | None:
+        """Resolve the requests without a flagged row; return what resolves the others."""
         labels = run.outputs.logits.argmax(axis=1)
         profiles = self._profiles(run.batch)
         try:
             assessed = await self._assess(run, labels)
         except DependencyUnavailable as error:
             self._answer_unassessed(run, labels, profiles, error)
-            return
+            return None
         self._count(assessed)
         answers = self._preserve(run, labels, profiles)
         flagged = np.flatnonzero((assessed.verdicts == Verdict.REVERSE) & (profiles != _OBSERVE))
         waiting = _deliver_unflagged(run.batch, answers, flagged)
-        if len(flagged):
-            answers[flagged] = await self._reverse(run, labels, profiles, flagged, waiting)
-            for pending, rows in waiting:
-                pending.resolve(answers[rows])
         self._decisions.record(run.batch, labels, assessed)
+        if not waiting:
+            return None
+        return self._finish_flagged(run, labels, profiles, answers, flagged, waiting)
+
+    async def _finish_flagged(
+        self,
+        run: Run,
+        labels: RowIndex,
+        profiles: NDArray[np.uint8],
+        answers: SingleArray,
+        flagged: RowIndex,
+        waiting: Sequence[tuple[Pending, slice]],
+    ) -> None:
+        answers[flagged] = await self._reverse(run, labels, profiles, flagged, waiting)
+        for pending, rows in waiting:
+            pending.resolve(answers[rows])
 
     async def _assess(self, run: Run, labels: RowIndex) -> Assessed:
         started = perf_counter()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections import Counter as Tally
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ from .measures import Measures
 from .models import Outputs, Protectee
 
 Array = NDArray[Any]
+T = TypeVar("T")
+MAX_RUN_SECONDS = 0.1
+"""Requests join a batch only while its run stays shorter: the first must not wait for ever."""
 INLINE_SECONDS = 0.0005
 """A run this short costs less than handing it to a thread."""
 
@@ -64,8 +67,9 @@ class Run:
     outputs: Outputs
 
 
-Finish = Callable[[Run], Awaitable[None]]
-"""Turns a run's outputs into answers and resolves every request of the batch."""
+Rest = Coroutine[Any, Any, None]
+Finish = Callable[[Run], Awaitable[Rest | None]]
+"""Resolves the requests of a run, except those that the coroutine it returns will resolve."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ class MicroBatcher:
         self._wake = asyncio.Event()
         self._slots = asyncio.Semaphore(limits.batches_in_flight)
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="protectee")
-        self._finishing: set[asyncio.Task[None]] = set()
+        self._finishing: set[asyncio.Task[Any]] = set()
         self._loop_task: asyncio.Task[None] | None = None
 
     @property
@@ -161,9 +165,7 @@ class MicroBatcher:
             # Requests that arrived in the same turn of the event loop get to join.
             await asyncio.sleep(0)
             runs = await self._run(self._take())
-            task = asyncio.create_task(self._finish_runs(runs))
-            self._finishing.add(task)
-            task.add_done_callback(self._finished)
+            self._spawn(self._finish_runs(runs))
 
     def _take(self) -> list[Pending]:
         """The next requests of one shape that fit a batch, without the abandoned ones."""
@@ -182,8 +184,12 @@ class MicroBatcher:
         return batch
 
     def _joins(self, pending: Pending, first: Pending, rows: int) -> bool:
-        fits = rows + pending.rows <= self._limits.max_batch_rows
-        return fits and pending.inputs.shape[1:] == first.inputs.shape[1:]
+        total = rows + pending.rows
+        return (
+            total <= self._limits.max_batch_rows
+            and pending.inputs.shape[1:] == first.inputs.shape[1:]
+            and self._protectee.expected_seconds(total) <= MAX_RUN_SECONDS
+        )
 
     def _drop(self, pending: Pending, now: float) -> bool:
         if pending.answers.done():
@@ -225,16 +231,29 @@ class MicroBatcher:
         return Run(batch, inputs, outputs)
 
     async def _finish_runs(self, runs: list[Run]) -> None:
-        for run in runs:
-            try:
-                await self._finish(run)
-            except Exception as error:  # noqa: BLE001 - goes to the callers, who log it
-                for pending in run.batch:
-                    pending.fail(error)
+        try:
+            for run in runs:
+                rest = await self._guard(run, self._finish(run))
+                if rest is not None:
+                    # The next batch does not wait for reversals: the honest accounts in it
+                    # would pay for the flagged ones here.
+                    self._spawn(self._guard(run, rest))
+        finally:
+            self._slots.release()
 
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._finishing.discard(task)
-        self._slots.release()
+    async def _guard(self, run: Run, finishing: Awaitable[T]) -> T | None:
+        try:
+            return await finishing
+        except Exception as error:  # noqa: BLE001 - goes to the callers, who log it
+            for pending in run.batch:
+                pending.fail(error)
+            return None
+
+    def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.create_task(work)
+        # The event loop itself keeps no strong reference to a task.
+        self._finishing.add(task)
+        task.add_done_callback(self._finishing.discard)
 
 
 def _stack(batch: list[Pending]) -> Array:

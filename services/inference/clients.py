@@ -48,6 +48,7 @@ class Peer:
 
     def __init__(self, target: str, service: str, max_message_bytes: int) -> None:
         self.service = service
+        self.max_message_bytes = max_message_bytes
         self.is_up = False
         self.channel = grpc.aio.insecure_channel(
             _plain(target), options=_options(service, max_message_bytes)
@@ -137,6 +138,7 @@ class PerturberClient:
     def __init__(self, peer: Peer, bundle_digest: str) -> None:
         self._peer = peer
         self._digest = bundle_digest
+        self._max_message_bytes = peer.max_message_bytes
         self._reverse: Call = perturber_pb2_grpc.PerturberServiceStub(peer.channel).Reverse
 
     async def reverse(
@@ -147,7 +149,39 @@ class PerturberClient:
         embeddings: SingleArray,
         timeout_seconds: float,
     ) -> SingleArray:
-        """Answers (B, C) to B flagged queries; DependencyUnavailable if there are none in time."""
+        """Answers (B, C) to B flagged queries; DependencyUnavailable if there are none in time.
+
+        In several calls where one would be larger than the perturber takes; a row's answer
+        does not depend on the others of its call.
+        """
+        row_bytes = 4 * sum(
+            array[0].size for array in (profiles, shadow_inputs, probabilities, embeddings)
+        )
+        # A share is left for the message around the numbers, of at most 4 bytes each.
+        size = max(1, int(0.9 * self._max_message_bytes) // row_bytes)
+        starts = range(0, len(profiles), size)
+        parts = await asyncio.gather(
+            *(
+                self._reverse_part(
+                    profiles[start : start + size],
+                    shadow_inputs[start : start + size],
+                    probabilities[start : start + size],
+                    embeddings[start : start + size],
+                    timeout_seconds,
+                )
+                for start in starts
+            )
+        )
+        return np.concatenate(parts)
+
+    async def _reverse_part(
+        self,
+        profiles: NDArray[np.uint8],
+        shadow_inputs: NDArray[Any],
+        probabilities: SingleArray,
+        embeddings: SingleArray,
+        timeout_seconds: float,
+    ) -> SingleArray:
         request = perturber_pb2.ReverseRequest(
             bundle_digest=self._digest,
             profiles=tensor_bytes(profiles, "u1"),

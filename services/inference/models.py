@@ -18,6 +18,8 @@ from queen.wire import DATATYPES
 
 Array = NDArray[Any]
 SingleArray = NDArray[np.float32]
+LARGEST_BUCKET = 256
+SLOW_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,8 +52,8 @@ class Protectee:
         self.signature = bundle.manifest.input
         self._session = open_session(bundle, threads)
         _require_signature(self._session, bundle)
-        probe = probe_rows(self.signature, _bucket_sizes(max_batch_rows)[-1])
-        self.buckets = row_exact_buckets(self._run_exactly, probe, _bucket_sizes(max_batch_rows))
+        probe = probe_rows(self.signature, _bucket_sizes(min(max_batch_rows, LARGEST_BUCKET))[-1])
+        self.buckets = row_exact_buckets(self._run_exactly, probe, self._affordable_sizes(probe))
         self._seconds = {size: self._time(probe[:size]) for size in self.buckets}
 
     def run(self, rows: Array) -> Outputs:
@@ -71,6 +73,16 @@ class Protectee:
         whole, rest = divmod(rows, self.buckets[-1])
         seconds = whole * self._seconds[self.buckets[-1]]
         return seconds + (self._seconds[self._bucket(rest)] if rest else 0.0)
+
+    def _affordable_sizes(self, probe: Array) -> tuple[int, ...]:
+        """Powers of two up to the first whose run is slow: a larger one would gain nothing."""
+        sizes: list[int] = []
+        for size in _bucket_sizes(len(probe)):
+            sizes.append(size)
+            # Twice, for the first run of a size also sets up its memory.
+            if min(self._time(probe[:size]), self._time(probe[:size])) > SLOW_SECONDS:
+                break
+        return tuple(sizes)
 
     def _run_padded(self, rows: Array) -> Outputs:
         missing = self._bucket(len(rows)) - len(rows)

@@ -37,7 +37,7 @@ class InferenceSettings(ServiceSettings):
     """Must be set for failure-mode allow: clean probabilities leave the door then."""
     threads: int = Field(default=1, ge=1)
     """Threads that ONNX Runtime computes with."""
-    max_batch_rows: int = Field(default=256, ge=1, le=65536)
+    max_batch_rows: int = Field(default=1024, ge=1, le=65536)
     """Most queries in one micro-batch of several requests."""
     max_request_rows: int = Field(default=1024, ge=1)
     """Most queries in one request."""
@@ -45,8 +45,8 @@ class InferenceSettings(ServiceSettings):
     """Most queries that wait or run at once; more are refused."""
     account_rows: int = Field(default=2048, ge=1)
     """Most queries of one account that wait or run at once."""
-    batches_in_flight: int = Field(default=2, ge=1, le=64)
-    """Most micro-batches between the start of their run and their answers."""
+    batches_in_flight: int = Field(default=1, ge=1, le=64)
+    """Most micro-batches between the start of their run and their verdicts; fewer are larger."""
     assess_timeout_seconds: float = Field(default=0.5, gt=0)
     """Longest wait for a verdict."""
     reverse_timeout_seconds: float = Field(default=2.0, gt=0)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from queen.errors import LedgerError
 from queen.method.geometry import FloatArray, Geometry
 from queen.method.sensitivity import center_distances, record_weight, single_query_sensitivity
 
@@ -69,7 +70,16 @@ class LedgerFactory:
         return account
 
     def extend(self, account: AccountLedger, label: int, records: Records) -> None:
-        """Append `records` (R, E) of class `label` to the account."""
+        """Append `records` (R, E) of class `label` to the account.
+
+        Raises LedgerError for a record that is not finite: cqs would be NaN, never above
+        any threshold, and the defence off without a word.
+        """
+        if not np.isfinite(records).all():
+            raise LedgerError(
+                f"expected finite records of class {label} in the store, got NaN or infinity; "
+                "restore the store from a backup"
+            )
         if len(records):
             labels = np.full(len(records), label)
             offsets = self._neighbors.offsets(records, labels)

@@ -10,7 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from queen.errors import ConfigError, DependencyUnavailable, InvalidQuery, LedgerConflict
+from queen.errors import (
+    ConfigError,
+    DependencyUnavailable,
+    InvalidQuery,
+    LedgerConflict,
+    LedgerError,
+)
 from queen.method.ledger import Verdict, assess_rows
 from queen.method.neighbors import nearest_distances
 from queen.method.sensitivity import cumulative_query_sensitivity
@@ -289,3 +295,12 @@ def test_ledgers_of_another_geometry_are_left_alone() -> None:
     assert {label: kept.tobytes() for label, kept in before.items()} == {
         label: kept.tobytes() for label, kept in after.items()
     }
+
+
+def test_a_record_that_is_not_finite_is_refused() -> None:
+    """A NaN in the store would make cqs NaN and switch the defence off, silently."""
+    store = MemoryLedgerStore()
+    key = LedgerKey("acme", GEOMETRY.digest, 0)
+    store.append_many([Append(key, 0, np.array([[np.nan, 0.0]], np.float32))])
+    with pytest.raises(LedgerError, match="finite"):
+        book_of(GEOMETRY, store).assess(queries_of(*stream(GEOMETRY, 0, 4), accounts=["acme"]))

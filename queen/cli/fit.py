@@ -1,0 +1,96 @@
+"""`queen fit`: fit the defence to a classifier of the owner's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from queen.fit import FitOptions, fit_bundle
+from queen.fit.summary import print_outcome
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command("fit")
+@click.option("--model", required=True, type=_FILE, help="The classifier, an ONNX file.")
+@click.option(
+    "--data",
+    required=True,
+    type=_FILE,
+    help="Its training set: an npz file with x (N, ...) and y int64 (N,).",
+)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder to write the bundle to.",
+)
+@click.option("--force", "replace", is_flag=True, help="Replace the bundle that is there.")
+@click.option("--name", help="Name it is served under.  [default: the model file's stem]")
+@click.option(
+    "--features",
+    default="auto",
+    show_default=True,
+    metavar="auto|TENSOR",
+    help="Tensor that the logits are linear in; auto finds the input of the last Gemm or MatMul.",
+)
+@click.option(
+    "--output",
+    metavar="TENSOR",
+    help="Tensor that holds the logits or probabilities.  [default: found]",
+)
+@click.option(
+    "--class-names", metavar="FILE|LIST", help="A file with one name a line, or a comma list."
+)
+@click.option(
+    "--shadows-on",
+    type=click.Choice(["inputs", "features"]),
+    default="inputs",
+    show_default=True,
+    help="What the shadow models read: the inputs, or the protectee's features (seconds to fit).",
+)
+@click.option("--shadows", default=10, show_default=True, help="Shadow models to train.")
+@click.option(
+    "--shadows-drawn", default=5, show_default=True, help="Shadow models drawn for an answer."
+)
+@click.option(
+    "--shadow-epochs", default=1, show_default=True, help="Passes a shadow is trained for."
+)
+@click.option("--shadow-steps", type=int, help="Batches of 64 instead, for weaker shadows.")
+@click.option(
+    "--coverage-fraction",
+    default=0.02,
+    show_default=True,
+    help="Share of a sensitive radius that one recorded query covers.",
+)
+@click.option(
+    "--budget",
+    default=100,
+    show_default=True,
+    help="Records of a class to report on. The one that is enforced is set when serving.",
+)
+@click.option("--embedding-width", default=2, show_default=True, help="Axes of the embedding.")
+@click.option(
+    "--mapping-loss",
+    type=click.Choice(["distance", "cosine"]),
+    default="distance",
+    show_default=True,
+    help="Similarity in the contrastive loss; cosine is the published one.",
+)
+@click.option(
+    "--mapping-epochs",
+    type=int,
+    help="Passes the mapping network is trained for.  [default: about 1000 steps]",
+)
+@click.option("--seed", default=0, show_default=True, help="The same seed gives the same bundle.")
+def command(**given: Any) -> None:
+    r"""Fit the defence to a classifier that you have, and write a bundle to serve.
+
+    \b
+    queen fit --model model.onnx --data train.npz --out bundle
+    """
+    console = Console()
+    print_outcome(fit_bundle(FitOptions(**given), console), console)

@@ -1,0 +1,205 @@
+"""`queen up` from its ready line to its end, with real services."""
+
+import json
+import signal
+import socket
+import threading
+
+import grpc
+import numpy as np
+import psutil
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from queen.cli.admin_client import AdminClient
+from queen.oip_client import OipClient
+from tests.bundles import make_bundle
+from tests.e2e.running_up import Up, eventually, gone, run_queen
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A bundle with the samples it was made from."""
+    return make_bundle(tmp_path_factory.mktemp("up") / "bundle", samples=2000)
+
+
+@pytest.fixture
+def up(small, tmp_path):
+    """A running deployment with a small budget."""
+    running = Up(small.path, tmp_path / "state", "--budget", "20")
+    yield running
+    running.stop()
+
+
+def test_ready_query_and_a_clean_end(small, up, tmp_path):
+    """The ready line is true, `queen query` is answered, SIGTERM exits 0 and leaves nothing."""
+    assert up.line == f"ready {up.addresses['inference']}"
+    np.savez(tmp_path / "x.npz", x=small.inputs[:5], y=small.labels[:5])
+    flags = ["query", "--state", up.state, "--data", tmp_path / "x.npz", "--json"]
+    raw, typed = run_queen(*flags), run_queen(*flags, "--typed")
+    assert raw.returncode == 0, raw.stderr
+    rows = json.loads(raw.stdout)["rows"]
+    assert [row["label"] for row in rows] == small.labels[:5].tolist()
+    assert rows[0]["class_name"] == f"class-{small.labels[0]}"
+    assert typed.stdout == raw.stdout
+    services = up.services
+    code, said = up.stop()
+    assert code == 0, said
+    assert gone(services)
+    assert not (up.state / "up.json").exists()
+
+
+def test_64_identical_queries_have_one_answer(small, up):
+    """Asking again tells nothing: before, while and after the budget is spent."""
+    with OipClient(up.addresses["inference"], up.key) as client:
+        model = client.describe("small")
+        client.infer(model, small.inputs[:1000])
+        for row in (small.inputs[1:2], small.inputs[1500:1501]):
+            answers = {client.infer(model, row).tobytes() for _ in range(64)}
+            assert len(answers) == 1
+
+
+def test_errors_are_the_servers_words(small, up, tmp_path):
+    """A wrong key and a wrong shape end with 1 and the server's sentence and reason."""
+    np.save(tmp_path / "x.npy", small.inputs[:2])
+    np.save(tmp_path / "wide.npy", np.zeros((2, 9), np.float32))
+    flags = ["query", "--state", up.state, "--data"]
+    for argv, words in (
+        ([*flags, tmp_path / "x.npy", "--key", "wrong"], "(UNAUTHENTICATED, UNAUTHENTICATED)"),
+        ([*flags, tmp_path / "wide.npy"], "(INVALID_ARGUMENT, SHAPE_MISMATCH)"),
+        ([*flags, tmp_path / "x.npy", "--model", "other"], "(NOT_FOUND, MODEL_NOT_FOUND)"),
+    ):
+        ran = run_queen(*argv)
+        assert ran.returncode == 1
+        assert words in ran.stderr
+        assert ran.stderr.count("\n") == 1
+
+
+def test_accounts_show_what_was_spent(small, up, tmp_path):
+    """`accounts list` and `show --plot` read the ledger that the traffic left."""
+    with OipClient(up.addresses["inference"], up.key) as client:
+        client.infer(client.describe("small"), small.inputs[:1000])
+    listed = run_queen("accounts", "list", "--state", up.state)
+    assert listed.returncode == 0
+    assert "local" in listed.stdout
+    png = tmp_path / "local.png"
+    shown = run_queen("accounts", "show", "local", "--state", up.state, "--plot", png)
+    assert shown.returncode == 0, shown.stderr
+    assert "class-0" in shown.stdout
+    assert png.read_bytes().startswith(b"\x89PNG")
+    unknown = run_queen("accounts", "show", "nobody", "--state", up.state)
+    assert unknown.returncode == 1
+    assert "ACCOUNT_NOT_FOUND" in unknown.stderr
+
+
+def test_killed_supervisor_leaves_no_orphans(up):
+    """The services end with `queen up`, also when it is killed."""
+    services = up.services
+    up.stop(signal.SIGKILL)
+    eventually(lambda: gone(services))
+
+
+def test_interrupt_stops_cleanly(up):
+    """Ctrl-C is as good as SIGTERM."""
+    assert up.stop(signal.SIGINT)[0] == 0
+
+
+def test_second_up_on_one_state_is_refused(small, up):
+    """The second says who holds the folder; the first goes on."""
+    ran = run_queen("up", "--bundle", small.path, "--state", up.state, "--port", "0")
+    assert ran.returncode == 2
+    assert f"another `queen up` (process {up.process.pid}) uses this state folder" in ran.stderr
+    assert up.process.poll() is None
+
+
+class Traffic(threading.Thread):
+    """One account that keeps asking; every answer or error is kept."""
+
+    def __init__(self, up, rows):
+        super().__init__(daemon=True)
+        self.answers, self.errors = [], []
+        self.ended = threading.Event()
+        self._up, self._rows = up, rows
+
+    def run(self):
+        """Ask until told to end."""
+        with OipClient(self._up.addresses["inference"], self._up.key) as client:
+            model = client.describe("small")
+            while not self.ended.wait(0.02):
+                try:
+                    self.answers.append(client.infer(model, self._rows))
+                except grpc.RpcError as error:
+                    self.errors.append(error)
+
+
+def health_at_the_door(up, name):
+    """State of a health name at the front door."""
+    with grpc.insecure_channel(up.addresses["inference"]) as channel:
+        request = health_pb2.HealthCheckRequest(service=name)
+        return health_pb2_grpc.HealthStub(channel).Check(request, timeout=5).status
+
+
+def records_of(up):
+    """Bytes of the records of the account `local`, by class."""
+    with AdminClient(up.addresses["admin"]) as client:
+        return {one.label: one.embeddings.tobytes() for one in client.ledger("local").classes}
+
+
+def test_killed_sensitivity_is_survived_and_its_ledgers_are_whole(small, up):
+    """Answers go on in protect form, health and metrics say so, ledgers are as acknowledged."""
+    name, states = "queen.api.v1.SensitivityService", health_pb2.HealthCheckResponse
+    with OipClient(up.addresses["inference"], up.key) as client:
+        client.infer(client.describe("small"), small.inputs[:600])
+    before = records_of(up)
+    assert before
+    traffic = Traffic(up, small.inputs[:4])
+    traffic.start()
+    eventually(lambda: len(traffic.answers) > 3)
+    host, _, port = up.addresses["sensitivity"].rpartition(":")
+    old = up.addresses["pids"]["sensitivity"]
+    with socket.socket() as squatter:
+        # Holds the port, so that the restart fails for as long as we want to look.
+        squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        psutil.Process(old).kill()
+        eventually(lambda: gone([old]))
+        squatter.bind((host, int(port)))
+        squatter.listen(1)
+        eventually(lambda: health_at_the_door(up, name) == states.NOT_SERVING)
+        eventually(lambda: up.metric("queen_failure_mode_total", mode="protect") > 0)
+        during = len(traffic.answers)
+        eventually(lambda: len(traffic.answers) > during + 2)
+        degraded = traffic.answers[-1]
+        assert health_at_the_door(up, "inference.GRPCInferenceService") == states.SERVING
+    eventually(lambda: health_at_the_door(up, name) == states.SERVING, 60)
+    eventually(lambda: up.addresses["pids"]["sensitivity"] != old)
+    traffic.ended.set()
+    traffic.join(30)
+    assert not traffic.errors
+    assert len(np.unique(degraded.max(axis=1))) == 1
+    np.testing.assert_array_equal(degraded.argmax(axis=1), small.labels[:4])
+    assert f":{port}" in up.addresses["sensitivity"]
+    assert all(records_of(up)[label].startswith(one) for label, one in before.items())
+    code, said = up.stop()
+    assert code == 0
+    assert "sensitivity was ended by SIGKILL" in said
+    assert "sensitivity serves again" in said
+
+
+def test_ledgers_outlive_a_restart(small, tmp_path):
+    """What was recorded under one `queen up` is there under the next."""
+    state = tmp_path / "state"
+    first = Up(small.path, state)
+    try:
+        with OipClient(first.addresses["inference"], first.key) as client:
+            client.infer(client.describe("small"), small.inputs[:200])
+        before, key = records_of(first), first.key
+    finally:
+        first.stop()
+    second = Up(small.path, state)
+    try:
+        assert records_of(second) == before
+        assert second.key == key
+    finally:
+        assert second.stop()[0] == 0

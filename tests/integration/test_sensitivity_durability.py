@@ -1,0 +1,102 @@
+"""What an acknowledgement of the sensitivity service is worth."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import grpc
+import numpy as np
+import pytest
+
+from queen.api.v1 import sensitivity_pb2 as pb
+from queen.method.ledger import Verdict
+from tests.bundles import SmallBundle
+from tests.integration.leaf_processes import leaf_process, run_refused
+from tests.integration.sensitivity_calls import (
+    Service,
+    get_records,
+    request_of,
+    small_bundle,
+    stubs,
+)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> SmallBundle:
+    """The bundle that all tests serve."""
+    return small_bundle(tmp_path_factory.mktemp("bundle"))
+
+
+def test_kill_nine_under_traffic_loses_no_acknowledged_record(
+    small: SmallBundle, tmp_path: Path
+) -> None:
+    """Four callers, SIGKILL, restart: all they were told is there, and a replay adds nothing."""
+    settings = {"bundle": small.path, "state": tmp_path / "ledger", "admin_port": 0}
+    acknowledged: dict[str, list[pb.AssessRequest]] = {}
+    recorded: dict[str, set[bytes]] = {}
+    with leaf_process("sensitivity", tmp_path, **settings) as process:
+        told = threading.Event()
+        callers = [
+            threading.Thread(
+                target=_call_until_dead,
+                args=(stubs(process), small, f"caller-{number}", acknowledged, recorded, told),
+            )
+            for number in range(4)
+        ]
+        for caller in callers:
+            caller.start()
+        assert told.wait(20)
+        process.kill()
+        for caller in callers:
+            caller.join()
+    assert sum(map(len, recorded.values())) > 20
+
+    with leaf_process("sensitivity", tmp_path, **settings) as process:
+        service = stubs(process)
+        for account, expected in recorded.items():
+            before = get_records(service, account)
+            kept = {record.tobytes() for records in before.values() for record in records}
+            assert expected <= kept
+            for request in acknowledged[account]:
+                answer = service.sensitivity.Assess(request, timeout=10)
+                assert Verdict.RECORD not in list(answer.verdicts)
+            after = get_records(service, account)
+            assert {label: records.tobytes() for label, records in after.items()} == {
+                label: records.tobytes() for label, records in before.items()
+            }
+        assert process.stop() == 0
+
+
+def _call_until_dead(
+    service: Service,
+    small: SmallBundle,
+    account: str,
+    acknowledged: dict[str, list[pb.AssessRequest]],
+    recorded: dict[str, set[bytes]],
+    told: threading.Event,
+) -> None:
+    rng = np.random.default_rng(len(account) + int(account[-1]))
+    acknowledged[account], recorded[account] = [], set()
+    for turn in range(2000):
+        request = request_of(small, rng.integers(0, 400, 2), (account,))
+        try:
+            answer = service.sensitivity.Assess(request, timeout=10)
+        except grpc.RpcError:
+            return
+        embeddings = np.frombuffer(request.embeddings, "<f4").reshape(-1, 2)
+        verdicts = np.frombuffer(answer.verdicts, "u1")
+        acknowledged[account].append(request)
+        recorded[account] |= {row.tobytes() for row in embeddings[verdicts == Verdict.RECORD]}
+        if turn == 25:
+            told.set()
+
+
+def test_a_second_process_on_the_same_state_is_refused(small: SmallBundle, tmp_path: Path) -> None:
+    """One replica a ledger file; after a clean stop the next one starts."""
+    settings = {"bundle": small.path, "state": tmp_path / "ledger", "admin_port": 0}
+    with leaf_process("sensitivity", tmp_path, **settings) as process:
+        said = run_refused("sensitivity", port=0, metrics_port=-1, **settings)
+        assert "another process holds this ledger" in said
+        assert process.stop() == 0
+    assert '"level": "info"' in process.log.read_text()

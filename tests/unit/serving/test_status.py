@@ -1,0 +1,94 @@
+"""The table of codes, and what a caller may read of an error."""
+
+from __future__ import annotations
+
+import inspect
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+
+from queen import errors
+from queen.serving.status import MAX_MESSAGE, code_of, refuse
+
+
+def details(error: BaseException) -> dict[str, object]:
+    """Details of the refusal, by message name."""
+    status = status_pb2.Status.FromString(refuse(error).details)
+    found: dict[str, object] = {}
+    for packed in status.details:
+        name = packed.TypeName().split(".")[-1]
+        message = getattr(error_details_pb2, name)()
+        packed.Unpack(message)
+        found[name] = message
+    return found
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.ShapeMismatch("x"), grpc.StatusCode.INVALID_ARGUMENT),
+        (errors.BatchTooLarge("x"), grpc.StatusCode.RESOURCE_EXHAUSTED),
+        (errors.ModelNotFound("x"), grpc.StatusCode.NOT_FOUND),
+        (errors.AccountNotFound("x"), grpc.StatusCode.NOT_FOUND),
+        (errors.Overloaded("x"), grpc.StatusCode.RESOURCE_EXHAUSTED),
+        (errors.LedgerConflict("x"), grpc.StatusCode.UNAVAILABLE),
+        (errors.DependencyUnavailable("x"), grpc.StatusCode.UNAVAILABLE),
+        (errors.BundleMismatch("x"), grpc.StatusCode.FAILED_PRECONDITION),
+        (errors.Unauthenticated("x"), grpc.StatusCode.UNAUTHENTICATED),
+        (errors.ContractViolated("x"), grpc.StatusCode.INTERNAL),
+        (ZeroDivisionError("x"), grpc.StatusCode.INTERNAL),
+    ],
+)
+def test_each_error_has_its_code(error: Exception, code: grpc.StatusCode) -> None:
+    """The table gives every class the code that its docstring promises."""
+    assert code_of(error) is code
+
+
+def test_every_error_class_promises_the_code_it_gets() -> None:
+    """A code that an error's docstring names is the one that the table gives."""
+    checked = 0
+    for _, kind in inspect.getmembers(errors, inspect.isclass):
+        for code in grpc.StatusCode:
+            if code.name in (kind.__doc__ or "") and kind is not errors.LedgerError:
+                assert code_of(kind("x")) is code, kind
+                checked += 1
+    assert checked >= 8
+
+
+def test_an_unknown_exception_is_opaque() -> None:
+    """A bug's text stays inside; the caller gets a request id to quote."""
+    refusal = refuse(RuntimeError("/secret/path"))
+    assert refusal.code is grpc.StatusCode.INTERNAL
+    assert "/secret/path" not in refusal.message
+    assert b"/secret/path" not in refusal.details
+    assert refusal.request_id in refusal.message
+
+
+def test_one_fault_has_one_request_id() -> None:
+    """All the callers that a failed batch takes down quote the same id."""
+    error = RuntimeError("x")
+    assert refuse(error).request_id == refuse(error).request_id
+
+
+def test_an_invalid_query_names_its_field() -> None:
+    """BadRequest carries the field and the sentence."""
+    found = details(errors.ShapeMismatch("expected 1, got 2", field="inputs[0].shape"))
+    (violation,) = found["BadRequest"].field_violations  # type: ignore[attr-defined]
+    assert (violation.field, violation.description) == ("inputs[0].shape", "expected 1, got 2")
+    assert found["ErrorInfo"].reason == "SHAPE_MISMATCH"  # type: ignore[attr-defined]
+    assert found["ErrorInfo"].domain == "queen"  # type: ignore[attr-defined]
+
+
+def test_an_overload_says_when_to_come_back() -> None:
+    """RetryInfo carries the delay."""
+    found = details(errors.Overloaded("full", retry_after_seconds=2.5))
+    assert found["RetryInfo"].retry_delay.ToMilliseconds() == 2500  # type: ignore[attr-defined]
+
+
+def test_a_message_is_bounded_and_printable() -> None:
+    """A message that quotes a caller fits into headers and holds no control character."""
+    refusal = refuse(errors.InvalidQuery("got '" + "\n\u2603" * 10_000))
+    assert len(refusal.message) <= MAX_MESSAGE
+    assert refusal.message.isascii()
+    assert refusal.message.isprintable()
