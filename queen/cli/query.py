@@ -17,7 +17,6 @@ from rich.table import Table
 from queen.cli.refusal import Refusal, rpc_sentence
 from queen.cli.samples import Samples, read_samples
 from queen.cli.state import DEFAULT_STATE, StateFolder, read_key
-from queen.errors import ConfigError
 from queen.oip_client import Array, ModelDescription, OipClient
 
 DEFAULT_ENDPOINT = "127.0.0.1:8001"
@@ -25,6 +24,7 @@ REQUEST_ROWS = 256
 """Queries in one request; more rows go in several."""
 KEY_VARIABLE = "QUEEN_API_KEY"
 SHOWN_CLASSES = 3
+_NO_SUCH_MODEL = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INVALID_ARGUMENT)
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ An .npz holds the inputs as `x` and perhaps the true classes as `y`. On the mach
 )
 @click.option("--endpoint", help=f"HOST:PORT.  [default: that of `queen up`, {DEFAULT_ENDPOINT}]")
 @click.option("--key", help=f"Key of the account.  [env: {KEY_VARIABLE}]")
-@click.option("--model", help="Name of the model.  [default: that of `queen up`]")
+@click.option("--model", help="Name of the model.  [default: the one a Queen server serves]")
 @click.option(
     "--state",
     type=click.Path(path_type=Path),
@@ -86,7 +86,7 @@ def command(
     target = find_target(StateFolder(state), endpoint, model, key or os.environ.get(KEY_VARIABLE))
     try:
         with OipClient(target.endpoint, target.key) as client:
-            described = client.describe(target.model)
+            described = _describe(client, target)
             answers = _ask(client, described, samples, typed=typed)
     except grpc.RpcError as error:
         raise Refusal(_rpc_words(error, target)) from error
@@ -101,20 +101,26 @@ def find_target(
 ) -> Target:
     """What the flags say, completed from the deployment of `state` where that is the one asked.
 
-    Its key is sent nowhere else. Raises ConfigError if no model is known.
+    Its key is sent nowhere else. Without a model, the server is asked which it serves.
     """
     local: dict[str, Any] = state.read_up() if state.up.exists() else {}
     address = endpoint or local.get("inference") or DEFAULT_ENDPOINT
     is_local = address == local.get("inference")
-    name = model or (local.get("model") if is_local else None)
-    if name is None:
-        raise ConfigError(
-            f"which model of {address}? Give --model NAME, or with --state the folder of the "
-            "`queen up` that serves there"
-        )
     if key is None and is_local and state.local_key.exists():
         key = read_key(state.local_key)
-    return Target(address, name, key)
+    return Target(address, model or "", key)
+
+
+def _describe(client: OipClient, target: Target) -> ModelDescription:
+    try:
+        return client.describe(target.model)
+    except grpc.RpcError as error:
+        # An empty name is a question that only a Queen server understands.
+        if target.model or error.code() not in _NO_SUCH_MODEL:
+            raise
+        raise Refusal(
+            f"{target.endpoint} does not say which model it serves; give --model NAME"
+        ) from error
 
 
 def _ask(client: OipClient, model: ModelDescription, samples: Samples, *, typed: bool) -> Array:

@@ -20,7 +20,7 @@ from queen.cli.state import DEFAULT_STATE, StateFolder
 from queen.cli.supervisor import Supervisor
 from queen.errors import ConfigError
 from queen.method.contracts import Profile
-from queen.method.sensitivity import budget_thresholds
+from queen.method.sensitivity import budget_thresholds, largest_budget
 from queen.serving.auth import read_accounts
 
 EXIT_REFUSED = 2
@@ -108,7 +108,9 @@ def command(bundle: Path, accounts: Path | None, state: str, **asked: Any) -> No
             opened = _open(bundle, asked["budget"])
             folder = _folder(state)
             stack.enter_context(folder.locked())
-            plan = Plan(bundle=opened, state=folder, accounts=_accounts(folder, accounts), **asked)
+            plan = Plan(
+                bundle=opened, state=folder, accounts=_accounts(folder, accounts, opened), **asked
+            )
             _check(plan)
         signals = stack.enter_context(Signals())
         _run(plan, signals)
@@ -138,12 +140,18 @@ def _folder(state: str) -> StateFolder:
     return folder
 
 
-def _accounts(folder: StateFolder, given: Path | None) -> Path:
+def _accounts(folder: StateFolder, given: Path | None, bundle: Bundle) -> Path:
     """The accounts file to serve with; made if none was given."""
     if given is None:
         folder.ensure_local_account()
     path = (given or folder.accounts).absolute()
-    read_accounts(path)
+    largest = largest_budget(bundle.geometry, bundle.mean_squared_sqs)
+    for number, entry in enumerate(read_accounts(path).accounts, 1):
+        if entry.budget is not None and entry.budget > largest:
+            raise ConfigError(
+                f"{path}: entry {number}, budget: expected at most {largest} records of a class, "
+                f"which is all that this bundle's regions have room for, got {entry.budget}"
+            )
     return path
 
 

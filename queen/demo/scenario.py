@@ -33,7 +33,6 @@ class Scenario:
     honest_queries: int
     thief_queries: int
     protectee_epochs: int
-    mapping_epochs: int
     shadow_steps: int
     piracy_seeds: int
     milestones: tuple[int, ...]
@@ -48,7 +47,6 @@ SCENARIOS = {
         honest_queries=80,
         thief_queries=3000,
         protectee_epochs=60,
-        mapping_epochs=60,
         shadow_steps=20,
         piracy_seeds=3,
         milestones=(100, 200, 400, 800, 1600),
@@ -62,7 +60,6 @@ SCENARIOS = {
         honest_queries=500,
         thief_queries=20_000,
         protectee_epochs=8,
-        mapping_epochs=4,
         shadow_steps=20,
         piracy_seeds=1,
         milestones=(1000, 5000),

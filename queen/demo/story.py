@@ -121,7 +121,8 @@ def _fit(
             class_names=list(split.class_names),
             shadows_on="features",
             shadow_steps=scenario.shadow_steps,
-            mapping_epochs=scenario.mapping_epochs,
+            # The paper's own loss, as the profile is the paper's own answer.
+            mapping_loss="cosine",
             budget=budget,
             seed=options.seed,
             replace=True,

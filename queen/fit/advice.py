@@ -16,6 +16,7 @@ def find_warnings(report: FitReport, thresholds: Sequence[float], budget: int) -
     checks = (
         _about_accuracy(report),
         _about_separability(report),
+        _about_tightness(report),
         _about_flips(report),
         _about_budget(report.classes, thresholds, budget),
     )
@@ -39,6 +40,17 @@ def _about_separability(report: FitReport) -> str:
     return (
         f"only {separability:.1%} of the samples lie nearest to their own cluster center: regions "
         "overlap; try more --mapping-epochs or --embedding-width 3"
+    )
+
+
+def _about_tightness(report: FitReport) -> str:
+    inside = report.mapping["inside"]
+    if inside["held_out"] >= 0.7 * inside["training"]:
+        return ""
+    return (
+        f"{inside['training']:.1%} of the samples that trained the mapping network are inside "
+        f"their region, but only {inside['held_out']:.1%} of those held out, and real queries are "
+        "like the latter: try fewer --mapping-epochs"
     )
 
 

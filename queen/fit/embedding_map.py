@@ -16,7 +16,7 @@ from queen.method.geometry import FloatArray, Geometry
 
 _MOST_POINTS = 6000
 _MOST_NAMES = 40
-_INK, _FAINT = "#22262b", "#d9dde2"
+_INK, _GRAY, _FAINT = "#22262b", "#5b636d", "#e3e6ea"
 
 
 def draw_embedding_map(
@@ -34,14 +34,14 @@ def draw_embedding_map(
     plane = _plane(geometry.cluster_centers.astype(np.float64))
     points = _project(embeddings.astype(np.float64), plane)
     centers = _project(geometry.cluster_centers.astype(np.float64), plane)
-    figure = Figure(figsize=(8.6, 8.6), dpi=130, layout="constrained")
-    axes = figure.add_subplot()
+    figure = Figure(figsize=(8.0, 8.6), dpi=130)
+    axes = figure.add_axes((0.055, 0.04, 0.925, 0.86))
     colors = _colors(geometry.num_classes)
     _draw_samples(axes, points, labels, colors)
     _draw_regions(axes, centers, geometry.sensitive_radius, colors)
     _draw_names(axes, centers, class_names)
     _frame(axes, points, centers, geometry.sensitive_radius)
-    _caption(axes, title, len(embeddings), geometry)
+    _caption(figure, axes, title, len(embeddings), geometry)
     stream = io.BytesIO()
     # Without the software's version the same map has the same bytes.
     figure.savefig(stream, format="png", metadata={"Software": None})
@@ -121,20 +121,19 @@ def _frame(axes: Axes, points: FloatArray, centers: FloatArray, radius: FloatArr
     axes.set_aspect("equal")
 
 
-def _caption(axes: Axes, title: str, samples: int, geometry: Geometry) -> None:
-    axes.set_title(title, loc="left", fontsize=14, fontweight="bold", color=_INK, pad=26)
+def _caption(figure: Figure, axes: Axes, title: str, samples: int, geometry: Geometry) -> None:
     shown = min(samples, _MOST_POINTS)
-    axes.text(
-        0,
-        1.012,
-        f"{shown:,} of {samples:,} training samples by true class; discs are the sensitive "
-        f"regions, + the cluster centers (coverage fraction {geometry.coverage_fraction:g})",
-        transform=axes.transAxes,
+    figure.text(0.055, 0.957, title, fontsize=15, fontweight="bold", color=_INK, va="center")
+    figure.text(
+        0.055,
+        0.925,
+        f"{shown:,} of {samples:,} training samples by true class; discs: sensitive regions; "
+        f"+ cluster centers; coverage fraction {geometry.coverage_fraction:g}",
         fontsize=8.5,
-        color="#5b636d",
-        va="bottom",
+        color=_GRAY,
+        va="center",
     )
     axes.grid(color=_FAINT, linewidth=0.6)
     axes.set_axisbelow(True)
-    axes.tick_params(length=0, labelsize=8, labelcolor="#5b636d")
+    axes.tick_params(length=0, labelsize=8, labelcolor=_GRAY)
     axes.spines[:].set_visible(False)

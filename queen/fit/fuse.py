@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from queen.fit.batch_axis import BATCH
 from queen.fit.surgery import EMBEDDINGS, FEATURES, Protectee
+from queen.method.mapping import LEAK
 
 
 @dataclass(frozen=True, eq=False)
 class MappingWeights:
-    """g as numbers: z = A_n relu(... relu(A_1 (f - mean) / scale + b_1)) + b_n.
+    """g as numbers: z = A_n relu(... relu(A_1 (f - mean) / scale + b_1)) + b_n, relu leaky.
 
     `mean` and `scale` (D,); `layers` pairs of A (out, in) and b (out,), all float32.
     """
@@ -39,7 +40,7 @@ def fuse_mapping(protectee: Protectee, mapping: MappingWeights) -> None:
     hidden = _append(graph, "Div", [hidden, _weight(graph, "scale", mapping.scale)], "standard")
     for number, (weight, bias) in enumerate(mapping.layers):
         if number:
-            hidden = _append(graph, "Relu", [hidden], f"relu_{number}")
+            hidden = _append(graph, "LeakyRelu", [hidden], f"relu_{number}", alpha=LEAK)
         named = (_weight(graph, f"A_{number}", weight), _weight(graph, f"b_{number}", bias))
         hidden = _append(graph, "Gemm", [hidden, *named], f"layer_{number}", transB=1)
     hidden.name = EMBEDDINGS
@@ -48,7 +49,7 @@ def fuse_mapping(protectee: Protectee, mapping: MappingWeights) -> None:
 
 
 def _append(
-    graph: ir.Graph, op_type: str, inputs: list[ir.Value], name: str, **attributes: int
+    graph: ir.Graph, op_type: str, inputs: list[ir.Value], name: str, **attributes: float
 ) -> ir.Value:
     node = ir.node(op_type, inputs, attributes, name=f"queen_{name}")
     graph.append(node)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -65,28 +66,53 @@ def train_mapping(
     `on_epoch` is told how many epochs of how many are done.
     Raises FitError for a class with one sample and when training diverges.
     """
-    classes = int(labels.max()) + 1
-    epochs, batch_size = plan.planned_epochs(len(labels), classes), plan.batch_size(classes)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(plan.seed)
         network = MappingNetwork(features.shape[1], embedding_width=plan.embedding_width)
-    wide, targets = torch.from_numpy(features), torch.from_numpy(labels)
+    wide = torch.from_numpy(features)
     network.standardize(wide)
     network.feature_scale.clamp_(min=_SCALE_FLOOR * float(network.feature_scale.mean()))
-    rng = np.random.default_rng(plan.seed)
+    with one_thread():
+        _descend(network, wide, labels, plan, on_epoch)
+    return network.eval()
+
+
+def _descend(
+    network: MappingNetwork,
+    features: torch.Tensor,
+    labels: NDArray[np.int64],
+    plan: MappingPlan,
+    on_epoch: Callable[[int, int], None],
+) -> None:
+    classes = int(labels.max()) + 1
+    epochs, batch_size = plan.planned_epochs(len(labels), classes), plan.batch_size(classes)
+    targets, rng = torch.from_numpy(labels), np.random.default_rng(plan.seed)
     optimizer = torch.optim.Adam(network.parameters(), _LEARNING_RATE)
     steps = epochs * math.ceil(len(labels) / batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for epoch in range(epochs):
         for batch in class_pair_batches(labels, batch_size, rng):
-            loss = LOSSES[plan.loss](network(wide[batch]), targets[batch])
+            loss = LOSSES[plan.loss](network(features[batch]), targets[batch])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
         _require_finite(float(loss.detach()))
         on_epoch(epoch + 1, epochs)
-    return network.eval()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch on one thread: on networks as small as g, threads cost more than they bring.
+
+    It also keeps the order of sums, and so the bundle's digest, apart from the number of cores.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @torch.inference_mode()

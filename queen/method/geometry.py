@@ -104,7 +104,9 @@ def fit_geometry(
     _require_samples(labels, num_classes, class_names)
     wide = np.asarray(embeddings, np.float64)
     centers = class_means(wide, labels, num_classes)
-    distances = np.linalg.norm(wide - centers[labels], axis=1)
+    # Infinity less infinity is refused below, in words.
+    with np.errstate(invalid="ignore"):
+        distances = np.linalg.norm(wide - centers[labels], axis=1)
     radius = class_means(distances[:, None], labels, num_classes)[:, 0]
     _require_regions(centers, radius, class_names)
     return Geometry(

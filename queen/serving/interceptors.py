@@ -14,6 +14,7 @@ from typing import Any
 
 import grpc
 
+from queen.errors import DependencyUnavailable
 from queen.serving.logging import logger
 from queen.serving.metrics import MethodMetrics, Metrics
 from queen.serving.status import DETAILS_KEY, code_of, refuse, request_id_of
@@ -23,14 +24,26 @@ _OK = grpc.StatusCode.OK
 _BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
 
 
+class Gate:
+    """Whether new calls are taken; once closed they get UNAVAILABLE.
+
+    Stopping a server at once would cancel the calls that it has received but not begun,
+    and nobody retries CANCELLED.
+    """
+
+    def __init__(self) -> None:
+        self.is_open = True
+
+
 class ObservedServer:
     """Takes servicers for a `grpc.aio.Server`, wrapping each of their unary methods.
 
     Pass it where the generated `add_..._to_server` functions expect a server.
     """
 
-    def __init__(self, server: grpc.aio.Server, metrics: Metrics) -> None:
+    def __init__(self, server: grpc.aio.Server, metrics: Metrics, gate: Gate) -> None:
         self._server = server
+        self._gate = gate
         self._metrics = metrics
 
     def add_generic_rpc_handlers(self, handlers: Any) -> None:
@@ -47,11 +60,13 @@ class ObservedServer:
             return handler
         metrics = self._metrics.method(service, method)
         return handler._replace(
-            unary_unary=observed(handler.unary_unary, f"{service}/{method}", metrics)
+            unary_unary=observed(handler.unary_unary, f"{service}/{method}", metrics, self._gate)
         )
 
 
-def observed(behavior: UnaryBehavior, rpc: str, metrics: MethodMetrics) -> UnaryBehavior:
+def observed(
+    behavior: UnaryBehavior, rpc: str, metrics: MethodMetrics, gate: Gate
+) -> UnaryBehavior:
     """`behavior` with its outcome counted and its errors sent as google.rpc.Status."""
     log = logger("rpc")
     # Asked once: building an access line that no level lets through is not free.
@@ -60,6 +75,8 @@ def observed(behavior: UnaryBehavior, rpc: str, metrics: MethodMetrics) -> Unary
     async def call(request: Any, context: Any) -> Any:
         started = perf_counter()
         try:
+            if not gate.is_open:
+                raise DependencyUnavailable("the server is shutting down; retry on another")  # noqa: TRY301
             response = await behavior(request, context)
         except asyncio.CancelledError:
             metrics.handled(grpc.StatusCode.CANCELLED, perf_counter() - started)

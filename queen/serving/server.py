@@ -7,6 +7,7 @@ import gc
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import (
@@ -26,12 +27,13 @@ from grpc_reflection.v1alpha import reflection
 
 from queen.errors import ConfigError, QueenError
 from queen.serving.health import Health
-from queen.serving.interceptors import ObservedServer
+from queen.serving.interceptors import Gate, ObservedServer
 from queen.serving.logging import configure_logging, logger
 from queen.serving.metrics import Metrics, MetricsEndpoint
 from queen.serving.settings import ServiceSettings, load_settings
 
 S = TypeVar("S", bound=ServiceSettings)
+_REFUSING_SECONDS = 0.1
 EXIT_REFUSED = 2
 """Exit code of a process that refuses to start."""
 
@@ -108,6 +110,9 @@ async def running(settings: S, wire: Wire[S]) -> AsyncIterator[Process]:
     Raises QueenError, with nothing left open, if the service cannot start.
     """
     shell = Shell(Metrics(), Health())
+    # Before the bundle is read and any state is touched; the real binding comes last.
+    _require_free(settings.host, settings.port, "--port")
+    _require_free(settings.host, int(getattr(settings, "admin_port", 0)), "--admin-port")
     async with AsyncExitStack() as stack:
         offers = await stack.enter_async_context(wire(settings, shell))
         ports = _Ports(settings, shell, stack)
@@ -128,6 +133,7 @@ class _Ports:
         self._shell = shell
         self._stack = stack
         self._servers: list[grpc.aio.Server] = []
+        self._gate = Gate()
         self.addresses: dict[str, str] = {}
 
     def open_all(self, offers: Sequence[Offer]) -> None:
@@ -148,7 +154,7 @@ class _Ports:
         server = grpc.aio.server(options=_options(self._settings))
         self._stack.push_async_callback(server.stop, None)
         self._servers.append(server)
-        observed = ObservedServer(server, self._shell.metrics)
+        observed = ObservedServer(server, self._shell.metrics, self._gate)
         for offer in offers:
             offer.add(observed)
         health_pb2_grpc.add_HealthServicer_to_server(self._shell.health, server)
@@ -166,6 +172,8 @@ class _Ports:
         """Report NOT_SERVING, wait for load balancers, let calls in flight finish."""
         await self._shell.health.drain()
         await asyncio.sleep(self._settings.prestop_seconds)
+        self._gate.is_open = False
+        await asyncio.sleep(_REFUSING_SECONDS)
         self._shell.health.end_watches()
         grace = self._settings.drain_seconds
         await asyncio.gather(*(server.stop(grace) for server in self._servers))
@@ -185,6 +193,23 @@ def _options(settings: ServiceSettings) -> list[tuple[str, int]]:
         ("grpc.max_connection_age_ms", 20 * 60_000),
         ("grpc.max_connection_age_grace_ms", 60_000),
     ]
+
+
+def _require_free(host: str, port: int, flag: str) -> None:
+    """ConfigError, with the system's reason, if nobody could listen there now."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as trial:
+            # As gRPC does: a connection that is winding down does not hold the port.
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(address)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot listen on {host}:{port}: {(error.strerror or str(error)).lower()}; "
+            f"stop what listens there or choose another --host or {flag} (0 takes a free one)"
+        ) from error
 
 
 def _bind(server: grpc.aio.Server, host: str, port: int, flag: str) -> str:

@@ -180,7 +180,8 @@ def _environment(cls: type[ServiceSettings]) -> _Layer:
 
 
 def _file(cls: type[ServiceSettings], path: Path) -> _Layer:
-    content = read_yaml(path)
+    # An empty file, or one of comments alone, sets nothing.
+    content = read_yaml(path) or {}
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected keys and values, got {type(content).__name__}")
     for key in content:

@@ -120,6 +120,14 @@ def test_budget_above_the_packing_limit(bundle, tmp_path):
     assert "expected a budget of at most" in refused(bundle, tmp_path, "--budget", "1000000")
 
 
+def test_account_budget_above_the_packing_limit(bundle, tmp_path):
+    """The same for the budget of one account."""
+    file = tmp_path / "accounts.yaml"
+    digest = "ab" * 32
+    file.write_text(f"accounts: [{{id: a, key_sha256: {digest}, budget: 1000000}}]\n")
+    assert "entry 1, budget: expected at most" in refused(bundle, tmp_path, "--accounts", file)
+
+
 def test_allow_without_its_second_setting(bundle, tmp_path):
     """Clean answers need to be asked for twice."""
     assert "allow-clean-answers" in refused(bundle, tmp_path, "--failure-mode", "allow")

@@ -3,6 +3,7 @@
 import json
 import signal
 import socket
+import subprocess
 import threading
 
 import grpc
@@ -14,7 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from queen.cli.admin_client import AdminClient
 from queen.oip_client import OipClient
 from tests.bundles import make_bundle
-from tests.e2e.running_up import Up, eventually, gone, run_queen
+from tests.e2e.running_up import QUEEN, Up, environment, eventually, gone, run_queen
 
 pytestmark = pytest.mark.slow
 
@@ -106,6 +107,31 @@ def test_interrupt_stops_cleanly(up):
     assert up.stop(signal.SIGINT)[0] == 0
 
 
+def test_stop_before_ready_leaves_nothing(small, tmp_path):
+    """SIGTERM while the services are still starting: exit 0, no ready line, no process."""
+    state = tmp_path / "state"
+    command = [*QUEEN, "up", "--bundle", str(small.path), "--state", str(state), "--port", "0"]
+    with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, text=True) as early:
+        eventually((state / "logs" / "sensitivity.log").exists)
+        children = [one.pid for one in psutil.Process(early.pid).children()]
+        early.send_signal(signal.SIGTERM)
+        out, _ = early.communicate(timeout=60)
+    assert (early.returncode, out) == (0, "")
+    assert children
+    assert gone(children)
+
+
+def test_killed_front_door_comes_back_on_its_port(small, up):
+    """The door is started again where its clients look for it."""
+    endpoint, old = up.addresses["inference"], up.addresses["pids"]["inference"]
+    psutil.Process(old).kill()
+    eventually(lambda: up.addresses["pids"]["inference"] != old)
+    assert up.addresses["inference"] == endpoint
+    with OipClient(endpoint, up.key) as client:
+        answers = client.infer(client.describe("small"), small.inputs[:4])
+    np.testing.assert_array_equal(answers.argmax(axis=1), small.labels[:4])
+
+
 def test_second_up_on_one_state_is_refused(small, up):
     """The second says who holds the folder; the first goes on."""
     ran = run_queen("up", "--bundle", small.path, "--state", up.state, "--port", "0")
@@ -141,6 +167,15 @@ def health_at_the_door(up, name):
         return health_pb2_grpc.HealthStub(channel).Check(request, timeout=5).status
 
 
+def binds(taker, address):
+    """Whether `taker` could take the address now."""
+    try:
+        taker.bind(address)
+    except OSError:
+        return False
+    return True
+
+
 def records_of(up):
     """Bytes of the records of the account `local`, by class."""
     with AdminClient(up.addresses["admin"]) as client:
@@ -163,8 +198,8 @@ def test_killed_sensitivity_is_survived_and_its_ledgers_are_whole(small, up):
         # Holds the port, so that the restart fails for as long as we want to look.
         squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         psutil.Process(old).kill()
-        eventually(lambda: gone([old]))
-        squatter.bind((host, int(port)))
+        # Its other threads hold the port for a moment longer than it exists.
+        eventually(lambda: binds(squatter, (host, int(port))))
         squatter.listen(1)
         eventually(lambda: health_at_the_door(up, name) == states.NOT_SERVING)
         eventually(lambda: up.metric("queen_failure_mode_total", mode="protect") > 0)

@@ -25,7 +25,7 @@ def test_without_records_every_query_is_infinitely_far() -> None:
 def test_near_neighbours_far_from_the_origin_keep_their_digits() -> None:
     """The expansion of the square would lose these distances wholly."""
     records = np.array([[1e6, 1e6]], np.float64)
-    queries = records + [[1e-4, 0.0]]
+    queries = np.array([[1e6 + 1e-4, 1e6]])
     assert math.isclose(nearest_distances(records, queries)[0], 1e-4, rel_tol=1e-5)
 
 

@@ -43,7 +43,7 @@ class Echo(perturber_pb2_grpc.PerturberServiceServicer):
     """Answers with the request's probabilities; some digests make it fail or wait."""
 
     async def Reverse(  # noqa: N802
-        self, request: perturber_pb2.ReverseRequest, context: Any
+        self, request: perturber_pb2.ReverseRequest, _context: Any
     ) -> perturber_pb2.ReverseResponse:
         """Echo."""
         if request.bundle_digest == "bug":

@@ -1,0 +1,111 @@
+"""The inference service as a process: a clean exit, and refusals in one sentence."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import grpc
+import pytest
+
+from tests.bundles import SmallBundle, make_bundle
+
+from .inference_door import NOWHERE, Child, Client, write_accounts
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> SmallBundle:
+    """A bundle that a test may break."""
+    return make_bundle(tmp_path / "b")
+
+
+def flags(small: SmallBundle, folder: Path) -> list[str]:
+    """Flags of a door without peers."""
+    accounts = write_accounts(folder, alice="")
+    peers = ["--sensitivity-target", NOWHERE, "--perturber-target", NOWHERE]
+    return ["--bundle", str(small.path), "--accounts", str(accounts), *peers]
+
+
+async def test_sigterm_loses_nothing_in_flight(small: SmallBundle, tmp_path: Path) -> None:
+    """Under traffic every call is answered or UNAVAILABLE, and the exit code is 0."""
+    child = Child("inference", tmp_path, *flags(small, tmp_path), "--prestop-seconds", "0.3")
+    await asyncio.to_thread(child.start)
+    assert child.process is not None
+    answered, errors = 0, []
+
+    async def traffic(client: Client) -> None:
+        nonlocal answered
+        while not errors:
+            try:
+                await client.ask(small.inputs[:4])
+                answered += 1
+            except grpc.aio.AioRpcError as error:
+                errors.append(error.code())
+
+    async with grpc.aio.insecure_channel(child.target) as channel:
+        callers = [asyncio.create_task(traffic(Client(channel))) for _ in range(8)]
+        await asyncio.sleep(0.3)
+        child.process.send_signal(signal.SIGTERM)
+        before = answered
+        await asyncio.gather(*callers)
+    assert await asyncio.to_thread(child.process.wait, 10) == 0
+    assert answered > before > 0
+    assert set(errors) == {grpc.StatusCode.UNAVAILABLE}
+    for secret in ("key-of-alice", "alice"):
+        assert f'"{secret}"' not in child.log()
+
+
+@pytest.mark.parametrize(
+    ("trouble", "words"),
+    [
+        ("flipped byte", "head.npz: expected SHA-256"),
+        ("missing file", "regions.npz"),
+        ("other version", "schema version"),
+        ("no accounts", "accounts.yaml: cannot be read"),
+        ("no bundle", "no bundle here"),
+        ("typo", "--failure-mode"),
+        ("clean answers", "allow-clean-answers"),
+        ("port in use", "--port"),
+    ],
+)
+def test_a_start_that_cannot_be_is_refused(
+    small: SmallBundle, tmp_path: Path, trouble: str, words: str
+) -> None:
+    """Each operator's mistake is one line on stderr, exit code 2 and no ready file."""
+    given = [*flags(small, tmp_path), "--port", "0", "--metrics-port", "-1"]
+    head = small.path / "head.npz"
+    manifest = small.path / "manifest.json"
+    blocker = None
+    if trouble == "flipped byte":
+        head.write_bytes(head.read_bytes()[:-1] + b"\xff")
+    elif trouble == "missing file":
+        (small.path / "regions.npz").unlink()
+    elif trouble == "other version":
+        text = manifest.read_text()
+        manifest.write_text(text.replace('"schema_version": 1', '"schema_version": 99'))
+    elif trouble == "no accounts":
+        (tmp_path / "accounts.yaml").unlink()
+    elif trouble == "no bundle":
+        given += ["--bundle", str(tmp_path / "nothing")]
+    elif trouble == "typo":
+        given += ["--failure-mod", "deny"]
+    elif trouble == "clean answers":
+        given += ["--failure-mode", "allow"]
+    else:
+        blocker = Child("inference", tmp_path, *flags(small, tmp_path)).start()
+        given += ["--port", str(blocker.port)]
+    ready = tmp_path / "never.json"
+    command = [sys.executable, "-m", "services.inference", *given, "--ready-file", str(ready)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    finally:
+        if blocker is not None:
+            blocker.kill()
+    assert done.returncode == 2
+    said = [line for line in done.stderr.splitlines() if not line.startswith("{")]
+    assert len(said) == 1
+    assert words in said[0]
+    assert not ready.exists()

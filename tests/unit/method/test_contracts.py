@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from queen.errors import ContractViolated
+from queen.method.contracts import Profile, check_answers, check_label_kept, check_simplex
+
+OWN = np.array([[0.7, 0.2, 0.1]], np.float32)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        [0.5, 0.6, -0.1],
+        [0.5, 0.3, 0.3],
+        [0.5, 0.4, 0.0999],
+        [np.nan, 0.5, 0.5],
+        [np.inf, 0.0, 0.0],
+        [2.0, -3.0, 1.5],
+    ],
+)
+@pytest.mark.parametrize("profile", list(Profile))
+def test_what_is_not_on_the_simplex_breaks_every_contract(
+    profile: Profile, row: list[float]
+) -> None:
+    """Negative, not summing to 1, NaN, infinite, or logits: refused under every profile."""
+    with pytest.raises(ContractViolated):
+        check_answers(profile, np.array([row]), OWN)
+
+
+def test_one_bad_row_among_good_ones_is_found() -> None:
+    """The check is on every row, not on their mean."""
+    rows = np.repeat(OWN, 100, axis=0)
+    check_simplex(rows)
+    rows[63] = [0.7, 0.2, 0.2]
+    with pytest.raises(ContractViolated, match="rows that sum to 1"):
+        check_simplex(rows)
+
+
+def test_a_sum_may_be_off_by_rounding_only() -> None:
+    """1e-6 is the tolerance: a float32 row passes, ten times more does not."""
+    check_simplex(np.array([[0.5, 0.5 + 9e-7]]))
+    with pytest.raises(ContractViolated):
+        check_simplex(np.array([[0.5, 0.5 + 1e-5]]))
+
+
+@pytest.mark.parametrize("profile", list(Profile))
+def test_no_rows_hold_every_contract(profile: Profile) -> None:
+    """An empty part of a batch is nothing to complain about."""
+    empty = np.empty((0, 3), np.float32)
+    check_answers(profile, empty, empty)
+
+
+def test_paper_may_flip_the_label() -> None:
+    """The paper's answer promises the simplex only."""
+    check_answers(Profile.PAPER, OWN[:, ::-1], OWN)
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        ([0.2, 0.7, 0.1], "every label kept, got 1 changed"),
+        ([0.402, 0.398, 0.2], "margin of at least 0.01"),
+        ([0.5, 0.5, 0.0], "margin of at least 0.01"),
+    ],
+)
+def test_safe_requires_label_and_margin(row: list[float], problem: str) -> None:
+    """A changed label, a thin lead and a tie are each refused, in words."""
+    with pytest.raises(ContractViolated, match=problem):
+        check_answers(Profile.SAFE, np.array([row], np.float32), OWN)
+
+
+def test_safe_requires_an_l1_distance_of_at_most_one() -> None:
+    """An answer with the same label, but too far from the protectee's own, is refused."""
+    own = np.array([[0.4, 0.3, 0.3]], np.float32)
+    check_answers(Profile.SAFE, np.array([[0.89, 0.06, 0.05]], np.float32), own)
+    with pytest.raises(ContractViolated, match="L1 distance of at most 1"):
+        check_answers(Profile.SAFE, np.array([[0.91, 0.05, 0.04]], np.float32), own)
+
+
+def test_observe_requires_the_very_same_bits() -> None:
+    """The one profile that changes nothing may not change the last bit."""
+    check_answers(Profile.OBSERVE, OWN.copy(), OWN)
+    other = OWN.copy()
+    other[0, 0] = np.nextafter(other[0, 0], np.float32(0))
+    with pytest.raises(ContractViolated, match="protectee's own"):
+        check_answers(Profile.OBSERVE, other, OWN)
+
+
+def test_a_kept_label_is_counted_row_by_row() -> None:
+    """The message says how many labels changed."""
+    rows = np.eye(3)
+    check_label_kept(rows, rows)
+    with pytest.raises(ContractViolated, match="got 2 changed"):
+        check_label_kept(rows, rows[[0, 2, 1]])
