@@ -105,8 +105,8 @@ def _digest(manifest: Manifest) -> str:
     try:
         return manifest.compute_digest()
     except ValueError as error:
-        # NaN has no JSON, and a number that is not one should not be in a report.
-        raise BundleError(f"manifest: expected plain, finite values in `fit`: {error}") from error
+        # A NumPy scalar, most often.
+        raise BundleError(f"manifest: expected plain values in `fit`: {error}") from error
 
 
 def _names(shadows: int) -> list[str]:

@@ -121,8 +121,6 @@ def _fit(
             class_names=list(split.class_names),
             shadows_on="features",
             shadow_steps=scenario.shadow_steps,
-            # The paper's own loss, as the profile is the paper's own answer.
-            mapping_loss="cosine",
             budget=budget,
             seed=options.seed,
             replace=True,

@@ -73,17 +73,12 @@ def load_fashion_mnist_split(seed: int, folder: Path | None = None) -> Split:
 
 
 def jittered_pool(pool: Images, count: int, rng: np.random.Generator) -> Images:
-    """`count` queries from a small pool of flat square images, shifted and noisy.
+    """`count` queries from a small pool: images drawn from it, with noise.
 
-    `pool` (N, side * side) in [0, 1] -> (count, side * side). Three in ten are shifted; the
-    noise has a standard deviation of 0.04.
+    `pool` (N, ...) in [0, 1] -> (count, ...); the noise has a standard deviation of 0.06.
     """
-    side = int(np.sqrt(pool.shape[1]))
-    images = pool[rng.integers(0, len(pool), count)].reshape(-1, side, side).copy()
-    for row in np.flatnonzero(rng.random(count) < 0.3):
-        down, right = rng.integers(-1, 2, 2)
-        images[row] = np.roll(images[row], (int(down), int(right)), (0, 1))
-    noisy = images.reshape(count, -1) + 0.04 * rng.normal(size=(count, side * side))
+    images = pool[rng.integers(0, len(pool), count)]
+    noisy = images + 0.06 * rng.normal(size=images.shape)
     return np.clip(noisy, 0.0, 1.0).astype(np.float32)
 
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from queen.errors import Overloaded
+from queen.errors import InvalidQuery, Overloaded
 from queen.serving.auth import Account
 
 from .measures import Measures
@@ -205,7 +205,7 @@ class MicroBatcher:
         if not batch:
             return []
         try:
-            return [await self._run_once(batch)]
+            return _refuse_overflow(await self._run_once(batch))
         except Exception as error:  # noqa: BLE001 - the runtime raises types of its own
             if len(batch) == 1:
                 batch[0].fail(error)
@@ -254,6 +254,35 @@ class MicroBatcher:
         # The event loop itself keeps no strong reference to a task.
         self._finishing.add(task)
         task.add_done_callback(self._finishing.discard)
+
+
+def _refuse_overflow(run: Run) -> list[Run]:
+    """Refuse the requests whose inputs, finite but huge, overflow inside the protectee.
+
+    A NaN among the embeddings would cost every neighbour in the batch its verdict, and
+    one account must not be able to do that to another.
+    """
+    finite = np.logical_and.reduce(
+        [np.isfinite(array).all(axis=1) for array in run.outputs.arrays()]
+    )
+    if finite.all():
+        return [run]
+    kept, keep, start = [], np.zeros(len(finite), bool), 0
+    for pending in run.batch:
+        rows = slice(start, start + pending.rows)
+        start = rows.stop
+        if finite[rows].all():
+            kept.append(pending)
+            keep[rows] = True
+        else:
+            pending.fail(
+                InvalidQuery(
+                    "expected inputs that the model can compute with, got numbers so large "
+                    "that its answer is not finite",
+                    field="inputs[0]",
+                )
+            )
+    return [Run(kept, run.inputs[keep], run.outputs.take(keep))] if kept else []
 
 
 def _stack(batch: list[Pending]) -> Array:

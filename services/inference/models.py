@@ -35,7 +35,7 @@ class Outputs:
         """All four, in the order of `queen.bundle.OUTPUTS`."""
         return self.probabilities, self.logits, self.features, self.embeddings
 
-    def take(self, rows: slice) -> Outputs:
+    def take(self, rows: slice | NDArray[np.bool_]) -> Outputs:
         """The outputs of some rows."""
         return Outputs(*(array[rows] for array in self.arrays()))
 

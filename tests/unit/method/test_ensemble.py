@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
+from queen.bundle.manifest import ShadowSpec
 from queen.errors import FitError
 from queen.method.ensemble import (
     ARCHITECTURES,
@@ -28,7 +31,7 @@ def _shadows(architecture: str, shape: tuple[int, ...], count: int) -> list[Shad
 def _draw(
     embeddings: NDArray[np.float32], labels: list[int], secret: bytes = SECRET, digest: str = DIGEST
 ) -> NDArray[np.int64]:
-    return draw_members(secret, digest, discs(3), embeddings, np.array(labels), 10, 4)
+    return draw_members(secret, digest, discs(3), embeddings, np.array(labels, np.int64), 10, 4)
 
 
 def _spread_points(count: int) -> tuple[NDArray[np.float32], list[int]]:
@@ -142,8 +145,8 @@ def test_an_ensemble_of_none_is_an_error() -> None:
     """Neither without shadows nor without rows is there a mean."""
     with pytest.raises(FitError, match="at least 1 shadow"):
         ShadowEnsemble([])
+    ensemble = ShadowEnsemble(_shadows("head", (6,), 1))
     with pytest.raises(FitError, match="at least 1 row"):
-        ensemble = ShadowEnsemble(_shadows("head", (6,), 1))
         ensemble.mean_probabilities(torch.empty(0, 6), np.empty((0, 1), np.int64))
 
 
@@ -209,8 +212,4 @@ def test_no_rows_draw_nothing() -> None:
 
 def test_the_architectures_are_the_ones_the_manifest_knows() -> None:
     """A bundle can name every architecture, and no other."""
-    from typing import get_args
-
-    from queen.bundle.manifest import ShadowSpec
-
     assert set(get_args(ShadowSpec.model_fields["architecture"].annotation)) == set(ARCHITECTURES)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from queen.errors import Overloaded
+from queen.errors import InvalidQuery, Overloaded
 from queen.serving.auth import Account
 from services.inference.batching import Limits, MicroBatcher, Run
 from services.inference.measures import Measures
@@ -178,3 +178,24 @@ async def test_a_failing_finish_fails_its_requests_only(
         with pytest.raises(ZeroDivisionError):
             await batcher.submit(account, small.inputs[:1], None)
         assert len(await batcher.submit(account, small.inputs[:1], None)) == 1
+
+
+async def test_an_overflow_inside_the_model_costs_its_own_request_only(
+    small: SmallBundle, protectee: Protectee, measures: Measures, account: Account
+) -> None:
+    """Finite inputs whose answer is not are refused; their neighbours in the batch are served."""
+    finisher = Finisher()
+    huge = np.full_like(small.inputs[:1], 3e38)
+    huge[:, ::2] *= -1
+    async with batching(protectee, finisher, measures) as batcher:
+        tasks = [
+            asyncio.create_task(batcher.submit(account, rows, None))
+            for rows in (small.inputs[:2], huge, small.inputs[2:3])
+        ]
+        finisher.gate.set()
+        first, refused, last = await asyncio.gather(*tasks, return_exceptions=True)
+    assert isinstance(refused, InvalidQuery)
+    assert isinstance(first, np.ndarray)
+    assert isinstance(last, np.ndarray)
+    together = protectee.run(small.inputs[:3]).probabilities
+    assert np.array_equal(np.concatenate([first, last]), together)

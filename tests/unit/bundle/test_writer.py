@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from queen.bundle import open_bundle
+from queen.errors import BundleError
+from queen.method.geometry import Geometry
+
+from .made import Parts, content, geometry, manifest, shadow
+
+
+def test_every_file_is_listed_with_its_digest(tmp_path: Path) -> None:
+    """The manifest names all files but itself, with their SHA-256, and nothing else is there."""
+    written = Parts().write(tmp_path / "bundle")
+    files = content(tmp_path / "bundle")
+    listed = json.loads(files.pop("manifest.json"))
+    assert listed["files"] == {
+        name: hashlib.sha256(data).hexdigest() for name, data in files.items()
+    }
+    assert listed["digest"] == written.digest == written.compute_digest()
+    assert set(files) == {
+        "protectee.onnx",
+        "head.npz",
+        "regions.npz",
+        "shadows/00.safetensors",
+        "shadows/01.safetensors",
+    }
+
+
+def test_the_same_parts_make_the_same_tensors(tmp_path: Path) -> None:
+    """Arrays and graphs have the same bytes however often they are written."""
+    Parts().write(tmp_path / "one")
+    Parts().write(tmp_path / "two")
+    one, two = content(tmp_path / "one"), content(tmp_path / "two")
+    for name in ("protectee.onnx", "shadows/00.safetensors", "shadows/01.safetensors"):
+        assert one[name] == two[name]
+
+
+def test_nothing_in_a_bundle_is_pickled(tmp_path: Path) -> None:
+    """No file starts or contains what a pickle of NumPy would."""
+    Parts().write(tmp_path / "bundle")
+    for data in content(tmp_path / "bundle").values():
+        assert b"numpy.core" not in data
+        assert b"numpy._core" not in data
+        assert not data.startswith(b"\x80")
+
+
+# The last of these files cannot be written, when all others have been.
+_UNWRITABLE = [shadow(0), {"weight": np.array([object()])}]
+
+
+def test_a_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    """No bundle, no part of one, and no staging folder beside it."""
+    with pytest.raises(Exception, match=r"."):
+        Parts(shadows=_UNWRITABLE).write(tmp_path / "bundle")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_replacement_that_fails_leaves_the_old_bundle(tmp_path: Path) -> None:
+    """Byte for byte, and readable."""
+    Parts().write(tmp_path / "bundle")
+    before = content(tmp_path)
+    with pytest.raises(Exception, match=r"."):
+        Parts(shadows=_UNWRITABLE).write(tmp_path / "bundle", replace=True)
+    assert content(tmp_path) == before
+    open_bundle(tmp_path / "bundle")
+
+
+def test_a_swap_that_fails_brings_the_old_bundle_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the two renames of a replacement the old bundle must not be lost."""
+    Parts().write(tmp_path / "bundle")
+    before = content(tmp_path)
+    rename = Path.rename
+
+    def fail_to_move_in(self: Path, target: Path) -> Path:
+        if self.name == "bundle" and self.parent != tmp_path:
+            raise OSError(28, "No space left on device")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fail_to_move_in)
+    with pytest.raises(OSError, match="No space left"):
+        Parts(protectee=b"another graph").write(tmp_path / "bundle", replace=True)
+    assert content(tmp_path) == before
+
+
+def test_an_existing_bundle_is_kept_unless_told(tmp_path: Path) -> None:
+    """Without `replace` the write is refused before anything is changed."""
+    Parts().write(tmp_path / "bundle")
+    before = content(tmp_path)
+    with pytest.raises(BundleError, match="exists; remove it or allow it to be replaced"):
+        Parts(protectee=b"another graph").write(tmp_path / "bundle")
+    assert content(tmp_path) == before
+
+
+def test_a_bundle_is_replaced_whole(tmp_path: Path) -> None:
+    """Nothing of the old one stays behind, not even a shadow that the new one has not."""
+    Parts().write(tmp_path / "bundle")
+    (tmp_path / "bundle" / "report").mkdir()
+    one_shadow = manifest().shadows.model_copy(update={"count": 1})
+    parts = Parts(manifest=manifest(shadows=one_shadow), shadows=[shadow(3)], protectee=b"new")
+    written = parts.write(tmp_path / "bundle", replace=True)
+    bundle = open_bundle(tmp_path / "bundle")
+    assert bundle.digest == written.digest
+    assert "shadows/01.safetensors" not in content(tmp_path / "bundle")
+    assert not (tmp_path / "bundle" / "report").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_what_is_not_a_bundle_is_never_replaced(tmp_path: Path, kind: str) -> None:
+    """A folder or file of something else survives a mistyped --out with leave to replace."""
+    other = tmp_path / "thesis"
+    if kind == "folder":
+        other.mkdir()
+        (other / "chapter.tex").write_text("years of work")
+    else:
+        other.write_text("years of work")
+    with pytest.raises(BundleError, match="is not a bundle, so it is not replaced"):
+        Parts().write(other, replace=True)
+    assert "years of work" in {data.decode() for data in content(tmp_path).values()}
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"manifest": manifest(feature_width=6)}, r"head weight: .* \(3, 6\), got \(3, 5\)"),
+        ({"manifest": manifest(embedding_width=3)}, r"cluster centers: .* \(3, 3\), got \(3, 2\)"),
+        ({"manifest": manifest(class_names=["a", "b"])}, "head weight"),
+        ({"mean_squared_sqs": np.ones(2)}, r"mean squared sqs: .* \(3,\), got \(2,\)"),
+        ({"shadows": [shadow(0)]}, "shadows: the manifest says 2, got 1"),
+        ({"shadows": [shadow(i) for i in range(3)]}, "shadows: the manifest says 2, got 3"),
+        (
+            {"geometry": Geometry(geometry().cluster_centers, geometry().mean_radius, 2.0)},
+            "alpha, beta, coverage fraction: the manifest says",
+        ),
+        ({"manifest": manifest(fit={"rate": np.float32(1)})}, "plain values in `fit`"),
+    ],
+)
+def test_parts_that_contradict_the_manifest_are_refused(
+    tmp_path: Path, change: dict[str, Any], problem: str
+) -> None:
+    """A dropped shadow or another shape is found when writing, not when serving."""
+    with pytest.raises(BundleError, match=problem):
+        Parts().but(**change).write(tmp_path / "bundle")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_parents_are_made(tmp_path: Path) -> None:
+    """`--out a/b/bundle` needs no mkdir before it."""
+    Parts().write(tmp_path / "a" / "b" / "bundle")
+    assert open_bundle(tmp_path / "a" / "b" / "bundle").manifest.model_name == "small"
