@@ -150,7 +150,7 @@ def _require_shape(
     got = tuple(tensor.shape)
     expected = signature.shape
     fits = len(got) == len(expected) and all(
-        extent == wanted or (wanted < 0 < extent)
+        extent > 0 if wanted < 0 else extent == wanted
         for extent, wanted in zip(got, expected, strict=True)
     )
     if not fits:

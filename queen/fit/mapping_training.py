@@ -64,13 +64,15 @@ def train_mapping(
     """G trained on `features` (N, D) and true `labels` (N,); the same for the same seed.
 
     `on_epoch` is told how many epochs of how many are done.
-    Raises FitError for a class with one sample and when training diverges.
+    Raises FitError for a class with one sample, for features that are not finite and
+    when training diverges.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(plan.seed)
         network = MappingNetwork(features.shape[1], embedding_width=plan.embedding_width)
     wide = torch.from_numpy(features)
     network.standardize(wide)
+    _require_finite("mean of the features", float(network.feature_mean.sum()))
     network.feature_scale.clamp_(min=_SCALE_FLOOR * float(network.feature_scale.mean()))
     with one_thread():
         _descend(network, wide, labels, plan, on_epoch)
@@ -97,7 +99,7 @@ def _descend(
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
-        _require_finite(float(loss.detach()))
+        _require_finite("contrastive loss", float(loss.detach()))
         on_epoch(epoch + 1, epochs)
 
 
@@ -136,9 +138,9 @@ def mapping_weights(network: MappingNetwork) -> MappingWeights:
     )
 
 
-def _require_finite(loss: float) -> None:
-    if not math.isfinite(loss):
+def _require_finite(figure: str, value: float) -> None:
+    if not math.isfinite(value):
         raise FitError(
-            f"training the mapping network gave a loss of {loss}: the features are too far "
-            "apart in scale; name an earlier tensor with --features or train with another --seed"
+            f"training the mapping network: expected a finite {figure}, got {value}; the features "
+            "are too far apart in scale, name another tensor with --features"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+import queen.serving.one_thread  # noqa: F401 - before anything that loads NumPy
 from queen.serving.server import run_service
 
 from .settings import InferenceSettings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queen.serving.one_thread  # noqa: F401 - before anything that loads NumPy
 from queen.serving.server import run_service
 
 from .settings import PerturberSettings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -23,3 +24,17 @@ def test_a_service_loads_only_its_own_engine(service: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("service", sorted(FORBIDDEN))
+def test_a_service_computes_with_one_native_thread(service: str) -> None:
+    """BLAS and OpenMP get one thread where the environment says nothing: their threads spin."""
+    code = (
+        f"import services.{service}.__main__, numpy, threadpoolctl; "
+        "print({pool['num_threads'] for pool in threadpoolctl.threadpool_info()})"
+    )
+    bare = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=bare
+    )
+    assert done.stdout.strip() == "{1}"

@@ -45,13 +45,13 @@ def test_a_softmax_over_another_axis_is_refused(tmp_path: Path) -> None:
         collect_responses(protectee, SAMPLES)
 
 
-def test_a_softmax_of_other_logits_is_refused(tmp_path: Path) -> None:
-    """A softmax whose input was clipped is not that of the linear head."""
-    body = PLAIN + "r = Reshape(l, twisted)\n p = Softmax(r)\n y = Reshape(p, twisted)"
-    weights = WEIGHTS | {"twisted": np.array([3, -1], np.int64)}
-    protectee = opened(write_model(tmp_path / "m.onnx", body, weights))
-    with pytest.raises(FitError):
-        collect_responses(protectee, SAMPLES)
+def test_a_softmax_over_an_axis_of_one_is_refused(tmp_path: Path) -> None:
+    """Answers that are all 1 are not the softmax of the logits."""
+    body = PLAIN + "u = Unsqueeze(l, axis)\n y = Softmax<axis = 1>(u)"
+    weights = WEIGHTS | {"axis": np.array([1], np.int64)}
+    path = write_model(tmp_path / "m.onnx", body, weights, result="float[N,1,3] y")
+    with pytest.raises(FitError, match=r"probabilities = softmax\(logits\)"):
+        collect_responses(opened(path), SAMPLES)
 
 
 def test_a_batch_that_stays_fixed_is_refused_with_the_way_out(tmp_path: Path) -> None:

@@ -194,17 +194,13 @@ def test_what_cannot_be_defended_is_refused(
 
 def test_an_input_named_as_an_output_is_refused(tmp_path: Path) -> None:
     """The wire could not tell the two apart."""
-    path = write_model(
-        tmp_path / "m.onnx", "y = MatMul(features, W)", source="float[N,6] features"
-    )
+    path = write_model(tmp_path / "m.onnx", "y = MatMul(features, W)", source="float[N,6] features")
     with pytest.raises(FitError, match="another input name"):
         opened(path)
 
 
 @pytest.mark.parametrize(("output", "features"), [("nowhere", "auto"), (None, "nowhere")])
-def test_an_unknown_tensor_is_refused(
-    tmp_path: Path, output: str | None, features: str
-) -> None:
+def test_an_unknown_tensor_is_refused(tmp_path: Path, output: str | None, features: str) -> None:
     """A name that the graph does not have is refused with names that it has."""
     path = write_model(tmp_path / "m.onnx", FEATURES + PLAIN + "y = Softmax(l)")
     with pytest.raises(FitError, match=r"no such tensor; its last ones are h, f, l, y"):
