@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from queen.errors import FitError
 from queen.fit.fuse import MappingWeights
+from queen.fit.threads import one_thread
 from queen.method.mapping import (
     MappingNetwork,
     class_pair_batches,
@@ -101,20 +101,6 @@ def _descend(
             schedule.step()
         _require_finite("contrastive loss", float(loss.detach()))
         on_epoch(epoch + 1, epochs)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Torch on one thread: on networks as small as g, threads cost more than they bring.
-
-    It also keeps the order of sums, and so the bundle's digest, apart from the number of cores.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 @torch.inference_mode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from queen.fit.threads import one_thread
 from queen.method.ensemble import ShadowNetwork, build_shadow
 
 Source = Literal["inputs", "features"]
@@ -71,14 +73,15 @@ def train_shadows(
     """
     architecture = choose_architecture(plan.on, inputs.shape[1:])
     mean, scale = _moments(inputs)
-    shadows = []
+    steps, shadows = plan.planned_steps(len(labels)), []
     for number in range(plan.count):
         seed = int(np.random.SeedSequence([plan.seed, number]).generate_state(1)[0])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             shadow = build_shadow(architecture, inputs.shape[1:], num_classes)
         shadow.standardize(mean, scale)
-        _train(shadow, inputs, labels, plan.planned_steps(len(labels)), seed)
+        with one_thread() if architecture in ("head", "mlp") else nullcontext():
+            _train(shadow, inputs, labels, steps, seed)
         shadows.append(shadow.eval())
         on_shadow(number + 1, plan.count)
     return shadows

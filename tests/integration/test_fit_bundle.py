@@ -34,7 +34,7 @@ def _options(home: Path, out: Path, **changes: object) -> FitOptions:
         "shadows": 3,
         "shadows_drawn": 2,
         "shadow_steps": 20,
-        "mapping_epochs": 60,
+        "mapping_epochs": 150,
         "budget": 10,
     }
     return FitOptions(home / "model.onnx", home / "train.npz", out, **(plain | changes))

@@ -28,7 +28,6 @@ from queen.method.neighbors import nearest_distances
 from queen.method.profiles import paper_answer, safe_answer
 from queen.method.sensitivity import (
     budget_thresholds,
-    center_distances,
     mean_squared_sensitivity,
 )
 
@@ -180,7 +179,7 @@ def test_trap_4_a_budget_that_no_region_can_hold_is_refused() -> None:
     mean_squared_sqs = np.full(3, 0.46)
     with pytest.raises(ConfigError, match=r"at most \d+ records of a class, got 50000"):
         budget_thresholds(_regions(0.02), mean_squared_sqs, 50_000)
-    # Nor 100 at r / rs = 0.1 times the margin that the sum of weights leaves.
+    # r and T belong together: with discs five times as wide, 200 are too many already.
     with pytest.raises(ConfigError, match="the sensitive region is full before"):
         budget_thresholds(_regions(0.1), mean_squared_sqs, 200)
 
@@ -322,10 +321,3 @@ def test_trap_8_logits_for_an_answer_are_refused() -> None:
         check_simplex(logits)
     with pytest.raises(ContractViolated):
         check_simplex(np.abs(logits))
-
-
-def test_the_sensitive_region_is_measured_from_the_predicted_class() -> None:
-    """d is to the center of y: the same point is inside one class's region and outside another's."""
-    point = np.array([[0.2, 0.0], [0.2, 0.0]], np.float32)
-    distances = center_distances(_regions(), point, np.array([0, 1]))
-    assert distances[0] < 1 < distances[1]
