@@ -56,7 +56,7 @@ async def burst(
     metadata = (("authorization", f"Bearer {key}"),)
     latencies: list[float] = []
     async with grpc.aio.insecure_channel(endpoint) as channel:
-        infer = oip_grpc.GRPCInferenceServiceStub(channel).ModelInfer  # type: ignore[no-untyped-call]
+        infer = oip_grpc.GRPCInferenceServiceStub(channel).ModelInfer
         await infer(requests[0], metadata=metadata)
         used = sum(map(cpu_seconds, pids))
         start = time.perf_counter()

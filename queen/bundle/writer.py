@@ -138,7 +138,8 @@ def _write_files(
         mean_squared_sqs=np.asarray(mean_squared_sqs, np.float64),
     )
     for number, tensors in enumerate(shadows):
-        plain = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+        # Not `ascontiguousarray`, which makes a vector of a scalar.
+        plain = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
         shadow = folder / layout.shadow_file(number)
         save_file(plain, shadow)
         # safetensors writes for the owner only, but services run as another user.

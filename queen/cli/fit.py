@@ -14,7 +14,14 @@ from queen.fit.summary import print_outcome
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-@click.command("fit")
+@click.command(
+    "fit",
+    epilog="""\b
+A first fit, and one with shadows for a large model:
+  queen fit --model model.onnx --data train.npz --out bundle
+  queen fit --model model.onnx --data train.npz --out bundle --shadows-on features
+""",
+)
 @click.option("--model", required=True, type=_FILE, help="The classifier, an ONNX file.")
 @click.option(
     "--data",
@@ -87,10 +94,6 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 )
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same bundle.")
 def command(**given: Any) -> None:
-    r"""Fit the defence to a classifier that you have, and write a bundle to serve.
-
-    \b
-    queen fit --model model.onnx --data train.npz --out bundle
-    """
+    """Fit the defence to a classifier that you have, and write a bundle to serve."""
     console = Console()
     print_outcome(fit_bundle(FitOptions(**given), console), console)

@@ -34,14 +34,13 @@ def draw_embedding_map(
     plane = _plane(geometry.cluster_centers.astype(np.float64))
     points = _project(embeddings.astype(np.float64), plane)
     centers = _project(geometry.cluster_centers.astype(np.float64), plane)
-    figure = Figure(figsize=(8.0, 8.6), dpi=130)
-    axes = figure.add_axes((0.055, 0.04, 0.925, 0.86))
+    low, high = _window(points, centers, geometry.sensitive_radius)
+    figure, axes = _canvas(low, high)
     colors = _colors(geometry.num_classes)
     _draw_samples(axes, points, labels, colors)
     _draw_regions(axes, centers, geometry.sensitive_radius, colors)
-    _draw_names(axes, centers, class_names)
-    _frame(axes, points, centers, geometry.sensitive_radius)
-    _caption(figure, axes, title, len(embeddings), geometry)
+    _draw_names(axes, centers, geometry.sensitive_radius, class_names)
+    _caption(figure, title, len(embeddings), geometry)
     stream = io.BytesIO()
     # Without the software's version the same map has the same bytes.
     figure.savefig(stream, format="png", metadata={"Software": None})
@@ -94,46 +93,65 @@ def _draw_regions(axes: Axes, centers: FloatArray, radius: FloatArray, colors: F
     axes.scatter(centers[:, 0], centers[:, 1], s=34, marker="+", c=_INK, linewidths=1.3, zorder=4)
 
 
-def _draw_names(axes: Axes, centers: FloatArray, class_names: Sequence[str]) -> None:
+def _draw_names(
+    axes: Axes, centers: FloatArray, radius: FloatArray, class_names: Sequence[str]
+) -> None:
+    """Each name above its disc, where it hides least; none where they would hide each other."""
     if len(class_names) > _MOST_NAMES:
         return
-    for center, name in zip(centers, class_names, strict=True):
+    for center, reach, name in zip(centers, radius, class_names, strict=True):
         axes.annotate(
             name,
-            (float(center[0]), float(center[1])),
-            xytext=(6, 6),
+            (float(center[0]), float(center[1] + reach)),
+            xytext=(0, 3),
             textcoords="offset points",
             fontsize=10,
             fontweight="bold",
             color=_INK,
-            bbox={"boxstyle": "round,pad=0.18", "fc": "white", "ec": "none", "alpha": 0.75},
+            ha="center",
+            va="bottom",
+            bbox={"boxstyle": "round,pad=0.12", "fc": "white", "ec": "none", "alpha": 0.7},
             zorder=5,
         )
 
 
-def _frame(axes: Axes, points: FloatArray, centers: FloatArray, radius: FloatArray) -> None:
-    """Show every region and nearly every sample; a few far ones may lie outside."""
-    low = np.minimum(np.quantile(points, 0.002, axis=0), (centers - radius[:, None]).min(axis=0))
-    high = np.maximum(np.quantile(points, 0.998, axis=0), (centers + radius[:, None]).max(axis=0))
-    middle, half = (low + high) / 2, max(float((high - low).max()) / 2 * 1.05, 1e-9)
-    axes.set_xlim(middle[0] - half, middle[0] + half)
-    axes.set_ylim(middle[1] - half, middle[1] + half)
+def _window(
+    points: FloatArray, centers: FloatArray, radius: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Corners that hold every region and nearly every sample; a few far ones lie outside."""
+    reach = radius[:, None]
+    low = np.minimum(np.quantile(points, 0.002, axis=0), (centers - reach).min(axis=0))
+    high = np.maximum(np.quantile(points, 0.998, axis=0), (centers + reach).max(axis=0))
+    span = high - low
+    # Room for names, and no strip that is too narrow to look at.
+    span = np.maximum(span * 1.1, 0.6 * span.max())
+    middle = (low + high) / 2
+    return middle - span / 2, middle + span / 2
+
+
+def _canvas(low: FloatArray, high: FloatArray) -> tuple[Figure, Axes]:
+    """A figure with one unit as long upward as sideways, and margins for words."""
+    across, upward = high - low
+    inches = 7.4 / max(across, upward)
+    width, height = across * inches + 0.6, upward * inches + 1.25
+    figure = Figure(figsize=(max(width, 6.8), height), dpi=130)
+    axes = figure.add_axes((0.06, 0.35 / height, 0.92, upward * inches / height))
     axes.set_aspect("equal")
-
-
-def _caption(figure: Figure, axes: Axes, title: str, samples: int, geometry: Geometry) -> None:
-    shown = min(samples, _MOST_POINTS)
-    figure.text(0.055, 0.957, title, fontsize=15, fontweight="bold", color=_INK, va="center")
-    figure.text(
-        0.055,
-        0.925,
-        f"{shown:,} of {samples:,} training samples by true class; discs: sensitive regions; "
-        f"+ cluster centers; coverage fraction {geometry.coverage_fraction:g}",
-        fontsize=8.5,
-        color=_GRAY,
-        va="center",
-    )
+    axes.set_xlim(low[0], high[0])
+    axes.set_ylim(low[1], high[1])
     axes.grid(color=_FAINT, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(length=0, labelsize=8, labelcolor=_GRAY)
     axes.spines[:].set_visible(False)
+    return figure, axes
+
+
+def _caption(figure: Figure, title: str, samples: int, geometry: Geometry) -> None:
+    shown, height = min(samples, _MOST_POINTS), figure.get_figheight()
+    words = (
+        f"{shown:,} of {samples:,} training samples by true class; discs: sensitive regions; "
+        f"+ cluster centers; coverage fraction {geometry.coverage_fraction:g}"
+    )
+    at = {"va": "center", "ha": "left"}
+    figure.text(0.06, 1 - 0.36 / height, title, fontsize=15, fontweight="bold", color=_INK, **at)
+    figure.text(0.06, 1 - 0.66 / height, words, fontsize=8, color=_GRAY, **at)

@@ -80,7 +80,7 @@ def train_shadows(
             torch.manual_seed(seed)
             shadow = build_shadow(architecture, inputs.shape[1:], num_classes)
         shadow.standardize(mean, scale)
-        with one_thread() if architecture in ("head", "mlp") else nullcontext():
+        with nullcontext() if architecture == "resnet" else one_thread():
             _train(shadow, inputs, labels, steps, seed)
         shadows.append(shadow.eval())
         on_shadow(number + 1, plan.count)

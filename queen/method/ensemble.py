@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import hmac
 from collections.abc import Sequence
@@ -122,7 +123,7 @@ class _Residual(nn.Module):
 
 
 class ShadowEnsemble:
-    """n trained shadows; answers are mean probabilities of the members each row drew.
+    """Copies of n trained shadows; answers are mean probabilities of the members each row drew.
 
     The forwards run in float64: their result, once rounded to float32, does not depend
     on what else is in the batch, which float32 matrix products do not promise.
@@ -132,7 +133,8 @@ class ShadowEnsemble:
         if not shadows:
             raise FitError("expected at least 1 shadow model, got 0")
         self.device = torch.device(device)
-        self._shadows = [shadow.to(self.device, torch.float64).eval() for shadow in shadows]
+        copies = [copy.deepcopy(shadow) for shadow in shadows]
+        self._shadows = [shadow.to(self.device, torch.float64).eval() for shadow in copies]
 
     @property
     def count(self) -> int:

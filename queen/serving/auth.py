@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,12 +128,24 @@ class Keyring:
         return account
 
 
+Check = Callable[[AccountsFile], None]
+"""Raises ConfigError for accounts that parse but cannot be served here."""
+
+
 @asynccontextmanager
-async def watched_keyring(path: Path, metrics: Metrics) -> AsyncIterator[Keyring]:
+async def watched_keyring(
+    path: Path, metrics: Metrics, check: Check = lambda _accounts: None
+) -> AsyncIterator[Keyring]:
     """A keyring that follows the file; one that is refused leaves the last good one in force."""
-    keyring = Keyring(read_accounts(path))
+
+    def read() -> AccountsFile:
+        accounts = read_accounts(path)
+        check(accounts)
+        return accounts
+
+    keyring = Keyring(read())
     metrics.config_loaded(ok=True)
-    watcher = asyncio.create_task(_Follower(path, keyring, metrics).follow())
+    watcher = asyncio.create_task(_Follower(path, keyring, metrics, read).follow())
     try:
         yield keyring
     finally:
@@ -145,8 +157,11 @@ async def watched_keyring(path: Path, metrics: Metrics) -> AsyncIterator[Keyring
 class _Follower:
     """Reloads a keyring when its file changes."""
 
-    def __init__(self, path: Path, keyring: Keyring, metrics: Metrics) -> None:
+    def __init__(
+        self, path: Path, keyring: Keyring, metrics: Metrics, read: Callable[[], AccountsFile]
+    ) -> None:
         self._path = path.absolute()
+        self._read = read
         self._keyring = keyring
         self._metrics = metrics
         self._log = logger("accounts")
@@ -170,7 +185,7 @@ class _Follower:
 
     def _reload(self) -> None:
         try:
-            self._keyring.swap(read_accounts(self._path))
+            self._keyring.swap(self._read())
         except ConfigError as error:
             self._metrics.config_loaded(ok=False)
             self._log.warning("accounts file refused, the last good one stays", problem=str(error))

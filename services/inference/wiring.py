@@ -9,7 +9,9 @@ from functools import partial
 
 from queen.api.oip import open_inference_pb2_grpc
 from queen.bundle import Bundle, open_bundle
-from queen.serving.auth import Keyring, watched_keyring
+from queen.errors import ConfigError
+from queen.method.sensitivity import largest_budget
+from queen.serving.auth import AccountsFile, Keyring, watched_keyring
 from queen.serving.health import Health
 from queen.serving.server import Offer, Shell
 
@@ -36,8 +38,10 @@ async def open_service(settings: InferenceSettings, shell: Shell) -> AsyncIterat
     """Load and warm the model, follow the accounts and the peers, and offer the front door."""
     measures = Measures(shell.metrics)
     async with AsyncExitStack() as stack:
-        keyring = await stack.enter_async_context(watched_keyring(settings.accounts, shell.metrics))
         bundle = open_bundle(settings.bundle)
+        keyring = await stack.enter_async_context(
+            watched_keyring(settings.accounts, shell.metrics, partial(require_budgets, bundle))
+        )
         protectee = Protectee(
             bundle, threads=settings.threads, max_batch_rows=settings.max_batch_rows
         )
@@ -48,6 +52,21 @@ async def open_service(settings: InferenceSettings, shell: Shell) -> AsyncIterat
         stack.push_async_callback(batcher.close)
         measures.queue_rows.set_function(lambda: batcher.rows)
         yield [_offer(settings, bundle, keyring, batcher, shell.health, measures)]
+
+
+def require_budgets(bundle: Bundle, accounts: AccountsFile) -> None:
+    """Refuse a budget that no class of this bundle can spend; ConfigError names its entry.
+
+    Sensitivity would refuse every micro-batch that such an account is in, and with it
+    the verdicts of its neighbours.
+    """
+    largest = largest_budget(bundle.geometry, bundle.mean_squared_sqs)
+    for number, entry in enumerate(accounts.accounts, 1):
+        if entry.budget is not None and entry.budget > largest:
+            raise ConfigError(
+                f"accounts file, entry {number}: expected a budget of at most {largest}, "
+                f"got {entry.budget}: the sensitive regions of this bundle are full before"
+            )
 
 
 def _offer(

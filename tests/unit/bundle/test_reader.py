@@ -45,6 +45,8 @@ def test_a_bundle_comes_back_as_it_was_written(folder: Path) -> None:
         assert tensors.keys() == shadow(number).keys()
         for name, tensor in shadow(number).items():
             np.testing.assert_array_equal(tensors[name], tensor)
+            assert tensors[name].shape == tensor.shape
+            assert tensors[name].dtype == tensor.dtype
     assert bundle.manifest.fit == {"seed": 1, "flip_rate": 0.75}
     assert bundle.digest == bundle.manifest.compute_digest()
 

@@ -133,6 +133,15 @@ def test_a_row_has_the_same_bits_alone_and_in_any_batch(
             assert torch.equal(part, whole[rows])
 
 
+def test_the_shadows_that_are_given_stay_as_they_are() -> None:
+    """An ensemble works on copies: a fit that measures its shadows then writes what it trained."""
+    shadows = _shadows("mlp", (6,), 2)
+    ShadowEnsemble(shadows).mean_probabilities(torch.randn(3, 6), np.array([[0, 1]] * 3))
+    for shadow in shadows:
+        assert shadow.training
+        assert {tensor.dtype for tensor in shadow.state_dict().values()} == {torch.float32}
+
+
 @pytest.mark.parametrize("member", [-1, 4])
 def test_a_member_that_is_not_loaded_is_an_error(member: int) -> None:
     """Its share would silently be missing from the mean."""
