@@ -152,6 +152,5 @@ def _caption(figure: Figure, title: str, samples: int, geometry: Geometry) -> No
         f"{shown:,} of {samples:,} training samples by true class; discs: sensitive regions; "
         f"+ cluster centers; coverage fraction {geometry.coverage_fraction:g}"
     )
-    at = {"va": "center", "ha": "left"}
-    figure.text(0.06, 1 - 0.36 / height, title, fontsize=15, fontweight="bold", color=_INK, **at)
-    figure.text(0.06, 1 - 0.66 / height, words, fontsize=8, color=_GRAY, **at)
+    figure.text(0.06, 1 - 0.36 / height, title, fontsize=15, fontweight="bold", color=_INK)
+    figure.text(0.06, 1 - 0.66 / height, words, fontsize=8, color=_GRAY)

@@ -56,7 +56,7 @@ def geometry() -> Geometry:
 
 def shadow(seed: int) -> dict[str, NDArray[np.float32]]:
     """The tensors of one shadow."""
-    return {"weight": _numbers(CLASSES, FEATURES) + seed, "scale": np.float32(seed) * np.ones(())}
+    return {"weight": _numbers(CLASSES, FEATURES) + seed, "scale": np.array(seed, np.float32)}
 
 
 @dataclass(frozen=True)

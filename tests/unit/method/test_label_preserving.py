@@ -125,6 +125,18 @@ def test_a_rounding_tie_is_undone() -> None:
     check_simplex(answers)
 
 
+def test_a_feature_on_the_farthest_center_stays_where_it_is() -> None:
+    """Where all feature centers coincide with the feature there is no direction, and no NaN."""
+    rng = np.random.default_rng(4)
+    centers = np.repeat(rng.normal(size=(1, 5)).astype(np.float32), 3, axis=0)
+    weight, bias = (rng.normal(size=shape).astype(np.float32) for shape in ((3, 5), (3,)))
+    head = LinearHead(weight, bias, centers, 1.0)
+    # Logits as a graph in float32 gives them, not quite W f + b.
+    logits = _logits(head, centers[:1]) + np.float32(1e-6)
+    answers = preserve_label(head, logits, centers[:1])
+    np.testing.assert_array_equal(answers, softmax(logits).astype(np.float32))
+
+
 @pytest.mark.parametrize(("classes", "width"), [(3, 5), (10, 64), (50, 33)])
 def test_a_row_has_the_same_bits_alone_and_in_any_batch(classes: int, width: int) -> None:
     """Neither the size of a batch nor the place in it changes one bit of an answer."""
