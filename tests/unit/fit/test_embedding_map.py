@@ -17,7 +17,7 @@ def test_a_map_is_drawn_for_any_embedding(classes: int, width: int) -> None:
     picture = draw_embedding_map(geometry, embeddings, labels, names, "name")
     assert picture.startswith(b"\x89PNG\r\n\x1a\n")
     wide, high = struct.unpack(">II", picture[16:24])
-    assert min(wide, high) > 800
+    assert min(wide, high) > 600
 
 
 def test_the_same_map_has_the_same_bytes() -> None:
