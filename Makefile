@@ -8,7 +8,7 @@ STUBS := build/protos-venv
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types protos protos-check buf k8s bench wheel clean
+.PHONY: help setup demo test lint types protos protos-check buf k8s bench results wheel clean
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -60,6 +60,9 @@ k8s: $(READY) ## Check the Kubernetes manifests and the Dockerfiles
 bench: $(READY) ## Measure what the defence costs
 	$(BIN)/queen bench method
 	$(BIN)/queen bench serve
+
+results: $(READY) ## Write docs/results.md from docs/results/*.json
+	$(BIN)/python -m queen.demo.results docs
 
 wheel: $(READY) ## Build the wheel into build/wheel
 	$(BIN)/python -m build --wheel --no-isolation --outdir build/wheel

@@ -110,7 +110,7 @@ def _summary(document: Mapping[str, Any]) -> Table:
         "shadows": f"{shadows['count']} {shadows['architecture']} on {shadows['on']}, "
         f"{shadows['drawn']} drawn for an answer",
         "largest budget": f"{document['largest_budget']} records of a class "
-        f"(cqs saturates at {geometry['packing_limit']:.2f})",
+        f"(cqs reaches {geometry['packing_limit']:.2f})",
     }.items():
         table.add_row(name, Text(value))
     return table
