@@ -35,7 +35,7 @@ _COLUMNS = {
 _SERVE = """
 ## The defended door against a bare server
 
-`queen demo && queen bench serve --rounds 5 --seconds 1 --json docs/results/bench-serve.json`, the
+`queen demo && queen bench serve --json docs/results/bench-serve.json`, the
 digits model, load generator and servers on one machine. Ratios to a bare grpc.aio + ONNX Runtime
 server of the same model, as median (smallest - largest) over interleaved rounds. `within`: an
 account whose queries are all covered. `over`: one whose budget is spent.
