@@ -32,6 +32,9 @@ DEFAULT_STEPS = 1000
 _LEARNING_RATE = 1e-3
 _SCALE_FLOOR = 0.05
 """A feature that hardly ever fires must not be blown up when it does, as a share of the mean."""
+_NOISE = 0.5
+"""In standard deviations of a feature. Without it g can learn few samples by heart: they
+draw together, the regions shrink, and most new queries of the same class lie outside."""
 
 
 @dataclass(frozen=True)
@@ -89,12 +92,15 @@ def _descend(
     classes = int(labels.max()) + 1
     epochs, batch_size = plan.planned_epochs(len(labels), classes), plan.batch_size(classes)
     targets, rng = torch.from_numpy(labels), np.random.default_rng(plan.seed)
+    noise = torch.Generator().manual_seed(plan.seed)
     optimizer = torch.optim.Adam(network.parameters(), _LEARNING_RATE)
     steps = epochs * math.ceil(len(labels) / batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for epoch in range(epochs):
         for batch in class_pair_batches(labels, batch_size, rng):
-            loss = LOSSES[plan.loss](network(features[batch]), targets[batch])
+            rows = features[batch]
+            rows += _NOISE * network.feature_scale * torch.randn(rows.shape, generator=noise)
+            loss = LOSSES[plan.loss](network(rows), targets[batch])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()

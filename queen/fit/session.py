@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -44,7 +45,10 @@ class GraphSession:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:400]
+    """What ONNX Runtime says, without its error number and its own source line."""
+    words = str(error).strip().splitlines()[0]
+    words = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", words)
+    return re.sub(r"/onnxruntime_src/\S+:\d+ .*?\) (?=[A-Z])", "", words)[:400]
 
 
 def constant_array(graph: ir.Graph, value: ir.Value) -> Array | None:

@@ -3,6 +3,8 @@ import pytest
 import torch
 
 from queen.errors import FitError
+from queen.fit import mapping_training
+from queen.fit.coverage import inside_share
 from queen.fit.mapping_training import MappingPlan, embed, mapping_weights, train_mapping
 from queen.fit.measures import held_out_rows, nearest_class
 from queen.method.geometry import fit_geometry
@@ -58,6 +60,21 @@ def test_features_that_are_not_finite_are_refused() -> None:
     features[7, 3] = np.inf
     with pytest.raises(FitError, match="finite mean of the features"):
         train_mapping(features, labels, MappingPlan(epochs=2))
+
+
+def test_noise_keeps_few_samples_from_being_learned_by_heart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With it, clearly more new samples lie in the regions of 25 samples a class."""
+    features, labels = blobs(classes=20, each=50, width=256, spread=0.5)
+    seen = np.arange(len(labels)) % 2 == 0
+    shares = []
+    for noise in (0.0, 0.5):
+        monkeypatch.setattr(mapping_training, "_NOISE", noise)
+        network = train_mapping(features[seen], labels[seen], MappingPlan(epochs=150))
+        geometry = fit_geometry(embed(network, features[seen]), labels[seen], 20)
+        shares.append(inside_share(geometry, embed(network, features[~seen]), labels[~seen]))
+    assert shares[1] > 1.15 * shares[0]
 
 
 def test_steps_are_planned_by_the_size_of_the_set() -> None:
