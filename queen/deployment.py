@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -89,10 +88,6 @@ class Deployment:
     def pid(self, name: str) -> int:
         """Process id of a service now; it changes when the service is restarted."""
         return int(self._published()["pids"][name])
-
-    def kill(self, name: str) -> None:
-        """SIGKILL a service; `queen up` will start it again."""
-        os.kill(self.pid(name), signal.SIGKILL)
 
     def _published(self) -> dict[str, Any]:
         content: dict[str, Any] = json.loads((self.state / "up.json").read_text())

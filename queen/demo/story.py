@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from queen.bundle import open_bundle
 from queen.demo import plots
 from queen.demo.report import Curve, DemoReport, print_report
 from queen.demo.scenario import Scenario, scenario_of
@@ -179,8 +180,6 @@ def _steal(
     progress: Progress,
 ) -> DemoReport:
     """Train the thief's copies and put everything into one report."""
-    from queen.bundle import open_bundle  # noqa: PLC0415
-
     undefended, defended = sent.undefended.answers, sent.thief.answers
     one_hot = np.eye(undefended.shape[1], dtype=np.float32)[undefended.argmax(axis=1)]
     clean = sent.thief.clean_prefix

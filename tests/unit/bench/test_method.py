@@ -6,11 +6,11 @@ from queen.bench.method import goal_met, run_method_bench
 
 
 def test_every_kernel_is_measured():
-    """Each kernel has a cost between its extremes, and closed forms beat what they replace."""
+    """Each kernel has a cost between its extremes, beside that of the way it replaces."""
     rows = {row["name"]: row for row in run_method_bench(repeats=3)}
     assert {"gradient reverse, C = 10", "ledger step, 10,000 records"} <= set(rows)
     assert all(row["fastest"] <= row["microseconds"] <= row["slowest"] for row in rows.values())
-    # Not a timed assertion: four orders of magnitude separate a solver from a projection.
-    assert rows["gradient reverse, C = 10"]["speedup"] > 10
+    references = {row["reference"] for row in rows.values() if row["speedup"]}
+    assert references == {"SLSQP solver", "step loop", "brute force alone"}
     assert goal_met({"goal": 2.0, "microseconds": 3.0}) is False
     assert goal_met({"goal": None, "microseconds": 3.0}) is None
