@@ -139,6 +139,12 @@ class ContractViolated(QueenError):
     reason = "CONTRACT_VIOLATED"
 
 
+class BudgetExceeded(QueenError):
+    """An attack asks for more queries than it was given; raised by the red team; do not retry."""
+
+    reason = "BUDGET_EXCEEDED"
+
+
 class Unauthenticated(QueenError):
     """No credential, or one that is not known (UNAUTHENTICATED); do not retry."""
 

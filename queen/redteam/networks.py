@@ -32,8 +32,9 @@ def build_network(dataset: str, width: float = 1.0) -> nn.Sequential:
     if dataset == "fashion-mnist":
         wide = int(32 * width)
         return nn.Sequential(
-            *(nn.Conv2d(1, wide, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
-            *(nn.Conv2d(wide, 2 * wide, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+            # Pooling first computes the same and leaves a quarter of it to the ReLU.
+            *(nn.Conv2d(1, wide, 3, padding=1), nn.MaxPool2d(2), nn.ReLU()),
+            *(nn.Conv2d(wide, 2 * wide, 3, padding=1), nn.MaxPool2d(2), nn.ReLU()),
             *(nn.Flatten(), nn.Linear(98 * wide, 4 * wide), nn.ReLU()),
             nn.Linear(4 * wide, 10),
         )
@@ -59,7 +60,11 @@ def train_network(
     """
     generator = torch.Generator().manual_seed(seed)
     x, t = torch.from_numpy(inputs), torch.from_numpy(np.ascontiguousarray(targets))
-    optimizer = torch.optim.Adam(network.parameters(), lr=rate)
+    if inputs.ndim == 4:
+        # Torch's CPU kernels take two thirds of the time on images whose channels come last.
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        x = x.contiguous(memory_format=torch.channels_last)
+    optimizer = torch.optim.Adam(network.parameters(), lr=rate, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
     best, best_score = None, -np.inf
     for epoch in range(epochs):
@@ -126,7 +131,7 @@ def export_onnx(network: nn.Module, sample: Images, path: Path) -> None:
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            network.eval(),
+            network.eval().to(memory_format=torch.contiguous_format),  # type: ignore[call-overload]
             (torch.from_numpy(sample[:2]),),
             str(path),
             input_names=["image"],
@@ -137,7 +142,7 @@ def export_onnx(network: nn.Module, sample: Images, path: Path) -> None:
 
 
 def _epochs(dataset: str) -> tuple[int, int]:
-    return (30, 200) if dataset == "digits" else (8, 100)
+    return (30, 200) if dataset == "digits" else (6, 100)
 
 
 def _parts(inputs: Images, batch: int) -> list[Tensor]:

@@ -1,0 +1,17 @@
+"""Knockoff: ask about the pool in a seeded order, and learn the answers as they are."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from queen.redteam.attacks.base import Attack, Means, ask_spread
+from queen.redteam.target import MeteredTarget
+
+
+def steal(target: MeteredTarget, means: Means) -> nn.Module:
+    """Soft cross entropy on the returned vectors."""
+    answers = ask_spread(target, means.stream, means.accounts)
+    return means.train(means.stream, answers)
+
+
+ATTACK = Attack("knockoff", "learn the answers as they are", steal)
