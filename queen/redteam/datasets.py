@@ -7,6 +7,7 @@ saw, and accuracy is measured on a third.
 from __future__ import annotations
 
 import gzip
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,11 +19,25 @@ from queen.errors import ConfigError
 Images = NDArray[np.float32]
 Labels = NDArray[np.int64]
 
+DATASETS = ("digits", "fashion-mnist", "mnist", "cifar10")
+DATA_FOLDER = Path("build/data")
+"""Where `make data` puts a folder for each set."""
 FASHION_MNIST_FOLDER = Path("/usr/share/datasets/fashion-mnist")
+"""Where Debian's package puts it."""
 FASHION_MNIST_NAMES = (
     *("T-shirt", "Trouser", "Pullover", "Dress", "Coat"),
     *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
 )
+CIFAR10_NAMES = (
+    *("airplane", "automobile", "bird", "cat", "deer"),
+    *("dog", "frog", "horse", "ship", "truck"),
+)
+_DIGITS = tuple(str(digit) for digit in range(10))
+_HINTS = {
+    "fashion-mnist": "install Debian's dataset-fashion-mnist, run `make data`",
+    "mnist": "run `make data`",
+    "cifar10": "run `make data-cifar10`",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,30 +61,73 @@ def load_digits_split(seed: int) -> Split:
     order = np.random.default_rng(seed).permutation(len(images))
     x = (images[order] / 16.0).astype(np.float32)
     y = labels[order].astype(np.int64)
-    names = tuple(str(digit) for digit in range(10))
-    return Split("digits", names, x[:800], y[:800], x[800:1400], x[1400:], y[1400:])
+    return Split("digits", _DIGITS, x[:800], y[:800], x[800:1400], x[1400:], y[1400:])
 
 
 def load_fashion_mnist_split(seed: int, folder: Path | None = None) -> Split:
     """Fashion-MNIST, (1, 28, 28): half of the training set to train on, half pool.
 
-    `folder` holds the four IDX files, plain or gzipped; the Debian package
-    `dataset-fashion-mnist` puts them where it looks by default. Raises ConfigError.
+    `folder` holds the four IDX files, plain or gzipped; without it they are looked for in
+    build/data/fashion-mnist and where Debian's package puts them. Raises ConfigError.
     """
-    folder = folder or FASHION_MNIST_FOLDER
-    x = _pixels(folder, "train-images-idx3-ubyte")
-    y = _read_idx(folder, "train-labels-idx1-ubyte").astype(np.int64)
+    folder = folder or _default_folder("fashion-mnist")
+    return _halved("fashion-mnist", FASHION_MNIST_NAMES, seed, *_read_idx_set(folder))
+
+
+def load_split(dataset: str, seed: int, data_dir: Path | None = None) -> Split:
+    """Any of DATASETS, divided: digits, or half to train on and half pool.
+
+    `data_dir` holds the files of the set, or a folder of its name that does. Raises
+    ConfigError for a set that is unknown or not there.
+    """
+    if dataset == "digits":
+        return load_digits_split(seed)
+    if dataset not in DATASETS:
+        raise ConfigError(f"expected a data set of {', '.join(DATASETS)}, got {dataset}")
+    folder = _folder_of(dataset, data_dir) or data_dir or _default_folder(dataset)
+    if dataset == "fashion-mnist":
+        return load_fashion_mnist_split(seed, folder)
+    if dataset == "mnist":
+        return _halved(dataset, _DIGITS, seed, *_read_idx_set(folder))
+    return _halved(dataset, CIFAR10_NAMES, seed, *_read_strips(folder))
+
+
+def load_images(dataset: str, data_dir: Path | None = None) -> Images:
+    """The training images of `fashion-mnist` or `mnist`, (60000, 1, 28, 28), unlabelled.
+
+    Never from `data_dir` itself: the files of two such sets have the same names.
+    """
+    folder = _folder_of(dataset, data_dir) or _default_folder(dataset)
+    return _pixels(folder, "train-images-idx3-ubyte", dataset)
+
+
+def _folder_of(dataset: str, data_dir: Path | None) -> Path | None:
+    own = data_dir / dataset if data_dir else None
+    return own if own and own.is_dir() else None
+
+
+def _default_folder(dataset: str) -> Path:
+    own = DATA_FOLDER / dataset
+    if dataset == "fashion-mnist" and not own.is_dir():
+        return FASHION_MNIST_FOLDER
+    return own
+
+
+_Whole = tuple[Images, Labels, Images, Labels]
+
+
+def _halved(
+    name: str,
+    class_names: tuple[str, ...],
+    seed: int,
+    x: Images,
+    y: Labels,
+    test_x: Images,
+    test_y: Labels,
+) -> Split:
     order = np.random.default_rng(seed).permutation(len(x))
-    half = len(x) // 2
-    return Split(
-        "fashion-mnist",
-        FASHION_MNIST_NAMES,
-        x[order[:half]],
-        y[order[:half]],
-        x[order[half:]],
-        _pixels(folder, "t10k-images-idx3-ubyte"),
-        _read_idx(folder, "t10k-labels-idx1-ubyte").astype(np.int64),
-    )
+    train, pool = order[: len(x) // 2], order[len(x) // 2 :]
+    return Split(name, class_names, x[train], y[train], x[pool], test_x, test_y)
 
 
 def jittered_pool(pool: Images, count: int, rng: np.random.Generator) -> Images:
@@ -82,24 +140,65 @@ def jittered_pool(pool: Images, count: int, rng: np.random.Generator) -> Images:
     return np.clip(noisy, 0.0, 1.0).astype(np.float32)
 
 
-def _pixels(folder: Path, name: str) -> Images:
-    return (_read_idx(folder, name)[:, None] / np.float32(255)).astype(np.float32)
+def _read_idx_set(folder: Path) -> _Whole:
+    return (
+        _pixels(folder, "train-images-idx3-ubyte"),
+        _read_idx(folder, "train-labels-idx1-ubyte").astype(np.int64),
+        _pixels(folder, "t10k-images-idx3-ubyte"),
+        _read_idx(folder, "t10k-labels-idx1-ubyte").astype(np.int64),
+    )
 
 
-def _read_idx(folder: Path, name: str) -> NDArray[np.uint8]:
+def _pixels(folder: Path, name: str, dataset: str = "") -> Images:
+    return (_read_idx(folder, name, dataset)[:, None] / np.float32(255)).astype(np.float32)
+
+
+def _read_idx(folder: Path, name: str, dataset: str = "") -> NDArray[np.uint8]:
     """An IDX file of unsigned bytes: magic 0 0 8 rank, then one big-endian extent an axis."""
     for file in (folder / name, folder / f"{name}.gz"):
         if file.is_file():
             content = file.read_bytes()
             break
     else:
-        raise ConfigError(
-            f"{folder}: expected {name} or {name}.gz; install Debian's dataset-fashion-mnist "
-            "or name the folder of the IDX files with --data-dir"
-        )
+        raise _missing(folder, f"{name} or {name}.gz", dataset or folder.name)
     if file.suffix == ".gz":
         content = gzip.decompress(content)
     if content[:3] != b"\x00\x00\x08":
         raise ConfigError(f"{file}: expected an IDX file of unsigned bytes, got something else")
     shape = np.frombuffer(content, ">i4", content[3], 4)
     return np.frombuffer(content, np.uint8, offset=4 + 4 * content[3]).reshape(shape)
+
+
+def _read_strips(folder: Path) -> _Whole:
+    """CIFAR-10 as PNG strips, an image of 1,024 pixels a row, and JSON lists of labels."""
+    batches = [_strip(folder / f"data_batch_{number}.png") for number in range(1, 6)]
+    return (
+        np.concatenate(batches),
+        _strip_labels(folder / "train_lables.json"),
+        _strip(folder / "test_batch.png"),
+        _strip_labels(folder / "test_lables.json"),
+    )
+
+
+def _strip(file: Path) -> Images:
+    from matplotlib import image  # noqa: PLC0415 - slow to import
+
+    if not file.is_file():
+        raise _missing(file.parent, file.name, "cifar10")
+    rows: NDArray[np.float32] = image.imread(file)
+    if rows.ndim != 3 or rows.shape[1:] != (1024, 3):
+        raise ConfigError(f"{file}: expected rows of 1024 RGB pixels, got {rows.shape}")
+    return np.ascontiguousarray(rows.reshape(-1, 32, 32, 3).transpose(0, 3, 1, 2), np.float32)
+
+
+def _strip_labels(file: Path) -> Labels:
+    if not file.is_file():
+        raise _missing(file.parent, file.name, "cifar10")
+    return np.array(json.loads(file.read_text()), np.int64)
+
+
+def _missing(folder: Path, name: str, dataset: str) -> ConfigError:
+    hint = _HINTS.get(dataset, _HINTS["fashion-mnist"])
+    return ConfigError(
+        f"{folder}: expected {name}; {hint} or name the folder of the files with --data-dir"
+    )
