@@ -1,0 +1,115 @@
+"""KnockoffNets and CopycatCNN as the adversarial-robustness-toolbox ships them.
+
+The library's classes are used unchanged: it chooses the order of the queries, asks, and
+trains with its own loop on the last epoch's weights. Ours are the network, which is the
+usual thief's, and the meter behind the victim.
+
+Sources: Orekondy et al. 2018 (arXiv 1812.02766); Correia-Silva et al. 2018 (arXiv 1806.05476).
+
+Shapes: Q queries, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from queen.errors import ConfigError
+from queen.redteam.attacks.base import Attack, Means, ask_spread
+from queen.redteam.networks import build_network, training_device
+from queen.redteam.target import MeteredTarget
+
+_BATCH = 64
+
+
+def steal(name: str, uses_probabilities: bool, target: MeteredTarget, means: Means) -> nn.Module:
+    """Run the library's extraction attack of that name; ConfigError if there is no library.
+
+    CopycatCNN learns labels, as published; KnockoffNets learns the vectors.
+    """
+    extraction, classification = _library()
+    with _seeded(means.seed):
+        network = build_network(means.dataset, 0.5)
+        attack = getattr(extraction, name)(
+            _victim(classification, target, means),
+            batch_size_fit=_BATCH,
+            # One call, so that the queries are dealt out to the accounts in turn.
+            batch_size_query=len(means.stream),
+            nb_epochs=_epochs(len(means.stream)),
+            nb_stolen=len(means.stream),
+            use_probability=uses_probabilities,
+        )
+        thief = _thief(classification, network, target.num_classes, means)
+        attack.extract(means.stream, thieved_classifier=thief)
+    return network.cpu().eval()
+
+
+def _library() -> tuple[Any, Any]:
+    """The library's attacks and its classifiers: five seconds to import."""
+    try:
+        from art.attacks import extraction  # noqa: PLC0415 - slow, and optional
+        from art.estimators import classification  # noqa: PLC0415
+    except ImportError as error:
+        raise ConfigError(
+            "expected the adversarial-robustness-toolbox, got no module of it; "
+            "install queen[redteam]"
+        ) from error
+    return extraction, classification
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """The library draws from the global generators: seed them, and put them back."""
+    state = np.random.get_state()
+    with torch.random.fork_rng(devices=[]):
+        np.random.seed(seed)
+        torch.manual_seed(seed)
+        try:
+            yield
+        finally:
+            np.random.set_state(state)
+
+
+def _victim(classification: Any, target: MeteredTarget, means: Means) -> Any:
+    """The target as a classifier of the library; whatever it predicts is charged."""
+
+    def ask(queries: np.ndarray) -> np.ndarray:
+        return ask_spread(target, queries, means.accounts)
+
+    return classification.BlackBoxClassifier(ask, means.stream.shape[1:], target.num_classes)
+
+
+def _thief(classification: Any, network: nn.Module, classes: int, means: Means) -> Any:
+    return classification.PyTorchClassifier(
+        model=network,
+        loss=nn.CrossEntropyLoss(),
+        optimizer=torch.optim.Adam(network.parameters(), lr=2e-3),
+        input_shape=means.stream.shape[1:],
+        nb_classes=classes,
+        device_type="gpu" if training_device(means.dataset) == "cuda" else "cpu",
+    )
+
+
+def _epochs(queries: int) -> int:
+    """The library's own 10, and more where they are not the usual thief's 600 steps."""
+    return int(np.clip(np.ceil(600 * _BATCH / queries), 10, 100))
+
+
+ATTACKS = (
+    Attack(
+        "art-knockoff",
+        "KnockoffNets of the adversarial-robustness-toolbox, unchanged",
+        partial(steal, "KnockoffNets", True),
+    ),
+    Attack(
+        "art-copycat",
+        "CopycatCNN of the adversarial-robustness-toolbox, unchanged",
+        partial(steal, "CopycatCNN", False),
+    ),
+)

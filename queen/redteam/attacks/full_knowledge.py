@@ -1,0 +1,71 @@
+"""Full knowledge: the thief owns the recipe, not the secret, and foresees his own verdicts.
+
+Shapes: Q queries, C classes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import nn
+
+from queen.redteam.attacks.base import Attack, Means, one_hot
+from queen.redteam.attacks.rehearsed import ask_and_rehearse
+from queen.redteam.target import Answers, MeteredTarget
+
+EXPLAINED = 0.5
+"""Largest L1 distance at which an inverted answer, reversed again, counts as the same answer."""
+
+
+def steal_discarding(target: MeteredTarget, means: Means) -> nn.Module:
+    """Learn only the answers that the rehearsal does not expect to be reversed.
+
+    If it expects that of all of them, the copy is the twin.
+    """
+    seen = ask_and_rehearse(target, means)
+    kept = ~seen.rehearsal.is_flagged
+    return means.train(means.stream[kept], seen.answers[kept]) if kept.any() else seen.twin
+
+
+def steal_inverting(target: MeteredTarget, means: Means) -> nn.Module:
+    """Learn what was reversed, where the rehearsal expects a reversal, and the rest as it is."""
+    seen = ask_and_rehearse(target, means)
+    flagged, restored = seen.rehearsal.is_flagged, seen.answers.copy()
+    restored[flagged] = invert_reversal(seen.answers[flagged], seen.rehearsal.clean[flagged])
+    return means.train(means.stream, restored)
+
+
+def invert_reversal(answers: Answers, twin: Answers) -> Answers:
+    """The p (Q, C) behind gradient reversals `answers` s (Q, C), given the `twin`'s q (Q, C).
+
+    A reversal is s ~ relu(2q - p); the twin stands in for the mean shadow q, so that
+    p ~ relu(2q - s), renormalised. Where that p, reversed again, is not the answer, the
+    answer is no reversal of this kind, and the twin's label is all that is left.
+    """
+    inverted = _reverse(twin, answers)
+    distances = np.abs(_reverse(twin, inverted) - answers).sum(axis=1, keepdims=True)
+    chosen: Answers = np.where(distances <= EXPLAINED, inverted, one_hot(twin))
+    return chosen
+
+
+def _reverse(means: Answers, rows: Answers) -> Answers:
+    """relu(2q - p) / sum relu(2q - p) for q `means` and p `rows`, both (Q, C)."""
+    # 2q - p sums to 1, so that some entry is above zero; rounded answers may miss that by little.
+    positive = np.maximum(2 * means - rows, 0) + np.float32(1e-12)
+    reversed_rows: Answers = positive / positive.sum(axis=1, keepdims=True)
+    return reversed_rows
+
+
+ATTACKS = (
+    Attack(
+        "full-knowledge-discard",
+        "drop the answers that the recipe is expected to reverse",
+        steal_discarding,
+        needs_rehearsal=True,
+    ),
+    Attack(
+        "full-knowledge-invert",
+        "invert the answers that the recipe is expected to reverse",
+        steal_inverting,
+        needs_rehearsal=True,
+    ),
+)

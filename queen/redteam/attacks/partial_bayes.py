@@ -1,0 +1,59 @@
+"""Partial Bayes: the mean of the clean answers that the defence turns into answers like this one.
+
+Source: Tang et al., "ModelGuard: Information-Theoretic Defense Against Model Extraction
+Attacks", USENIX Security 2024, adaptive attack with partial knowledge.
+
+Shapes: N table entries, Q answers, C classes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import nn
+
+from queen.redteam.attacks.base import Attack, Means, Rehearsal
+from queen.redteam.attacks.rehearsed import ask_and_rehearse
+from queen.redteam.target import Answers, MeteredTarget
+
+NEIGHBORS = 20
+
+
+def steal(target: MeteredTarget, means: Means) -> nn.Module:
+    """Learn, for each answer, the mean clean answer of its neighbours in the rehearsal."""
+    seen = ask_and_rehearse(target, means)
+    return means.train(means.stream, restore_from_table(seen.rehearsal, seen.answers))
+
+
+def restore_from_table(table: Rehearsal, answers: Answers, neighbors: int = NEIGHBORS) -> Answers:
+    """Clean answers (Q, C) for `answers` (Q, C), each with the top-1 of what it restores.
+
+    The mean clean answer of the `neighbors` entries whose defended answers are nearest in
+    L1, among those whose clean top-1 is the answer's top-1. An answer whose top-1 no
+    clean entry has is taken as it is.
+    """
+    restored = answers.copy()
+    labels, clean_labels = answers.argmax(axis=1), table.clean.argmax(axis=1)
+    for label in np.intersect1d(labels, clean_labels):
+        rows, entries = labels == label, clean_labels == label
+        nearest = _nearest(table.defended[entries], answers[rows], neighbors)
+        restored[rows] = table.clean[entries][nearest].mean(axis=1)
+    return restored
+
+
+def _nearest(entries: Answers, rows: Answers, neighbors: int) -> np.ndarray:
+    """Indices (Q, k) of the entries (N, C) nearest to each row (Q, C) in L1."""
+    # Deferred: only the red team needs scikit-learn.
+    from sklearn.neighbors import NearestNeighbors  # noqa: PLC0415
+
+    count = min(neighbors, len(entries))
+    index = NearestNeighbors(n_neighbors=count, metric="manhattan").fit(entries)
+    found: np.ndarray = index.kneighbors(rows, return_distance=False)
+    return found
+
+
+ATTACK = Attack(
+    "partial-bayes",
+    "learn the mean of the clean answers that are defended like this one",
+    steal,
+    needs_rehearsal=True,
+)
