@@ -1,0 +1,79 @@
+"""Early trust: believe the first answers only, for they came before any budget was spent.
+
+Shapes: K first queries, H held-out ones, C classes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import nn
+
+from queen.redteam.attacks.base import Attack, Means, ask_spread
+from queen.redteam.attacks.prefix import Prefix, ask_prefix
+from queen.redteam.attacks.readout import posterior
+from queen.redteam.datasets import Images
+from queen.redteam.networks import predict
+from queen.redteam.target import Answers, MeteredTarget
+
+_DIVISORS = (100, 50, 20, 10, 5)
+
+
+def prefix_only(target: MeteredTarget, means: Means) -> nn.Module:
+    """The copy of the first answers, as it is."""
+    return ask_prefix(target, means).copy
+
+
+def relabel(target: MeteredTarget, means: Means) -> nn.Module:
+    """Let the copy of the first answers label the rest of the pool; learn all of it."""
+    return _relabelled(means, ask_prefix(target, means))
+
+
+def scan(target: MeteredTarget, means: Means) -> nn.Module:
+    """Relabel, with the length of the prefix chosen by the first answers themselves.
+
+    Lengths from a hundredth to a fifth of the queries compete on answers held out from the
+    first few, which are the least likely to be changed: a prefix that reaches into changed
+    answers agrees less with them.
+    """
+    lengths = scan_lengths(len(means.stream), target.num_classes)
+    queries = means.stream[: lengths[-1]]
+    answers = ask_spread(target, queries, means.accounts)
+    kept = best_length(means, queries, answers, lengths)
+    queries, answers = queries[:kept], answers[:kept]
+    return _relabelled(means, Prefix(queries, answers, means.train(queries, answers)))
+
+
+def scan_lengths(asked: int, num_classes: int) -> list[int]:
+    """Lengths that compete, rising; none below two queries a class, or half of all if fewer."""
+    shortest = max(1, min(2 * num_classes, asked // 2))
+    return sorted({max(asked // divisor, shortest) for divisor in _DIVISORS})
+
+
+def best_length(means: Means, queries: Images, answers: Answers, lengths: list[int]) -> int:
+    """The length whose copy agrees best with the held-out first answers; the shorter of equals.
+
+    Held out is every other one of the first fiftieth of the stream, or of ten a class if that
+    is more: H of `queries` (K, ...) with their `answers` (K, C).
+    """
+    first = min(max(len(means.stream) // 50, 10 * answers.shape[1]), len(queries))
+    is_held = np.arange(len(queries)) % 2 == 1
+    is_held[first:] = False
+    truth = answers[is_held].argmax(axis=1)
+    scores = []
+    for length in lengths:
+        kept = np.flatnonzero(~is_held[:length])
+        copy = means.train(queries[kept], answers[kept])
+        scores.append((predict(copy, queries[is_held]) == truth).mean())
+    return lengths[int(np.argmax(scores))]
+
+
+def _relabelled(means: Means, prefix: Prefix) -> nn.Module:
+    rest = means.pool[len(prefix.queries) :]
+    return means.train(*prefix.followed_by(rest, posterior(prefix.copy, rest)))
+
+
+ATTACKS = (
+    Attack("early-trust", "a copy of the first twentieth labels the rest", relabel),
+    Attack("early-trust-prefix-only", "learn the first twentieth, ignore the rest", prefix_only),
+    Attack("early-trust-scan", "choose how many first answers to trust, label the rest", scan),
+)

@@ -1,0 +1,17 @@
+"""Label-only: keep the top-1 label of an answer and nothing else of it."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from queen.redteam.attacks.base import Attack, Means, ask_spread, one_hot
+from queen.redteam.target import MeteredTarget
+
+
+def steal(target: MeteredTarget, means: Means) -> nn.Module:
+    """Cross entropy on the returned labels."""
+    answers = ask_spread(target, means.stream, means.accounts)
+    return means.train(means.stream, one_hot(answers))
+
+
+ATTACK = Attack("label-only", "keep only the argmax", steal)

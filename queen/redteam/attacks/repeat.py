@@ -1,0 +1,37 @@
+"""Repeat and smoothing: average the answers to copies of an image.
+
+Repeating undoes an answer that is drawn anew at every call; smoothing also one that
+depends on the exact pixels. Against answers that are a function of the image, repeating
+only costs queries.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from torch import nn
+
+from queen.redteam.attacks.base import Attack, Means
+from queen.redteam.attacks.copies import affordable, ask_copies, augmented
+from queen.redteam.target import MeteredTarget
+
+
+def repeat(target: MeteredTarget, means: Means, *, copies: int) -> nn.Module:
+    """Learn the mean answer to the same image, sent so many times."""
+    images = affordable(means, copies)
+    answers = ask_copies(target, [images] * copies, means)
+    return means.train(images, answers.mean(axis=0))
+
+
+def smooth(target: MeteredTarget, means: Means, *, copies: int = 3) -> nn.Module:
+    """Learn, at an image that is never sent itself, the mean answer to augmented copies."""
+    images, rng = affordable(means, copies), means.rng
+    answers = ask_copies(target, (augmented(images, rng) for _ in range(copies)), means)
+    return means.train(images, answers.mean(axis=0))
+
+
+ATTACKS = (
+    Attack("repeat-2", "ask everything twice, average", partial(repeat, copies=2)),
+    Attack("repeat-8", "ask everything eight times, average", partial(repeat, copies=8)),
+    Attack("smoothing", "average the answers to three augmented copies", smooth),
+)

@@ -1,0 +1,32 @@
+"""Attacks that differ in what they ask, in what order, and which answers they believe."""
+
+from __future__ import annotations
+
+from queen.redteam.attacks import (
+    discard,
+    early_trust,
+    invert,
+    label_only,
+    out_of_region,
+    recorded_neighbour,
+    repeat,
+    s4l,
+    slow_drip,
+    twice_ask,
+    warm_up,
+)
+from queen.redteam.attacks.base import Attack
+
+STREAM_ATTACKS: tuple[Attack, ...] = (
+    label_only.ATTACK,
+    *repeat.ATTACKS,
+    *twice_ask.ATTACKS,
+    s4l.ATTACK,
+    *discard.ATTACKS,
+    *early_trust.ATTACKS,
+    *invert.ATTACKS,
+    *out_of_region.ATTACKS,
+    *recorded_neighbour.ATTACKS,
+    warm_up.ATTACK,
+    slow_drip.ATTACK,
+)

@@ -1,0 +1,65 @@
+"""Twice-ask: an image with two different labels was not answered by the protectee.
+
+Shapes: Q images, C classes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from queen.redteam.attacks.base import Attack, Means, one_hot
+from queen.redteam.attacks.copies import affordable, ask_copies
+from queen.redteam.attacks.prefix import prefix_length
+from queen.redteam.attacks.readout import posterior
+from queen.redteam.target import Answers, MeteredTarget
+
+
+def drop(target: MeteredTarget, means: Means) -> nn.Module:
+    """Learn the mean of two answers wherever they name one label.
+
+    Where no two agree nothing is left to learn, and all is learned as it came.
+    """
+    images = affordable(means, 2)
+    answers = ask_copies(target, [images] * 2, means)
+    kept = is_steady(answers)
+    if not kept.any():
+        kept[:] = True
+    return means.train(images[kept], answers.mean(axis=0)[kept])
+
+
+def invert(target: MeteredTarget, means: Means) -> nn.Module:
+    """Where two answers differ, learn the label that an early copy finds among their first two."""
+    images = affordable(means, 2)
+    answers = ask_copies(target, [images] * 2, means)
+    early = prefix_length(len(images), target.num_classes)
+    copy = means.train(images[:early], answers[0, :early])
+    targets = answers.mean(axis=0)
+    differs = ~is_steady(answers)
+    if differs.any():
+        targets[differs] = likeliest(answers[:, differs], posterior(copy, images[differs]))
+    return means.train(images, targets)
+
+
+def is_steady(answers: Answers) -> NDArray[np.bool_]:
+    """Which images got one label both times, (2, Q, C) -> (Q,)."""
+    labels = answers.argmax(axis=2)
+    steady: NDArray[np.bool_] = labels[0] == labels[1]
+    return steady
+
+
+def likeliest(answers: Answers, belief: Answers) -> Answers:
+    """Corner of the class that `belief` (Q, C) prefers among the candidates, (Q, C).
+
+    Candidates are the best and the second-best class of each of the `answers` (2, Q, C):
+    what is reversed often keeps the truth in second place.
+    """
+    is_candidate = (answers >= np.sort(answers, axis=2)[..., -2:-1]).any(axis=0)
+    return one_hot(np.where(is_candidate, belief, -1.0))
+
+
+ATTACKS = (
+    Attack("twice-ask-drop", "ask twice, drop what varies", drop),
+    Attack("twice-ask-invert", "ask twice, believe an early copy on what varies", invert),
+)
