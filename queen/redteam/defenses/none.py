@@ -1,0 +1,17 @@
+"""No defence: the floor of every comparison."""
+
+from __future__ import annotations
+
+from queen.redteam.defenses.base import Answer, Answers, Asked, Defense, Training
+
+
+def _prepare(_training: Training, _seed: int) -> Answer:
+    """The protectee's own answers, bit for bit: y' = y."""
+
+    def answer(asked: Asked) -> Answers:
+        return asked.probabilities
+
+    return answer
+
+
+DEFENSE = Defense("none", "the protectee's own answer", _prepare)
