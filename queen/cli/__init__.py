@@ -14,6 +14,7 @@ _COMMANDS = (
     LazyCommand("check", "Say what is wrong with a bundle or a settings file.", "demo"),
     LazyCommand("up", "Serve a bundle: three services on this machine.", "demo"),
     LazyCommand("query", "Send samples to a server and show its answers."),
+    LazyCommand("redteam", "Attack a defence, your own endpoint too, and report.", "demo"),
     LazyCommand("accounts", "Make accounts, see what they have spent."),
     LazyCommand("bench", "Measure what the defence costs.", "demo"),
 )
