@@ -7,184 +7,149 @@ from pathlib import Path
 from typing import Any
 
 from queen.redteam.aggregation import Spread, Standing
+from queen.redteam.canvas import (
+    Points,
+    Style,
+    Styles,
+    draw_line,
+    finish,
+    open_figure,
+    save,
+    scale_by_counts,
+)
 
-Points = list[tuple[float, Spread]]
-_MARKERS = "osD^vPX<>ph*"
+_ALIKE = 0.005
+"""Curves that differ by less at every point are drawn as one."""
 
 
 def draw_plots(standings: Sequence[Standing], out: Path) -> list[Path]:
-    """Write every picture into `out`; the files. One that lacks its cells says so."""
-    import matplotlib as mpl  # noqa: PLC0415 - slow to import, and only drawing needs it
-
-    mpl.use("Agg")
+    """Write every picture into `out`; the files. A panel that lacks its cells says so."""
     drawings: dict[str, Callable[[Sequence[Standing], Path], None]] = {
         "clone_by_budget": draw_budgets,
         "pareto": draw_pareto,
         "honest_history": draw_history,
         "sybil": draw_sybil,
     }
-    paths = []
     for name, draw in drawings.items():
-        paths.append(out / f"{name}.png")
-        draw(standings, paths[-1])
-    return paths
+        draw(standings, out / f"{name}.png")
+    return [out / f"{name}.png" for name in drawings]
 
 
 def draw_budgets(standings: Sequence[Standing], path: Path) -> None:
     """Copies against the queries they cost, and against the budget N, worst and plain."""
-    figure, (left, right) = _figure(2)
-    alone = _alone(standings)
-    styles = _Styles(standing.title for standing in alone)
-    for title, group in _groups(alone, lambda standing: standing.title).items():
-        points = _points(group, "queries", _worst)
-        if len(points) > 1:
-            _line(left, points, styles[title], title)
-    _finish(left, "queries sent", "copy, max over attacks (%)", log=True)
-    most = [standing for standing in alone if standing.key["queries"] == _usual_queries(alone)]
-    ours = [standing for standing in most if standing.key["budget"] is not None]
-    for profile, group in _groups(ours, _profile).items():
+    figure, (left, right) = open_figure("What a copy costs", "What the budget is worth")
+    alone = [standing for standing in standings if _is_usual(standing)]
+    styles = Styles(standing.title for standing in alone)
+    _draw_queries(left, alone, styles)
+    finish(left, "queries sent", "plain copy (%)")
+    ours = [standing for standing in _with_most_queries(alone) if standing.key["budget"]]
+    for profile, group in _grouped(ours, _profile).items():
         style = styles[group[0].title]
-        _line(right, _points(group, "budget", _worst), style, f"{profile}, max over attacks")
         plain = _points(group, "budget", lambda standing: standing.plain)
-        _line(right, plain, {**style, "linestyle": "--"}, f"{profile}, plain")
+        draw_line(right, _points(group, "budget", _worst), style, f"{profile}, max over attacks")
+        draw_line(right, plain, {**style, "linestyle": "--"}, f"{profile}, plain")
     floor = _points(ours, "budget", lambda standing: standing.figures["clean_prefix_floor"])
-    _line(right, floor, {"color": "0.3", "linestyle": ":", "marker": "_"}, "clean-prefix floor")
-    _finish(right, "budget N, records of a class", "copy (%)", log=True)
-    _save(figure, path)
+    dotted: Style = {"color": "0.3", "linestyle": ":", "marker": "_"}
+    draw_line(right, floor, dotted, "clean-prefix floor")
+    scale_by_counts(right, (standing.key["budget"] for standing in ours))
+    finish(right, "budget N, records of a class", "copy (%)")
+    save(figure, path)
+
+
+def _draw_queries(axes: Any, alone: Sequence[Standing], styles: Styles) -> None:
+    counts: set[float] = set()
+    for title, group in _grouped(alone, lambda standing: standing.title).items():
+        # The plain copy: fewer queries are rarely spent on every attack.
+        points = _points(group, "queries", lambda standing: standing.plain)
+        if len(points) > 1:
+            draw_line(axes, points, styles[title], title)
+            counts |= {place for place, _ in points}
+    scale_by_counts(axes, counts)
 
 
 def draw_pareto(standings: Sequence[Standing], path: Path) -> None:
-    """The worst copy, and with a hollow mark the plain one, against the honest accuracy."""
-    figure, (axes,) = _figure(1)
-    alone = _alone(standings)
-    most = [standing for standing in alone if standing.key["queries"] == _usual_queries(alone)]
-    styles = _Styles(standing.title for standing in most)
-    for standing in most:
+    """Copies against the honest accuracy: filled the worst, hollow the plain one.
+
+    The same on the right with a line for each defence, for the many that share a place.
+    """
+    figure, (left, right) = open_figure("Clone against honest accuracy", "The same, one a line")
+    shown = _with_most_queries([standing for standing in standings if _is_usual(standing)])
+    shown = [standing for standing in shown if standing.figures["honest_accuracy"] is not None]
+    shown.sort(key=lambda standing: standing.worst.mean, reverse=True)
+    styles = Styles(standing.title for standing in shown)
+    for place, standing in enumerate(shown):
         honest = standing.figures["honest_accuracy"]
-        if honest is None:
-            continue
-        style, x = styles[standing.title], 100 * honest.mean
-        color, marker = style["color"], style["marker"]
-        if standing.plain is not None:
-            plain = 100 * standing.plain.mean
-            axes.plot([x, x], [plain, 100 * standing.worst.mean], color=color, linewidth=0.8)
-            axes.plot(x, plain, marker, color=color, markerfacecolor="white")
-        axes.errorbar(
-            x,
-            100 * standing.worst.mean,
-            yerr=100 * (standing.worst.sd or 0),
-            fmt=marker,
-            color=color,
-            label=standing.title,
-        )
-    _finish(axes, "accuracy of an honest account (%)", "copy (%): filled worst, hollow plain")
-    _save(figure, path)
+        style, x = styles[standing.title], 100 * (honest.mean if honest else 0.0)
+        _draw_pair(left, standing, style, at=x)
+        _draw_pair(right, standing, style, at=place, lying=True)
+        right.plot(x, place, "|", color="black", markersize=11, markeredgewidth=2)
+    right.set_yticks(range(len(shown)), [standing.title for standing in shown], fontsize="small")
+    finish(left, "accuracy of an honest account (%)", "copy (%)", legend=False)
+    finish(right, "copy (%): filled worst, hollow plain; bar: honest account", "", legend=False)
+    save(figure, path)
+
+
+def _draw_pair(
+    axes: Any, standing: Standing, style: Style, *, at: float, lying: bool = False
+) -> None:
+    """The plain and the worst copy, joined, above `at`; `lying`: to the right of it."""
+    color, marker, worst = style["color"], style["marker"], 100 * standing.worst.mean
+
+    def plot(*copies: float, form: str, **rest: Any) -> None:
+        places = [at] * len(copies)
+        axes.plot(*((copies, places) if lying else (places, copies)), form, color=color, **rest)
+
+    if standing.plain is not None:
+        plain = 100 * standing.plain.mean
+        plot(plain, worst, form="-", linewidth=1)
+        plot(plain, form=marker, markerfacecolor="white")
+    plot(worst, form=marker)
 
 
 def draw_history(standings: Sequence[Standing], path: Path) -> None:
     """What an honest account gets against what it has asked before."""
-    figure, (axes,) = _figure(1)
-    alone = [standing for standing in _alone(standings) if standing.curve]
-    styles = _Styles(standing.title for standing in alone)
-    for title, group in _groups(alone, lambda standing: standing.title).items():
-        points = [(float(place), at) for place, at in group[0].curve if at is not None]
-        _line(axes, points, styles[title], title)
+    figure, (axes,) = open_figure("What an honest account gets")
+    drawn: dict[str, Standing] = {}
+    alike: dict[str, int] = {}
+    for standing in standings:
+        known = standing.title in drawn or not standing.curve or not _is_usual(standing)
+        if not known:
+            twin = next((name for name in drawn if _are_alike(drawn[name], standing)), None)
+            drawn |= {} if twin else {standing.title: standing}
+            alike[twin or standing.title] = alike.get(twin or standing.title, -1) + 1
+    styles = Styles(drawn)
+    for title, standing in drawn.items():
+        points = [(float(place), at) for place, at in standing.curve if at is not None]
+        label = f"{title}, and {alike[title]} like it" if alike[title] else title
+        draw_line(axes, points, styles[title], label)
     # Histories begin at 0, which a logarithm does not have.
+    ticks = sorted({place for standing in drawn.values() for place, _ in standing.curve})
     axes.set_xscale("symlog", linthresh=100)
-    _finish(axes, "queries asked before", "accuracy of an honest account (%)")
-    _save(figure, path)
+    axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+    finish(axes, "queries asked before", "accuracy of an honest account (%)")
+    save(figure, path)
 
 
 def draw_sybil(standings: Sequence[Standing], path: Path) -> None:
-    """The worst copy against the number of accounts that share the queries."""
-    figure, (axes,) = _figure(1)
-    ours = [each for each in standings if each.key["budget"] is not None and _is_usual_pool(each)]
-    spread = {each.title for each in ours if each.key["accounts"] > 1}
-    shown = [each for each in ours if each.title in spread]
-    shown = [each for each in shown if each.key["queries"] == _usual_queries(shown)]
-    styles = _Styles(each.title for each in shown)
-    for title, group in _groups(shown, lambda standing: standing.title).items():
-        for linked, name, line in ((False, "no group", "-"), (True, "one group", "--")):
-            chosen = [each for each in group if each.key["linked"] == linked or _is_single(each)]
+    """The plain copy against the number of accounts that share the queries."""
+    figure, (axes,) = open_figure("Queries split over accounts")
+    usual = [each for each in standings if _is_usual_pool(each) and each.key["budget"]]
+    split = {each.title for each in usual if each.key["accounts"] > 1}
+    shown = _with_most_queries([each for each in usual if each.title in split])
+    styles = Styles(each.title for each in shown)
+    for title, group in _grouped(shown, lambda standing: standing.title).items():
+        for is_linked, name, line in ((False, "no group", "-"), (True, "one group", "--")):
+            chosen = [
+                each
+                for each in group
+                if each.key["linked"] == is_linked or each.key["accounts"] == 1
+            ]
             points = _points(chosen, "accounts", lambda standing: standing.plain)
             if len(points) > 1:
-                _line(axes, points, {**styles[title], "linestyle": line}, f"{title}, {name}")
-    axes.set_xscale("log", base=2)
-    _finish(axes, "accounts that share the queries", "copy, plain (%)")
-    _save(figure, path)
-
-
-class _Styles:
-    """A colour and a marker for each title, the same within a picture."""
-
-    def __init__(self, titles: Iterable[str]) -> None:
-        from matplotlib import colormaps  # noqa: PLC0415
-
-        colors = colormaps["tab20"].colors  # type: ignore[attr-defined]
-        # The dark half of the map first: the light one is for those beyond ten.
-        order = [*colors[0::2], *colors[1::2]]
-        self._styles = {
-            title: {
-                "color": order[place % len(order)],
-                "marker": _MARKERS[place % len(_MARKERS)],
-                "linestyle": "-",
-            }
-            for place, title in enumerate(dict.fromkeys(titles))
-        }
-
-    def __getitem__(self, title: str) -> dict[str, Any]:
-        return self._styles[title]
-
-
-def _figure(panels: int) -> tuple[Any, Sequence[Any]]:
-    from matplotlib import pyplot as plt  # noqa: PLC0415
-
-    figure, axes = plt.subplots(
-        1, panels, figsize=(8.5 * panels, 5), layout="constrained", squeeze=False
-    )
-    return figure, list(axes[0])
-
-
-def _finish(axes: Any, x: str, y: str, *, log: bool = False) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    axes.set(xlabel=x, ylabel=y)
-    if not handles:
-        axes.text(0.5, 0.5, "no cells of this run", ha="center", transform=axes.transAxes)
-    else:
-        # Beside the picture: with twenty defences it would hide the points.
-        axes.legend(
-            handles,
-            labels,
-            frameon=False,
-            loc="center left",
-            bbox_to_anchor=(1.01, 0.5),
-            fontsize="small",
-        )
-        if log:
-            axes.set_xscale("log")
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def _save(figure: Any, path: Path) -> None:
-    from matplotlib import pyplot as plt  # noqa: PLC0415
-
-    figure.savefig(path, dpi=130)
-    plt.close(figure)
-
-
-def _line(axes: Any, points: Points, style: dict[str, Any], label: str) -> None:
-    if points:
-        places, spreads = zip(*sorted(points, key=lambda point: point[0]), strict=True)
-        axes.errorbar(
-            places,
-            [100 * each.mean for each in spreads],
-            yerr=[100 * (each.sd or 0) for each in spreads],
-            label=label,
-            markersize=5,
-            linewidth=1.3,
-            **style,
-        )
+                draw_line(axes, points, {**styles[title], "linestyle": line}, f"{title}, {name}")
+    scale_by_counts(axes, (each.key["accounts"] for each in shown))
+    finish(axes, "accounts that share the queries", "plain copy (%)")
+    save(figure, path)
 
 
 def _points(
@@ -199,7 +164,7 @@ def _points(
     return list(found.items())
 
 
-def _groups(
+def _grouped(
     standings: Iterable[Standing], name: Callable[[Standing], str]
 ) -> dict[str, list[Standing]]:
     groups: dict[str, list[Standing]] = {}
@@ -208,21 +173,26 @@ def _groups(
     return groups
 
 
-def _alone(standings: Sequence[Standing]) -> list[Standing]:
-    """The standings of one account with the usual pool, which the pictures compare."""
-    return [standing for standing in standings if _is_single(standing) and _is_usual_pool(standing)]
-
-
-def _is_single(standing: Standing) -> bool:
-    return bool(standing.key["accounts"] == 1)
+def _is_usual(standing: Standing) -> bool:
+    """One account with the usual pool, which the pictures compare."""
+    return _is_usual_pool(standing) and standing.key["accounts"] == 1
 
 
 def _is_usual_pool(standing: Standing) -> bool:
     return bool(standing.key["pool"] == "in-distribution")
 
 
-def _usual_queries(standings: Sequence[Standing]) -> int:
-    return max((standing.key["queries"] for standing in standings), default=0)
+def _with_most_queries(standings: Sequence[Standing]) -> list[Standing]:
+    most = max((standing.key["queries"] for standing in standings), default=0)
+    return [standing for standing in standings if standing.key["queries"] == most]
+
+
+def _are_alike(first: Standing, second: Standing) -> bool:
+    pairs = zip(first.curve, second.curve, strict=False)
+    return all(
+        one is None or other is None or abs(one.mean - other.mean) < _ALIKE
+        for (_, one), (_, other) in pairs
+    )
 
 
 def _profile(standing: Standing) -> str:

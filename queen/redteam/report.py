@@ -67,8 +67,11 @@ def print_standings(found: Sequence[Standing], console: Console) -> None:
 def _table(title: str, group: Sequence[Standing]) -> Table:
     table = Table(title=title, title_justify="left")
     for column in ("defence", "plain", "worst", "by", "floor", "labels", "honest", "L1"):
-        right = column not in {"defence", "by"}
-        table.add_column(column, justify="right" if right else "left", no_wrap=True)
+        is_name = column in {"defence", "by"}
+        # Names may wrap on a narrow terminal, figures may not.
+        table.add_column(
+            column, justify="left" if is_name else "right", no_wrap=not is_name, overflow="fold"
+        )
     for standing in group:
         moved = standing.traffic["mean_l1"]
         table.add_row(
