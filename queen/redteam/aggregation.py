@@ -37,6 +37,7 @@ class Spread:
 class Standing:
     """How one defence stands in one setting, over all attacks and seeds that met it.
 
+    `attacks` are accuracies of copies and `fidelities` their agreement with the protectee.
     `worst` is the max over attacks, taken seed by seed, and `worst_attack` the attack with
     the largest mean. `plain` is None where nobody only copied. `curve` pairs a history
     with an honest account's accuracy there.
@@ -44,6 +45,7 @@ class Standing:
 
     key: Row
     attacks: dict[str, Spread]
+    fidelities: dict[str, Spread | None]
     worst: Spread
     worst_attack: str
     figures: dict[str, Spread | None]
@@ -102,6 +104,9 @@ def _standing(rows: Sequence[Row]) -> Standing:
     return Standing(
         key={name: rows[0][name] for name in KEY},
         attacks=attacks,
+        fidelities={
+            name: spread(row["fidelity"] for row in group) for name, group in by_attack.items()
+        },
         worst=worst,
         worst_attack=max(attacks, key=lambda name: attacks[name].mean),
         figures={name: spread(row[name] for row in one_each) for name in FIGURES},

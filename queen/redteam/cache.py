@@ -24,7 +24,7 @@ from torch import nn
 
 from queen.deployment import services_root
 
-VERSION = 1
+VERSION = 2
 """Counted up when training changes, so that what an older version kept is not found."""
 DEFAULT_CACHE = Path("build/redteam/cache")
 

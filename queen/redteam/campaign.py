@@ -18,7 +18,7 @@ from rich.progress import (
 from queen.errors import ConfigError
 from queen.redteam.cells import Cell
 from queen.redteam.choice import Choice
-from queen.redteam.harness import FAILED, Site, last_lines, run_cells
+from queen.redteam.harness import FAILED, Site, run_cells
 from queen.redteam.plan import PLANS
 from queen.redteam.report import Report, write_report
 
@@ -54,8 +54,8 @@ def run_campaign(campaign: Campaign, console: Console) -> int:
     report = Report(outcome.rows, campaign.command, plan.left_out, _unmeasured(cells, outcome.rows))
     if outcome.rows:
         write_report(report, campaign.site.out, console)
-    for line in last_lines(outcome.failed.values()):
-        console.print(f"[red]failed:[/red] {line}", highlight=False)
+    for reason in sorted({failure.reason for failure in outcome.failed.values()}):
+        console.print("failed:", reason, style="red", markup=False)
     if outcome.failed:
         console.print(f"{len(outcome.failed)} cells failed: {campaign.site.out / FAILED}")
     return len(outcome.failed)

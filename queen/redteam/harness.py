@@ -7,10 +7,10 @@ import multiprocessing
 import os
 import signal
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
@@ -38,12 +38,20 @@ class Site:
     data_dir: Path | None = None
 
 
+@dataclass(frozen=True)
+class Failure:
+    """Why a cell has no row: in a line, and as a traceback."""
+
+    reason: str
+    traceback: str
+
+
 @dataclass
 class Outcome:
     """What a run left: its rows in the order of the plan, and the cells that failed, with why."""
 
     rows: list[Row]
-    failed: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, Failure] = field(default_factory=dict)
 
 
 def run_cells(
@@ -56,13 +64,13 @@ def run_cells(
     """
     file = RowFile(site.out / ROWS)
     site.out.mkdir(parents=True, exist_ok=True)
-    failed: dict[str, str] = {}
+    failed: dict[str, Failure] = {}
     missing = [cell for cell in cells if cell.name not in file.rows]
     for cell in cells:
         if cell.name in file.rows:
             on_row(cell)
     for cell, result in _measured(missing, site, jobs):
-        if isinstance(result, str):
+        if isinstance(result, Failure):
             failed[cell.name] = result
             _tell_failure(site.out / FAILED, cell, result)
         else:
@@ -72,7 +80,7 @@ def run_cells(
     return Outcome(rows, failed)
 
 
-def _measured(cells: Sequence[Cell], site: Site, jobs: int) -> Iterator[tuple[Cell, Row | str]]:
+def _measured(cells: Sequence[Cell], site: Site, jobs: int) -> Iterator[tuple[Cell, Row | Failure]]:
     if not cells:
         return
     if jobs == 1:
@@ -80,7 +88,7 @@ def _measured(cells: Sequence[Cell], site: Site, jobs: int) -> Iterator[tuple[Ce
         yield from ((cell, _measure(cell, site)) for cell in cells)
         return
     with _workers(min(jobs, len(cells))) as pool:
-        futures: dict[Future[Row | str], Cell] = {
+        futures: dict[Future[Row | Failure], Cell] = {
             pool.submit(_measure, cell, site): cell for cell in cells
         }
         for future in as_completed(futures):
@@ -118,12 +126,13 @@ def _prepare_worker() -> None:
 _surveyors: dict[tuple[str, int, Site], Surveyor] = {}
 
 
-def _measure(cell: Cell, site: Site) -> Row | str:
-    """The row of a cell, or the traceback of what went wrong."""
+def _measure(cell: Cell, site: Site) -> Row | Failure:
+    """The row of a cell, or what went wrong."""
     try:
         return _surveyor(cell, site).measure(cell)
-    except Exception:  # noqa: BLE001 - one broken attack must not cost the others their rows
-        return traceback.format_exc()
+    except Exception as error:  # noqa: BLE001 - one broken attack must not cost the others theirs
+        first, *_ = str(error).splitlines() or [""]
+        return Failure(f"{type(error).__name__}: {first}", traceback.format_exc())
 
 
 def _surveyor(cell: Cell, site: Site) -> Surveyor:
@@ -138,11 +147,7 @@ def _surveyor(cell: Cell, site: Site) -> Surveyor:
     return surveyor
 
 
-def _tell_failure(file: Path, cell: Cell, text: str) -> None:
+def _tell_failure(file: Path, cell: Cell, failure: Failure) -> None:
+    told = {"cell": cell.name, "title": cell.title, **asdict(failure)}
     with file.open("a") as lines:
-        lines.write(json.dumps({"cell": cell.name, "title": cell.title, "error": text}) + "\n")
-
-
-def last_lines(failures: Iterable[str]) -> list[str]:
-    """The last line of each traceback, once each: what went wrong."""
-    return sorted({text.strip().splitlines()[-1] for text in failures})
+        lines.write(json.dumps(told) + "\n")

@@ -180,7 +180,7 @@ def fitted_bundle(
                 model=draft / _MODEL,
                 data=draft / _DATA,
                 out=draft / _BUNDLE,
-                class_names=[str(number) for number in range(10)],
+                class_names=[str(number) for number in range(_classes(network))],
                 name="protectee",
                 seed=seed,
                 budget=1,
@@ -198,3 +198,11 @@ def fitted_bundle(
         "code": fitting_code(),
     }
     return cache.folder("bundle", identity, make) / _BUNDLE
+
+
+def _classes(network: nn.Module) -> int:
+    *_, head = network.children()
+    classes = head.out_features
+    if not isinstance(classes, int):
+        raise TypeError("expected a network whose last module is linear")
+    return classes

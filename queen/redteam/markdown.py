@@ -7,13 +7,14 @@ from collections.abc import Iterable, Sequence
 from queen.redteam.aggregation import Spread, Standing
 
 COLUMNS = (
-    *("defence", "plain copy", "max over attacks", "by", "clean-prefix floor", "label-only floor"),
+    *("defence", "plain copy", "max over attacks", "by", "its fidelity"),
+    *("clean-prefix floor", "label-only floor"),
     *("honest accuracy", "by history", "labels changed", "mean L1", "reversed"),
 )
 NOTES = """\
 Accuracies are on the test set, in percent: mean ± standard deviation over seeds. *Plain copy*
 learns the answers as they are; *max over attacks* is taken seed by seed over the attacks that were
-run, and *by* names the strongest. *Clean-prefix floor* is a copy of what each account got before
+run, and *by* names the strongest; *its fidelity* is how often it agrees with the protectee. *Clean-prefix floor* is a copy of what each account got before
 its first reversal (queries in brackets), *label-only floor* one of the protectee's labels of the
 same queries, or of all where a defence has no verdicts: nothing done later goes below them.
 *Honest accuracy* is what a fresh account gets that sends the whole test set; *by history* tells it
@@ -79,6 +80,7 @@ def _cells(standing: Standing) -> list[str]:
         percent(standing.plain),
         f"**{percent(standing.worst)}**",
         standing.worst_attack,
+        percent(standing.fidelities[standing.worst_attack]),
         floor if length is None else f"{floor} ({length.mean:,.0f})",
         percent(figures["label_only_floor"]),
         percent(figures["honest_accuracy"]),
@@ -96,13 +98,20 @@ def _history(standing: Standing) -> str:
 
 def _attack_table(standings: Sequence[Standing]) -> str:
     rows = [
-        [setting_title(standing), standing.title, name, percent(accuracy), str(accuracy.seeds)]
+        [
+            setting_title(standing),
+            standing.title,
+            name,
+            percent(accuracy),
+            percent(standing.fidelities[name]),
+            str(accuracy.seeds),
+        ]
         for standing in standings
         for name, accuracy in sorted(
             standing.attacks.items(), key=lambda item: item[1].mean, reverse=True
         )
     ]
-    return table(("setting", "defence", "attack", "copy", "seeds"), rows)
+    return table(("setting", "defence", "attack", "copy", "fidelity", "seeds"), rows)
 
 
 def _items(lines: Iterable[str]) -> list[str]:

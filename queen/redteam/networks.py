@@ -42,9 +42,40 @@ def build_network(dataset: str, width: float = 1.0) -> nn.Sequential:
             nn.Linear(4 * wide, 10),
         )
     if dataset == "cifar10":
-        return _residual(int(64 * width))
+        return _residual(3, int(64 * width), 10)
+    if dataset.startswith(_ANY):
+        return _any_network(dataset, width)
     raise ConfigError(
         f"expected a data set of digits, fashion-mnist, mnist, cifar10, got {dataset}"
+    )
+
+
+_ANY = "any:"
+_FAMILIAR = {(64,): "digits", (1, 28, 28): "fashion-mnist", (3, 32, 32): "cifar10"}
+
+
+def architecture_for(shape: tuple[int, ...], classes: int) -> str:
+    """What to call `build_network` with for samples of this shape and C classes.
+
+    The data set of the same shape, or else a name that says shape and classes. Raises
+    ConfigError for samples that are neither vectors nor images (channels, height, width).
+    """
+    if classes == 10 and shape in _FAMILIAR:
+        return _FAMILIAR[shape]
+    if len(shape) not in {1, 3}:
+        raise ConfigError(f"expected samples that are vectors or images, got shape {shape}")
+    return f"{_ANY}{'x'.join(map(str, shape))}:{classes}"
+
+
+def _any_network(name: str, width: float) -> nn.Sequential:
+    _, extents, classes = name.split(":")
+    shape = [int(extent) for extent in extents.split("x")]
+    wide, outputs = int(128 * width), int(classes)
+    if len(shape) == 3:
+        return _residual(shape[0], int(64 * width), outputs)
+    return nn.Sequential(
+        *(nn.Linear(shape[0], wide), nn.ReLU(), nn.Linear(wide, wide), nn.ReLU()),
+        nn.Linear(wide, outputs),
     )
 
 
@@ -68,20 +99,21 @@ class ResidualBlock(nn.Module):
         return torch.relu(self.body(images) + self.shortcut(images))
 
 
-def _residual(wide: int) -> nn.Sequential:
-    """A residual network for (3, 32, 32), three stages of two blocks."""
+def _residual(channels: int, wide: int, classes: int) -> nn.Sequential:
+    """A residual network for images of at least 4 x 4, three stages of two blocks."""
     return nn.Sequential(
-        *(nn.Conv2d(3, wide, 3, padding=1, bias=False), nn.GroupNorm(8, wide), nn.ReLU()),
+        *(nn.Conv2d(channels, wide, 3, padding=1, bias=False), nn.GroupNorm(8, wide), nn.ReLU()),
         *(ResidualBlock(wide, wide, 1), ResidualBlock(wide, wide, 1)),
         *(ResidualBlock(wide, 2 * wide, 2), ResidualBlock(2 * wide, 2 * wide, 1)),
         *(ResidualBlock(2 * wide, 4 * wide, 2), ResidualBlock(4 * wide, 4 * wide, 1)),
-        *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4 * wide, 10)),
+        *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4 * wide, classes)),
     )
 
 
 def training_device(dataset: str) -> str:
     """Where networks for `dataset` train: a GPU gains nothing on the small ones."""
-    return "cuda" if dataset == "cifar10" and torch.cuda.is_available() else "cpu"
+    is_large = dataset == "cifar10" or dataset.startswith(_ANY)
+    return "cuda" if is_large and torch.cuda.is_available() else "cpu"
 
 
 def train_network(
@@ -100,7 +132,8 @@ def train_network(
     """Train by cross entropy on `targets`: labels (N,) int64 or probabilities (N, C) float32.
 
     The rate falls to 0 along a cosine. With `keep`, the weights of the epoch for which
-    it is largest come back, else the last ones. The network comes back on the CPU.
+    it is largest come back (the last of equals), else the last ones. The network comes
+    back on the CPU.
     """
     generator = torch.Generator().manual_seed(seed)
     network.to(device)
@@ -119,7 +152,8 @@ def train_network(
             nn.functional.cross_entropy(network(x[rows]), t[rows]).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
         schedule.step()
-        if keep is not None and (score := keep(network)) > best_score:
+        # The later of two equals: it has seen more, and few held-out answers often tie.
+        if keep is not None and (score := keep(network)) >= best_score:
             best_score = score
             best = {name: value.clone() for name, value in network.state_dict().items()}
         on_epoch(epoch + 1, epochs)
