@@ -10,7 +10,16 @@ from prometheus_client import Histogram
 from queen.method.ledger import Assessment, Verdict
 from queen.serving.metrics import Metrics
 
-from .ledger_store import Append, AppendResult, LedgerStore, Records
+from .ledger_store import (
+    Append,
+    AppendResult,
+    Decided,
+    LedgerStore,
+    NovelAppend,
+    Records,
+    Regressed,
+    ServerSideAppend,
+)
 from .ledgers import CAS_RESULTS
 
 
@@ -72,3 +81,25 @@ class TimedStore:
     def close(self) -> None:
         """See `LedgerStore.close`."""
         self._store.close()
+
+
+class TimedServerSideStore(TimedStore):
+    """The same for a store that can decide and append by itself."""
+
+    def __init__(
+        self, store: LedgerStore, server_side: ServerSideAppend, load: Histogram, append: Histogram
+    ) -> None:
+        super().__init__(store, load, append)
+        self._server_side = server_side
+
+    def append_if_novel(self, append: NovelAppend) -> Decided | Regressed:
+        """See `ServerSideAppend.append_if_novel`."""
+        with self._append.time():
+            return self._server_side.append_if_novel(append)
+
+
+def timed_store(store: LedgerStore, load: Histogram, append: Histogram) -> TimedStore:
+    """`store` with its times measured, able to do what it was able to do before."""
+    if isinstance(store, ServerSideAppend):
+        return TimedServerSideStore(store, store, load, append)
+    return TimedStore(store, load, append)

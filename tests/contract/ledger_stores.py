@@ -12,15 +12,42 @@ from services.sensitivity.ledger_store import (
     LedgerKey,
     LedgerStore,
     MemoryLedgerStore,
+    RedisLedgerStore,
+    RedisOptions,
     SqliteLedgerStore,
 )
+from tests.redis_servers import RedisServer, redis_binary, valkey_binary
 
 OpenStore = Callable[[Path], LedgerStore]
+
+
+class OwnedRedisStore(RedisLedgerStore):
+    """A store with a server of its own, which ends with it and leaves its files."""
+
+    def __init__(self, folder: Path, binary: str, options: RedisOptions) -> None:
+        self.server = RedisServer(folder, binary=binary)
+        try:
+            super().__init__(self.server.url, options)
+        except BaseException:
+            self.server.stop()
+            raise
+
+    def close(self) -> None:
+        """Close the connections, then end the server the hard way."""
+        super().close()
+        self.server.kill()
+
+
+PATIENT = RedisOptions(timeout_seconds=10.0, connect_timeout_seconds=10.0)
+"""Waits that a busy machine does not reach."""
+STRICT = RedisOptions(timeout_seconds=10.0, durability="local", durability_timeout_seconds=10.0)
 
 STORES: dict[str, OpenStore] = {
     "memory": lambda _: MemoryLedgerStore(),
     "sqlite-full": lambda folder: SqliteLedgerStore(folder / "ledger.sqlite3"),
     "sqlite-normal": lambda folder: SqliteLedgerStore(folder / "ledger.sqlite3", "normal"),
+    "redis": lambda folder: OwnedRedisStore(folder, redis_binary(), PATIENT),
+    "valkey-strict": lambda folder: OwnedRedisStore(folder, valkey_binary(), STRICT),
 }
 """Every store, by name; each opener makes an empty one in a folder of its own."""
 

@@ -5,12 +5,17 @@ from .base import (
     Appended,
     AppendResult,
     Conflict,
+    Decided,
     LedgerKey,
     LedgerStore,
+    NovelAppend,
     Records,
     Regressed,
+    ServerSideAppend,
 )
 from .memory import MemoryLedgerStore
+from .redis import RedisLedgerStore
+from .redis_address import RedisOptions, is_url, read_address
 from .sqlite import SqliteLedgerStore
 
 __all__ = [
@@ -18,10 +23,17 @@ __all__ = [
     "AppendResult",
     "Appended",
     "Conflict",
+    "Decided",
     "LedgerKey",
     "LedgerStore",
     "MemoryLedgerStore",
+    "NovelAppend",
     "Records",
+    "RedisLedgerStore",
+    "RedisOptions",
     "Regressed",
+    "ServerSideAppend",
     "SqliteLedgerStore",
+    "is_url",
+    "read_address",
 ]

@@ -19,9 +19,17 @@ from typing import Literal
 
 import numpy as np
 
-from queen.errors import ConfigError, DependencyUnavailable, LedgerError
+from queen.errors import ConfigError, DependencyUnavailable
 
-from .base import Append, Appended, AppendResult, LedgerKey, Records, decide_append
+from .base import (
+    Append,
+    Appended,
+    AppendResult,
+    LedgerKey,
+    Records,
+    decide_append,
+    join_records,
+)
 
 _APPLICATION_ID = 0x51554E4C
 """Marks a file as a ledger; another SQLite file must not be written into."""
@@ -87,7 +95,7 @@ class SqliteLedgerStore:
         with _store_errors():
             rows = self._connection().execute(_LOAD, (geometry_digest, account_id)).fetchall()
         return {
-            label: _to_records([embedding for _, embedding in group])
+            label: join_records([embedding for _, embedding in group])
             for label, group in groupby(rows, key=lambda row: int(row[0]))
         }
 
@@ -169,14 +177,7 @@ def _find(connection: sqlite3.Connection, key: LedgerKey) -> int | None:
 
 def _tail(connection: sqlite3.Connection, ledger: int | None, version: int) -> Records | None:
     rows = [] if ledger is None else connection.execute(_TAIL, (ledger, version)).fetchall()
-    return _to_records([embedding for (embedding,) in rows]) if rows else None
-
-
-def _to_records(blobs: list[bytes]) -> Records:
-    if len({len(blob) for blob in blobs}) != 1 or len(blobs[0]) % 4:
-        raise LedgerError("expected records of one width in a ledger, got several: it is damaged")
-    flat = np.frombuffer(b"".join(blobs), "<f4")
-    return flat.reshape(len(blobs), -1).astype(np.float32, copy=False)
+    return join_records([embedding for (embedding,) in rows]) if rows else None
 
 
 @contextmanager
