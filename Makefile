@@ -8,7 +8,7 @@ STUBS := build/protos-venv
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types protos protos-check buf k8s bench results wheel clean
+.PHONY: help setup demo redis test lint types protos protos-check buf k8s bench results wheel clean
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -26,7 +26,19 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY) ## Fit, serve, attack and defend a digits classifier, with tables and plots
 	$(BIN)/queen demo
 
-test: $(READY) ## Run all tests
+redis: ## Install a redis-server, which the tests start, where there is none
+	@command -v redis-server >/dev/null && command -v redis-cli >/dev/null || { \
+	  if ! command -v apt-get >/dev/null || [ "$$(id -u)" -ne 0 ]; then \
+	    echo 'The tests start a redis-server and found none on the PATH. Install it' >&2; \
+	    echo '(Debian, Ubuntu: sudo apt-get install redis-server) and run this again.' >&2; \
+	    exit 1; \
+	  fi; \
+	  apt-get update -qq; \
+	  RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
+	    apt-get install --yes --quiet --no-install-recommends redis-server; \
+	}
+
+test: $(READY) redis ## Run all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(READY) ## Check style, formatting, import contracts and the protos

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from .manifests import (
     DEPLOYABLE,
     SERVICES,
+    SHARED_LEDGER,
+    config,
     deployment,
     is_selected,
     labels_of,
@@ -41,12 +45,17 @@ def test_autoscaled_deployments_state_no_count(folder: str) -> None:
         assert "replicas" not in named(folder, target["kind"], target["name"])["spec"]
 
 
-@pytest.mark.parametrize("folder", DEPLOYABLE)
+@pytest.mark.parametrize("folder", [one for one in DEPLOYABLE if one != SHARED_LEDGER])
 def test_the_ledger_has_one_writer(folder: str) -> None:
     """One sensitivity pod, ended before the next starts, on a claim that only it mounts."""
     spec = deployment("sensitivity", folder)["spec"]
     assert spec["replicas"] == 1
     assert spec["strategy"] == {"type": "Recreate"}
+    assert mounts_of_the_ledger(folder) == ["sensitivity"]
+
+
+def mounts_of_the_ledger(folder: str) -> list[str]:
+    """Services whose pods mount the claim of the ledgers."""
     claims = {
         service: {
             volume["persistentVolumeClaim"]["claimName"]
@@ -55,7 +64,28 @@ def test_the_ledger_has_one_writer(folder: str) -> None:
         }
         for service in SERVICES
     }
-    assert [service for service in SERVICES if "queen-ledger" in claims[service]] == ["sensitivity"]
+    return [service for service in SERVICES if "queen-ledger" in claims[service]]
+
+
+def test_a_shared_ledger_has_any_number_of_writers() -> None:
+    """With Redis, sensitivity scales, rolls, spreads and is drained as the stateless services."""
+    spec = deployment("sensitivity", SHARED_LEDGER)["spec"]
+    stateless = deployment("perturber", SHARED_LEDGER)["spec"]
+    assert "replicas" not in spec
+    assert spec["strategy"] == stateless["strategy"]
+    assert config("sensitivity", SHARED_LEDGER)["state"].startswith("rediss://")
+    assert mounts_of_the_ledger(SHARED_LEDGER) == []
+    for kind in ("HorizontalPodAutoscaler", "PodDisruptionBudget"):
+        own, other = (
+            named(SHARED_LEDGER, kind, f"queen-{service}")["spec"]
+            for service in ("sensitivity", "perturber")
+        )
+        assert own == json.loads(json.dumps(other).replace("perturber", "sensitivity"))
+    spread = [
+        pod_spec(service, SHARED_LEDGER)["topologySpreadConstraints"]
+        for service in ("sensitivity", "perturber")
+    ]
+    assert spread[0] == json.loads(json.dumps(spread[1]).replace("perturber", "sensitivity"))
 
 
 def test_the_ledger_claim_outlives_the_deployment() -> None:

@@ -6,10 +6,19 @@ import json
 
 import pytest
 
-from .manifests import DEPLOYABLE, SERVICES, container, is_selected, labels_of, of_kind
+from .manifests import (
+    DEPLOYABLE,
+    SERVICES,
+    SHARED_LEDGER,
+    container,
+    is_selected,
+    labels_of,
+    of_kind,
+)
 
 INFERENCE_CALLERS = '{"namespaceSelector": {"matchLabels": {"queen.access/inference": "allow"}}}'
 SCRAPERS = '{"namespaceSelector": {"matchLabels": {"queen.access/metrics": "allow"}}}'
+REDIS = '{"namespaceSelector": {"matchLabels": {"queen.access/redis": "allow"}}}'
 DNS = (
     '{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}, '
     '"podSelector": {"matchLabels": {"k8s-app": "kube-dns"}}}'
@@ -68,8 +77,16 @@ def test_everything_is_denied_first(folder: str) -> None:
 
 @pytest.mark.parametrize("folder", DEPLOYABLE)
 def test_only_the_needed_arrows_exist(folder: str) -> None:
-    """Callers reach the front door, it reaches its peers and DNS, Prometheus the metrics."""
-    assert arrows(folder) == {
+    """Callers reach the front door, it reaches its peers and DNS, Prometheus the metrics.
+
+    Only where ledgers lie in a Redis does sensitivity call anybody.
+    """
+    to_redis = {
+        ("sensitivity", "egress", REDIS, "TCP/6379"),
+        ("sensitivity", "egress", DNS, "UDP/53"),
+        ("sensitivity", "egress", DNS, "TCP/53"),
+    }
+    assert arrows(folder) == (to_redis if folder == SHARED_LEDGER else set()) | {
         ("inference", "ingress", INFERENCE_CALLERS, "TCP/8001"),
         ("inference", "egress", "sensitivity", "TCP/8101"),
         ("inference", "egress", "perturber", "TCP/8201"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .manifests import DEPLOYABLE, SERVICES, Document, named, pod_spec, render
+from .manifests import DEPLOYABLE, SERVICES, SHARED_LEDGER, Document, named, pod_spec, render
 
 PODS = [(folder, service) for folder in DEPLOYABLE for service in SERVICES]
 
@@ -81,7 +81,8 @@ def test_bundle_and_secrets_are_read_only(folder: str, service: str) -> None:
     spec = pod_spec(service, folder)
     (item,) = spec["containers"]
     writable = {mount["mountPath"] for mount in item["volumeMounts"] if not mount.get("readOnly")}
-    assert writable == {"/tmp"} | ({"/state"} if service == "sensitivity" else set())  # noqa: S108 - a mount
+    has_ledger = service == "sensitivity" and folder != SHARED_LEDGER
+    assert writable == {"/tmp"} | ({"/state"} if has_ledger else set())  # noqa: S108 - a mount
     (bundle,) = [volume for volume in spec["volumes"] if volume["name"] == "bundle"]
     assert bundle["persistentVolumeClaim"] == {"claimName": "queen-bundle", "readOnly": True}
 
@@ -92,18 +93,19 @@ def test_no_secret_lies_in_the_repository(folder: str) -> None:
     assert not [item for item in render(folder) if item["kind"] == "Secret"]
 
 
-def test_secrets_reach_only_the_service_that_needs_them() -> None:
-    """Accounts go to the front door, the perturber's secret to the perturber, none elsewhere."""
+@pytest.mark.parametrize("folder", DEPLOYABLE)
+def test_secrets_reach_only_the_service_that_needs_them(folder: str) -> None:
+    """Accounts go to the front door, each peer has its own secret or none."""
     held = {
         service: {
             volume["secret"]["secretName"]
-            for volume in pod_spec(service)["volumes"]
+            for volume in pod_spec(service, folder)["volumes"]
             if "secret" in volume
         }
         for service in SERVICES
     }
     assert held == {
         "inference": {"queen-accounts"},
-        "sensitivity": set(),
+        "sensitivity": {"queen-redis"} if folder == SHARED_LEDGER else set(),
         "perturber": {"queen-perturber"},
     }

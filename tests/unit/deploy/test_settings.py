@@ -14,6 +14,7 @@ from queen.serving.settings import ServiceSettings, load_settings
 from .manifests import (
     DEPLOYABLE,
     SERVICES,
+    SHARED_LEDGER,
     config,
     config_text,
     container,
@@ -84,10 +85,9 @@ def test_every_path_lies_on_a_volume(folder: str, service: str) -> None:
     """Bundle, accounts, secret and ledger are paths under a mount, so they exist in the pod."""
     mounts = [PurePosixPath(m["mountPath"]) for m in container(service, folder)["volumeMounts"]]
     settings = config(service, folder)
-    paths = [
-        settings[key] for key in ("bundle", "accounts", "secret_file", "state") if key in settings
-    ]
-    assert len(paths) == 2
+    keys = ("bundle", "accounts", "secret_file", "state", "redis_password_file", "redis_ca_file")
+    paths = [settings[key] for key in keys if "://" not in settings.get(key, "://")]
+    assert len(paths) == (3 if (folder, service) == (SHARED_LEDGER, "sensitivity") else 2)
     assert all(any(PurePosixPath(p).is_relative_to(m) for m in mounts) for p in paths), paths
 
 
