@@ -147,7 +147,7 @@ _UNKNOWN = (
 """What only the operator's side can measure."""
 
 
-def _means(options: FieldOptions, ground: _Ground, classes: int, queries: int, seed: int) -> Means:
+def _means(options: FieldOptions, ground: _Ground, classes: int, limit: int, seed: int) -> Means:
     name = architecture_for(ground.pool.shape[1:], classes)
     order = np.random.default_rng([seed, 3]).permutation(len(ground.pool))
 

@@ -14,12 +14,12 @@ COLUMNS = (
 NOTES = """\
 Accuracies are on the test set, in percent: mean ± standard deviation over seeds. *Plain copy*
 learns the answers as they are; *max over attacks* is taken seed by seed over the attacks that were
-run, and *by* names the strongest; *its fidelity* is how often it agrees with the protectee. *Clean-prefix floor* is a copy of what each account got before
-its first reversal (queries in brackets), *label-only floor* one of the protectee's labels of the
-same queries, or of all where a defence has no verdicts: nothing done later goes below them.
-*Honest accuracy* is what a fresh account gets that sends the whole test set; *by history* tells it
-at what it has asked before; *labels changed* are not the protectee's. *Mean L1* and *reversed* are
-of the plain copy's traffic.
+run, *by* names the strongest, and *its fidelity* is how often it agrees with the protectee.
+*Clean-prefix floor* is a copy of what each account got before its first reversal (queries in
+brackets), *label-only floor* one of the protectee's labels of the same queries, or of all where a
+defence has no verdicts: nothing done later goes below them. *Honest accuracy* is what a fresh
+account gets that sends the whole test set; *by history* tells it at what it has asked before;
+*labels changed* are not the protectee's. *Mean L1* and *reversed* are of the plain copy's traffic.
 """
 
 

@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import gzip
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from queen.errors import ConfigError
-from queen.redteam.datasets import jittered_pool, load_digits_split, load_fashion_mnist_split
-
-
-def _write_idx(path: Path, array: np.ndarray, *, packed: bool) -> None:
-    header = b"\x00\x00\x08" + bytes([array.ndim]) + np.array(array.shape, ">i4").tobytes()
-    content = header + array.astype(np.uint8).tobytes()
-    if packed:
-        path.with_name(path.name + ".gz").write_bytes(gzip.compress(content))
-    else:
-        path.write_bytes(content)
-
-
-def _write_fashion(folder: Path, *, packed: bool) -> None:
-    rng = np.random.default_rng(0)
-    for prefix, count in (("train", 20), ("t10k", 6)):
-        images = rng.integers(0, 256, (count, 28, 28))
-        _write_idx(folder / f"{prefix}-images-idx3-ubyte", images, packed=packed)
-        labels = np.arange(count) % 10
-        _write_idx(folder / f"{prefix}-labels-idx1-ubyte", labels, packed=packed)
+from queen.redteam import datasets
+from queen.redteam.datasets import (
+    jittered_pool,
+    load_digits_split,
+    load_fashion_mnist_split,
+    load_images,
+    load_split,
+)
+from tests.unit.redteam.idx_files import write_idx_set
 
 
 def test_digits_are_divided_without_overlap():
@@ -50,7 +41,7 @@ def test_digits_of_one_seed_are_the_same():
 @pytest.mark.parametrize("packed", [False, True])
 def test_fashion_mnist_is_read_from_idx_files(tmp_path: Path, packed: bool):
     """Plain and gzipped IDX files give the same shapes, pixels in [0, 1]."""
-    _write_fashion(tmp_path, packed=packed)
+    write_idx_set(tmp_path, packed=packed)
     split = load_fashion_mnist_split(0, tmp_path)
     assert split.train_x.shape == (10, 1, 28, 28)
     assert split.pool_x.shape == (10, 1, 28, 28)
@@ -66,7 +57,7 @@ def test_a_missing_file_is_named(tmp_path: Path):
 
 def test_another_format_is_refused(tmp_path: Path):
     """A file that is not IDX is not read as if it were."""
-    _write_fashion(tmp_path, packed=False)
+    write_idx_set(tmp_path, packed=False)
     (tmp_path / "train-images-idx3-ubyte").write_bytes(b"not an idx file at all")
     with pytest.raises(ConfigError, match="expected an IDX file"):
         load_fashion_mnist_split(0, tmp_path)
@@ -80,3 +71,65 @@ def test_jitter_keeps_the_range_and_the_count():
     assert queries.min() >= 0.0
     assert queries.max() <= 1.0
     assert not {row.tobytes() for row in queries} & {row.tobytes() for row in pool}
+
+
+def test_a_folder_of_the_sets_name_comes_first(tmp_path: Path):
+    """DATA/mnist is read before DATA itself, whose files have the same names."""
+    write_idx_set(tmp_path / "mnist", packed=True)
+    split = load_split("mnist", 0, tmp_path)
+    assert split.name == "mnist"
+    assert split.class_names == tuple("0123456789")
+    assert split.train_x.shape == (10, 1, 28, 28)
+    assert load_split("mnist", 0, tmp_path / "mnist").test_y.tolist() == split.test_y.tolist()
+
+
+def test_another_set_is_never_read_from_the_folder_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Files of Fashion-MNIST are not taken for those of MNIST."""
+    monkeypatch.setattr(datasets, "DATA_FOLDER", tmp_path / "nothing")
+    write_idx_set(tmp_path, packed=False)
+    with pytest.raises(ConfigError, match="make data"):
+        load_images("mnist", tmp_path)
+
+
+def test_the_usual_folder_is_of_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Without --data-dir a set is looked for where `make data` puts it."""
+    monkeypatch.setattr(datasets, "DATA_FOLDER", tmp_path)
+    write_idx_set(tmp_path / "fashion-mnist", packed=False)
+    write_idx_set(tmp_path / "mnist", packed=False)
+    assert load_split("fashion-mnist", 0).train_x.shape == (10, 1, 28, 28)
+    assert load_images("mnist").shape == (20, 1, 28, 28)
+
+
+def _write_strips(folder: Path) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    strips = rng.integers(0, 256, (6, 4, 1024, 3)).astype(np.uint8)
+    names = [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]
+    for name, strip in zip(names, strips, strict=True):
+        Image.fromarray(strip).save(folder / f"{name}.png")
+    (folder / "train_lables.json").write_text(json.dumps([*range(10), *range(10)]))
+    (folder / "test_lables.json").write_text(json.dumps([0, 1, 2, 3]))
+    return strips
+
+
+def test_cifar_is_read_from_strips(tmp_path: Path):
+    """A row of 1,024 pixels is an image, channels first."""
+    strips = _write_strips(tmp_path)
+    split = load_split("cifar10", 0, tmp_path)
+    assert split.train_x.shape == (10, 3, 32, 32)
+    assert split.test_y.tolist() == [0, 1, 2, 3]
+    expected = strips[5, 2].reshape(32, 32, 3).transpose(2, 0, 1) / 255
+    np.testing.assert_allclose(split.test_x[2], expected, atol=1e-3)
+
+
+def test_missing_strips_are_named(tmp_path: Path):
+    """The error says which file, and how to get it."""
+    with pytest.raises(ConfigError, match=r"data_batch_1.png.*make data-cifar10"):
+        load_split("cifar10", 0, tmp_path)
+
+
+def test_an_unknown_set_is_named():
+    """The error lists the data sets there are."""
+    with pytest.raises(ConfigError, match="digits, fashion-mnist, mnist, cifar10"):
+        load_split("imagenet", 0)
