@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from queen.errors import ConfigError
 from queen.method.contracts import Profile
 from queen.redteam.attacks import ATTACKS
+from queen.redteam.candidates import CANDIDATES
 from queen.redteam.datasets import DATASETS
 from queen.redteam.defenses import DEFENSES
 from queen.redteam.pools import POOLS
@@ -17,7 +18,9 @@ from queen.redteam.pools import POOLS
 QUEEN = "queen"
 QUEEN_EPOCH = "queen-epoch-shadows"
 """Queen with shadow models trained for an epoch on inputs, as published."""
-OURS = (QUEEN, QUEEN_EPOCH)
+CANDIDATE = "candidate"
+"""An answer that was considered for a profile; its name stands in the profile's place."""
+OURS = (QUEEN, QUEEN_EPOCH, CANDIDATE)
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,9 @@ class Cell:
         _require("defence", self.defense, defense_names())
         _require("attack", self.attack, ATTACKS)
         _require("pool", self.pool, POOLS)
-        if self.is_ours:
+        if self.defense == CANDIDATE:
+            _require("candidate", str(self.profile), CANDIDATES)
+        elif self.is_ours:
             _require("profile", str(self.profile), [profile.value for profile in Profile])
         if self.is_ours != (self.budget is not None) or self.is_ours != (self.profile is not None):
             raise ConfigError(
@@ -81,4 +86,4 @@ def defense_names() -> list[str]:
 
 def _require(what: str, name: str, known: Iterable[str]) -> None:
     if name not in known:
-        raise ConfigError(f"expected a {what} of {', '.join(known)}, got {name}")
+        raise ConfigError(f"{what}: expected one of {', '.join(known)}, got {name}")

@@ -84,7 +84,7 @@ def attack_endpoint(options: FieldOptions, console: Console) -> list[Row]:
     jobs = [(attack, seed) for attack in options.attacks for seed in options.seeds]
     for attack, _seed in jobs:
         if attack not in ATTACKS:
-            raise ConfigError(f"expected an attack of {', '.join(ATTACKS)}, got {attack}")
+            raise ConfigError(f"attack: expected one of {', '.join(ATTACKS)}, got {attack}")
     with Progress(console=console) as progress:
         task = progress.add_task("attacks", total=len(jobs))
         for attack, seed in jobs:

@@ -63,11 +63,11 @@ def test_every_field_makes_another_cell(field: str, value: object):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"attack": "charm"}, "expected an? attack of knockoff"),
-        ({"defense": "hope"}, "expected a defence of queen"),
-        ({"dataset": "imagenet"}, "expected a data set of digits"),
-        ({"pool": "sea"}, "expected a pool of in-distribution"),
-        ({"profile": "loud"}, "expected a profile of paper"),
+        ({"attack": "charm"}, "attack: expected one of knockoff"),
+        ({"defense": "hope"}, "defence: expected one of queen"),
+        ({"dataset": "imagenet"}, "data set: expected one of digits"),
+        ({"pool": "sea"}, "pool: expected one of in-distribution"),
+        ({"profile": "loud"}, "profile: expected one of"),
         ({"budget": None}, "expected a profile and a budget"),
         ({"defense": "none"}, "expected a profile and a budget"),
         ({"queries": 0}, "at least 1"),
@@ -113,5 +113,5 @@ def test_data_seeds_and_queries_replace_the_plans():
 
 def test_an_unknown_name_is_refused():
     """A typing mistake is not an empty run."""
-    with pytest.raises(ConfigError, match="attack of knockoff"):
+    with pytest.raises(ConfigError, match="attack: expected one of knockoff"):
         Choice(attacks=("knockof",)).apply(smoke_plan())
