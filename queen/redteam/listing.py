@@ -1,19 +1,32 @@
-"""What there is to attack with, and to be attacked: the registries as tables."""
+"""What there is to attack with, and to be attacked: the registries as tables.
+
+python -m queen.redteam.listing docs/redteam.md
+"""
 
 from __future__ import annotations
+
+import sys
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from queen.redteam.attacks import ATTACKS
-from queen.redteam.cells import QUEEN, QUEEN_EPOCH
+from queen.redteam.candidates import CANDIDATES
+from queen.redteam.cells import CANDIDATE, QUEEN, QUEEN_EPOCH
 from queen.redteam.defenses import DEFENSES
+from queen.redteam.markdown import table
 from queen.redteam.plan import PROFILES
 from queen.redteam.pools import POOLS
 
+_ATTACK_COLUMNS = ("attack", "what it does", "knows the recipe")
+_DEFENSE_COLUMNS = ("defence", "what it answers", "strength")
+_BEGIN = "<!-- made from the registries by: python -m queen.redteam.listing docs/redteam.md -->\n"
+_END = "<!-- end -->"
 _OURS = {
     QUEEN: f"this defence; profiles {', '.join(PROFILES)}, observe",
     QUEEN_EPOCH: "this defence, with shadow models trained as published",
+    CANDIDATE: f"an answer that was considered; as its profile {', '.join(CANDIDATES)}",
 }
 
 
@@ -36,8 +49,8 @@ def defense_rows() -> list[tuple[str, str, str]]:
 
 def print_listing(console: Console) -> None:
     """Show attacks, defences and pools."""
-    _print(console, "Attacks", ("attack", "what it does", "knows the recipe"), attack_rows())
-    _print(console, "Defences", ("defence", "what it answers", "strength"), defense_rows())
+    _print(console, "Attacks", _ATTACK_COLUMNS, attack_rows())
+    _print(console, "Defences", _DEFENSE_COLUMNS, defense_rows())
     console.print(f"Pools: {', '.join(POOLS)}")
 
 
@@ -50,3 +63,17 @@ def _print(
     for row in rows:
         table.add_row(*row)
     console.print(table)
+
+
+def render_listing(page: str) -> str:
+    """The page with its tables made again from the registries."""
+    before, _, rest = page.partition(_BEGIN)
+    after = rest.partition(_END)[2]
+    tables = [table(_ATTACK_COLUMNS, attack_rows()), table(_DEFENSE_COLUMNS, defense_rows())]
+    joined = "\n\n".join(tables)
+    return f"{before}{_BEGIN}\n{joined}\n\n{_END}{after}"
+
+
+if __name__ == "__main__":
+    path = Path(sys.argv[1])
+    path.write_text(render_listing(path.read_text()))
