@@ -39,6 +39,7 @@ def _read(out: Path) -> list[dict[str, object]]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_a_small_smoke_run_reports(tmp_path: Path, cache: Path):
     """Two defences on digits: every figure is there, and every picture."""
     choice = ("--defense", "none", "--defense", "queen", "--profile", "paper", "--budget", "10")
@@ -61,6 +62,7 @@ def test_a_small_smoke_run_reports(tmp_path: Path, cache: Path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_an_interrupted_run_ends_at_once_and_goes_on(tmp_path: Path, cache: Path):
     """Ctrl-C leaves whole rows and no process; the same command finishes the plan."""
     names = ("none", "top-1", "rounding", "reverse-sigmoid")
@@ -111,6 +113,7 @@ def endpoint(tmp_path: Path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_ones_own_endpoint_is_attacked(tmp_path: Path, endpoint: str):
     """Keys come from files; with a clean account fidelity and L1 are known, verdicts never."""
     asked = ("--endpoint", endpoint, "--data", tmp_path / "pool.npz", "--attack", "label-only")
