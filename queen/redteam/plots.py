@@ -39,12 +39,12 @@ def draw_budgets(standings: Sequence[Standing], path: Path) -> None:
     """Copies against the queries they cost, and against the budget N, worst and plain."""
     figure, (left, right) = open_figure("What a copy costs", "What the budget is worth")
     alone = [standing for standing in standings if _is_usual(standing)]
-    styles = Styles(standing.title for standing in alone)
+    styles = Styles(map(_profile, alone))
     _draw_queries(left, alone, styles)
     finish(left, "queries sent", "plain copy (%)")
     ours = [standing for standing in _with_most_queries(alone) if standing.key["budget"]]
     for profile, group in _grouped(ours, _profile).items():
-        style = styles[group[0].title]
+        style = styles[profile]
         plain = _points(group, "budget", lambda standing: standing.plain)
         draw_line(right, _points(group, "budget", _worst), style, f"{profile}, max over attacks")
         draw_line(right, plain, {**style, "linestyle": "--"}, f"{profile}, plain")
@@ -62,7 +62,7 @@ def _draw_queries(axes: Any, alone: Sequence[Standing], styles: Styles) -> None:
         # The plain copy: fewer queries are rarely spent on every attack.
         points = _points(group, "queries", lambda standing: standing.plain)
         if len(points) > 1:
-            draw_line(axes, points, styles[title], title)
+            draw_line(axes, points, styles[_profile(group[0])], title)
             counts |= {place for place, _ in points}
     scale_by_counts(axes, counts)
 
@@ -76,10 +76,10 @@ def draw_pareto(standings: Sequence[Standing], path: Path) -> None:
     shown = _with_most_queries([standing for standing in standings if _is_usual(standing)])
     shown = [standing for standing in shown if standing.figures["honest_accuracy"] is not None]
     shown.sort(key=lambda standing: standing.worst.mean, reverse=True)
-    styles = Styles(standing.title for standing in shown)
+    styles = Styles(map(_profile, shown))
     for place, standing in enumerate(shown):
         honest = standing.figures["honest_accuracy"]
-        style, x = styles[standing.title], 100 * (honest.mean if honest else 0.0)
+        style, x = styles[_profile(standing)], 100 * (honest.mean if honest else 0.0)
         _draw_pair(left, standing, style, at=x)
         _draw_pair(right, standing, style, at=place, lying=True)
         right.plot(x, place, "|", color="black", markersize=11, markeredgewidth=2)
@@ -196,6 +196,7 @@ def _are_alike(first: Standing, second: Standing) -> bool:
 
 
 def _profile(standing: Standing) -> str:
+    """A defence without its budget: what has a colour of its own."""
     return standing.title.replace(f" n{standing.key['budget']}", "")
 
 

@@ -13,6 +13,7 @@ from queen.errors import ConfigError
 from queen.redteam.datasets import load_digits_split
 from queen.redteam.networks import (
     accuracy,
+    architecture_for,
     build_network,
     export_onnx,
     train_network,
@@ -70,3 +71,34 @@ def test_an_unknown_data_set_is_named():
     """The error lists the data sets there are."""
     with pytest.raises(ConfigError, match="digits, fashion-mnist"):
         build_network("imagenet")
+
+
+@pytest.mark.parametrize("dataset", ["digits", "mnist", "cifar10", "any:5:3", "any:2x9x9:4"])
+def test_the_last_module_is_the_head(dataset: str):
+    """All but the last give features (B, D), and the last takes them to C logits."""
+    *body, head = build_network(dataset, 0.5).children()
+    assert isinstance(head, torch.nn.Linear)
+    shapes = {"digits": (64,), "mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
+    shape = shapes.get(dataset) or tuple(map(int, dataset.split(":")[1].split("x")))
+    features = torch.nn.Sequential(*body)(torch.zeros(2, *shape))
+    assert features.shape == (2, head.in_features)
+
+
+def test_samples_of_a_familiar_shape_get_the_network_of_that_set():
+    """Other shapes get a network of their own, and odd ones none."""
+    assert architecture_for((1, 28, 28), 10) == "fashion-mnist"
+    assert architecture_for((1, 28, 28), 7) == "any:1x28x28:7"
+    assert architecture_for((12,), 3) == "any:12:3"
+    with pytest.raises(ConfigError, match="vectors or images"):
+        architecture_for((4, 4), 10)
+
+
+def test_a_residual_network_exports(tmp_path: Path):
+    """ONNX Runtime computes what Torch does, for any batch size."""
+    network = build_network("any:3x16x16:4", 0.25)
+    rows = np.random.default_rng(0).random((5, 3, 16, 16), dtype=np.float32)
+    export_onnx(network, rows, tmp_path / "m.onnx")
+    session = onnxruntime.InferenceSession(str(tmp_path / "m.onnx"))
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(rows)).numpy()
+    np.testing.assert_allclose(session.run(None, {"image": rows})[0], expected, atol=1e-4)
