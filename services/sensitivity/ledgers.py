@@ -14,18 +14,29 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from queen.errors import LedgerConflict
+from queen.errors import LedgerConflict, LedgerError
 from queen.method.geometry import FloatArray, Geometry
 from queen.method.ledger import Assessment, assess_rows
 from queen.method.sensitivity import center_distances, record_weight
 
 from .account_ledger import AccountLedger, ClassLedger, LedgerFactory
 from .faiss_index import NeighborSearch
-from .ledger_store import Append, Appended, AppendResult, Conflict, LedgerKey, LedgerStore
+from .ledger_store import (
+    Append,
+    Appended,
+    AppendResult,
+    Conflict,
+    LedgerKey,
+    LedgerStore,
+    Regressed,
+    ServerSideAppend,
+)
+from .server_side import jittered_pause, novel_append, settled_rows
 from .thresholds import Thresholds
 
 APPEND_ATTEMPTS = 8
-CAS_RESULTS = ("appended", "conflict", "regressed")
+STORE_ATTEMPTS = 8
+CAS_RESULTS = ("appended", "conflict", "regressed", "fallback")
 
 
 @dataclass(frozen=True)
@@ -67,6 +78,7 @@ class LedgerBook:
         *,
         cached_accounts: int,
         count_append: Callable[[str], None] = lambda _: None,
+        pause: Callable[[int], None] = jittered_pause,
     ) -> None:
         self._geometry = geometry
         self._thresholds = thresholds
@@ -76,6 +88,7 @@ class LedgerBook:
         self._cached_accounts = cached_accounts
         self._accounts: OrderedDict[str, AccountLedger] = OrderedDict()
         self._count_append = count_append
+        self._pause = pause
 
     @property
     def accounts_cached(self) -> int:
@@ -131,7 +144,8 @@ class LedgerBook:
     def _decide(self, queries: Queries, touched: _Touched) -> Assessment:
         decided = _empty_assessment(len(queries))
         rows = np.arange(len(queries))
-        for _ in range(APPEND_ATTEMPTS):
+        for attempt in range(APPEND_ATTEMPTS):
+            self._pause(attempt)
             step = self._step(queries, touched, rows)
             lost = self._record(queries, touched, rows, step)
             # Ledgers are independent, so only those that lost the race are taken again.
@@ -140,30 +154,91 @@ class LedgerBook:
             rows = rows[again]
             if not len(rows):
                 return decided
-        raise LedgerConflict(
-            f"another writer was first {APPEND_ATTEMPTS} times in a row on the same ledger"
-        )
+        for number in np.unique(touched.ledger_index[rows]).tolist():
+            waiting = rows[touched.ledger_index[rows] == number]
+            self._decide_at_store(queries, touched, number, waiting, decided)
+        return decided
+
+    def _decide_at_store(
+        self,
+        queries: Queries,
+        touched: _Touched,
+        number: int,
+        rows: NDArray[np.integer],
+        decided: Assessment,
+    ) -> None:
+        """Have the store take the rows of a ledger on which other writers kept winning."""
+        idle = 0
+        while len(rows):
+            if idle == STORE_ATTEMPTS or not isinstance(self._store, ServerSideAppend):
+                raise LedgerConflict(
+                    f"another writer was first {APPEND_ATTEMPTS} times in a row on the same ledger"
+                )
+            settled, recorded = self._take_at_store(self._store, queries, touched, number, rows)
+            step = self._step(queries, touched, settled)
+            if not np.array_equal(settled[step.recorded], recorded):
+                raise LedgerError("expected the store to decide as the ledger step does")
+            owner, label = touched.places[number]
+            self._factory.extend(touched.accounts[owner], label, queries.embeddings[recorded])
+            _fill(decided, settled, step, np.ones(len(settled), np.bool_))
+            rows = rows[len(settled) :]
+            # Without a row settled, somebody else appended in between.
+            idle = 0 if len(settled) else idle + 1
+
+    def _take_at_store(
+        self,
+        store: ServerSideAppend,
+        queries: Queries,
+        touched: _Touched,
+        number: int,
+        rows: NDArray[np.integer],
+    ) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+        """One call: the rows that it settled, and those of them that are now in the store."""
+        owner, label = touched.places[number]
+        account = touched.accounts[owner]
+        nearest = self._nearest(queries, touched, rows)
+        candidates = rows[nearest > self._geometry.coverage_radius[label]]
+        if not len(candidates):
+            return rows, candidates
+        append = self._append(queries, touched, number, queries.embeddings[candidates])
+        ledger = account.classes.get(label)
+        cqs, threshold = 0.0 if ledger is None else ledger.cqs, float(touched.thresholds[number])
+        result = store.append_if_novel(novel_append(self._geometry, append, cqs, threshold))
+        if isinstance(result, Regressed):
+            self._catch_up(account, append, result)
+            return rows[:0], rows[:0]
+        self._count_append("fallback")
+        self._factory.extend(account, label, result.missing_tail)
+        return settled_rows(rows, candidates, result)
 
     def _step(self, queries: Queries, touched: _Touched, rows: NDArray[np.integer]) -> Assessment:
         """The ledger step on some rows, against the ledgers as they are cached."""
         embeddings, labels = queries.embeddings[rows], queries.labels[rows]
         ledger_index = touched.ledger_index[rows]
+        nearest = self._nearest(queries, touched, rows)
         ledgers = touched.ledgers()
-        nearest = np.full(len(rows), np.inf)
-        # A row outside its region is PRESERVE whatever lies near it.
-        distances = center_distances(self._geometry, embeddings, labels)
-        inside = np.flatnonzero(distances < self._geometry.sensitive_radius[labels])
-        if len(inside):
-            nearest[inside] = self._neighbors.nearest(
-                [None if ledger is None else ledger.index for ledger in ledgers],
-                ledger_index[inside],
-                embeddings[inside],
-                labels[inside],
-            )
         cqs = np.array([0.0 if ledger is None else ledger.cqs for ledger in ledgers])
         return assess_rows(
             self._geometry, embeddings, labels, ledger_index, nearest, cqs, touched.thresholds
         )
+
+    def _nearest(
+        self, queries: Queries, touched: _Touched, rows: NDArray[np.integer]
+    ) -> FloatArray:
+        """Distance of each row to the nearest record of its ledger, 0 outside its region."""
+        embeddings, labels = queries.embeddings[rows], queries.labels[rows]
+        # A row outside its region is PRESERVE whatever lies near it.
+        nearest = np.zeros(len(rows))
+        distances = center_distances(self._geometry, embeddings, labels)
+        inside = np.flatnonzero(distances < self._geometry.sensitive_radius[labels])
+        if len(inside):
+            nearest[inside] = self._neighbors.nearest(
+                [None if ledger is None else ledger.index for ledger in touched.ledgers()],
+                touched.ledger_index[rows[inside]],
+                embeddings[inside],
+                labels[inside],
+            )
+        return nearest
 
     def _record(
         self,

@@ -5,18 +5,25 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, closing
+from dataclasses import fields
 from pathlib import Path
 
 from queen.api.v1 import admin_pb2, admin_pb2_grpc, sensitivity_pb2, sensitivity_pb2_grpc
 from queen.bundle import open_bundle
-from queen.errors import ConfigError
 from queen.serving.server import Offer, Shell
 
 from .accounts import AccountReader
 from .admin import AdminServicer
-from .ledger_store import LedgerStore, MemoryLedgerStore, SqliteLedgerStore
+from .ledger_store import (
+    LedgerStore,
+    MemoryLedgerStore,
+    RedisLedgerStore,
+    RedisOptions,
+    SqliteLedgerStore,
+    is_url,
+)
 from .ledgers import LedgerBook
-from .metrics import SensitivityMetrics, TimedStore
+from .metrics import SensitivityMetrics, timed_store
 from .servicer import SensitivityServicer
 from .settings import SensitivitySettings
 from .thresholds import Thresholds
@@ -35,7 +42,7 @@ async def wire(settings: SensitivitySettings, shell: Shell) -> AsyncIterator[Seq
         plain = stack.enter_context(closing(open_store(settings)))
         dispatcher = stack.enter_context(ThreadPoolExecutor(1, "dispatcher"))
         reading = stack.enter_context(ThreadPoolExecutor(1, "reading"))
-        store = TimedStore(plain, metrics.stages["load"], metrics.stages["append"])
+        store = timed_store(plain, metrics.stages["load"], metrics.stages["append"])
         book = LedgerBook(
             bundle.geometry,
             thresholds,
@@ -59,11 +66,14 @@ def open_store(settings: SensitivitySettings) -> LedgerStore:
     """The store that the settings name; ConfigError for one that cannot be opened."""
     if settings.state == "memory":
         return MemoryLedgerStore()
-    if "://" in settings.state:
-        raise ConfigError(
-            f"expected state to be memory or the path of a SQLite file, got '{settings.state}'"
-        )
+    if is_url(settings.state):
+        return RedisLedgerStore(settings.state, _redis_options(settings))
     return SqliteLedgerStore(Path(settings.state), settings.sqlite_synchronous)
+
+
+def _redis_options(settings: SensitivitySettings) -> RedisOptions:
+    names = [field.name for field in fields(RedisOptions)]
+    return RedisOptions(**{name: getattr(settings, f"redis_{name}") for name in names})
 
 
 def _offers(servicer: SensitivityServicer, admin: AdminServicer) -> Sequence[Offer]:
