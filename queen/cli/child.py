@@ -9,8 +9,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ class Child:
     """Command line, given what the process last said when it was ready (None at first)."""
     log: Path
     ready_file: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables besides our own: what a command line would show to every user."""
     process: subprocess.Popen[bytes] | None = None
     ready: Ready | None = None
     """Of the last time it served; kept over a restart, which takes the same ports."""
@@ -65,6 +67,7 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                env={**os.environ, **self.environment},
                 # A Ctrl-C at the terminal is for us: we stop the services in order.
                 start_new_session=True,
                 preexec_fn=_follower(os.getpid()),  # noqa: PLW1509 - this process has one thread

@@ -38,6 +38,8 @@ class Plan:
     failure_mode: str
     allow_clean_answers: bool
     device: str
+    ledger: str | None = None
+    """URL of the ledgers, where they are not a file in the state folder."""
 
     def flags(
         self, service: str, ready: Ready | None = None, peers: Mapping[str, str] | None = None
@@ -62,8 +64,14 @@ class Plan:
         own = {"host": LOOPBACK, "port": "0", "metrics-port": "0"}
         if service == "perturber":
             return own | {"secret-file": str(self.state.secret), "device": self.device}
-        state = {"state": str(self.state.ledger), "budget": str(self.budget)}
-        return own | state | {"admin-port": "0"}
+        state = {} if self.ledger else {"state": str(self.state.ledger)}
+        return own | state | {"budget": str(self.budget), "admin-port": "0"}
+
+    def _environment(self, service: str) -> dict[str, str]:
+        """What is no flag, since a URL may hold a password."""
+        if service == "sensitivity" and self.ledger:
+            return {f"{settings_type(service).env_prefix()}STATE": self.ledger}
+        return {}
 
     def _inference_flags(self, peers: Mapping[str, str]) -> dict[str, str]:
         return {
@@ -79,7 +87,8 @@ class Plan:
     def check_settings(self) -> None:
         """ConfigError if a service would refuse its flags or its environment."""
         for service in SERVICES:
-            load_settings(settings_type(service), self.flags(service))
+            kept_back = [f"--state={url}" for url in self._environment(service).values()]
+            load_settings(settings_type(service), [*self.flags(service), *kept_back])
 
     def child(self, service: str, peers: Mapping[str, str] | None = None) -> Child:
         """A service as a process to be started; `peers` are targets of the front door."""
@@ -90,6 +99,7 @@ class Plan:
             argv=lambda ready: [*start, *self.flags(service, ready, peers)],
             log=self.state.rotate_log(service),
             ready_file=self.state.ready_file(service),
+            environment=self._environment(service),
         )
 
 

@@ -33,6 +33,7 @@ Examples:
   queen up --bundle bundle
   queen up --bundle bundle --accounts accounts.yaml --budget 300 --profile safe
   queen up --bundle bundle --port 0 --state /var/lib/queen
+  queen up --bundle bundle --state redis://127.0.0.1:6379
 
 Without --accounts an account `local` is made, with its key in STATE/local.key, where
 `queen query` finds it. Settings of a service that have no flag here are read from the
@@ -46,7 +47,8 @@ environment: QUEEN_INFERENCE_THREADS=4, for instance.
     type=str,
     default=str(DEFAULT_STATE),
     show_default=True,
-    help="Folder of ledgers, secret, keys and logs.",
+    help="Folder of ledgers, secret, keys and logs; or a Redis for the ledgers, redis://HOST:6379, "
+    f"with the rest in {DEFAULT_STATE}.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
@@ -106,11 +108,10 @@ def command(bundle: Path, accounts: Path | None, state: str, **asked: Any) -> No
         with refusing(EXIT_REFUSED):
             _require_engines()
             opened = _open(bundle, asked["budget"])
-            folder = _folder(state)
+            folder, ledger = _state(state)
             stack.enter_context(folder.locked())
-            plan = Plan(
-                bundle=opened, state=folder, accounts=_accounts(folder, accounts, opened), **asked
-            )
+            known = _accounts(folder, accounts, opened)
+            plan = Plan(bundle=opened, state=folder, accounts=known, ledger=ledger, **asked)
             _check(plan)
         signals = stack.enter_context(Signals())
         _run(plan, signals)
@@ -132,12 +133,12 @@ def _open(path: Path, budget: int) -> Bundle:
     return bundle
 
 
-def _folder(state: str) -> StateFolder:
-    if "://" in state:
-        raise ConfigError(f"expected --state to be a folder, got {state.partition('://')[0]}://...")
-    folder = StateFolder(Path(state).absolute())
+def _state(given: str) -> tuple[StateFolder, str | None]:
+    """The folder, and the URL of the ledgers if they do not lie in it."""
+    is_url = "://" in given
+    folder = StateFolder((DEFAULT_STATE if is_url else Path(given)).absolute())
     folder.prepare()
-    return folder
+    return folder, given if is_url else None
 
 
 def _accounts(folder: StateFolder, given: Path | None, bundle: Bundle) -> Path:

@@ -42,6 +42,12 @@ PATIENT = RedisOptions(timeout_seconds=10.0, connect_timeout_seconds=10.0)
 """Waits that a busy machine does not reach."""
 STRICT = RedisOptions(timeout_seconds=10.0, durability="local", durability_timeout_seconds=10.0)
 
+PERMISSIONS = (
+    *("+llen", "+lrange", "+rpush", "+sadd", "+smembers", "+exists", "+zadd", "+zrangebylex"),
+    *("+evalsha", "+eval", "+info", "+config|get"),
+)
+"""What docs/operations.md lists, for a server alone and without strict durability."""
+
 STORES: dict[str, OpenStore] = {
     "memory": lambda _: MemoryLedgerStore(),
     "sqlite-full": lambda folder: SqliteLedgerStore(folder / "ledger.sqlite3"),

@@ -15,7 +15,7 @@ from redis.crc import key_slot
 from queen.errors import DependencyUnavailable
 from services.sensitivity.ledger_store import Appended, Conflict, RedisLedgerStore
 from services.sensitivity.ledger_store.redis import classes_key
-from tests.contract.ledger_stores import PATIENT, append_of, records_of
+from tests.contract.ledger_stores import PATIENT, PERMISSIONS, append_of, records_of
 from tests.redis_servers import RedisServer, redis_cluster
 
 NAMES = [f"account-{number}" for number in range(60)]
@@ -103,6 +103,23 @@ def test_a_slot_on_the_move_is_followed(
 def _migrate(old: redis.Redis, target: RedisServer, slot: int) -> None:
     while keys := old.execute_command("CLUSTER GETKEYSINSLOT", slot, 10):
         old.execute_command("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
+
+
+def test_a_user_with_the_documented_permissions_suffices(
+    servers: list[RedisServer], store: RedisLedgerStore
+) -> None:
+    """What docs/operations.md lists, and what it adds for a cluster."""
+    rights = [*PERMISSIONS, "+cluster|slots", "+asking", "+command"]
+    for server in servers:
+        with server.client() as client:
+            words = ("on", ">word", "~queen:*", "resetchannels", "-@all", *rights)
+            client.execute_command("ACL", "SETUSER", "ledgers", *words)
+    limited = RedisLedgerStore(url_of(servers).replace("://", "://ledgers:word@"), PATIENT)
+    names = NAMES[:9]
+    assert limited.append_many([append_of(name, 0, 1.0) for name in names]) == [Appended(1)] * 9
+    assert limited.list_accounts("g", "", 10) == names
+    assert len(limited.load(names[0], "g")[0]) == 1
+    limited.close()
 
 
 def test_a_dead_server_takes_only_its_own_accounts(tmp_path: Path) -> None:

@@ -26,17 +26,12 @@ from services.sensitivity.ledger_store import (
     ServerSideAppend,
 )
 from services.sensitivity.ledger_store.redis import classes_key, index_key, list_key
-from tests.contract.ledger_stores import PATIENT, STRICT, append_of
+from tests.contract.ledger_stores import PATIENT, PERMISSIONS, STRICT, append_of
 from tests.redis_servers import RedisServer, redis_server, valkey_binary
 
 KEY = LedgerKey("a", "g", 0)
-ANYBODY = ("default", "on", "nopass", "~*", "+@all")
-PERMISSIONS = (
-    *("+llen", "+lrange", "+rpush", "+sadd", "+smembers", "+exists", "+zadd", "+zrangebylex"),
-    *("+evalsha", "+eval", "+info", "+config|get"),
-)
-"""What docs/operations.md lists, for a server alone and without strict durability."""
 SECRET = "s3cret-of-the-test"  # noqa: S105 - of a server that ends with its test
+ANYBODY = ("default", "on", "nopass", "~*", "+@all")
 
 
 @pytest.fixture

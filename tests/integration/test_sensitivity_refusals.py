@@ -100,6 +100,51 @@ BAD: list[tuple[str, int, dict[str, object], grpc.StatusCode, str, str]] = [
         "INVALID_QUERY",
     ),
     (
+        "group budget",
+        1,
+        {"accounts": [pb.AccountPolicy(account_id="bad", group="g", group_budget=10**9)]},
+        INVALID,
+        "expected a budget of at most",
+        "INVALID_QUERY",
+    ),
+    (
+        "two budgets of one group",
+        1,
+        {
+            "accounts": [
+                pb.AccountPolicy(account_id="bad", group="g", group_budget=3),
+                pb.AccountPolicy(account_id="good", group="g", group_budget=4),
+            ]
+        },
+        INVALID,
+        "expected one group_budget for each group, got two",
+        "INVALID_QUERY",
+    ),
+    (
+        "long group",
+        1,
+        {"accounts": [pb.AccountPolicy(account_id="bad", group="g" * 1025)]},
+        INVALID,
+        "accounts[0].group: expected at most 1024 characters, got 1025",
+        "INVALID_QUERY",
+    ),
+    (
+        "account named like a group",
+        1,
+        {"accounts": [pb.AccountPolicy(account_id="group g")]},
+        INVALID,
+        "expected an account id that does not begin with 'group '",
+        "INVALID_QUERY",
+    ),
+    (
+        "scope 9",
+        1,
+        {"accounts": [pb.AccountPolicy(account_id="bad", scope=9)]},  # type: ignore[arg-type]
+        INVALID,
+        "accounts[0].scope: expected 0 to 3, got 9",
+        "INVALID_QUERY",
+    ),
+    (
         "other bundle",
         1,
         {"bundle_digest": "f" * 64},
@@ -139,7 +184,9 @@ def test_bad_requests_are_refused_and_ledgers_untouched(
     ("changes", "message"),
     [
         ({"budget": 10_000_000}, "expected a budget of at most"),
-        ({"state": "redis://localhost"}, "memory or the path of a SQLite file"),
+        ({"state": "postgres://me:hidden@localhost"}, "got postgres://..."),
+        ({"state": "redis://:hidden@localhost:1"}, "Redis at localhost:1 did not answer"),
+        ({"state": "redis://:hidden@localhost:port"}, "another form of host or port"),
         ({"state": "/nowhere/ledger"}, "folder that exists"),
         ({"bugdet": 3}, "bugdet"),
         ({"bundle": "/nowhere"}, "no bundle here"),
@@ -152,4 +199,5 @@ def test_an_unlucky_operator_reads_one_sentence(
     defaults = {"bundle": small.path, "state": "memory", "port": 0, "metrics_port": -1}
     said = run_refused("sensitivity", **{**defaults, "admin_port": 0, **changes})
     assert message in said
+    assert "hidden" not in said
     assert said.count("\n") == 1

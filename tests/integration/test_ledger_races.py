@@ -1,0 +1,146 @@
+"""Replicas that race on one account: no acknowledged record is lost, no point is charged twice.
+
+QUEEN_RACE_APPENDS says how many records each race makes; 100000 is the full run.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.spatial import cKDTree
+
+from services.sensitivity.account_ledger import record_weights
+from services.sensitivity.ledger_store import RedisLedgerStore
+from tests.integration.leaf_processes import clean_env
+from tests.integration.ledger_writer import (
+    ACCOUNT,
+    CLASSES,
+    PATIENT,
+    race_geometry,
+)
+from tests.redis_servers import redis_server
+
+APPENDS = int(os.environ.get("QUEEN_RACE_APPENDS", "1000"))
+GEOMETRY = race_geometry()
+
+
+@dataclass(frozen=True)
+class Race:
+    """What the writers were told, (R, 2), (R,) and (R, 2), and what is in the store, by class."""
+
+    embeddings: np.ndarray
+    labels: np.ndarray
+    cqs: np.ndarray
+    stored: dict[int, np.ndarray]
+    counts: Counter[str]
+    seconds: float
+
+
+def race(folder: Path, kind: str, writers: int, appends: int) -> Race:
+    """Run `writers` processes that make about `appends` records between them."""
+    # Larger batches for a larger race, which else takes an hour.
+    rows = max(4, appends // 3000)
+    steps = -(-appends // (rows * (1 + writers)))
+    outs = [folder / f"writer-{number}.npz" for number in range(writers)]
+    # What the disk does is another test's; here it would only slow the race down.
+    with redis_server(folder / "redis", "--appendfsync", "no") as server:
+        sizes = [str(steps), str(rows)]
+        module = [sys.executable, "-m", "tests.integration.ledger_writer", server.url, kind]
+        processes = [
+            subprocess.Popen([*module, str(number + 1), *sizes, str(out)], env=clean_env())
+            for number, out in enumerate(outs)
+        ]
+        _start_together(processes, outs)
+        assert [process.wait(timeout=170) for process in processes] == [0] * writers
+        store = RedisLedgerStore(server.url, PATIENT)
+        stored = store.load(ACCOUNT, GEOMETRY.digest)
+        store.close()
+    return _gather(outs, stored)
+
+
+def _start_together(processes: list[subprocess.Popen[bytes]], outs: list[Path]) -> None:
+    deadline = time.monotonic() + 60
+    while not all(out.with_suffix(".ready").exists() for out in outs):
+        assert time.monotonic() < deadline
+        assert all(process.poll() is None for process in processes)
+        time.sleep(0.01)
+    for out in outs:
+        out.with_suffix(".go").touch()
+
+
+def _gather(outs: list[Path], stored: dict[int, np.ndarray]) -> Race:
+    told = [dict(np.load(out)) for out in outs]
+    embeddings, labels, cqs = (
+        np.concatenate([one[name] for one in told]) for name in ("embeddings", "labels", "cqs")
+    )
+    counts = Counter[str]()
+    for one in told:
+        counts.update(
+            {name: int(one[name]) for name in ("appended", "conflict", "fallback") if name in one}
+        )
+    return Race(embeddings, labels, cqs, stored, counts, max(float(one["seconds"]) for one in told))
+
+
+def require_whole(outcome: Race) -> None:
+    """What was acknowledged is what is stored, each record once."""
+    for label in range(CLASSES):
+        told = {record.tobytes() for record in outcome.embeddings[outcome.labels == label]}
+        assert len(told) == np.count_nonzero(outcome.labels == label)
+        kept = [record.tobytes() for record in outcome.stored[label]]
+        assert len(kept) == len(set(kept))
+        assert set(kept) == told
+
+
+def require_apart(outcome: Race) -> None:
+    """All records of a class are farther than r from each other."""
+    for label, records in outcome.stored.items():
+        wide = records.astype(np.float64)
+        distances, _ = cKDTree(wide).query(wide, k=2)
+        assert distances[:, 1].min() > GEOMETRY.coverage_radius[label] * (1 - 1e-12)
+
+
+def require_reported_cqs(outcome: Race) -> None:
+    """The cqs around each record, as it was reported, is that of the records stored before it."""
+    for label, records in outcome.stored.items():
+        weights = record_weights(GEOMETRY, records, np.full(len(records), label))
+        sums = np.concatenate([[0.0], np.add.accumulate(weights)])
+        places = {record.tobytes(): place for place, record in enumerate(records)}
+        mine = outcome.labels == label
+        told = np.array([places[record.tobytes()] for record in outcome.embeddings[mine]])
+        assert np.allclose(outcome.cqs[mine, 0], sums[told], rtol=1e-9, atol=1e-15)
+        assert np.allclose(outcome.cqs[mine, 1], sums[told + 1], rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("kind", "writers"), [("plain", 2), ("plain", 4), ("plain", 8), ("at-store", 4)]
+)
+def test_a_race_on_one_account_keeps_the_ledger_whole(
+    tmp_path: Path, kind: str, writers: int
+) -> None:
+    """Whoever wins, and wherever it is decided, the ledger is one that a single writer makes."""
+    outcome = race(tmp_path, kind, writers, APPENDS)
+    sys.stdout.write(
+        f"{kind}, {writers} writers: {len(outcome.labels)} records in {outcome.seconds:.1f} s, "
+        f"{dict(outcome.counts)}\n"
+    )
+    assert len(outcome.labels) > 0.8 * APPENDS
+    assert outcome.counts["conflict" if kind == "plain" else "fallback"] > 0
+    require_whole(outcome)
+    require_apart(outcome)
+    require_reported_cqs(outcome)
+
+
+def test_without_the_compare_and_set_the_race_is_lost(tmp_path: Path) -> None:
+    """The test can fail: writers that append blindly record the same points, and misreport cqs."""
+    outcome = race(tmp_path, "broken", 4, 600)
+    for requirement in (require_whole, require_apart, require_reported_cqs):
+        with pytest.raises(AssertionError):
+            requirement(outcome)
