@@ -165,7 +165,7 @@ class InProcessTarget:
         return answer.Answerer(
             bundle,
             policy,
-            clients.SensitivityClient(peer, bundle.digest),
+            clients.SensitivityClient(peer, bundle.digest, self._defended.profile),
             clients.PerturberClient(peer, bundle.digest),
             self._decisions,
             _module("inference.measures").Measures(Metrics()),

@@ -136,6 +136,7 @@ def _attack(
         **dict.fromkeys(_UNKNOWN),
         "honest_curve": [],
         "queries_sent": target.traffic.queries,
+        "note": None,
         "seconds": round(time.perf_counter() - started, 2),
     }
 

@@ -32,7 +32,11 @@ def render_report(
     if left_out:
         parts += [f"## What was left out\n\n{left_out}\n"]
     if unmeasured:
-        parts += [f"Not measured in this run, {len(unmeasured)} cells:\n", *_items(unmeasured), ""]
+        parts += [
+            f"Without a copy in this run, {len(unmeasured)} cells:\n",
+            *_items(unmeasured),
+            "",
+        ]
     return "\n".join(parts)
 
 

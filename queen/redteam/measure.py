@@ -10,7 +10,9 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
+from queen.errors import FitError
 from queen.redteam.attacks import ATTACKS, Means
 from queen.redteam.attacks.base import ask_spread, one_hot
 from queen.redteam.cells import Cell
@@ -62,7 +64,11 @@ class Surveyor:
         self._floors: dict[tuple[object, ...], Floors] = {}
 
     def measure(self, cell: Cell) -> Row:
-        """The row of a cell; errors of the attack arrive as they are."""
+        """The row of a cell; errors of the attack arrive as they are.
+
+        An attack whose rehearsal fits no defence leaves no copy: its figures are null and
+        `note` says why.
+        """
         started = time.perf_counter()
         laboratory, opponent = self._laboratory, Opponent(self._laboratory, cell)
         means = Means(
@@ -74,25 +80,35 @@ class Surveyor:
             train=laboratory.train_copy,
             rehearse=opponent.rehearse,
         )
+        piracy_model, note = None, None
         with opponent.deployed() as target:
-            piracy_model = ATTACKS[cell.attack].steal(MeteredTarget(target, cell.queries), means)
+            try:
+                metered = MeteredTarget(target, cell.queries)
+                piracy_model = ATTACKS[cell.attack].steal(metered, means)
+            except FitError as error:
+                note = str(error)
             traffic = target.traffic
-        split = laboratory.split
-        labels = predict(piracy_model, split.test_x)
-        figures = {
-            "clone_accuracy": _share(labels == split.test_y),
-            "fidelity": _share(labels == laboratory.test_labels),
-            **traffic_figures(traffic),
-        }
+        figures = {**self._copy_figures(piracy_model), **traffic_figures(traffic)}
         return {
             "cell": cell.name,
             **asdict(cell),
             **numbers(figures),
             **asdict(self._honest_of(cell, opponent)),
             **asdict(self._floors_of(cell, opponent, means)),
-            "protectee_accuracy": _share(laboratory.test_labels == split.test_y),
+            "protectee_accuracy": _share(laboratory.test_labels == laboratory.split.test_y),
             "queries_sent": traffic.queries,
+            "note": note,
             "seconds": round(time.perf_counter() - started, 2),
+        }
+
+    def _copy_figures(self, piracy_model: nn.Module | None) -> dict[str, float | None]:
+        if piracy_model is None:
+            return {"clone_accuracy": None, "fidelity": None}
+        split = self._laboratory.split
+        labels = predict(piracy_model, split.test_x)
+        return {
+            "clone_accuracy": _share(labels == split.test_y),
+            "fidelity": _share(labels == self._laboratory.test_labels),
         }
 
     def _honest_of(self, cell: Cell, opponent: Opponent) -> Honest:

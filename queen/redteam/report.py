@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from queen.redteam.aggregation import Standing, standings
+from queen.redteam.aggregation import Standing, defense_title, standings
 from queen.redteam.markdown import percent, render_report, setting_title
 from queen.redteam.plots import draw_plots
 from queen.redteam.rows import Row
@@ -34,12 +34,21 @@ def write_report(report: Report, out: Path, console: Console) -> None:
     text = json.dumps(report.rows, indent=2, allow_nan=False)
     (out / "report.json").write_text(text + "\n")
     _write_csv(report.rows, out / "report.csv")
-    page = render_report(found, report.command, report.left_out, report.unmeasured)
+    missing = [*report.unmeasured, *_without_copy(report.rows)]
+    page = render_report(found, report.command, report.left_out, missing)
     (out / "report.md").write_text(page)
     drawn = draw_plots(found, out)
     print_standings(found, console)
     names = ["report.json", "report.csv", "report.md", *(path.name for path in drawn)]
     console.print(f"Written to {out}: {', '.join(names)}", highlight=False)
+
+
+def _without_copy(rows: Sequence[Row]) -> list[str]:
+    return [
+        f"{row['attack']} on {defense_title(row)}, seed {row['seed']}: {row['note']}"
+        for row in rows
+        if row.get("note")
+    ]
 
 
 def _write_csv(rows: Sequence[Row], path: Path) -> None:

@@ -114,6 +114,20 @@ def test_a_name_is_an_account(bundle: SmallBundle, queries: np.ndarray):
     assert spent.is_reversed.sum() > fresh.is_reversed.sum()
 
 
+@pytest.mark.parametrize("grouped", [False, True])
+def test_accounts_of_a_group_are_charged_together(
+    bundle: SmallBundle, queries: np.ndarray, grouped: bool
+):
+    """What one account spent, another feels if both are of one group, and only then."""
+    defended = Defended(bundle.path, Profile.PAPER, BUDGET, SECRET, grouped=grouped)
+    with InProcessTarget(defended) as target:
+        target.open_account("a").ask(queries[:400])
+        target.open_account("b").ask(queries[400:420])
+        flags = target.traffic.of("b").is_reversed
+    assert flags is not None
+    assert flags.any() == grouped
+
+
 def test_no_queries_are_no_answers(bundle: SmallBundle, queries: np.ndarray):
     """An empty batch gives an empty answer and leaves no record."""
     with _target(bundle, Profile.PAPER) as target:

@@ -138,6 +138,8 @@ def test_a_report_is_written_in_four_forms(tmp_path: Path):
 
 
 def test_rows_without_a_copy_make_an_empty_page(tmp_path: Path):
-    """An endpoint without test labels has rows, but nothing to compare."""
-    write_report(Report([_row("knockoff", 0, None)], "c"), tmp_path, Console(quiet=True))
+    """A row that has nothing to compare is told with its reason."""
+    rows = [_row("d-dae", 0, None, note="no class 3")]
+    write_report(Report(rows, "c"), tmp_path, Console(quiet=True))
+    assert "- d-dae on paper n10, seed 0: no class 3" in (tmp_path / "report.md").read_text()
     assert (tmp_path / "pareto.png").exists()
