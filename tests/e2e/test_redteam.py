@@ -15,7 +15,7 @@ import yaml
 
 from queen.serving.auth import key_digest
 from tests.bundles import make_bundle
-from tests.e2e.running_up import QUEEN, Up, environment, eventually, run_queen
+from tests.e2e.running_up import QUEEN, Up, environment, eventually
 
 KEYS = {
     *("dataset", "defense", "profile", "budget", "attack", "pool", "accounts", "linked"),
@@ -31,6 +31,14 @@ CHOICE = ("--smoke", "--queries", "300", "--attack", "knockoff", "--pool", "in-d
 def cache(tmp_path_factory) -> Path:
     """What the runs of this module train and fit, once."""
     return tmp_path_factory.mktemp("cache")
+
+
+def run_queen(*argv: object) -> subprocess.CompletedProcess[str]:
+    """Run one command to its end; longer than the other commands take, for it trains."""
+    command = [*QUEEN, *map(str, argv)]
+    return subprocess.run(
+        command, env=environment(), capture_output=True, text=True, timeout=300, check=False
+    )
 
 
 def _read(out: Path) -> list[dict[str, object]]:
