@@ -12,17 +12,24 @@ from onnx import TensorProto, helper, numpy_helper
 
 from queen import __version__
 from queen.bundle import (
+    DecoySpec,
     GeometryParameters,
     Manifest,
+    MeterSpec,
     ShadowSpec,
     TensorSignature,
     write_bundle,
 )
+from queen.method.decoy import fit_sketch_space, sketch_inputs
 from queen.method.geometry import fit_feature_centers, fit_geometry
 from queen.method.label_preserving import LinearHead
-from queen.method.sensitivity import mean_squared_sensitivity
+from queen.method.off_distribution import OffDistributionMeter, tail_distances
+from queen.method.sensitivity import center_distances, mean_squared_sensitivity
 
 Array = NDArray[np.float32]
+
+METER = MeterSpec(rise=1.6, fall=0.13, limit=12.0, false_flags={"1000": 0.0})
+"""The scalars of the small bundle's off-distribution meter."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,7 @@ def make_bundle(
     embeddings = model.embeddings(inputs)
     # True classes are the clusters; the head is fitted to them, so all classes occur.
     geometry = fit_geometry(embeddings, clusters, classes, coverage_fraction=coverage_fraction)
+    space = fit_sketch_space(sketch_inputs(inputs), clusters, classes, 0.9)
     width = feature_width if shadows_on == "features" else input_width
     manifest = Manifest(
         queen_version=__version__,
@@ -96,7 +104,12 @@ def make_bundle(
             count=shadow_count,
             drawn=drawn,
         ),
+        decoy=DecoySpec(
+            sketch_width=len(space.mean), rank=space.axes.shape[1], confidence=space.confidence
+        ),
+        meter=METER,
     )
+    distances = center_distances(geometry, embeddings, clusters)
     written = write_bundle(
         out,
         manifest,
@@ -104,6 +117,10 @@ def make_bundle(
         head=model.head,
         geometry=geometry,
         mean_squared_sqs=mean_squared_sensitivity(geometry, embeddings, clusters),
+        sketch_space=space,
+        meter=OffDistributionMeter(
+            tail_distances(geometry, distances, clusters), METER.rise, METER.fall, METER.limit
+        ),
         shadows=[_shadow(rng, width, classes) for _ in range(shadow_count)],
     )
     return SmallBundle(out, written, model, inputs, labels)

@@ -2,8 +2,10 @@
 
 from queen.bundle.manifest import (
     OUTPUTS,
+    DecoySpec,
     GeometryParameters,
     Manifest,
+    MeterSpec,
     ShadowSpec,
     TensorSignature,
 )
@@ -13,8 +15,10 @@ from queen.bundle.writer import write_bundle
 __all__ = [
     "OUTPUTS",
     "Bundle",
+    "DecoySpec",
     "GeometryParameters",
     "Manifest",
+    "MeterSpec",
     "ShadowSpec",
     "TensorSignature",
     "open_bundle",

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 OUTPUTS = ("probabilities", "logits", "features", "embeddings")
 """Outputs of protectee.onnx, float32: (B, C), (B, C), (B, D), (B, E)."""
@@ -33,6 +33,27 @@ class GeometryParameters(_Part):
     alpha: float
     beta: float
     coverage_fraction: float
+
+
+class DecoySpec(_Part):
+    """The scalars of `queen.method.decoy.SketchSpace`: S, R and the confidence it imitates."""
+
+    sketch_width: int = Field(ge=1)
+    rank: int = Field(ge=1)
+    confidence: float = Field(gt=0, le=1)
+
+
+class MeterSpec(_Part):
+    """The scalars of `queen.method.off_distribution.OffDistributionMeter`.
+
+    `false_flags` is the simulated share of honest accounts that are flagged within so many
+    queries, by that number.
+    """
+
+    rise: float = Field(gt=0)
+    fall: float = Field(gt=0)
+    limit: float = Field(gt=0)
+    false_flags: dict[str, float]
 
 
 class ShadowSpec(_Part):
@@ -63,6 +84,8 @@ class Manifest(_Part):
     input: TensorSignature
     geometry: GeometryParameters
     shadows: ShadowSpec
+    decoy: DecoySpec
+    meter: MeterSpec
     fit: dict[str, Any] = Field(default_factory=dict)
     files: dict[str, str] = Field(default_factory=dict)
     """SHA-256 of every file that a service reads, by path in the bundle."""

@@ -27,8 +27,10 @@ from queen.errors import (
     BundleVersionUnsupported,
     QueenError,
 )
+from queen.method.decoy import SketchSpace
 from queen.method.geometry import FloatArray, Geometry
 from queen.method.label_preserving import LinearHead
+from queen.method.off_distribution import OffDistributionMeter
 
 _Part = TypeVar("_Part")
 
@@ -84,6 +86,29 @@ class Bundle:
         weight, bias, centers = (arrays[name].astype(np.float32) for name in list(shapes)[:3])
         spread = float(arrays["spread"])
         return _checked(layout.HEAD, lambda: LinearHead(weight, bias, centers, spread))
+
+    @cached_property
+    def sketch_space(self) -> SketchSpace:
+        """The frame in which decoys are drawn."""
+        spec, classes = self.manifest.decoy, self.manifest.num_classes
+        shapes = {
+            "sketch_mean": (spec.sketch_width,),
+            "sketch_axes": (spec.sketch_width, spec.rank),
+            "sketch_class_means": (classes, spec.rank),
+        }
+        arrays = self._arrays(layout.DECOY, shapes)
+        mean, axes, means = (arrays[name].astype(np.float32) for name in shapes)
+        return _checked(layout.DECOY, lambda: SketchSpace(mean, axes, means, spec.confidence))
+
+    @cached_property
+    def meter(self) -> OffDistributionMeter:
+        """The off-distribution meter."""
+        spec = self.manifest.meter
+        shapes = {"tail_distance": (self.manifest.num_classes,)}
+        tails = self._arrays(layout.REGIONS, shapes)["tail_distance"].astype(np.float64)
+        return _checked(
+            layout.REGIONS, lambda: OffDistributionMeter(tails, spec.rise, spec.fall, spec.limit)
+        )
 
     def shadow(self, number: int) -> dict[str, NDArray[np.generic]]:
         """Tensors of one shadow model, by name."""
@@ -167,7 +192,7 @@ def _read_manifest(folder: Path) -> Manifest:
 
 def _require_layout(folder: Path, manifest: Manifest) -> None:
     shadows = [layout.shadow_file(number) for number in range(manifest.shadows.count)]
-    for name in (layout.PROTECTEE, layout.HEAD, layout.REGIONS, *shadows):
+    for name in (layout.PROTECTEE, layout.HEAD, layout.REGIONS, layout.DECOY, *shadows):
         if name not in manifest.files:
             raise BundleCorrupt(f"{folder / layout.MANIFEST}: it lists no {name}")
 

@@ -14,8 +14,10 @@ from safetensors.numpy import save_file
 from queen.bundle import layout
 from queen.bundle.manifest import Manifest
 from queen.errors import BundleError
+from queen.method.decoy import SketchSpace
 from queen.method.geometry import FloatArray, Geometry
 from queen.method.label_preserving import LinearHead
+from queen.method.off_distribution import OffDistributionMeter
 
 Tensors = Mapping[str, NDArray[np.generic]]
 
@@ -28,6 +30,8 @@ def write_bundle(
     head: LinearHead,
     geometry: Geometry,
     mean_squared_sqs: FloatArray,
+    sketch_space: SketchSpace,
+    meter: OffDistributionMeter,
     shadows: Sequence[Tensors],
     replace: bool = False,
 ) -> Manifest:
@@ -41,11 +45,14 @@ def write_bundle(
     out = Path(out)
     _require_place(out, replace=replace)
     _require_agreement(manifest, head, geometry, mean_squared_sqs, len(shadows))
+    _require_same_decoy_and_meter(manifest, sketch_space, meter)
     out.parent.mkdir(parents=True, exist_ok=True)
     # A sibling, so that the rename at the end stays on one file system.
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as staging:
         folder = Path(staging) / "bundle"
-        _write_files(folder, protectee, head, geometry, mean_squared_sqs, shadows)
+        _write_files(folder, protectee, head, shadows)
+        _write_regions(folder, geometry, mean_squared_sqs, meter)
+        _write_decoy(folder, sketch_space)
         files = {name: file_digest(folder / name) for name in _names(len(shadows))}
         complete = manifest.model_copy(update={"files": files, "digest": ""})
         complete = complete.model_copy(update={"digest": _digest(complete)})
@@ -96,6 +103,31 @@ def _require_agreement(
         ),
         "shadows": shadows,
     }
+    _require_equal(expected, got)
+
+
+def _require_same_decoy_and_meter(
+    manifest: Manifest, space: SketchSpace, meter: OffDistributionMeter
+) -> None:
+    classes, decoy, levels = manifest.num_classes, manifest.decoy, manifest.meter
+    expected = {
+        "sketch axes": (decoy.sketch_width, decoy.rank),
+        "sketch class means": (classes, decoy.rank),
+        "decoy confidence": decoy.confidence,
+        "tail distance": (classes,),
+        "meter rise, fall, limit": (levels.rise, levels.fall, levels.limit),
+    }
+    got = {
+        "sketch axes": space.axes.shape,
+        "sketch class means": space.class_means.shape,
+        "decoy confidence": space.confidence,
+        "tail distance": np.shape(meter.tail_distance),
+        "meter rise, fall, limit": (meter.rise, meter.fall, meter.limit),
+    }
+    _require_equal(expected, got)
+
+
+def _require_equal(expected: Mapping[str, object], got: Mapping[str, object]) -> None:
     for name, value in expected.items():
         if got[name] != value:
             raise BundleError(f"{name}: the manifest says {value}, got {got[name]}")
@@ -110,7 +142,7 @@ def _digest(manifest: Manifest) -> str:
 
 
 def _names(shadows: int) -> list[str]:
-    fixed = [layout.PROTECTEE, layout.HEAD, layout.REGIONS]
+    fixed = [layout.PROTECTEE, layout.HEAD, layout.REGIONS, layout.DECOY]
     return fixed + [layout.shadow_file(number) for number in range(shadows)]
 
 
@@ -118,8 +150,6 @@ def _write_files(
     folder: Path,
     protectee: bytes,
     head: LinearHead,
-    geometry: Geometry,
-    mean_squared_sqs: FloatArray,
     shadows: Sequence[Tensors],
 ) -> None:
     (folder / layout.SHADOWS).mkdir(parents=True)
@@ -131,12 +161,6 @@ def _write_files(
         feature_centers=head.feature_centers,
         spread=np.float64(head.spread),
     )
-    np.savez(
-        folder / layout.REGIONS,
-        cluster_centers=geometry.cluster_centers,
-        mean_radius=geometry.mean_radius,
-        mean_squared_sqs=np.asarray(mean_squared_sqs, np.float64),
-    )
     for number, tensors in enumerate(shadows):
         # Not `ascontiguousarray`, which makes a vector of a scalar.
         plain = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
@@ -144,6 +168,27 @@ def _write_files(
         save_file(plain, shadow)
         # safetensors writes for the owner only, but services run as another user.
         shadow.chmod(0o644)
+
+
+def _write_regions(
+    folder: Path, geometry: Geometry, mean_squared_sqs: FloatArray, meter: OffDistributionMeter
+) -> None:
+    np.savez(
+        folder / layout.REGIONS,
+        cluster_centers=geometry.cluster_centers,
+        mean_radius=geometry.mean_radius,
+        mean_squared_sqs=np.asarray(mean_squared_sqs, np.float64),
+        tail_distance=np.asarray(meter.tail_distance, np.float64),
+    )
+
+
+def _write_decoy(folder: Path, space: SketchSpace) -> None:
+    np.savez(
+        folder / layout.DECOY,
+        sketch_mean=space.mean,
+        sketch_axes=space.axes,
+        sketch_class_means=space.class_means,
+    )
 
 
 def _swap_in(folder: Path, out: Path) -> None:

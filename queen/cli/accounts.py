@@ -76,7 +76,7 @@ def _reaching(function: Any) -> Any:
 @command.command("list")
 @_reaching
 def list_accounts(admin: str | None, state: Path) -> None:
-    """List the accounts that have a ledger, with what they have spent."""
+    """List the accounts and groups that have a ledger, with what they have spent."""
     address = _address(admin, state)
     try:
         with AdminClient(address) as client:
@@ -94,6 +94,9 @@ def list_accounts(admin: str | None, state: Path) -> None:
 Examples:
   queen accounts show local
   queen accounts show acme --plot acme.png
+  queen accounts show 'group acme'
+
+The ledger of a group is under the id `group NAME`.
 """
 )
 @click.argument("account_id", metavar="ID")
@@ -117,16 +120,23 @@ def show(
 
 
 def spent_table(found: Sequence[Spent]) -> Table:
-    """One line an account: how much of the default budget is spent."""
-    table = Table(title=f"{len(found)} account{'s' * (len(found) != 1)}", title_justify="left")
+    """One line an account or group: how much of the default budget is spent, and the meter."""
+    table = Table(title=f"{len(found)} ledger{'s' * (len(found) != 1)}", title_justify="left")
     table.add_column("account", overflow="fold")
     table.add_column("records", justify="right")
     table.add_column("budget spent, in the fullest class")
     table.add_column("crossed classes")
+    table.add_column("off-distribution", justify="right")
     for one in found:
         crossed = ", ".join(map(str, one.crossed)) or "none"
         style = "red" if one.crossed else "dim"
-        table.add_row(Text(one.account_id), str(one.records), bar(one.share), Text(crossed, style))
+        table.add_row(
+            Text(one.account_id),
+            str(one.records),
+            bar(one.share),
+            Text(crossed, style),
+            level(one.off_distribution),
+        )
     return table
 
 
@@ -136,7 +146,8 @@ def ledger_table(ledger: Ledger, names: Sequence[str]) -> Table:
     table = Table(
         title=f"{spent.account_id}: {spent.records} records",
         title_justify="left",
-        caption=f"bundle {ledger.bundle_digest[:12]}; T of the service's default budget",
+        caption=f"bundle {ledger.bundle_digest[:12]}; T of the service's default budget; "
+        f"off-distribution meter {level(spent.off_distribution)}",
     )
     for title in ("class", "records", "cqs", "T"):
         table.add_column(title, justify="left" if title == "class" else "right")
@@ -159,6 +170,13 @@ def bar(share: float) -> Text:
     color = "red" if share > 1 else "yellow" if share > 0.8 else "green"
     text = Text("█" * filled, color).append("░" * (_BAR - filled), "dim")
     return text.append(f" {share:.0%}")
+
+
+def level(share: float) -> Text:
+    """The off-distribution meter as a share of its limit, marked "off" from 1 on."""
+    # Not above 100 %: what is stored is the limit, rounded up; below it never 100 %.
+    text = f"{int(100 * min(share, 1.0))}%"
+    return Text(f"off {text}", "red") if share >= 1 else Text(text, "yellow" if share > 0.8 else "")
 
 
 def _records(one: ClassRecords, ledger: Ledger) -> int:

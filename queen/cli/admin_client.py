@@ -20,7 +20,7 @@ PAGE = 500
 
 @dataclass(frozen=True)
 class Spent:
-    """What an account has spent of its budgets."""
+    """What an account, or a group under the id "group NAME", has spent of its budgets."""
 
     account_id: str
     records: int
@@ -28,6 +28,8 @@ class Spent:
     """Classes whose default budget is spent."""
     share: float
     """Of the default budget, in the class where most is spent; above 1 it is spent."""
+    off_distribution: float = 0.0
+    """Highest level of the off-distribution meter over its limit; at 1 it is off for good."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +100,7 @@ def _spent(summary: pb.AccountSummary) -> Spent:
         summary.records,
         tuple(summary.crossed_classes),
         summary.budget_spent,
+        summary.off_distribution,
     )
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from queen.bundle import OUTPUTS, Bundle, open_bundle
 from queen.errors import BundleCorrupt, QueenError
+from queen.method.decoy import sketch_width
 from queen.method.sensitivity import largest_budget
 from queen.wire import DATATYPES
 
@@ -41,6 +42,8 @@ def check_bundle(path: Path) -> Iterator[Finding]:
         ("regions", _regions),
         ("head", _head),
         ("shadows", _shadows),
+        ("decoy", _decoy),
+        ("meter", _meter),
         ("protectee", _protectee),
     ):
         yield _attempt(subject, lambda look=look: look(bundle))[0]  # type: ignore[misc]
@@ -89,6 +92,18 @@ def _shadows(bundle: Bundle) -> str:
         return f"{count} read; not built, Torch is not installed"
     _build_shadows(bundle, states)
     return f"{count} built"
+
+
+def _decoy(bundle: Bundle) -> None:
+    """Finite, and for sketches as wide as those of the input that the manifest states."""
+    shape = tuple(max(extent, 1) for extent in bundle.manifest.input.shape[1:])
+    _same("sketch width", len(bundle.sketch_space.mean), sketch_width(shape))
+
+
+def _meter(bundle: Bundle) -> str:
+    """Finite; the largest simulated share of honest accounts that it flags."""
+    flags = bundle.manifest.meter.false_flags
+    return f"limit {bundle.meter.limit:.2f}, at most {max(flags.values(), default=0):.2%} of flags"
 
 
 def _build_shadows(bundle: Bundle, states: list[dict[str, NDArray[np.generic]]]) -> None:

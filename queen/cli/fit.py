@@ -64,9 +64,19 @@ A first fit, and one with shadows for a large model:
     "--shadows-drawn", default=5, show_default=True, help="Shadow models drawn for an answer."
 )
 @click.option(
-    "--shadow-epochs", default=1, show_default=True, help="Passes a shadow is trained for."
+    "--shadow-flip-rate",
+    default=0.9,
+    show_default=True,
+    help="Train shadows as long as the reversal still changes this share of the labels.",
 )
-@click.option("--shadow-steps", type=int, help="Batches of 64 instead, for weaker shadows.")
+@click.option("--shadow-epochs", type=int, help="Passes a shadow is trained for instead.")
+@click.option("--shadow-steps", type=int, help="Batches of 64 a shadow is trained for instead.")
+@click.option(
+    "--false-flags",
+    default=0.001,
+    show_default=True,
+    help="Share of honest accounts that the off-distribution meter may flag in 10,000 queries.",
+)
 @click.option(
     "--coverage-fraction",
     default=0.02,

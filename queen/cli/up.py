@@ -147,11 +147,14 @@ def _accounts(folder: StateFolder, given: Path | None, bundle: Bundle) -> Path:
         folder.ensure_local_account()
     path = (given or folder.accounts).absolute()
     largest = largest_budget(bundle.geometry, bundle.mean_squared_sqs)
-    for number, entry in enumerate(read_accounts(path).accounts, 1):
-        if entry.budget is not None and entry.budget > largest:
+    content = read_accounts(path)
+    budgets = [("entry", place, entry.budget) for place, entry in enumerate(content.accounts, 1)]
+    budgets += [("group", place, group.budget) for place, group in enumerate(content.groups, 1)]
+    for kind, number, budget in budgets:
+        if budget is not None and budget > largest:
             raise ConfigError(
-                f"{path}: entry {number}, budget: expected at most {largest} records of a class, "
-                f"which is all that this bundle's regions have room for, got {entry.budget}"
+                f"{path}: {kind} {number}, budget: expected at most {largest} records of a class, "
+                f"which is all that this bundle's regions have room for, got {budget}"
             )
     return path
 

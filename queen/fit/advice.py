@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from queen.fit.coverage import ClassCoverage
 from queen.fit.options import FitReport
+from queen.fit.shadow_training import FEWEST_STEPS
 
 _WEAK_FLIPS = 0.9
 _SHOWN = 5
@@ -55,13 +56,18 @@ def _about_tightness(report: FitReport) -> str:
 
 
 def _about_flips(report: FitReport) -> str:
-    rate = report.shadows["flip_rate"]
+    rate, steps = report.shadows["flip_rate"], report.shadows["steps"]
     if rate >= _WEAK_FLIPS:
         return ""
+    remedy = (
+        f"train them less, with --shadow-flip-rate {_WEAK_FLIPS} and no fixed steps or epochs"
+        if steps > FEWEST_STEPS
+        else "the profiles balanced and strict do without them"
+    )
     return (
-        f"the reversal changes the label of only {rate:.1%} of the answers, since the shadows are "
-        f"already good ({report.shadows['accuracy']:.1%}): train them less, as with "
-        "--shadow-steps 20"
+        f"the reversal of the profile paper changes the label of only {rate:.1%} of the answers, "
+        f"since the shadows are good after {steps} steps ({report.shadows['accuracy']:.1%}): "
+        f"{remedy}"
     )
 
 

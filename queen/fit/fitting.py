@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import math
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,10 @@ from rich.console import Console
 
 from queen import __version__
 from queen.bundle import (
+    DecoySpec,
     GeometryParameters,
     Manifest,
+    MeterSpec,
     ShadowSpec,
     TensorSignature,
     layout,
@@ -29,13 +32,17 @@ from queen.fit.mapping_training import MappingPlan, embed, mapping_weights, trai
 from queen.fit.measures import held_out_rows, measure_mapping, measure_protectee, measure_shadows
 from queen.fit.onnx_file import read_graph
 from queen.fit.options import MAP_FILE, REPORT_FILE, FitOptions, FitOutcome, FitReport
+from queen.fit.profile_prices import PriceStage, ProfilePrice, price_profiles
 from queen.fit.progress import FitProgress, Update
 from queen.fit.shadow_training import (
+    FEWEST_STEPS,
+    SHADOW_BATCH,
     ShadowPlan,
     choose_architecture,
     shadow_tensors,
     train_shadows,
 )
+from queen.fit.strays import FittedMeter, fit_off_distribution, honest_volume
 from queen.fit.surgery import Protectee, open_protectee
 from queen.fit.training_set import (
     TrainingSet,
@@ -44,6 +51,7 @@ from queen.fit.training_set import (
     read_training_set,
     require_labels,
 )
+from queen.method.decoy import SketchSpace, fit_sketch_space, sketch_inputs
 from queen.method.ensemble import ShadowNetwork
 from queen.method.geometry import FloatArray, Geometry, fit_feature_centers, fit_geometry
 from queen.method.label_preserving import LinearHead
@@ -77,6 +85,29 @@ class _Regions:
 
 
 @dataclass(frozen=True, eq=False)
+class _Strays:
+    """The frame of the decoys and the off-distribution meter."""
+
+    space: SketchSpace
+    fitted: FittedMeter
+
+    @property
+    def meter_spec(self) -> MeterSpec:
+        meter = self.fitted.meter
+        return MeterSpec(
+            rise=meter.rise,
+            fall=meter.fall,
+            limit=meter.limit,
+            false_flags=self.fitted.false_flags,
+        )
+
+    @property
+    def decoy_spec(self) -> DecoySpec:
+        width, rank = self.space.axes.shape
+        return DecoySpec(sketch_width=width, rank=rank, confidence=self.space.confidence)
+
+
+@dataclass(frozen=True, eq=False)
 class _Shadows:
     """The trained shadows, the shape of what they read, and what was measured."""
 
@@ -102,18 +133,29 @@ def fit_bundle(options: FitOptions, console: Console | None = None) -> FitOutcom
         with progress.step("train the mapping network") as update:
             regions = _fit_regions(task, responses, update)
         thresholds = _thresholds(regions, options.budget)
+        with progress.step("fit the decoys and the off-distribution meter"):
+            strays = _fit_strays(task, responses, regions)
         with progress.step("train the shadows") as update:
             shadows = _fit_shadows(task, responses, regions, update)
         with progress.step("measure"):
-            report = _report(task, responses, regions, shadows)
+            report = _report(task, responses, regions, strays, shadows)
             drawing = _draw(task, regions)
-    manifest = _write(task, responses, regions, shadows, report)
+            head = _linear_head(task.protectee, responses, task.samples.y)
+        with progress.step("what each profile costs and buys") as update:
+            volume = honest_volume(
+                *(regions.geometry, regions.embeddings, responses.predicted),
+                *(thresholds, options.seed),
+            )
+            prices = _prices(task, responses, regions, strays, shadows, volume, update)
+    manifest = _write(task, responses, regions, strays, shadows, head, report)
     outcome = FitOutcome(
         options.out,
         manifest,
         report,
         options.budget,
         thresholds,
+        volume,
+        prices,
         progress.seconds,
         find_warnings(report, thresholds, options.budget),
     )
@@ -187,15 +229,71 @@ def _thresholds(regions: _Regions, budget: int) -> list[float]:
     return [float(threshold) for threshold in found]
 
 
-def _fit_shadows(task: _Task, responses: Responses, regions: _Regions, update: Update) -> _Shadows:
-    options = task.options
-    plan = ShadowPlan(
-        options.shadows_on,
-        options.shadows,
-        options.shadow_epochs,
-        options.shadow_steps,
-        options.seed,
+def _fit_strays(task: _Task, responses: Responses, regions: _Regions) -> _Strays:
+    labels, options = task.samples.y, task.options
+    held = held_out_rows(labels, options.seed)
+    rows = held if held.any() else ~held
+    confidence = float(responses.probabilities[rows].max(axis=1).mean(dtype=np.float64))
+    starts = range(0, len(labels), 512)
+    sketches = np.concatenate([sketch_inputs(task.samples.x[at : at + 512]) for at in starts])
+    space = fit_sketch_space(sketches, labels, len(task.class_names), min(confidence, 0.999))
+    fitted = fit_off_distribution(
+        regions.geometry,
+        regions.embeddings,
+        responses.predicted,
+        held,
+        false_flags=options.false_flags,
+        seed=options.seed,
     )
+    return _Strays(space, fitted)
+
+
+def _prices(
+    task: _Task,
+    responses: Responses,
+    regions: _Regions,
+    strays: _Strays,
+    shadows: _Shadows,
+    volume: int | None,
+    update: Update,
+) -> list[ProfilePrice]:
+    stage = PriceStage(
+        *(responses, task.samples.y, held_out_rows(task.samples.y, task.options.seed)),
+        inside=inside_regions(regions.geometry, regions.embeddings, responses.predicted),
+        inputs=task.samples.x,
+        shadows=shadows.networks,
+        shadows_on=task.options.shadows_on,
+        space=strays.space,
+        within_budget=volume,
+        seed=task.options.seed,
+    )
+    return price_profiles(stage, update)
+
+
+def _fit_shadows(task: _Task, responses: Responses, regions: _Regions, update: Update) -> _Shadows:
+    """Shadows of the stated strength, or of the greatest that still flips labels enough."""
+    options = task.options
+    if options.shadow_steps or options.shadow_epochs:
+        epochs = options.shadow_epochs or 1
+        return _shadows_of(task, responses, regions, epochs, options.shadow_steps, update)
+    steps = math.ceil(len(task.samples.y) / SHADOW_BATCH)
+    while True:
+        shadows = _shadows_of(task, responses, regions, 1, steps, update)
+        if shadows.figures["flip_rate"] >= options.shadow_flip_rate or steps <= FEWEST_STEPS:
+            return shadows
+        steps = max(steps // 2, FEWEST_STEPS)
+
+
+def _shadows_of(
+    task: _Task,
+    responses: Responses,
+    regions: _Regions,
+    epochs: int,
+    steps: int | None,
+    update: Update,
+) -> _Shadows:
+    options = task.options
+    plan = ShadowPlan(options.shadows_on, options.shadows, epochs, steps, options.seed)
     inputs = task.samples.x if plan.on == "inputs" else responses.features
     networks = train_shadows(inputs, task.samples.y, len(task.class_names), plan, update)
     figures = measure_shadows(
@@ -210,13 +308,16 @@ def _fit_shadows(task: _Task, responses: Responses, regions: _Regions, update: U
     return _Shadows(networks, list(inputs.shape[1:]), figures)
 
 
-def _report(task: _Task, responses: Responses, regions: _Regions, shadows: _Shadows) -> FitReport:
+def _report(
+    task: _Task, responses: Responses, regions: _Regions, strays: _Strays, shadows: _Shadows
+) -> FitReport:
     return FitReport(
         seed=task.options.seed,
         samples=len(task.samples.y),
         protectee=measure_protectee(task.protectee, responses, task.samples.y),
         mapping=regions.figures,
         shadows=shadows.figures,
+        off_distribution={"false_flags": strays.fitted.false_flags},
         largest_budget=largest_budget(regions.geometry, regions.mean_squared_sqs),
         classes=measure_coverage(
             regions.geometry,
@@ -239,7 +340,13 @@ def _draw(task: _Task, regions: _Regions) -> bytes:
 
 
 def _write(
-    task: _Task, responses: Responses, regions: _Regions, shadows: _Shadows, report: FitReport
+    task: _Task,
+    responses: Responses,
+    regions: _Regions,
+    strays: _Strays,
+    shadows: _Shadows,
+    head: LinearHead,
+    report: FitReport,
 ) -> Manifest:
     geometry = regions.geometry
     source = task.protectee.input
@@ -266,15 +373,19 @@ def _write(
             count=len(shadows.networks),
             drawn=task.options.shadows_drawn,
         ),
+        decoy=strays.decoy_spec,
+        meter=strays.meter_spec,
         fit=report.as_dict(),
     )
     return write_bundle(
         task.options.out,
         draft,
         protectee=regions.graph,
-        head=_linear_head(task.protectee, responses, task.samples.y),
+        head=head,
         geometry=geometry,
         mean_squared_sqs=regions.mean_squared_sqs,
+        sketch_space=strays.space,
+        meter=strays.fitted.meter,
         shadows=[shadow_tensors(network) for network in shadows.networks],
         replace=task.options.replace,
     )
@@ -303,6 +414,8 @@ def _write_report(outcome: FitOutcome, drawing: bytes) -> None:
         "digest": outcome.manifest.digest,
         "budget": outcome.budget,
         "thresholds": outcome.thresholds,
+        "honest_volume": outcome.honest_volume,
+        "prices": [asdict(price) for price in outcome.prices],
         "warnings": outcome.warnings,
         "seconds": outcome.seconds,
     }

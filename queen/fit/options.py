@@ -11,6 +11,7 @@ from queen.bundle.manifest import Manifest
 from queen.errors import FitError
 from queen.fit.coverage import ClassCoverage
 from queen.fit.mapping_training import LOSSES, Loss
+from queen.fit.profile_prices import ProfilePrice
 from queen.fit.shadow_training import Source
 from queen.fit.surgery import AUTO
 
@@ -23,7 +24,10 @@ class FitOptions:
     """Everything that decides a bundle; the same options give the same bundle.
 
     `class_names` is a file with one name a line, a comma list, or the names.
-    `shadow_steps` (batches of 64) wins over `shadow_epochs`. `budget`, in records of a
+    `shadow_steps` (batches of 64) wins over `shadow_epochs`; without either, shadows are
+    trained as long as the reversal still changes `shadow_flip_rate` of the labels, at most
+    one epoch. `false_flags` is the share of honest accounts that the off-distribution
+    meter may flag within 10,000 queries. `budget`, in records of a
     class, is checked and reported on, but it is the operator's and not in the bundle.
     Raises FitError for a number out of range.
     """
@@ -38,19 +42,21 @@ class FitOptions:
     shadows_on: Source = "inputs"
     shadows: int = 10
     shadows_drawn: int = 5
-    shadow_epochs: int = 1
+    shadow_epochs: int | None = None
     shadow_steps: int | None = None
+    shadow_flip_rate: float = 0.9
     coverage_fraction: float = 0.02
     budget: int = 100
     embedding_width: int = 2
     mapping_loss: Loss = "distance"
     mapping_epochs: int | None = None
     seed: int = 0
+    false_flags: float = 0.001
     replace: bool = False
 
     def __post_init__(self) -> None:
-        least_one = ("shadows", "shadow_epochs", "budget", "embedding_width")
-        for name in (*least_one, "shadow_steps", "mapping_epochs"):
+        least_one = ("shadows", "budget", "embedding_width")
+        for name in (*least_one, "shadow_epochs", "shadow_steps", "mapping_epochs"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise FitError(f"expected {name} of at least 1, got {value}")
@@ -61,6 +67,12 @@ class FitOptions:
         if not 0 < self.coverage_fraction < 1:
             raise FitError(
                 f"expected a coverage fraction between 0 and 1, got {self.coverage_fraction}"
+            )
+        if not 0 < self.shadow_flip_rate <= 1:
+            raise FitError(f"expected a flip rate in (0, 1], got {self.shadow_flip_rate}")
+        if not 0 < self.false_flags < 0.5:
+            raise FitError(
+                f"expected a share of false flags between 0 and 0.5, got {self.false_flags}"
             )
         if self.seed < 0:
             raise FitError(f"expected a seed of at least 0, got {self.seed}")
@@ -85,6 +97,7 @@ class FitReport:
     protectee: dict[str, Any]
     mapping: dict[str, Any]
     shadows: dict[str, Any]
+    off_distribution: dict[str, Any]
     largest_budget: int
     classes: list[ClassCoverage]
 
@@ -97,7 +110,9 @@ class FitReport:
 class FitOutcome:
     """A written bundle and all there is to say about it.
 
-    `thresholds` T_y for the options' budget; `seconds` by step; `warnings` are sentences.
+    `thresholds` T_y for the options' budget; `honest_volume` how many queries an honest
+    account may ask within it (None: a whole pass over the training set); `prices` what each
+    profile costs and buys; `seconds` by step; `warnings` are sentences.
     """
 
     path: Path
@@ -105,5 +120,7 @@ class FitOutcome:
     report: FitReport
     budget: int
     thresholds: list[float]
+    honest_volume: int | None
+    prices: list[ProfilePrice]
     seconds: dict[str, float]
     warnings: list[str] = field(default_factory=list)

@@ -19,7 +19,9 @@ Source = Literal["inputs", "features"]
 Architecture = Literal["head", "mlp", "cnn", "resnet"]
 
 _LEARNING_RATE = 1e-3
-_BATCH = 64
+SHADOW_BATCH = 64
+FEWEST_STEPS = 10
+"""Least training of a shadow whose strength is fitted."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class ShadowPlan:
 
     def planned_steps(self, samples: int) -> int:
         """Batches that one shadow is trained on."""
-        return self.steps or self.epochs * math.ceil(samples / _BATCH)
+        return self.steps or self.epochs * math.ceil(samples / SHADOW_BATCH)
 
 
 def choose_architecture(on: Source, shape: Sequence[int]) -> Architecture:
@@ -101,7 +103,7 @@ def _train(
     for _ in range(steps):
         if not len(order):
             order = rng.permutation(len(labels))
-        batch, order = order[:_BATCH], order[_BATCH:]
+        batch, order = order[:SHADOW_BATCH], order[SHADOW_BATCH:]
         rows = torch.from_numpy(inputs[batch].astype(np.float32))
         loss = torch.nn.functional.cross_entropy(shadow(rows), torch.from_numpy(labels[batch]))
         optimizer.zero_grad()

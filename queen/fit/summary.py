@@ -24,6 +24,7 @@ def print_outcome(outcome: FitOutcome, console: Console) -> None:
         )
     )
     console.print(_classes(outcome))
+    console.print(_prices(outcome))
     for warning in outcome.warnings:
         console.print(f"[yellow]![/yellow] {warning}", highlight=False)
     drawn = outcome.path / layout.REPORT / MAP_FILE
@@ -43,6 +44,7 @@ def _figures(outcome: FitOutcome) -> Table:
             f"{min(outcome.thresholds):.4f} to {max(outcome.thresholds):.4f}; "
             f"at most {report.largest_budget}",
         ),
+        ("volume", _volume(outcome)),
         ("time", f"{sum(outcome.seconds.values()):.1f} s"),
     ):
         table.add_row(f"[bold]{title}[/bold]", value)
@@ -104,3 +106,36 @@ def _classes(outcome: FitOutcome) -> Group:
 
 def _headroom(row: tuple[ClassCoverage, float]) -> float:
     return row[0].cqs / row[1]
+
+
+def _prices(outcome: FitOutcome) -> Table:
+    table = Table(
+        title="What each profile costs, and buys against a thief with this model's own backbone",
+        caption="over budget: answers of an account whose budget is spent; "
+        "queen redteam measures real thieves",
+        title_justify="left",
+        caption_justify="left",
+    )
+    table.add_column("profile")
+    for heading in ("labels changed, over budget", "L1 within", "L1 over", "his copy"):
+        table.add_column(heading, justify="right")
+    for price in outcome.prices:
+        table.add_row(
+            price.profile,
+            f"{price.labels_changed:.1%}",
+            f"{price.mean_l1_within:.2f}",
+            f"{price.mean_l1:.2f}",
+            f"{price.thief_accuracy:.1%}",
+        )
+    return table
+
+
+def _volume(outcome: FitOutcome) -> str:
+    if outcome.honest_volume is None:
+        return "a whole pass over the training set stays within it"
+    flags = outcome.manifest.meter.false_flags
+    return (
+        f"an honest account may ask about {outcome.honest_volume:,} queries before any answer is "
+        f"reversed; the off-distribution meter flags {flags['1000']:.2%} of such accounts "
+        f"within 1,000 and {flags['10000']:.2%} within 10,000"
+    )

@@ -8,10 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from queen.errors import ContractViolated
+from queen.method.ledger import Scope
 
 SIMPLEX_TOLERANCE = 1e-6
 SAFE_MARGIN = 0.01
 SAFE_L1 = 1.0
+BALANCED_L1 = 1.2
+"""The distance of `balanced` unless an operator states another."""
 
 
 class Profile(StrEnum):
@@ -20,9 +23,23 @@ class Profile(StrEnum):
     PAPER = "paper"
     """Gradient reverse as published: any point of the simplex."""
     SAFE = "safe"
-    """Keeps the label with a margin of 0.01, within an L1 distance of 1."""
+    """Keeps the label with a margin of 0.01, within an L1 distance of 1, in every answer."""
+    BALANCED = "balanced"
+    """Within a stated L1 distance of the protectee's answer."""
+    STRICT = "strict"
+    """The strongest unlearning; a label changes only once the account is over its budget."""
     OBSERVE = "observe"
     """The protectee's own answer, untouched; verdicts are counted and logged."""
+
+
+SCOPES = {
+    Profile.PAPER: Scope.QUERY,
+    Profile.SAFE: Scope.QUERY,
+    Profile.BALANCED: Scope.ACCOUNT,
+    Profile.STRICT: Scope.ACCOUNT,
+    Profile.OBSERVE: Scope.QUERY,
+}
+"""What a spent budget turns to REVERSE, by profile."""
 
 
 def check_simplex(answers: NDArray[np.floating]) -> None:
@@ -46,13 +63,20 @@ def check_label_kept(answers: NDArray[np.floating], probabilities: NDArray[np.fl
 
 
 def check_answers(
-    profile: Profile, answers: NDArray[np.floating], probabilities: NDArray[np.floating]
+    profile: Profile,
+    answers: NDArray[np.floating],
+    probabilities: NDArray[np.floating],
+    *,
+    balanced_l1: float = BALANCED_L1,
 ) -> None:
     """Require answers (B, C) to REVERSE verdicts to hold the profile's contract.
 
-    `probabilities` (B, C) are the protectee's. Raises ContractViolated.
+    `probabilities` (B, C) are the protectee's. Raises ContractViolated. That a label under
+    `strict` changes for no other verdict is `check_label_kept` on those answers.
     """
     check_simplex(answers)
+    if profile is Profile.BALANCED:
+        _check_distance(answers, probabilities, balanced_l1)
     if profile is Profile.OBSERVE and not np.array_equal(answers, probabilities):
         raise ContractViolated("expected the protectee's own answers, got others")
     if profile is Profile.SAFE:
@@ -65,6 +89,12 @@ def _check_safe(answers: NDArray[np.floating], probabilities: NDArray[np.floatin
     margin = (ordered[:, -1] - ordered[:, -2]).min(initial=1.0)
     if margin < SAFE_MARGIN:
         raise ContractViolated(f"expected a margin of at least {SAFE_MARGIN}, got {margin:.4f}")
+    _check_distance(answers, probabilities, SAFE_L1)
+
+
+def _check_distance(
+    answers: NDArray[np.floating], probabilities: NDArray[np.floating], most: float
+) -> None:
     moved = np.abs(answers - probabilities).sum(axis=1).max(initial=0.0)
-    if moved > SAFE_L1:
-        raise ContractViolated(f"expected an L1 distance of at most {SAFE_L1}, got {moved:.4f}")
+    if not moved <= most:
+        raise ContractViolated(f"expected an L1 distance of at most {most}, got {moved:.4f}")

@@ -7,14 +7,37 @@ each (account, predicted class); `ledger_index` says which row belongs to which.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from enum import IntEnum
+from dataclasses import dataclass, field
+from enum import IntEnum, IntFlag
 
 import numpy as np
 from numpy.typing import NDArray
 
 from queen.method.geometry import FloatArray, Geometry, LabelArray
 from queen.method.sensitivity import center_distances, record_weight, single_query_sensitivity
+
+
+class Scope(IntEnum):
+    """How much of an account a spent budget turns to REVERSE; the numbers are those of the wire."""
+
+    QUERY = 1
+    """Queries that are inside a region and novel, as in the paper."""
+    CLASS = 2
+    """Every query whose class is over its threshold."""
+    ACCOUNT = 3
+    """Every query, once any class is over its threshold or the account is off-distribution."""
+
+
+class Cause(IntFlag):
+    """Why a query was reversed; several may hold at once."""
+
+    NONE = 0
+    ACCOUNT = 1
+    """The account's own budget is spent."""
+    GROUP = 2
+    """The budget of its group is spent."""
+    OFF_DISTRIBUTION = 4
+    """Too many queries of the account or its group lie in the tail."""
 
 
 class Verdict(IntEnum):
@@ -39,6 +62,8 @@ class Assessment:
     """cqs of the row's ledger before the row, (B,)."""
     cqs_after: FloatArray
     """cqs of the row's ledger after the row, (B,)."""
+    causes: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
+    """(B,) bits of `Cause`, 0 unless the verdict is REVERSE; empty before `enforce`."""
 
     @property
     def recorded(self) -> NDArray[np.int64]:
@@ -79,10 +104,12 @@ def assess_rows(
     weights = record_weight(geometry, sqs)
     ordered = np.flatnonzero(candidates & ~crossed[ledger_index])
     step = _OrderedRows(geometry, cqs, thresholds)
+    reached = cqs[ledger_index]
     for row in ordered.tolist():
         label, index = int(labels[row]), int(ledger_index[row])
         verdicts[row] = step.take(index, label, embeddings[row], float(weights[row]))
-    before, after = _running_cqs(verdicts, weights, ledger_index, cqs)
+        reached[row] = step.cqs(index)
+    before, after = _running_cqs(reached, verdicts, ledger_index, cqs)
     return Assessment(verdicts, distances, sqs, before, after)
 
 
@@ -94,6 +121,10 @@ class _OrderedRows:
         self._cqs = cqs.tolist()
         self._thresholds = thresholds
         self._fresh: dict[int, _FreshRecords] = {}
+
+    def cqs(self, index: int) -> float:
+        """Cqs of a ledger by now."""
+        return float(self._cqs[index])
 
     def take(
         self, index: int, label: int, embedding: NDArray[np.float32], weight: float
@@ -135,22 +166,97 @@ class _FreshRecords:
 
 
 def _running_cqs(
+    reached: FloatArray,
     verdicts: NDArray[np.uint8],
-    weights: FloatArray,
     ledger_index: NDArray[np.integer],
     cqs: FloatArray,
 ) -> tuple[FloatArray, FloatArray]:
-    """Cqs of each row's ledger before and after the row, (B,) each."""
+    """Cqs of each row's ledger before and after the row, (B,) each.
+
+    `reached` (B,) is what recorded rows took it to. Nothing is summed again: another order
+    would be off in the last bits, and a ledger beside its threshold could look over it.
+    """
     recorded = verdicts == Verdict.RECORD
     start = cqs[ledger_index]
     if not recorded.any():
         return start, start
-    added = np.where(recorded, weights, 0.0)
     order = np.argsort(ledger_index, kind="stable")
-    total = np.cumsum(added[order])
     first = np.r_[True, np.diff(ledger_index[order]) != 0]
-    # The running total up to each group's first row, carried over the group.
-    offset = np.maximum.accumulate(np.where(first, total - added[order], -np.inf))
-    within = np.empty_like(added)
-    within[order] = total - offset
-    return start + within - added, start + within
+    # The latest row of the ledger, up to each row, that recorded; else its first.
+    latest = np.where(first | recorded[order], np.arange(len(order)), 0)
+    carried = np.where(recorded, reached, start)[order][np.maximum.accumulate(latest)]
+    before, after = np.empty_like(start), np.empty_like(start)
+    after[order] = carried
+    before[order] = np.where(first, start[order], np.r_[0.0, carried[:-1]])
+    return before, after
+
+
+@dataclass(frozen=True, eq=False)
+class Charges:
+    """What each of B queries is charged to: R >= B rows, one for each ledger owner.
+
+    The first B rows are the queries themselves, each against its account; the others
+    charge the accounts' groups. `row` (R,) says whose query a row is, `owner` (R,) in 0..O-1
+    who is charged, and `scopes` (B,) are the numbers of `Scope`.
+    """
+
+    row: NDArray[np.int64]
+    owner: NDArray[np.int64]
+    scopes: NDArray[np.uint8]
+
+
+def enforce(
+    step: Assessment,
+    charges: Charges,
+    thresholds: FloatArray,
+    is_crossed: NDArray[np.bool_],
+    is_off: NDArray[np.bool_],
+) -> Assessment:
+    """Verdicts on B queries from those of the R ledger rows that they are charged to.
+
+    `thresholds` T (R,) of each row's ledger; `is_crossed` (O,) whether any class of an
+    owner was over its threshold before the batch; `is_off` (R,) whether the row's owner
+    was off-distribution before the row. The harshest verdict wins, and each query's scope
+    widens it: the records are the same under every scope, so that an account whose
+    profile changes has the ledger it would always have had.
+    """
+    count = len(charges.scopes)
+    scopes = charges.scopes[charges.row]
+    ledger_crossed = step.cqs_before > thresholds
+    crossed = ledger_crossed | is_crossed[charges.owner]
+    crossed |= _any_before(step.cqs_after > thresholds, charges.owner)
+    spent = step.verdicts == Verdict.REVERSE
+    spent |= (scopes == Scope.CLASS) & ledger_crossed
+    spent |= (scopes == Scope.ACCOUNT) & crossed
+    off = (scopes == Scope.ACCOUNT) & is_off
+
+    causes = np.zeros(count, np.uint8)
+    cause = np.where(np.arange(len(spent)) < count, Cause.ACCOUNT, Cause.GROUP)
+    cause = cause * spent + np.uint8(Cause.OFF_DISTRIBUTION) * off
+    np.bitwise_or.at(causes, charges.row, cause.astype(np.uint8))
+    verdicts = np.zeros(count, np.uint8)
+    np.maximum.at(verdicts, charges.row, step.verdicts)
+    verdicts[causes > 0] = Verdict.REVERSE
+    own = slice(0, count)
+    return Assessment(
+        verdicts,
+        step.distances[own],
+        step.sqs[own],
+        step.cqs_before[own],
+        step.cqs_after[own],
+        causes,
+    )
+
+
+def _any_before(claims: NDArray[np.bool_], owner: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether an earlier row of the same owner makes the claim, (R,)."""
+    if not claims.any():
+        return claims
+    order = np.argsort(owner, kind="stable")
+    total = np.cumsum(claims[order])
+    first = np.r_[True, np.diff(owner[order]) != 0]
+    # Claims before each owner's first row, carried over the owner's rows.
+    offset = np.maximum.accumulate(np.where(first, total - claims[order], 0))
+    found = np.empty_like(claims)
+    found[order] = total - claims[order] > offset
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,8 @@ _SCHEME = "bearer "
 _MISSING = "expected metadata 'authorization: Bearer KEY', got no such credential"
 _UNKNOWN = "expected the key of a known account, got another"
 _WATCH_AGAIN_SECONDS = 5.0
+_ONE_LINE = r"^[^\x00-\x1f\x7f]+$"
+"""A group's name is the id of a ledger, which operators read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,9 @@ class Account:
     budget: int | None
     hash: str
     """How logs name the account."""
+    group: str | None = None
+    """Whose accounts are charged together; None for nobody's."""
+    group_budget: int | None = None
 
 
 _NOBODY: tuple[str, Account | None] = ("", None)
@@ -48,12 +53,23 @@ class AccountEntry(BaseModel):
     """Who is charged."""
     key_sha256: str = Field(pattern=r"^[0-9a-fA-F]{64}$")
     """Hex SHA-256 of the key; the key itself is stored nowhere."""
-    group: str | None = None
-    """A name for the accounts of one customer; it has no effect on verdicts yet."""
+    group: str | None = Field(None, min_length=1, max_length=256, pattern=_ONE_LINE)
+    """A name for the accounts of one customer, payment or network, which are charged together."""
     profile: Profile | None = None
     """How flagged queries are answered; the service's default if absent."""
     budget: int | None = Field(None, ge=1, lt=2**32)
     """Records of one class before reversal begins; the service's default if absent."""
+
+
+class GroupEntry(BaseModel):
+    """A group in accounts.yaml whose budget is not the service's default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    id: str = Field(min_length=1, max_length=256, pattern=_ONE_LINE)
+    """The name that accounts give as their group."""
+    budget: int = Field(ge=1, lt=2**32)
+    """Records of one class before reversal begins for all accounts of the group."""
 
 
 class AccountsFile(BaseModel):
@@ -62,6 +78,7 @@ class AccountsFile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     accounts: list[AccountEntry]
+    groups: list[GroupEntry] = []
 
 
 def key_digest(key: str) -> str:
@@ -81,10 +98,11 @@ def read_accounts(path: Path) -> AccountsFile:
         first = error.errors(include_input=False)[0]
         raise ConfigError(
             f"{path}: {_place(first['loc'])}{first['msg']}; expected 'accounts: [{{id, key_sha256, "
-            "group, profile, budget}]', the last three optional; "
-            "'queen accounts new ID' makes an entry"
+            "group, profile, budget}]', the last three optional, and 'groups: [{id, budget}]' if "
+            "any; 'queen accounts new ID' makes an entry"
         ) from error
     _require_distinct(path, "id", [entry.id for entry in parsed.accounts])
+    _require_distinct(path, "group id", [group.id for group in parsed.groups])
     _require_distinct(path, "key_sha256", [entry.key_sha256.lower() for entry in parsed.accounts])
     return parsed
 
@@ -97,8 +115,9 @@ class Keyring:
 
     def swap(self, accounts: AccountsFile) -> None:
         """Serve these accounts from now on; every remembered credential is forgotten."""
+        budgets = {group.id: group.budget for group in accounts.groups}
         self._by_digest: dict[str, tuple[str, Account | None]] = {
-            entry.key_sha256.lower(): (entry.key_sha256.lower(), _account(entry))
+            entry.key_sha256.lower(): (entry.key_sha256.lower(), _account(entry, budgets))
             for entry in accounts.accounts
         }
         self._by_header: dict[str | bytes, Account] = {}
@@ -194,8 +213,15 @@ class _Follower:
         self._log.info("accounts file loaded", accounts=len(self._keyring))
 
 
-def _account(entry: AccountEntry) -> Account:
-    return Account(entry.id, entry.profile, entry.budget, account_hash(entry.id))
+def _account(entry: AccountEntry, group_budgets: Mapping[str, int]) -> Account:
+    return Account(
+        entry.id,
+        entry.profile,
+        entry.budget,
+        account_hash(entry.id),
+        entry.group,
+        group_budgets.get(entry.group or ""),
+    )
 
 
 def _require_distinct(path: Path, field: str, values: Sequence[str]) -> None:

@@ -13,9 +13,17 @@ from numpy.typing import NDArray
 
 from queen.bundle import Bundle
 from queen.errors import ContractViolated, DependencyUnavailable
-from queen.method.contracts import Profile, check_answers, check_label_kept, check_simplex
+from queen.method.contracts import (
+    BALANCED_L1,
+    Profile,
+    check_answers,
+    check_label_kept,
+    check_simplex,
+)
+from queen.method.decoy import sketch_inputs
 from queen.method.label_preserving import preserve_label
 from queen.method.ledger import Verdict
+from queen.method.misdirection import partner_classes, safe_answer
 from queen.serving.auth import Account
 
 from .batching import Pending, Run
@@ -27,9 +35,17 @@ from .settings import FailureMode
 SingleArray = NDArray[np.float32]
 RowIndex = NDArray[np.int64]
 PROTECT_CONFIDENCE = 0.9
-_OBSERVE, _PAPER, _SAFE = 0, 1, 2
-_PROFILE_CODES = {Profile.OBSERVE: _OBSERVE, Profile.PAPER: _PAPER, Profile.SAFE: _SAFE}
-"""Profiles as the wire numbers them; observe never travels."""
+_OBSERVE, _PAPER, _SAFE, _BALANCED, _STRICT = range(5)
+_PROFILE_CODES = {
+    Profile.OBSERVE: _OBSERVE,
+    Profile.PAPER: _PAPER,
+    Profile.SAFE: _SAFE,
+    Profile.BALANCED: _BALANCED,
+    Profile.STRICT: _STRICT,
+}
+"""Profiles as the wire numbers them; observe and safe never travel."""
+_REVERSED = (Profile.PAPER, Profile.BALANCED, Profile.STRICT)
+"""Profiles whose flagged rows the perturber answers."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +57,7 @@ class Policy:
     assess_timeout_seconds: float
     reverse_timeout_seconds: float
     deadline_margin_seconds: float
+    balanced_l1: float = BALANCED_L1
 
 
 class Answerer:
@@ -56,6 +73,7 @@ class Answerer:
         measures: Measures,
     ) -> None:
         self._head = bundle.head
+        self._partners = partner_classes(bundle.digest, bundle.manifest.num_classes)
         self._shadows_read_inputs = bundle.manifest.shadows.on == "inputs"
         self._policy = policy
         self._sensitivity = sensitivity
@@ -74,7 +92,8 @@ class Answerer:
             return None
         self._count(assessed)
         answers = self._preserve(run, labels, profiles)
-        flagged = np.flatnonzero((assessed.verdicts == Verdict.REVERSE) & (profiles != _OBSERVE))
+        is_reversed = np.isin(profiles, [_PROFILE_CODES[profile] for profile in _REVERSED])
+        flagged = np.flatnonzero((assessed.verdicts == Verdict.REVERSE) & is_reversed)
         waiting = _deliver_unflagged(run.batch, answers, flagged)
         self._decisions.record(run.batch, labels, assessed)
         if not waiting:
@@ -105,7 +124,7 @@ class Answerer:
         return assessed
 
     def _preserve(self, run: Run, labels: RowIndex, profiles: NDArray[np.uint8]) -> SingleArray:
-        """Label-preserving answers to all rows; the protectee's own to rows under observe."""
+        """Answers to all rows that are not reversed, as their profiles say, with the label kept."""
         started = perf_counter()
         outputs = run.outputs
         answers = preserve_label(self._head, outputs.logits, outputs.features)
@@ -116,10 +135,24 @@ class Answerer:
             check_label_kept(answers[rows], outputs.logits[rows])
 
         self._hold(check, answers, labels)
+        self._misdirect(run, labels, answers, np.flatnonzero(profiles == _SAFE))
         observed = profiles == _OBSERVE
         answers[observed] = outputs.probabilities[observed]
         self._measures.stages["preserve"].observe(perf_counter() - started)
         return answers
+
+    def _misdirect(self, run: Run, labels: RowIndex, answers: SingleArray, rows: RowIndex) -> None:
+        """Answer rows under `safe`, whatever their verdict, so that nothing tells it."""
+        if not len(rows):
+            return
+        own, part = run.outputs.probabilities[rows], labels[rows]
+        safe = safe_answer(own, part, self._partners)
+
+        def check(chosen: RowIndex | slice) -> None:
+            check_answers(Profile.SAFE, safe[chosen], own[chosen])
+
+        self._hold(check, safe, part)
+        answers[rows] = safe
 
     async def _reverse(
         self,
@@ -141,6 +174,8 @@ class Answerer:
                 shadow_inputs[flagged],
                 probabilities,
                 run.outputs.embeddings[flagged],
+                sketch_inputs(run.inputs[flagged]),
+                self._policy.balanced_l1,
                 timeout,
             )
         except DependencyUnavailable:
@@ -156,7 +191,7 @@ class Answerer:
         labels: RowIndex,
         profiles: NDArray[np.uint8],
     ) -> SingleArray:
-        for profile in (Profile.PAPER, Profile.SAFE):
+        for profile in _REVERSED:
             rows = np.flatnonzero(profiles == _PROFILE_CODES[profile])
             part, own = answers[rows], probabilities[rows]
 
@@ -166,7 +201,8 @@ class Answerer:
                 part: SingleArray = part,
                 own: SingleArray = own,
             ) -> None:
-                check_answers(profile, part[chosen], own[chosen])
+                l1 = self._policy.balanced_l1
+                check_answers(profile, part[chosen], own[chosen], balanced_l1=l1)
 
             self._hold(check, part, labels[rows])
             answers[rows] = part

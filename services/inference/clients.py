@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from queen.api.v1 import (
     sensitivity_pb2_grpc,
 )
 from queen.errors import ConfigError, DependencyUnavailable, ShapeMismatch
+from queen.method.contracts import SCOPES, Profile
 from queen.method.ledger import Verdict
 from queen.serving.auth import Account
 from queen.serving.logging import logger
@@ -34,13 +35,17 @@ Call = Callable[..., Awaitable[Any]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Assessed:
-    """Verdicts (B,) uint8, and what they follow from, (B,) float32 each."""
+    """Verdicts (B,) uint8, and what they follow from, (B,) float32 each.
+
+    `causes` (B,) uint8 are bits of `queen.method.ledger.Cause`.
+    """
 
     verdicts: NDArray[np.uint8]
     distances: SingleArray
     sqs: SingleArray
     cqs_before: SingleArray
     cqs_after: SingleArray
+    causes: NDArray[np.uint8]
 
 
 class Peer:
@@ -99,9 +104,10 @@ class Peer:
 class SensitivityClient:
     """Assess, in NumPy terms."""
 
-    def __init__(self, peer: Peer, bundle_digest: str) -> None:
+    def __init__(self, peer: Peer, bundle_digest: str, default_profile: Profile) -> None:
         self._peer = peer
         self._digest = bundle_digest
+        self._default_profile = default_profile
         self._assess: Call = sensitivity_pb2_grpc.SensitivityServiceStub(peer.channel).Assess
 
     async def assess(
@@ -113,14 +119,12 @@ class SensitivityClient:
         timeout_seconds: float,
     ) -> Assessed:
         """Verdicts on B queries; DependencyUnavailable if there are none in time."""
+        # While accounts.yaml is swapped, accounts of one group may come with two budgets;
+        # sensitivity takes one.
+        group_budgets = {account.group: account.group_budget for account in accounts}
         request = sensitivity_pb2.AssessRequest(
             bundle_digest=self._digest,
-            accounts=[
-                sensitivity_pb2.AccountPolicy(
-                    account_id=account.account_id, budget=account.budget or 0
-                )
-                for account in accounts
-            ],
+            accounts=[self._policy(account, group_budgets) for account in accounts],
             account_index=tensor_bytes(account_index, "<u4"),
             labels=tensor_bytes(labels, "<i4"),
             embeddings=tensor_bytes(embeddings),
@@ -130,6 +134,18 @@ class SensitivityClient:
             return _read_assessed(response, len(labels))
         except ShapeMismatch as error:
             raise DependencyUnavailable(f"{SENSITIVITY}: {error}") from error
+
+    def _policy(
+        self, account: Account, group_budgets: Mapping[str | None, int | None]
+    ) -> sensitivity_pb2.AccountPolicy:
+        scope = SCOPES[account.profile or self._default_profile]
+        return sensitivity_pb2.AccountPolicy(
+            account_id=account.account_id,
+            budget=account.budget or 0,
+            scope=sensitivity_pb2.Scope.Name(scope),
+            group=account.group or "",
+            group_budget=group_budgets[account.group] or 0,
+        )
 
 
 class PerturberClient:
@@ -147,6 +163,8 @@ class PerturberClient:
         shadow_inputs: NDArray[Any],
         probabilities: SingleArray,
         embeddings: SingleArray,
+        sketches: NDArray[Any],
+        balanced_l1: float,
         timeout_seconds: float,
     ) -> SingleArray:
         """Answers (B, C) to B flagged queries; DependencyUnavailable if there are none in time.
@@ -154,20 +172,20 @@ class PerturberClient:
         In several calls where one would be larger than the perturber takes; a row's answer
         does not depend on the others of its call.
         """
-        row_bytes = 4 * sum(
-            array[0].size for array in (profiles, shadow_inputs, probabilities, embeddings)
+        arrays: tuple[NDArray[Any], ...] = (
+            *(profiles, shadow_inputs, probabilities),
+            *(embeddings, sketches),
         )
+        row_bytes = 4 * sum(array[0].size for array in arrays)
         # A share is left for the message around the numbers, of at most 4 bytes each.
         size = max(1, int(0.9 * self._max_message_bytes) // row_bytes)
         starts = range(0, len(profiles), size)
         parts = await asyncio.gather(
             *(
                 self._reverse_part(
-                    profiles[start : start + size],
-                    shadow_inputs[start : start + size],
-                    probabilities[start : start + size],
-                    embeddings[start : start + size],
-                    timeout_seconds,
+                    *(array[start : start + size] for array in arrays),
+                    balanced_l1=balanced_l1,
+                    timeout_seconds=timeout_seconds,
                 )
                 for start in starts
             )
@@ -180,14 +198,19 @@ class PerturberClient:
         shadow_inputs: NDArray[Any],
         probabilities: SingleArray,
         embeddings: SingleArray,
+        sketches: NDArray[Any],
+        *,
+        balanced_l1: float,
         timeout_seconds: float,
     ) -> SingleArray:
         request = perturber_pb2.ReverseRequest(
             bundle_digest=self._digest,
             profiles=tensor_bytes(profiles, "u1"),
-            shadow_inputs=tensor_bytes(shadow_inputs),
+            shadow_inputs=tensor_bytes(_within_single(shadow_inputs)),
             probabilities=tensor_bytes(probabilities),
             embeddings=tensor_bytes(embeddings),
+            sketches=tensor_bytes(_within_single(sketches)),
+            balanced_l1=balanced_l1,
         )
         response = await self._peer.call(self._reverse, request, timeout_seconds)
         try:
@@ -216,14 +239,18 @@ def _read_assessed(response: sensitivity_pb2.AssessResponse, rows: int) -> Asses
     verdicts = read_tensor(response.verdicts, "u1", (rows,), "AssessResponse.verdicts")
     if ((verdicts < Verdict.PRESERVE) | (verdicts > Verdict.REVERSE)).any():
         raise ShapeMismatch("AssessResponse.verdicts: expected 1, 2 or 3, got another number")
-    names = ("distances", "sqs", "cqs_before", "cqs_after")
-    return Assessed(
-        verdicts,
-        *(
-            read_tensor(getattr(response, name), "<f4", (rows,), f"AssessResponse.{name}")
-            for name in names
-        ),
+    distances, sqs, before, after = (
+        read_tensor(getattr(response, name), "<f4", (rows,), f"AssessResponse.{name}")
+        for name in ("distances", "sqs", "cqs_before", "cqs_after")
     )
+    causes = read_tensor(response.causes, "u1", (rows,), "AssessResponse.causes")
+    return Assessed(verdicts, distances, sqs, before, after, causes)
+
+
+def _within_single(values: NDArray[Any]) -> NDArray[Any]:
+    """Numbers that are finite in float32: one row of huge FP64 must not fail its neighbours."""
+    largest = np.finfo(np.float32).max
+    return np.clip(values, -largest, largest) if values.dtype == np.float64 else values
 
 
 def _plain(target: str) -> str:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from queen.errors import DependencyUnavailable
 from queen.method.contracts import Profile
-from queen.method.ledger import Verdict
+from queen.method.ledger import Cause, Verdict
 from queen.serving.logging import logger
 
 from .batching import Pending
@@ -70,6 +70,7 @@ class DecisionLog:
                 "sqs": _rounded(assessed.sqs[rows]),
                 "cqs_before": _rounded(assessed.cqs_before[rows]),
                 "cqs_after": _rounded(assessed.cqs_after[rows]),
+                "cause": [_cause(bits) for bits in assessed.causes[rows].tolist()],
             },
         )
 
@@ -80,6 +81,11 @@ class DecisionLog:
             "profile": profile.value,
             "rows": pending.rows,
         }
+
+
+def _cause(bits: int) -> str:
+    """Names of the causes in `bits`, for example GROUP or ACCOUNT|OFF_DISTRIBUTION."""
+    return "|".join(cause.name or "" for cause in Cause if cause & bits)
 
 
 def _rounded(values: NDArray[np.float32]) -> list[float]:

@@ -8,7 +8,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from queen.method.contracts import Profile
+from queen.method.contracts import BALANCED_L1, Profile
 from queen.serving.settings import ServiceSettings
 
 FailureMode = Literal["protect", "deny", "allow"]
@@ -31,6 +31,8 @@ class InferenceSettings(ServiceSettings):
     """gRPC target of the perturber service."""
     default_profile: Profile = Profile.PAPER
     """Profile of the accounts that name none."""
+    balanced_l1: float = Field(default=BALANCED_L1, gt=0, le=2)
+    """Largest L1 distance to the model's own answer that the profile balanced may take."""
     failure_mode: FailureMode = "protect"
     """Answer while sensitivity is out of reach: label-only, UNAVAILABLE, or clean."""
     allow_clean_answers: bool = False

@@ -61,11 +61,13 @@ def require_budgets(bundle: Bundle, accounts: AccountsFile) -> None:
     the verdicts of its neighbours.
     """
     largest = largest_budget(bundle.geometry, bundle.mean_squared_sqs)
-    for number, entry in enumerate(accounts.accounts, 1):
-        if entry.budget is not None and entry.budget > largest:
+    budgets = [("entry", place, entry.budget) for place, entry in enumerate(accounts.accounts, 1)]
+    budgets += [("group", place, group.budget) for place, group in enumerate(accounts.groups, 1)]
+    for kind, number, budget in budgets:
+        if budget is not None and budget > largest:
             raise ConfigError(
-                f"accounts file, entry {number}: expected a budget of at most {largest}, "
-                f"got {entry.budget}: the sensitive regions of this bundle are full before"
+                f"accounts file, {kind} {number}: expected a budget of at most {largest}, "
+                f"got {budget}: the sensitive regions of this bundle are full before"
             )
 
 
@@ -91,11 +93,12 @@ def _answerer(
         settings.assess_timeout_seconds,
         settings.reverse_timeout_seconds,
         settings.deadline_margin_seconds,
+        settings.balanced_l1,
     )
     return Answerer(
         bundle,
         policy,
-        SensitivityClient(peers["sensitivity"], bundle.digest),
+        SensitivityClient(peers["sensitivity"], bundle.digest, settings.default_profile),
         PerturberClient(peers["perturber"], bundle.digest),
         DecisionLog(settings.decision_log, bundle.digest, settings.default_profile),
         measures,

@@ -10,7 +10,7 @@ from queen.bundle import Bundle
 from queen.errors import BatchTooLarge, BundleMismatch, InvalidQuery
 from queen.wire import read_tensor
 
-from .shadows import Flagged
+from .shadows import PROFILES, Flagged
 
 _SUM_TOLERANCE = 1e-3
 """Of the protectee's rows: its softmax may have run in half precision."""
@@ -27,7 +27,7 @@ def read_flagged(request: pb.ReverseRequest, bundle: Bundle, max_rows: int) -> F
     profiles = read_tensor(request.profiles, "u1", (-1,), "profiles")
     rows = len(profiles)
     _require_rows(rows, max_rows)
-    is_safe = _read_profiles(profiles)
+    _require_profiles(profiles)
     shape = (rows, *manifest.shadows.input_shape)
     inputs = read_tensor(request.shadow_inputs, "<f4", shape, "shadow_inputs")
     probabilities = read_tensor(
@@ -36,10 +36,13 @@ def read_flagged(request: pb.ReverseRequest, bundle: Bundle, max_rows: int) -> F
     embeddings = read_tensor(
         request.embeddings, "<f4", (rows, manifest.embedding_width), "embeddings"
     )
+    sketches = read_tensor(request.sketches, "<f4", (rows, manifest.decoy.sketch_width), "sketches")
     _require_finite(inputs, "shadow_inputs")
+    _require_finite(sketches, "sketches")
     _require_finite(embeddings, "embeddings")
     _require_simplex(probabilities)
-    return Flagged(is_safe, inputs, probabilities, embeddings)
+    balanced_l1 = _read_balanced_l1(request, profiles)
+    return Flagged(profiles, inputs, probabilities, embeddings, sketches, balanced_l1)
 
 
 def _require_bundle(served: str, got: str) -> None:
@@ -57,16 +60,20 @@ def _require_rows(rows: int, max_rows: int) -> None:
         raise BatchTooLarge(f"expected at most {max_rows} rows, got {rows}", field="profiles")
 
 
-def _read_profiles(profiles: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    known = (pb.PROFILE_PAPER, pb.PROFILE_SAFE)
-    unknown = profiles[~np.isin(profiles, known)]
+def _require_profiles(profiles: NDArray[np.uint8]) -> None:
+    unknown = profiles[~np.isin(profiles, list(PROFILES))]
     if len(unknown):
+        known = ", ".join(f"{code} ({profile.value})" for code, profile in PROFILES.items())
+        raise InvalidQuery(f"profiles: expected {known}, got {unknown[0]}", field="profiles")
+
+
+def _read_balanced_l1(request: pb.ReverseRequest, profiles: NDArray[np.uint8]) -> float:
+    l1 = float(request.balanced_l1)
+    if (profiles == pb.PROFILE_BALANCED).any() and not 0 < l1 <= 2:
         raise InvalidQuery(
-            f"profiles: expected {known[0]} (paper) or {known[1]} (safe), got {unknown[0]}",
-            field="profiles",
+            f"balanced_l1: expected an L1 distance in (0, 2], got {l1:g}", field="balanced_l1"
         )
-    is_safe: NDArray[np.bool_] = profiles == pb.PROFILE_SAFE
-    return is_safe
+    return l1
 
 
 def _require_finite(values: NDArray[np.float32], field: str) -> None:

@@ -19,7 +19,7 @@ from queen.serving.metrics import Metrics
 from queen.wire import tensor_bytes
 
 from .decode import read_flagged
-from .shadows import Flagged, Reversal
+from .shadows import PROFILES, Flagged, Reversal
 
 
 class PerturberMetrics:
@@ -28,7 +28,10 @@ class PerturberMetrics:
     def __init__(self, metrics: Metrics) -> None:
         self.stages: dict[str, Histogram] = metrics.stages("decode", "wait", "reverse")
         self.answers: dict[str, Counter] = metrics.labeled(
-            "queen_answers_total", "Answers made, by profile.", "profile", ("paper", "safe")
+            "queen_answers_total",
+            "Answers made, by profile.",
+            "profile",
+            tuple(profile.value for profile in PROFILES.values()),
         )
         self.waiting: Gauge = metrics.gauge(
             "queen_waiting_calls", "Calls that wait for the shadow models."
@@ -36,9 +39,8 @@ class PerturberMetrics:
 
     def count(self, flagged: Flagged) -> None:
         """Count the answers of a batch."""
-        safe = int(flagged.profiles.sum())
-        self.answers["safe"].inc(safe)
-        self.answers["paper"].inc(len(flagged) - safe)
+        for code, profile in PROFILES.items():
+            self.answers[profile.value].inc(int((flagged.profiles == code).sum()))
 
 
 class PerturberServicer(perturber_pb2_grpc.PerturberServiceServicer):

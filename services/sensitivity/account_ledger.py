@@ -13,6 +13,7 @@ from queen.method.sensitivity import center_distances, record_weight, single_que
 
 from .faiss_index import NeighborSearch, RecordIndex
 from .ledger_store import Records
+from .meter_ledger import MeterLedger
 
 
 class ClassLedger:
@@ -47,12 +48,20 @@ class ClassLedger:
 
 
 class AccountLedger:
-    """All of one account: `classes` holds a `ClassLedger` for each class with a record."""
+    """All of one owner: `classes` holds a `ClassLedger` for each class with a record.
 
-    __slots__ = ("classes",)
+    `meter` says how far the owner's queries have strayed from the training distribution.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("classes", "meter")
+
+    def __init__(self, embedding_width: int) -> None:
         self.classes: dict[int, ClassLedger] = {}
+        self.meter = MeterLedger(embedding_width)
+
+    def is_crossed(self, thresholds: FloatArray) -> bool:
+        """Whether any class is over its threshold T, (C,)."""
+        return any(ledger.cqs > thresholds[label] for label, ledger in self.classes.items())
 
 
 class LedgerFactory:
@@ -64,7 +73,7 @@ class LedgerFactory:
 
     def restore(self, stored: Mapping[int, Records]) -> AccountLedger:
         """The ledger of an account whose records, by class, are `stored`."""
-        account = AccountLedger()
+        account = AccountLedger(self._geometry.embedding_width)
         for label, records in stored.items():
             self.extend(account, label, records)
         return account
@@ -80,11 +89,19 @@ class LedgerFactory:
                 f"expected finite records of class {label} in the store, got NaN or infinity; "
                 "restore the store from a backup"
             )
-        if len(records):
+        if label == self._geometry.num_classes:
+            account.meter.extend(records)
+        elif len(records):
             labels = np.full(len(records), label)
             offsets = self._neighbors.offsets(records, labels)
             weights = record_weights(self._geometry, records, labels)
             self.class_ledger(account, label).extend(records, offsets, weights)
+
+    def records_of(self, account: AccountLedger, label: int) -> Records:
+        """What is known of one list of the account, a class's records or the meter's marks."""
+        if label == self._geometry.num_classes:
+            return account.meter.records
+        return account.classes[label].records
 
     def class_ledger(self, account: AccountLedger, label: int) -> ClassLedger:
         """The account's ledger of class `label`, made if it has none."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from queen.errors import AccountNotFound
 from queen.method.geometry import FloatArray, Geometry
+from queen.method.off_distribution import OffDistributionMeter
 
 from .account_ledger import record_weights
 from .ledger_store import LedgerStore, Records
@@ -16,12 +17,17 @@ from .ledger_store import LedgerStore, Records
 
 @dataclass(frozen=True, eq=False)
 class AccountState:
-    """One account's records by class, with cqs by class and the default thresholds T (C,)."""
+    """One account's records by class, with cqs by class and the default thresholds T (C,).
+
+    `off_distribution` is the highest mark of its off-distribution meter over the limit; at
+    1 the account is off-distribution for good.
+    """
 
     account_id: str
     records: Mapping[int, Records]
     cqs: Mapping[int, float]
     thresholds: FloatArray
+    off_distribution: float
 
     @property
     def record_count(self) -> int:
@@ -43,8 +49,15 @@ class AccountState:
 class AccountReader:
     """Reads accounts; safe beside the dispatcher thread, since it shares only the store."""
 
-    def __init__(self, geometry: Geometry, thresholds: FloatArray, store: LedgerStore) -> None:
+    def __init__(
+        self,
+        geometry: Geometry,
+        thresholds: FloatArray,
+        store: LedgerStore,
+        meter: OffDistributionMeter,
+    ) -> None:
         self._geometry = geometry
+        self._meter = meter
         self._thresholds = thresholds
         self._store = store
 
@@ -56,7 +69,7 @@ class AccountReader:
     def get(self, account_id: str) -> AccountState:
         """One account; AccountNotFound if nothing was ever recorded of it."""
         state = self._read(account_id)
-        if not state.records:
+        if not state.records and not state.off_distribution:
             raise AccountNotFound(
                 "expected an account with records under this bundle, got one without",
                 field="account_id",
@@ -64,9 +77,12 @@ class AccountReader:
         return state
 
     def _read(self, account_id: str) -> AccountState:
-        stored = self._store.load(account_id, self._geometry.digest)
+        stored = dict(self._store.load(account_id, self._geometry.digest))
+        marks = stored.pop(self._geometry.num_classes, None)
+        level = 0.0 if marks is None else float(marks[:, 0].max(initial=0.0))
         cqs = {label: self._cqs(label, records) for label, records in stored.items()}
-        return AccountState(account_id, stored, cqs, self._thresholds)
+        share = level / self._meter.limit
+        return AccountState(account_id, stored, cqs, self._thresholds, share)
 
     def _cqs(self, label: int, records: Records) -> float:
         weights = record_weights(self._geometry, records, np.full(len(records), label))

@@ -91,6 +91,7 @@ def _summary(state: AccountState) -> pb.AccountSummary:
         records=state.record_count,
         crossed_classes=state.crossed,
         budget_spent=state.budget_spent,
+        off_distribution=state.off_distribution,
     )
 
 

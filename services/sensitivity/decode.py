@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from queen.api.v1 import sensitivity_pb2 as pb
 from queen.errors import BatchTooLarge, BundleMismatch, InvalidQuery
 from queen.method.geometry import Geometry
+from queen.method.ledger import Scope
 from queen.wire import read_tensor
 
-from .ledgers import AccountPolicy, Queries
+from .ledgers import GROUP_PREFIX, AccountPolicy, Queries
 
 MAX_ACCOUNT_ID = 1024
 """Characters of the longest account id."""
@@ -33,8 +34,9 @@ def read_queries(
     index = read_tensor(request.account_index, "<u4", (rows,), "account_index")
     width = geometry.embedding_width
     embeddings = read_tensor(request.embeddings, "<f4", (rows, width), "embeddings")
-    accounts = [AccountPolicy(entry.account_id, entry.budget) for entry in request.accounts]
+    accounts = [_read_policy(place, entry) for place, entry in enumerate(request.accounts)]
     _require_accounts([account.account_id for account in accounts])
+    _require_group_budgets(accounts)
     _require_below(index, len(accounts), "account_index")
     _require_below(labels, geometry.num_classes, "labels")
     if not np.isfinite(embeddings).all():
@@ -42,6 +44,34 @@ def read_queries(
             "embeddings: expected finite numbers, got NaN or infinity", field="embeddings"
         )
     return Queries(accounts, index.astype(np.int64), labels.astype(np.int64), embeddings)
+
+
+def _read_policy(place: int, entry: pb.AccountPolicy) -> AccountPolicy:
+    if not 0 <= entry.scope <= max(Scope):
+        raise InvalidQuery(
+            f"accounts[{place}].scope: expected 0 to {max(Scope)}, got {entry.scope}",
+            field=f"accounts[{place}].scope",
+        )
+    if len(entry.group) > MAX_ACCOUNT_ID:
+        raise InvalidQuery(
+            f"accounts[{place}].group: expected at most {MAX_ACCOUNT_ID} characters, "
+            f"got {len(entry.group)}",
+            field=f"accounts[{place}].group",
+        )
+    scope = Scope(entry.scope or Scope.QUERY)
+    return AccountPolicy(entry.account_id, entry.budget, scope, entry.group, entry.group_budget)
+
+
+def _require_group_budgets(accounts: Sequence[AccountPolicy]) -> None:
+    budgets: dict[str, int] = {}
+    for policy in accounts:
+        if policy.group and budgets.setdefault(policy.group, policy.group_budget) != (
+            policy.group_budget
+        ):
+            raise InvalidQuery(
+                "accounts: expected one group_budget for each group, got two for one",
+                field="accounts.group_budget",
+            )
 
 
 def require_bundle(served: str, got: str) -> None:
@@ -68,6 +98,12 @@ def _require_accounts(account_ids: Sequence[str]) -> None:
             raise InvalidQuery(
                 f"accounts[{place}]: expected an account id of 1 to {MAX_ACCOUNT_ID} characters, "
                 f"got {len(account_id)}",
+                field=f"accounts[{place}].account_id",
+            )
+        if account_id.startswith(GROUP_PREFIX):
+            raise InvalidQuery(
+                f"accounts[{place}]: expected an account id that does not begin with "
+                f"'{GROUP_PREFIX}', under which the ledgers of groups are kept",
                 field=f"accounts[{place}].account_id",
             )
     if len(set(account_ids)) != len(account_ids):

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from queen.errors import LedgerConflict, LedgerError
 from queen.method.geometry import FloatArray, Geometry
-from queen.method.ledger import Assessment, assess_rows
+from queen.method.ledger import Assessment, Charges, Scope, assess_rows, enforce
+from queen.method.off_distribution import OffDistributionMeter
 from queen.method.sensitivity import center_distances, record_weight
 
 from .account_ledger import AccountLedger, ClassLedger, LedgerFactory
@@ -37,14 +38,23 @@ from .thresholds import Thresholds
 APPEND_ATTEMPTS = 8
 STORE_ATTEMPTS = 8
 CAS_RESULTS = ("appended", "conflict", "regressed", "fallback")
+GROUP_PREFIX = "group "
+"""Of the ids of groups in the store; the front door takes no account id with a space."""
 
 
 @dataclass(frozen=True)
 class AccountPolicy:
-    """Who is charged, and for how many records of a class; a budget of 0 is the service's own."""
+    """Who is charged, and what a spent budget does.
+
+    Budgets are records of a class, 0 for the service's own. `group`, if not empty, names
+    the accounts that are also charged together, against `group_budget`.
+    """
 
     account_id: str
     budget: int = 0
+    scope: Scope = Scope.QUERY
+    group: str = ""
+    group_budget: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,10 +87,12 @@ class LedgerBook:
         store: LedgerStore,
         *,
         cached_accounts: int,
+        meter: OffDistributionMeter | None = None,
         count_append: Callable[[str], None] = lambda _: None,
         pause: Callable[[int], None] = jittered_pause,
     ) -> None:
         self._geometry = geometry
+        self._meter = meter
         self._thresholds = thresholds
         self._store = store
         self._neighbors = NeighborSearch(geometry)
@@ -110,17 +122,22 @@ class LedgerBook:
         Raises InvalidQuery for a budget above the packing limit, DependencyUnavailable if
         the store does not answer, and LedgerConflict if another writer kept winning.
         """
+        charged, charges = charge_owners(queries)
         try:
-            touched = self._touch(queries)
-            return self._decide(queries, touched)
+            touched = self._touch(charged)
+            is_crossed = touched.crossed_owners()
+            step = self._decide(charged, touched)
+            is_off = self._meter_rows(charged, touched, step)
         except BaseException:
             # Nobody knows what the store took: read it again before the next verdict.
-            for policy in queries.accounts:
+            for policy in charged.accounts:
                 self._accounts.pop(policy.account_id, None)
             raise
         finally:
             while len(self._accounts) > self._cached_accounts:
                 self._accounts.popitem(last=False)
+        thresholds = touched.thresholds[touched.ledger_index]
+        return enforce(step, charges, thresholds, is_crossed, is_off)
 
     def _touch(self, queries: Queries) -> _Touched:
         """The distinct ledgers that the batch reaches."""
@@ -131,7 +148,7 @@ class LedgerBook:
         distinct, ledger_index = np.unique(pairs, return_inverse=True)
         owners, labels = np.divmod(distinct, classes)
         places = list(zip(owners.tolist(), labels.tolist(), strict=True))
-        return _Touched(accounts, places, ledger_index, tables[owners, labels])
+        return _Touched(accounts, places, ledger_index, tables, tables[owners, labels])
 
     def _account(self, account_id: str) -> AccountLedger:
         account = self._accounts.get(account_id)
@@ -280,6 +297,40 @@ class LedgerBook:
                 lost.append(number)
         return lost
 
+    def _meter_rows(
+        self, charged: Queries, touched: _Touched, step: Assessment
+    ) -> NDArray[np.bool_]:
+        """Whether each row's owner was off-distribution before it, (R,); new marks are kept."""
+        is_off = np.zeros(len(charged), np.bool_)
+        if self._meter is None:
+            return is_off
+        is_far = self._meter.is_far(step.distances, charged.labels)
+        order = np.argsort(charged.account_index, kind="stable")
+        owners = np.arange(len(touched.accounts) + 1)
+        bounds = np.searchsorted(charged.account_index[order], owners).tolist()
+        for owner, account in enumerate(touched.accounts):
+            rows = order[bounds[owner] : bounds[owner + 1]]
+            taken = account.meter.take(self._meter, is_far[rows], charged.embeddings[rows])
+            is_off[rows] = taken.is_off
+            for mark in taken.marks:
+                self._keep_mark(charged.accounts[owner].account_id, account, mark)
+        return is_off
+
+    def _keep_mark(self, owner_id: str, account: AccountLedger, mark: float) -> None:
+        """Put a high-water mark of the meter behind those in the store, unless it is surpassed."""
+        key = LedgerKey(owner_id, self._geometry.digest, self._geometry.num_classes)
+        for _ in range(APPEND_ATTEMPTS):
+            if account.meter.peak >= mark:
+                return
+            append = Append(key, len(account.meter.marks), account.meter.as_record(mark))
+            (result,) = self._store.append_many([append])
+            if isinstance(result, Appended):
+                self._count_append("appended")
+                account.meter.extend(append.records)
+                return
+            self._catch_up(account, append, result)
+        raise LedgerConflict(f"another writer was first {APPEND_ATTEMPTS} times on a meter")
+
     def _append(
         self, queries: Queries, touched: _Touched, number: int, records: NDArray[np.float32]
     ) -> Append:
@@ -297,18 +348,28 @@ class LedgerBook:
         # The store forgot acknowledged records (a failover): give them back. If another
         # replica is doing the same, the next attempt finds out.
         self._count_append("regressed")
-        records = account.classes[append.key.label].records[result.version :]
+        known = self._factory.records_of(account, append.key.label)
+        records = known[result.version :]
         self._store.append_many([Append(append.key, result.version, records)])
 
 
 @dataclass(frozen=True, eq=False)
 class _Touched:
-    """The L ledgers of a batch: `places` are (account, class), `thresholds` T (L,)."""
+    """The L ledgers of a batch: `places` are (owner, class), `thresholds` T (L,).
+
+    `tables` are the thresholds of all classes of the O owners, (O, C).
+    """
 
     accounts: list[AccountLedger]
     places: list[tuple[int, int]]
     ledger_index: NDArray[np.integer]
+    tables: FloatArray
     thresholds: FloatArray
+
+    def crossed_owners(self) -> NDArray[np.bool_]:
+        """Whether any class of an owner is over its threshold now, (O,)."""
+        pairs = zip(self.accounts, self.tables, strict=True)
+        return np.array([account.is_crossed(table) for account, table in pairs], np.bool_)
 
     def ledgers(self) -> list[ClassLedger | None]:
         """The ledgers as they are now; None where nothing was recorded yet."""
@@ -316,8 +377,38 @@ class _Touched:
         return [accounts[owner].classes.get(label) for owner, label in self.places]
 
 
+def charge_owners(queries: Queries) -> tuple[Queries, Charges]:
+    """The batch as it is charged: every query to its account, and again to its group.
+
+    Groups are owners of ledgers like accounts; the rows that charge them stand behind the
+    B rows of the accounts, in the same order.
+    """
+    groups = list(dict.fromkeys(policy.group for policy in queries.accounts if policy.group))
+    scopes = np.array([policy.scope for policy in queries.accounts], np.uint8)
+    every = np.arange(len(queries))
+    index = queries.account_index.astype(np.int64)
+    if not groups:
+        return queries, Charges(every, index, scopes[index])
+    places = {group: len(queries.accounts) + number for number, group in enumerate(groups)}
+    budgets = {policy.group: policy.group_budget for policy in queries.accounts}
+    group_of = np.array([places.get(policy.group, -1) for policy in queries.accounts])[index]
+    rows = np.concatenate([every, np.flatnonzero(group_of >= 0)])
+    owner = np.concatenate([index, group_of[group_of >= 0]])
+    owners = [AccountPolicy(group_owner(group), budgets[group]) for group in groups]
+    charged = Queries(
+        [*queries.accounts, *owners], owner, queries.labels[rows], queries.embeddings[rows]
+    )
+    return charged, Charges(rows, owner, scopes[index])
+
+
+def group_owner(group: str) -> str:
+    """Id under which the ledger of a group is kept; no account id begins like it."""
+    return GROUP_PREFIX + group
+
+
 def _empty_assessment(rows: int) -> Assessment:
-    return Assessment(np.zeros(rows, np.uint8), *(np.zeros(rows) for _ in range(4)))
+    distances, sqs, before, after = (np.zeros(rows) for _ in range(4))
+    return Assessment(np.zeros(rows, np.uint8), distances, sqs, before, after)
 
 
 def _fill(

@@ -83,4 +83,5 @@ def encode_assessment(assessment: Assessment) -> pb.AssessResponse:
         sqs=tensor_bytes(assessment.sqs),
         cqs_before=tensor_bytes(assessment.cqs_before),
         cqs_after=tensor_bytes(assessment.cqs_after),
+        causes=assessment.causes.tobytes(),
     )

@@ -48,6 +48,7 @@ async def wire(settings: SensitivitySettings, shell: Shell) -> AsyncIterator[Seq
             thresholds,
             store,
             cached_accounts=settings.cached_accounts,
+            meter=bundle.meter,
             count_append=metrics.count_append,
         )
         servicer = SensitivityServicer(
@@ -58,7 +59,7 @@ async def wire(settings: SensitivitySettings, shell: Shell) -> AsyncIterator[Seq
             max_rows=settings.max_rows,
             max_waiting=settings.max_waiting,
         )
-        reader = AccountReader(bundle.geometry, thresholds.table(0), plain)
+        reader = AccountReader(bundle.geometry, thresholds.table(0), plain, bundle.meter)
         yield _offers(servicer, AdminServicer(reader, bundle.digest, reading))
 
 

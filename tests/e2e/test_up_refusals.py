@@ -47,10 +47,10 @@ def test_flipped_byte(bundle, tmp_path):
 
 
 def test_other_manifest_version(bundle, tmp_path):
-    """A manifest from another version."""
+    """A manifest from an older version."""
     manifest = json.loads((bundle / layout.MANIFEST).read_text())
-    (bundle / layout.MANIFEST).write_text(json.dumps(manifest | {"schema_version": 2}))
-    assert "expected schema version 1, got 2; refit" in refused(bundle, tmp_path)
+    (bundle / layout.MANIFEST).write_text(json.dumps(manifest | {"schema_version": 1}))
+    assert "expected schema version 2, got 1; refit" in refused(bundle, tmp_path)
 
 
 def test_missing_file(bundle, tmp_path):
@@ -126,6 +126,13 @@ def test_account_budget_above_the_packing_limit(bundle, tmp_path):
     digest = "ab" * 32
     file.write_text(f"accounts: [{{id: a, key_sha256: {digest}, budget: 1000000}}]\n")
     assert "entry 1, budget: expected at most" in refused(bundle, tmp_path, "--accounts", file)
+
+
+def test_group_budget_above_the_packing_limit(bundle, tmp_path):
+    """And for the budget of a group."""
+    file = tmp_path / "accounts.yaml"
+    file.write_text("accounts: []\ngroups: [{id: g, budget: 1000000}]\n")
+    assert "group 1, budget: expected at most" in refused(bundle, tmp_path, "--accounts", file)
 
 
 def test_allow_without_its_second_setting(bundle, tmp_path):

@@ -30,14 +30,17 @@ NOWHERE = "127.0.0.1:1"
 MODULE_TIMEOUT_SECONDS = 30
 
 
-def write_accounts(folder: Path, **policies: str) -> Path:
-    """accounts.yaml with an account for each keyword; its key is `key-of-NAME`."""
+def write_accounts(folder: Path, group_budgets: str = "", **policies: str) -> Path:
+    """accounts.yaml with an account for each keyword; its key is `key-of-NAME`.
+
+    `group_budgets` are the items of `groups`, in YAML.
+    """
     lines = [
         f"- {{id: {name}, key_sha256: {key_digest('key-of-' + name)}{policy and ', ' + policy}}}"
         for name, policy in policies.items()
     ]
     file = folder / "accounts.yaml"
-    file.write_text("accounts:\n" + "\n".join(lines) + "\n")
+    file.write_text("accounts:\n" + "\n".join(lines) + f"\ngroups: [{group_budgets}]\n")
     return file
 
 

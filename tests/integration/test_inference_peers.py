@@ -8,10 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 import pytest_asyncio
+import structlog
 
+from queen.bundle import open_bundle
 from queen.method.contracts import Profile, check_answers, check_label_kept, check_simplex
+from queen.method.decoy import make_decoy, sketch_inputs
+from queen.serving.logging import account_hash
 from tests.bundles import SmallBundle, make_bundle
 
 from .inference_door import Child, Door, open_door, write_accounts
@@ -23,8 +28,17 @@ ACCOUNTS = {
     "bob": "",
     "paper": "budget: 2",
     "safe": "budget: 2, profile: safe",
+    "safe_later": "budget: 2, profile: safe",
+    "safe_roomy": "profile: safe",
+    "balanced": "budget: 2, profile: balanced",
+    "strict": "budget: 2, profile: strict",
+    "strict_later": "budget: 2, profile: strict",
     "observer": "budget: 2, profile: observe",
+    "one": "group: team, profile: strict",
+    "two": "group: team, profile: strict",
 }
+BALANCED_L1 = 0.7
+SECRET = bytes(range(32))
 
 
 @dataclass
@@ -41,7 +55,7 @@ def peers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peers]:
     """The peers as processes."""
     folder = Path(tmp_path_factory.mktemp("peers"))
     small = make_bundle(folder / "b", samples=800)
-    (folder / "secret").write_bytes(bytes(range(32)))
+    (folder / "secret").write_bytes(SECRET)
     bundle = ("--bundle", str(small.path))
     state = ("--state", str(folder / "ledger.sqlite3"), "--admin-port", "0")
     sensitivity = Child("sensitivity", folder, *bundle, *state)
@@ -61,8 +75,10 @@ async def door(peers: Peers, tmp_path: Path) -> AsyncIterator[Door]:
         "perturber_target": peers.perturber.target,
         "assess_timeout_seconds": 5.0,
         "reverse_timeout_seconds": 5.0,
+        "balanced_l1": BALANCED_L1,
     }
-    async with open_door(peers.small, write_accounts(tmp_path, **ACCOUNTS), **targets) as opened:
+    accounts = write_accounts(tmp_path, "{id: team, budget: 2}", **ACCOUNTS)
+    async with open_door(peers.small, accounts, **targets) as opened:
         await opened.until_serving(SENSITIVITY, serving=True)
         await opened.until_serving(PERTURBER, serving=True)
         yield opened
@@ -84,8 +100,9 @@ async def test_64_identical_queries_have_one_answer(door: Door, peers: Peers) ->
     """Recorded, repeated or reversed, alone or among others: the same query, the same bytes."""
     small = peers.small
     await door.client.ask(small.inputs[:200], "paper")
-    for account in ("alice", "paper"):
-        for row in (300, 301, 302):
+    await door.client.ask(small.inputs[:200], "strict")
+    for account in ("alice", "paper", "safe", "strict"):
+        for row in (300, 301):
             query = small.inputs[row : row + 1]
             others = (door.client.ask(small.inputs[i : i + 7], "bob") for i in range(32))
             same = (door.client.ask(query, account) for _ in range(64))
@@ -102,22 +119,114 @@ async def test_one_account_does_not_change_a_byte_of_another(door: Door, peers: 
     assert (await door.client.ask(queries, "alice")).tobytes() == before.tobytes()
 
 
-@pytest.mark.parametrize("name", ["paper", "safe", "observer"])
-async def test_a_spent_budget_is_answered_by_the_profile(
-    door: Door, peers: Peers, name: str
-) -> None:
-    """Over a budget of 2, answers change under paper and safe, hold the contract, and only so."""
-    small = peers.small
-    within = await door.client.ask(small.inputs[500:700], "alice")
-    reversed_before = door.metric("queen_decisions_total", decision="reverse")
-    answers = await door.client.ask(small.inputs[500:700], name)
-    clean = await door.client.ask(small.inputs[500:700], "observer")
-    profile = Profile.OBSERVE if name == "observer" else Profile(name)
-    check_answers(profile, answers, clean) if name != "safe" else check_label_kept(answers, clean)
-    assert door.metric("queen_decisions_total", decision="reverse") > reversed_before
-    differ = (answers != (clean if name == "observer" else within)).any(axis=1).mean()
-    assert differ == 0 if name == "observer" else 0.05 < differ < 1
+def decoys(peers: Peers, rows: np.ndarray) -> np.ndarray:
+    """What the perturber's decoy says of inputs."""
+    bundle = open_bundle(peers.small.path)
+    return make_decoy(SECRET, bundle.digest, bundle.sketch_space).answers(sketch_inputs(rows))
+
+
+def is_decoy(peers: Peers, rows: np.ndarray, answers: np.ndarray) -> np.ndarray:
+    """Which answers are the decoy's, bit for bit."""
+    return np.asarray((decoys(peers, rows) == answers).all(axis=1))
+
+
+async def test_paper_reverses_some_rows_of_a_spent_budget(door: Door, peers: Peers) -> None:
+    """Rows that are covered or outside keep the answer of an account within its budget."""
+    rows = peers.small.inputs[500:700]
+    within = await door.client.ask(rows, "alice")
+    answers = await door.client.ask(rows, "paper")
+    check_answers(Profile.PAPER, answers, await door.client.ask(rows, "observer"))
+    assert door.metric("queen_decisions_total", decision="reverse") > 0
+    assert 0.05 < (answers != within).any(axis=1).mean() < 1
     assert door.metric("queen_contract_violations_total") == 0
+
+
+async def test_observe_is_bit_identical_whatever_the_verdict(door: Door, peers: Peers) -> None:
+    """Verdicts are counted, and the answers are those of a bare ONNX Runtime."""
+    rows = peers.small.inputs[500:564]
+    session = ort.InferenceSession(peers.small.path / "protectee.onnx")
+    (expected,) = session.run(["probabilities"], {"x": rows})
+    for _ in range(2):
+        assert (await door.client.ask(rows, "observer")).tobytes() == expected.tobytes()
+    assert door.metric("queen_decisions_total", decision="reverse") > 0
+
+
+async def test_safe_tells_no_verdict(door: Door, peers: Peers) -> None:
+    """Before and after the crossing, in any batch and for any account: the same bytes."""
+    rows = peers.small.inputs[500:700]
+    clean = await door.client.ask(rows, "observer")
+    before = np.concatenate([await door.client.ask(rows[[row]], "safe_later") for row in range(6)])
+    reversed_before = door.metric("queen_decisions_total", decision="reverse")
+    first = await door.client.ask(rows, "safe_later")
+    assert door.metric("queen_decisions_total", decision="reverse") > reversed_before + 20
+    assert first[:6].tobytes() == before.tobytes()
+    for account in ("safe_later", "safe_roomy"):
+        assert (await door.client.ask(rows, account)).tobytes() == first.tobytes()
+    check_answers(Profile.SAFE, first, clean)
+    assert np.abs(first - clean).sum(axis=1).mean() > 0.5
+    assert door.metric("queen_contract_violations_total") == 0
+
+
+async def test_strict_keeps_labels_until_the_account_crosses(door: Door, peers: Peers) -> None:
+    """One row turns it over: every later answer is the decoy's, repeats of earlier rows too."""
+    rows = peers.small.inputs[:120]
+    answers = np.concatenate(
+        [await door.client.ask(rows[[row]], "strict_later") for row in range(120)]
+    )
+    found = is_decoy(peers, rows, answers)
+    crossing = int(found.argmax())
+    assert 2 < crossing < 100
+    assert found[crossing:].all()
+    clean = await door.client.ask(rows, "observer")
+    check_label_kept(answers[:crossing], clean[:crossing])
+    check_simplex(answers)
+    again = await door.client.ask(rows, "strict_later")
+    assert is_decoy(peers, rows, again).all()
+    assert again[crossing:].tobytes() == answers[crossing:].tobytes()
+    assert (again.argmax(axis=1) != clean.argmax(axis=1)).mean() > 0.2
+    assert door.metric("queen_contract_violations_total") == 0
+
+
+async def test_balanced_goes_no_farther_than_the_setting(door: Door, peers: Peers) -> None:
+    """After the crossing every answer is within balanced_l1, and most are drawn up to it."""
+    rows = peers.small.inputs[500:700]
+    await door.client.ask(rows, "balanced")
+    answers = await door.client.ask(rows, "balanced")
+    clean = await door.client.ask(rows, "observer")
+    check_answers(Profile.BALANCED, answers, clean, balanced_l1=BALANCED_L1)
+    moved = np.abs(answers - clean).sum(axis=1)
+    assert (moved > BALANCED_L1 - 1e-3).mean() > 0.5
+    assert door.metric("queen_contract_violations_total") == 0
+
+
+async def test_accounts_of_a_group_spend_one_budget(door: Door, peers: Peers) -> None:
+    """What one account asked turns its neighbour over; an account outside goes on as before."""
+    rows = peers.small.inputs[500:600]
+    outside = await door.client.ask(rows, "alice")
+    await door.client.ask(rows, "one")
+    assert is_decoy(peers, rows, await door.client.ask(rows, "two")).all()
+    assert (await door.client.ask(rows, "alice")).tobytes() == outside.tobytes()
+
+
+async def test_the_decision_log_says_why_and_names_no_account(door: Door, peers: Peers) -> None:
+    """A flagged request leaves its causes and the account's hash, and no id or number of it."""
+    rows = peers.small.inputs[500:600]
+    await door.client.ask(rows, "one")
+    with structlog.testing.capture_logs() as lines:
+        for name in ("two", "strict", "strict", "safe_roomy"):
+            await door.client.ask(rows[:40], name)
+    decisions = [line for line in lines if line["event"] == "decision"]
+    by_hash = {line["account_hash"]: line for line in decisions}
+    two, strict = by_hash[account_hash("two")], by_hash[account_hash("strict")]
+    assert account_hash("safe_roomy") not in by_hash
+    assert {"GROUP", "ACCOUNT|GROUP"} >= set(two["cause"]) >= {"GROUP"}
+    assert set(strict["cause"]) == {"ACCOUNT"}
+    assert set(strict["verdict"]) == {"REVERSE"}
+    assert (strict["profile"], strict["rows"]) == ("strict", 40)
+    for line in decisions:
+        assert len(line["cause"]) == len(line["verdict"]) == line["rows"]
+        assert {"account_id", "account", "group"}.isdisjoint(line)
+        assert {"one", "two", "team"}.isdisjoint(map(str, line.values()))
 
 
 async def test_sensitivity_dies_and_comes_back(door: Door, peers: Peers) -> None:
@@ -154,3 +263,20 @@ async def test_perturber_dies_and_flagged_rows_are_protected(door: Door, peers: 
     await door.until_serving(PERTURBER, serving=True)
     again = await door.client.ask(small.inputs[500:700], "paper")
     assert again.tobytes() == enforced.tobytes()
+
+
+async def test_without_the_perturber_every_row_over_the_budget_is_protected(
+    door: Door, peers: Peers
+) -> None:
+    """Under `strict` that is all of them; `safe` and `observe` need no perturber."""
+    rows = peers.small.inputs[500:600]
+    usual = {name: await door.client.ask(rows, name) for name in ("safe", "observer")}
+    await door.client.ask(rows, "strict")
+    port = peers.perturber.port
+    peers.perturber.kill()
+    answers = await door.client.ask(rows, "strict")
+    np.testing.assert_allclose(answers.max(axis=1), 0.9, rtol=1e-6)
+    check_label_kept(answers, usual["observer"])
+    for name, expected in usual.items():
+        assert (await door.client.ask(rows, name)).tobytes() == expected.tobytes()
+    await asyncio.to_thread(peers.perturber.start, port)

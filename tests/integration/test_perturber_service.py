@@ -12,7 +12,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from queen.api.v1 import perturber_pb2 as pb
 from queen.api.v1 import perturber_pb2_grpc
-from queen.method.contracts import Profile, check_answers
+from queen.method.contracts import check_answers
+from services.perturber.shadows import PROFILES
 from tests.bundles import SmallBundle
 from tests.integration.leaf_processes import (
     LeafProcess,
@@ -59,12 +60,12 @@ def request_of(small: SmallBundle, rows: np.ndarray, **changes: object) -> pb.Re
     flagged = flagged_of(small, rows)
     fields: dict[str, object] = {
         "bundle_digest": small.manifest.digest,
-        "profiles": np.where(flagged.profiles, pb.PROFILE_SAFE, pb.PROFILE_PAPER)
-        .astype("u1")
-        .tobytes(),
+        "profiles": flagged.profiles.tobytes(),
         "shadow_inputs": flagged.shadow_inputs.astype("<f4").tobytes(),
         "probabilities": flagged.probabilities.tobytes(),
         "embeddings": flagged.embeddings.astype("<f4").tobytes(),
+        "sketches": flagged.sketches.astype("<f4").tobytes(),
+        "balanced_l1": flagged.balanced_l1,
     }
     return pb.ReverseRequest(**{**fields, **changes})  # type: ignore[arg-type]
 
@@ -79,9 +80,10 @@ def test_answers_are_within_their_contracts(small: SmallBundle, stub: Stub) -> N
     rows = np.arange(64)
     flagged = flagged_of(small, rows)
     answers = answers_of(stub.Reverse(request_of(small, rows), timeout=10))
-    safe = flagged.profiles
-    check_answers(Profile.SAFE, answers[safe], flagged.probabilities[safe])
-    check_answers(Profile.PAPER, answers[~safe], flagged.probabilities[~safe])
+    assert set(flagged.profiles.tolist()) == {1, 3, 4}
+    for code, profile in PROFILES.items():
+        of_profile = flagged.profiles == code
+        check_answers(profile, answers[of_profile], flagged.probabilities[of_profile])
     assert (answers.argmax(axis=1) != flagged.probabilities.argmax(axis=1)).any()
 
 
@@ -97,6 +99,12 @@ def test_the_same_query_gets_the_same_bytes(small: SmallBundle, stub: Stub) -> N
     for row in range(8):
         alone = answers_of(stub.Reverse(request_of(small, rows[row : row + 1]), timeout=10))
         assert alone.tobytes() == together[row].tobytes()
+
+
+def test_a_distance_is_asked_of_balanced_rows_only(small: SmallBundle, stub: Stub) -> None:
+    """Without a row under `balanced` nothing needs to be said of its distance."""
+    request = request_of(small, np.arange(1), profiles=bytes([pb.PROFILE_STRICT]), balanced_l1=0.0)
+    assert stub.Reverse(request, timeout=10).probabilities
 
 
 def test_a_restart_changes_no_answer(
@@ -120,6 +128,14 @@ BAD: list[tuple[str, int, dict[str, object], grpc.StatusCode, str, str]] = [
     ("no rows", 0, {}, INVALID, "expected at least 1 row", "INVALID_QUERY"),
     ("many rows", 65, {}, EXHAUSTED, "expected at most 64 rows, got 65", "BATCH_TOO_LARGE"),
     ("profile 0", 1, {"profiles": b"\0"}, INVALID, "got 0", "INVALID_QUERY"),
+    (
+        "profile safe",
+        1,
+        {"profiles": b"\2"},
+        INVALID,
+        "expected 1 (paper), 3 (balanced), 4 (strict), got 2",
+        "INVALID_QUERY",
+    ),
     ("profile 9", 1, {"profiles": b"\t"}, INVALID, "got 9", "INVALID_QUERY"),
     (
         "NaN input",
@@ -139,6 +155,40 @@ BAD: list[tuple[str, int, dict[str, object], grpc.StatusCode, str, str]] = [
         "INVALID_QUERY",
     ),
     ("long embedding", 1, {"embeddings": bytes(12)}, INVALID, "8 bytes, got 12", "SHAPE_MISMATCH"),
+    (
+        "NaN sketch",
+        1,
+        {"sketches": NAN[:32]},
+        INVALID,
+        "sketches: expected finite",
+        "INVALID_QUERY",
+    ),
+    ("no sketch", 1, {"sketches": b""}, INVALID, "sketches: expected 32", "SHAPE_MISMATCH"),
+    ("long sketch", 1, {"sketches": bytes(36)}, INVALID, "32 bytes, got 36", "SHAPE_MISMATCH"),
+    (
+        "no distance",
+        1,
+        {"profiles": b"\3", "balanced_l1": 0.0},
+        INVALID,
+        "balanced_l1: expected an L1 distance in (0, 2], got 0",
+        "INVALID_QUERY",
+    ),
+    (
+        "NaN distance",
+        1,
+        {"profiles": b"\3", "balanced_l1": float("nan")},
+        INVALID,
+        "got nan",
+        "INVALID_QUERY",
+    ),
+    (
+        "distance above 2",
+        1,
+        {"profiles": b"\3", "balanced_l1": 2.5},
+        INVALID,
+        "got 2.5",
+        "INVALID_QUERY",
+    ),
     ("NaN answer", 1, {"probabilities": NAN[:16]}, INVALID, "sum to 1", "INVALID_QUERY"),
     ("zero answer", 1, {"probabilities": bytes(16)}, INVALID, "sum to 1", "INVALID_QUERY"),
     (
@@ -187,7 +237,8 @@ def test_metrics_and_health(small: SmallBundle, stub: Stub, process: LeafProcess
     """Answers are counted by profile, stages are timed, and the service reports ready."""
     stub.Reverse(request_of(small, np.arange(10)), timeout=10)
     text = process.metrics()
-    for profile in ("paper", "safe"):
+    assert 'profile="safe"' not in text
+    for profile in ("paper", "balanced", "strict"):
         assert f'queen_answers_total{{profile="{profile}"}}' in text
     for stage in ("decode", "wait", "reverse"):
         assert f'queen_stage_seconds_count{{stage="{stage}"}}' in text

@@ -10,9 +10,10 @@ import pytest
 from grpc_health.v1 import health_pb2
 
 from queen.api.v1 import admin_pb2
+from queen.api.v1 import sensitivity_pb2 as pb
 from queen.bundle import open_bundle
 from queen.method.geometry import Geometry
-from queen.method.ledger import Verdict
+from queen.method.ledger import Cause, Verdict
 from queen.method.neighbors import nearest_distances
 from tests.bundles import SmallBundle
 from tests.integration.sensitivity_calls import (
@@ -53,6 +54,8 @@ def test_a_stream_is_recorded_reversed_and_replayed(small: SmallBundle, service:
         verdicts += list(answer.verdicts)
         for name in ("distances", "sqs", "cqs_before", "cqs_after"):
             assert len(getattr(answer, name)) == 4 * 50
+        is_reversed = np.frombuffer(answer.verdicts, "u1") == Verdict.REVERSE
+        assert list(answer.causes) == (Cause.ACCOUNT * is_reversed).tolist()
     assert set(verdicts) == {Verdict.PRESERVE, Verdict.RECORD, Verdict.REVERSE}
 
     records = get_records(service, "heavy")
@@ -118,6 +121,50 @@ def test_the_admin_lists_accounts_in_pages_and_says_what_is_spent(
     assert full.summary == spent
     crossed = [ledger.label for ledger in full.classes if ledger.cqs > ledger.threshold]
     assert crossed == list(spent.crossed_classes)
+
+
+def test_a_group_is_charged_and_listed_beside_its_accounts(
+    small: SmallBundle, service: Service
+) -> None:
+    """Two accounts that are each within their budget spend that of their group."""
+    policies = [
+        pb.AccountPolicy(account_id=name, budget=60, group="two of us", scope=pb.SCOPE_ACCOUNT)
+        for name in ("one-of-us", "other-of-us")
+    ]
+    causes = b""
+    for start in range(0, 400, 50):
+        rows = np.random.default_rng(start).integers(0, 400, 50)
+        request = request_of(small, rows, ("one-of-us", "other-of-us"), accounts=policies)
+        causes += service.sensitivity.Assess(request, timeout=10).causes
+    assert causes[-1] == Cause.GROUP
+    answer = service.admin.GetAccount(admin_pb2.GetAccountRequest(account_id="group two of us"))
+    assert answer.summary.records == sum(map(len, get_records(service, "group two of us").values()))
+    assert answer.summary.crossed_classes
+    assert get_records(service, "one-of-us")
+    assert get_records(service, "other-of-us")
+
+
+def test_tail_queries_move_the_meter_that_the_admin_shows(
+    small: SmallBundle, service: Service
+) -> None:
+    """An account that asks far from every region is off-distribution, without a record."""
+    rows = np.arange(50)
+    far = 100.0 + small.model.embeddings(small.inputs[rows])
+    policy = pb.AccountPolicy(account_id="stray", scope=pb.SCOPE_ACCOUNT)
+    answer = service.sensitivity.Assess(
+        request_of(
+            small, rows, ("stray",), accounts=[policy], embeddings=far.astype("<f4").tobytes()
+        ),
+        timeout=10,
+    )
+    assert answer.causes[-1] == Cause.OFF_DISTRIBUTION
+    assert answer.verdicts[-1] == Verdict.REVERSE
+    shown = service.admin.GetAccount(admin_pb2.GetAccountRequest(account_id="stray"))
+    assert shown.summary.off_distribution >= 1
+    assert (shown.summary.records, len(shown.classes)) == (0, 0)
+    listed = service.admin.ListAccounts(admin_pb2.ListAccountsRequest())
+    levels = {one.account_id: one.off_distribution for one in listed.accounts}
+    assert levels["stray"] == shown.summary.off_distribution
 
 
 def test_an_unknown_account_is_not_found_and_its_name_not_repeated(service: Service) -> None:

@@ -14,18 +14,29 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from queen.bundle import GeometryParameters, Manifest, ShadowSpec, TensorSignature, open_bundle
+from queen.bundle import (
+    DecoySpec,
+    GeometryParameters,
+    Manifest,
+    MeterSpec,
+    ShadowSpec,
+    TensorSignature,
+    open_bundle,
+)
 from queen.bundle.writer import write_bundle
 from queen.errors import BundleError, ConfigError, ContractViolated, FitError
-from queen.method.contracts import Profile, check_answers, check_simplex
+from queen.method.contracts import BALANCED_L1, Profile, check_answers, check_simplex
+from queen.method.decoy import SketchSpace, make_decoy
 from queen.method.ensemble import ShadowEnsemble, ShadowNetwork, build_shadow, draw_members
 from queen.method.geometry import Geometry, fit_feature_centers, fit_geometry
 from queen.method.gradient_reverse import gradient_reverse
 from queen.method.label_preserving import LinearHead, preserve_label
 from queen.method.ledger import Assessment, Verdict, assess_rows
 from queen.method.mapping import class_pair_batches, supervised_contrastive_loss
+from queen.method.misdirection import balanced_answer, partner_classes, safe_answer
 from queen.method.neighbors import nearest_distances
-from queen.method.profiles import paper_answer, safe_answer
+from queen.method.off_distribution import OffDistributionMeter
+from queen.method.profiles import paper_answer
 from queen.method.sensitivity import (
     budget_thresholds,
     mean_squared_sensitivity,
@@ -238,6 +249,12 @@ def test_trap_6_a_nan_does_not_become_a_region() -> None:
         Geometry(np.zeros((2, 2), np.float32), np.array([1, np.nan], np.float32))
 
 
+def _sketch_space(classes: int, width: int) -> SketchSpace:
+    """A frame whose axes are the numbers of a sketch, (S,) = (R,) = (width,)."""
+    axes, means = np.eye(width, dtype=np.float32), np.zeros((classes, width), np.float32)
+    return SketchSpace(np.zeros(width, np.float32), axes, means, 0.9)
+
+
 def _write_with_shadows(out: Path, shadows: list[ShadowNetwork], drawn: int, count: int) -> None:
     """A bundle of 3 classes, whose shadows read 4 features."""
     geometry = _regions()
@@ -252,6 +269,8 @@ def _write_with_shadows(out: Path, shadows: list[ShadowNetwork], drawn: int, cou
         input=TensorSignature(name="x", datatype="FP32", shape=[-1, 4]),
         geometry=GeometryParameters(alpha=1.0, beta=1.0, coverage_fraction=0.02),
         shadows=spec,
+        decoy=DecoySpec(sketch_width=4, rank=4, confidence=0.9),
+        meter=MeterSpec(rise=1.6, fall=0.13, limit=9.0, false_flags={}),
     )
     tensors = [{k: v.numpy() for k, v in shadow.state_dict().items()} for shadow in shadows]
     write_bundle(
@@ -261,6 +280,8 @@ def _write_with_shadows(out: Path, shadows: list[ShadowNetwork], drawn: int, cou
         head=LinearHead(weight, bias, weight, 1.0),
         geometry=geometry,
         mean_squared_sqs=np.full(3, 0.46),
+        sketch_space=_sketch_space(3, 4),
+        meter=OffDistributionMeter(np.full(3, 2.5), 1.6, 0.13, 9.0),
         shadows=tensors,
     )
 
@@ -297,7 +318,7 @@ def test_trap_7_a_dropped_shadow_is_an_error(tmp_path: Path, written: int) -> No
 
 
 def test_trap_8_every_answer_is_on_the_simplex() -> None:
-    """Preserved, reversed and safe answers: non-negative, summing to 1 within 1e-6, no NaN."""
+    """Preserved, and under all profiles: non-negative, summing to 1 within 1e-6, no NaN."""
     rng = np.random.default_rng(8)
     for classes in (2, 10, 200):
         weight, bias, centers = (
@@ -311,8 +332,18 @@ def test_trap_8_every_answer_is_on_the_simplex() -> None:
         p = torch.softmax(torch.from_numpy(logits).double(), dim=1)
         q = torch.from_numpy(rng.dirichlet(np.ones(classes), 50))
         own = p.numpy().astype(np.float32)
-        check_answers(Profile.PAPER, paper_answer(p, q).numpy().astype(np.float32), own)
-        check_answers(Profile.SAFE, safe_answer(p, q).numpy().astype(np.float32), own)
+        partners = partner_classes(DIGEST, classes)
+        decoy = make_decoy(SECRET, DIGEST, _sketch_space(classes, 16)).answers(features)
+        by_profile = {
+            Profile.PAPER: paper_answer(p, q).numpy().astype(np.float32),
+            Profile.SAFE: safe_answer(own, own.argmax(axis=1), partners),
+            Profile.BALANCED: balanced_answer(own, partners, BALANCED_L1),
+            Profile.STRICT: decoy,
+            Profile.OBSERVE: own,
+        }
+        assert set(by_profile) == set(Profile)
+        for profile, found in by_profile.items():
+            check_answers(profile, found, own)
 
 
 def test_trap_8_logits_for_an_answer_are_refused() -> None:

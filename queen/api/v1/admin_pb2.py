@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18queen/api/v1/admin.proto\x12\x0cqueen.api.v1\"<\n\x13ListAccountsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"_\n\x14ListAccountsResponse\x12.\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0b\x32\x1c.queen.api.v1.AccountSummary\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"d\n\x0e\x41\x63\x63ountSummary\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07records\x18\x02 \x01(\x03\x12\x17\n\x0f\x63rossed_classes\x18\x03 \x03(\x05\x12\x14\n\x0c\x62udget_spent\x18\x04 \x01(\x01\"\'\n\x11GetAccountRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\"\x86\x01\n\x12GetAccountResponse\x12-\n\x07summary\x18\x01 \x01(\x0b\x32\x1c.queen.api.v1.AccountSummary\x12*\n\x07\x63lasses\x18\x02 \x03(\x0b\x32\x19.queen.api.v1.ClassLedger\x12\x15\n\rbundle_digest\x18\x03 \x01(\t\"P\n\x0b\x43lassLedger\x12\r\n\x05label\x18\x01 \x01(\x05\x12\x0b\n\x03\x63qs\x18\x02 \x01(\x01\x12\x11\n\tthreshold\x18\x03 \x01(\x01\x12\x12\n\nembeddings\x18\x04 \x01(\x0c\x32\xb6\x01\n\x0c\x41\x64minService\x12U\n\x0cListAccounts\x12!.queen.api.v1.ListAccountsRequest\x1a\".queen.api.v1.ListAccountsResponse\x12O\n\nGetAccount\x12\x1f.queen.api.v1.GetAccountRequest\x1a .queen.api.v1.GetAccountResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18queen/api/v1/admin.proto\x12\x0cqueen.api.v1\"<\n\x13ListAccountsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"_\n\x14ListAccountsResponse\x12.\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0b\x32\x1c.queen.api.v1.AccountSummary\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"~\n\x0e\x41\x63\x63ountSummary\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07records\x18\x02 \x01(\x03\x12\x17\n\x0f\x63rossed_classes\x18\x03 \x03(\x05\x12\x14\n\x0c\x62udget_spent\x18\x04 \x01(\x01\x12\x18\n\x10off_distribution\x18\x05 \x01(\x01\"\'\n\x11GetAccountRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\"\x86\x01\n\x12GetAccountResponse\x12-\n\x07summary\x18\x01 \x01(\x0b\x32\x1c.queen.api.v1.AccountSummary\x12*\n\x07\x63lasses\x18\x02 \x03(\x0b\x32\x19.queen.api.v1.ClassLedger\x12\x15\n\rbundle_digest\x18\x03 \x01(\t\"P\n\x0b\x43lassLedger\x12\r\n\x05label\x18\x01 \x01(\x05\x12\x0b\n\x03\x63qs\x18\x02 \x01(\x01\x12\x11\n\tthreshold\x18\x03 \x01(\x01\x12\x12\n\nembeddings\x18\x04 \x01(\x0c\x32\xb6\x01\n\x0c\x41\x64minService\x12U\n\x0cListAccounts\x12!.queen.api.v1.ListAccountsRequest\x1a\".queen.api.v1.ListAccountsResponse\x12O\n\nGetAccount\x12\x1f.queen.api.v1.GetAccountRequest\x1a .queen.api.v1.GetAccountResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,13 +36,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTACCOUNTSRESPONSE']._serialized_start=104
   _globals['_LISTACCOUNTSRESPONSE']._serialized_end=199
   _globals['_ACCOUNTSUMMARY']._serialized_start=201
-  _globals['_ACCOUNTSUMMARY']._serialized_end=301
-  _globals['_GETACCOUNTREQUEST']._serialized_start=303
-  _globals['_GETACCOUNTREQUEST']._serialized_end=342
-  _globals['_GETACCOUNTRESPONSE']._serialized_start=345
-  _globals['_GETACCOUNTRESPONSE']._serialized_end=479
-  _globals['_CLASSLEDGER']._serialized_start=481
-  _globals['_CLASSLEDGER']._serialized_end=561
-  _globals['_ADMINSERVICE']._serialized_start=564
-  _globals['_ADMINSERVICE']._serialized_end=746
+  _globals['_ACCOUNTSUMMARY']._serialized_end=327
+  _globals['_GETACCOUNTREQUEST']._serialized_start=329
+  _globals['_GETACCOUNTREQUEST']._serialized_end=368
+  _globals['_GETACCOUNTRESPONSE']._serialized_start=371
+  _globals['_GETACCOUNTRESPONSE']._serialized_end=505
+  _globals['_CLASSLEDGER']._serialized_start=507
+  _globals['_CLASSLEDGER']._serialized_end=587
+  _globals['_ADMINSERVICE']._serialized_start=590
+  _globals['_ADMINSERVICE']._serialized_end=772
 # @@protoc_insertion_point(module_scope)

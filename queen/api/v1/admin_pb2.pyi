@@ -23,16 +23,18 @@ class ListAccountsResponse(_message.Message):
     def __init__(self, accounts: _Optional[_Iterable[_Union[AccountSummary, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class AccountSummary(_message.Message):
-    __slots__ = ("account_id", "records", "crossed_classes", "budget_spent")
+    __slots__ = ("account_id", "records", "crossed_classes", "budget_spent", "off_distribution")
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
     RECORDS_FIELD_NUMBER: _ClassVar[int]
     CROSSED_CLASSES_FIELD_NUMBER: _ClassVar[int]
     BUDGET_SPENT_FIELD_NUMBER: _ClassVar[int]
+    OFF_DISTRIBUTION_FIELD_NUMBER: _ClassVar[int]
     account_id: str
     records: int
     crossed_classes: _containers.RepeatedScalarFieldContainer[int]
     budget_spent: float
-    def __init__(self, account_id: _Optional[str] = ..., records: _Optional[int] = ..., crossed_classes: _Optional[_Iterable[int]] = ..., budget_spent: _Optional[float] = ...) -> None: ...
+    off_distribution: float
+    def __init__(self, account_id: _Optional[str] = ..., records: _Optional[int] = ..., crossed_classes: _Optional[_Iterable[int]] = ..., budget_spent: _Optional[float] = ..., off_distribution: _Optional[float] = ...) -> None: ...
 
 class GetAccountRequest(_message.Message):
     __slots__ = ("account_id",)

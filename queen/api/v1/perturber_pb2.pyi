@@ -10,23 +10,31 @@ class Profile(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     PROFILE_UNSPECIFIED: _ClassVar[Profile]
     PROFILE_PAPER: _ClassVar[Profile]
     PROFILE_SAFE: _ClassVar[Profile]
+    PROFILE_BALANCED: _ClassVar[Profile]
+    PROFILE_STRICT: _ClassVar[Profile]
 PROFILE_UNSPECIFIED: Profile
 PROFILE_PAPER: Profile
 PROFILE_SAFE: Profile
+PROFILE_BALANCED: Profile
+PROFILE_STRICT: Profile
 
 class ReverseRequest(_message.Message):
-    __slots__ = ("bundle_digest", "profiles", "shadow_inputs", "probabilities", "embeddings")
+    __slots__ = ("bundle_digest", "profiles", "shadow_inputs", "probabilities", "embeddings", "sketches", "balanced_l1")
     BUNDLE_DIGEST_FIELD_NUMBER: _ClassVar[int]
     PROFILES_FIELD_NUMBER: _ClassVar[int]
     SHADOW_INPUTS_FIELD_NUMBER: _ClassVar[int]
     PROBABILITIES_FIELD_NUMBER: _ClassVar[int]
     EMBEDDINGS_FIELD_NUMBER: _ClassVar[int]
+    SKETCHES_FIELD_NUMBER: _ClassVar[int]
+    BALANCED_L1_FIELD_NUMBER: _ClassVar[int]
     bundle_digest: str
     profiles: bytes
     shadow_inputs: bytes
     probabilities: bytes
     embeddings: bytes
-    def __init__(self, bundle_digest: _Optional[str] = ..., profiles: _Optional[bytes] = ..., shadow_inputs: _Optional[bytes] = ..., probabilities: _Optional[bytes] = ..., embeddings: _Optional[bytes] = ...) -> None: ...
+    sketches: bytes
+    balanced_l1: float
+    def __init__(self, bundle_digest: _Optional[str] = ..., profiles: _Optional[bytes] = ..., shadow_inputs: _Optional[bytes] = ..., probabilities: _Optional[bytes] = ..., embeddings: _Optional[bytes] = ..., sketches: _Optional[bytes] = ..., balanced_l1: _Optional[float] = ...) -> None: ...
 
 class ReverseResponse(_message.Message):
     __slots__ = ("probabilities",)

@@ -13,18 +13,35 @@ class Verdict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     VERDICT_PRESERVE: _ClassVar[Verdict]
     VERDICT_RECORD: _ClassVar[Verdict]
     VERDICT_REVERSE: _ClassVar[Verdict]
+
+class Scope(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SCOPE_UNSPECIFIED: _ClassVar[Scope]
+    SCOPE_QUERY: _ClassVar[Scope]
+    SCOPE_CLASS: _ClassVar[Scope]
+    SCOPE_ACCOUNT: _ClassVar[Scope]
 VERDICT_UNSPECIFIED: Verdict
 VERDICT_PRESERVE: Verdict
 VERDICT_RECORD: Verdict
 VERDICT_REVERSE: Verdict
+SCOPE_UNSPECIFIED: Scope
+SCOPE_QUERY: Scope
+SCOPE_CLASS: Scope
+SCOPE_ACCOUNT: Scope
 
 class AccountPolicy(_message.Message):
-    __slots__ = ("account_id", "budget")
+    __slots__ = ("account_id", "budget", "scope", "group", "group_budget")
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
     BUDGET_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
+    GROUP_FIELD_NUMBER: _ClassVar[int]
+    GROUP_BUDGET_FIELD_NUMBER: _ClassVar[int]
     account_id: str
     budget: int
-    def __init__(self, account_id: _Optional[str] = ..., budget: _Optional[int] = ...) -> None: ...
+    scope: Scope
+    group: str
+    group_budget: int
+    def __init__(self, account_id: _Optional[str] = ..., budget: _Optional[int] = ..., scope: _Optional[_Union[Scope, str]] = ..., group: _Optional[str] = ..., group_budget: _Optional[int] = ...) -> None: ...
 
 class AssessRequest(_message.Message):
     __slots__ = ("bundle_digest", "accounts", "account_index", "labels", "embeddings")
@@ -41,15 +58,17 @@ class AssessRequest(_message.Message):
     def __init__(self, bundle_digest: _Optional[str] = ..., accounts: _Optional[_Iterable[_Union[AccountPolicy, _Mapping]]] = ..., account_index: _Optional[bytes] = ..., labels: _Optional[bytes] = ..., embeddings: _Optional[bytes] = ...) -> None: ...
 
 class AssessResponse(_message.Message):
-    __slots__ = ("verdicts", "distances", "sqs", "cqs_before", "cqs_after")
+    __slots__ = ("verdicts", "distances", "sqs", "cqs_before", "cqs_after", "causes")
     VERDICTS_FIELD_NUMBER: _ClassVar[int]
     DISTANCES_FIELD_NUMBER: _ClassVar[int]
     SQS_FIELD_NUMBER: _ClassVar[int]
     CQS_BEFORE_FIELD_NUMBER: _ClassVar[int]
     CQS_AFTER_FIELD_NUMBER: _ClassVar[int]
+    CAUSES_FIELD_NUMBER: _ClassVar[int]
     verdicts: bytes
     distances: bytes
     sqs: bytes
     cqs_before: bytes
     cqs_after: bytes
-    def __init__(self, verdicts: _Optional[bytes] = ..., distances: _Optional[bytes] = ..., sqs: _Optional[bytes] = ..., cqs_before: _Optional[bytes] = ..., cqs_after: _Optional[bytes] = ...) -> None: ...
+    causes: bytes
+    def __init__(self, verdicts: _Optional[bytes] = ..., distances: _Optional[bytes] = ..., sqs: _Optional[bytes] = ..., cqs_before: _Optional[bytes] = ..., cqs_after: _Optional[bytes] = ..., causes: _Optional[bytes] = ...) -> None: ...

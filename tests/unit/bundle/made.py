@@ -11,9 +11,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from queen.bundle import GeometryParameters, Manifest, ShadowSpec, TensorSignature, write_bundle
+from queen.bundle import (
+    DecoySpec,
+    GeometryParameters,
+    Manifest,
+    MeterSpec,
+    ShadowSpec,
+    TensorSignature,
+    write_bundle,
+)
+from queen.method.decoy import SketchSpace
 from queen.method.geometry import Geometry
 from queen.method.label_preserving import LinearHead
+from queen.method.off_distribution import OffDistributionMeter
 
 PROTECTEE = b"bytes of a graph"
 CLASSES, FEATURES, EMBEDDINGS = 3, 5, 2
@@ -32,6 +42,8 @@ def manifest(**changes: Any) -> Manifest:
         "shadows": ShadowSpec(
             on="features", architecture="head", input_shape=[5], count=2, drawn=1
         ),
+        "decoy": DecoySpec(sketch_width=4, rank=2, confidence=0.75),
+        "meter": MeterSpec(rise=1.5, fall=0.25, limit=10.0, false_flags={"1000": 0.001}),
         "fit": {"seed": 1, "flip_rate": 0.75},
     }
     return Manifest(**fields | changes)
@@ -54,6 +66,16 @@ def geometry() -> Geometry:
     return Geometry(_numbers(CLASSES, EMBEDDINGS), radii, 1.0, 1.25, 0.02)
 
 
+def sketch_space() -> SketchSpace:
+    """A frame with S = 4, R = 2."""
+    return SketchSpace(_numbers(4), _numbers(4, 2), _numbers(CLASSES, 2), 0.75)
+
+
+def meter() -> OffDistributionMeter:
+    """A meter for C = 3."""
+    return OffDistributionMeter(np.array([1.0, 2.0, 4.0]), 1.5, 0.25, 10.0)
+
+
 def shadow(seed: int) -> dict[str, NDArray[np.float32]]:
     """The tensors of one shadow."""
     return {"weight": _numbers(CLASSES, FEATURES) + seed, "scale": np.array(seed, np.float32)}
@@ -68,6 +90,8 @@ class Parts:
     head: LinearHead = field(default_factory=head)
     geometry: Geometry = field(default_factory=geometry)
     mean_squared_sqs: NDArray[np.float64] = field(default_factory=lambda: np.array([0.3, 0.4, 0.5]))
+    sketch_space: SketchSpace = field(default_factory=sketch_space)
+    meter: OffDistributionMeter = field(default_factory=meter)
     shadows: Sequence[dict[str, Any]] = field(default_factory=lambda: [shadow(0), shadow(1)])
 
     def but(self, **changes: Any) -> Parts:
@@ -83,6 +107,8 @@ class Parts:
             head=self.head,
             geometry=self.geometry,
             mean_squared_sqs=self.mean_squared_sqs,
+            sketch_space=self.sketch_space,
+            meter=self.meter,
             shadows=self.shadows,
             replace=replace,
         )

@@ -5,17 +5,26 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from queen.bundle import GeometryParameters, Manifest, ShadowSpec, TensorSignature
+from queen.bundle import (
+    DecoySpec,
+    GeometryParameters,
+    Manifest,
+    MeterSpec,
+    ShadowSpec,
+    TensorSignature,
+)
 
 from .made import manifest
 
 SHADOWS = {"on": "features", "architecture": "head", "input_shape": [5], "count": 2, "drawn": 1}
+DECOY = {"sketch_width": 4, "rank": 2, "confidence": 0.75}
+METER = {"rise": 1.5, "fall": 0.25, "limit": 10.0, "false_flags": {"1000": 0.001}}
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"schema_version": 2},
+        {"schema_version": 3},
         {"queen_version": "0.2"},
         {"model_name": "other"},
         {"class_names": ["cat", "dog", "fish"]},
@@ -25,6 +34,10 @@ SHADOWS = {"on": "features", "architecture": "head", "input_shape": [5], "count"
         {"input": TensorSignature(name="x", datatype="FP32", shape=[-1, 5])},
         {"geometry": GeometryParameters(alpha=1.0, beta=1.25, coverage_fraction=0.021)},
         {"shadows": ShadowSpec(**SHADOWS | {"drawn": 2})},
+        {"decoy": DecoySpec(**DECOY | {"rank": 3})},
+        {"decoy": DecoySpec(**DECOY | {"confidence": 0.76})},
+        {"meter": MeterSpec(**METER | {"limit": 11.0})},
+        {"meter": MeterSpec(**METER | {"false_flags": {"1000": 0.002}})},
         {"fit": {"seed": 2, "flip_rate": 0.75}},
         {"files": {"head.npz": "00"}},
     ],
@@ -38,7 +51,8 @@ def test_every_field_is_in_the_table_above() -> None:
     """A field that is added later must be added to the test of the digest."""
     tested = {
         "schema_version", "queen_version", "model_name", "class_names", "feature_width",
-        "embedding_width", "input", "geometry", "shadows", "fit", "files", "digest",
+        "embedding_width", "input", "geometry", "shadows", "decoy", "meter", "fit", "files",
+        "digest",
     }  # fmt: skip
     assert set(Manifest.model_fields) == tested
 
@@ -68,6 +82,14 @@ def test_json_keeps_every_value_and_the_digest() -> None:
         ({"shadows": SHADOWS | {"drawn": 3}}, "at most 2 shadows, got 3"),
         ({"shadows": SHADOWS | {"architecture": "forest"}}, "'head', 'mlp', 'cnn' or 'resnet'"),
         ({"shadows": SHADOWS | {"on": "logits"}}, "'inputs' or 'features'"),
+        ({"decoy": DECOY | {"rank": 0}}, "greater than or equal to 1"),
+        ({"decoy": DECOY | {"sketch_width": 0}}, "greater than or equal to 1"),
+        ({"decoy": DECOY | {"confidence": 0.0}}, "greater than 0"),
+        ({"decoy": DECOY | {"confidence": 1.1}}, "less than or equal to 1"),
+        ({"decoy": DECOY | {"confidence": float("nan")}}, "less than or equal to 1"),
+        ({"meter": METER | {"limit": 0.0}}, "greater than 0"),
+        ({"meter": METER | {"fall": float("nan")}}, "greater than 0"),
+        ({"meter": METER | {"secret": "x"}}, "Extra inputs are not permitted"),
     ],
 )
 def test_a_manifest_that_cannot_be_is_refused(change: dict[str, Any], problem: str) -> None:

@@ -13,12 +13,13 @@ import pytest
 from queen.bundle import Bundle, Manifest, open_bundle
 from queen.errors import BundleCorrupt, BundleError, BundleNotFound, BundleVersionUnsupported
 
-from .made import PROTECTEE, Parts, content, geometry, head, reseal, shadow
+from .made import PROTECTEE, Parts, content, geometry, head, meter, reseal, shadow, sketch_space
 
 FILES = [
     "protectee.onnx",
     "head.npz",
     "regions.npz",
+    "decoy.npz",
     "shadows/00.safetensors",
     "shadows/01.safetensors",
 ]
@@ -41,6 +42,11 @@ def test_a_bundle_comes_back_as_it_was_written(folder: Path) -> None:
     assert bundle.geometry.digest == geometry().digest
     np.testing.assert_array_equal(bundle.mean_squared_sqs, [0.3, 0.4, 0.5])
     assert bundle.mean_squared_sqs.dtype == np.float64
+    for name in ("mean", "axes", "class_means", "confidence"):
+        written = getattr(sketch_space(), name)
+        np.testing.assert_array_equal(getattr(bundle.sketch_space, name), written)
+    np.testing.assert_array_equal(bundle.meter.tail_distance, meter().tail_distance)
+    assert (bundle.meter.rise, bundle.meter.fall, bundle.meter.limit) == (1.5, 0.25, 10.0)
     for number in range(2):
         tensors = bundle.shadow(number)
         assert tensors.keys() == shadow(number).keys()
@@ -120,14 +126,29 @@ def test_a_file_that_cannot_be_read_is_not_found(folder: Path) -> None:
         open_bundle(folder / ("x" * 5000))
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None, 1.5])
+@pytest.mark.parametrize("version", [0, 1, 3, "2", None, 1.5])
 def test_another_schema_version_is_unsupported(folder: Path, version: Any) -> None:
     """Whatever else such a manifest holds, the version is what is told."""
     file = folder / "manifest.json"
     fields = json.loads(file.read_text()) | {"schema_version": version, "news": "of tomorrow"}
     file.write_text(json.dumps(fields))
-    with pytest.raises(BundleVersionUnsupported, match=f"expected schema version 1, got {version}"):
+    with pytest.raises(BundleVersionUnsupported, match=f"expected schema version 2, got {version}"):
         open_bundle(folder)
+
+
+def test_a_bundle_without_decoy_and_meter_is_refused_in_words(folder: Path) -> None:
+    """Bundles of the first schema must be refitted: the message says so, and names no field."""
+    file = folder / "manifest.json"
+    fields = json.loads(file.read_text()) | {"schema_version": 1}
+    for name in ("decoy", "meter"):
+        del fields[name]
+    file.write_text(json.dumps(fields))
+    (folder / "decoy.npz").unlink()
+    with pytest.raises(BundleVersionUnsupported) as refused:
+        open_bundle(folder)
+    assert str(refused.value).endswith(
+        "expected schema version 2, got 1; refit the bundle with this version of Queen"
+    )
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "3", '"manifest"', "{", "\udcff"])
@@ -157,6 +178,9 @@ def _edit(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
         lambda fields: fields.update(news="unknown key"),
         lambda fields: fields.pop("model_name"),
         lambda fields: fields["shadows"].update(drawn=9),
+        lambda fields: fields["decoy"].update(confidence=0.5),
+        lambda fields: fields["meter"].update(limit=1e6),
+        lambda fields: fields.pop("meter"),
     ],
 )
 def test_an_edited_manifest_is_corrupt(
@@ -168,14 +192,15 @@ def test_an_edited_manifest_is_corrupt(
         open_bundle(folder)
 
 
-def test_a_manifest_must_list_what_the_services_read(folder: Path) -> None:
-    """A digest that agrees does not make a bundle without its head whole."""
+@pytest.mark.parametrize("name", FILES)
+def test_a_manifest_must_list_what_the_services_read(folder: Path, name: str) -> None:
+    """A digest that agrees does not make a bundle without one of its files whole."""
     old = Manifest.model_validate_json((folder / "manifest.json").read_bytes())
-    files = {name: digest for name, digest in old.files.items() if name != "head.npz"}
+    files = {listed: digest for listed, digest in old.files.items() if listed != name}
     changed = old.model_copy(update={"files": files})
     changed = changed.model_copy(update={"digest": changed.compute_digest()})
     (folder / "manifest.json").write_text(changed.to_json())
-    with pytest.raises(BundleCorrupt, match=r"it lists no head\.npz"):
+    with pytest.raises(BundleCorrupt, match=f"it lists no {name}"):
         open_bundle(folder)
 
 
@@ -190,6 +215,7 @@ def _regions(**changes: Any) -> bytes:
         "cluster_centers": geometry().cluster_centers,
         "mean_radius": geometry().mean_radius,
         "mean_squared_sqs": np.array([0.3, 0.4, 0.5]),
+        "tail_distance": meter().tail_distance,
     }
     return _npz(**arrays | changes)
 
@@ -225,6 +251,11 @@ def test_a_pickled_object_is_refused_unread(folder: Path, tmp_path: Path) -> Non
         (_regions(mean_squared_sqs=np.array([0.3, np.nan, 0.5])), lambda b: b.mean_squared_sqs),
         (_regions(mean_squared_sqs=np.array([0.3, 0.0, 0.5])), lambda b: b.mean_squared_sqs),
         (_regions(mean_squared_sqs=np.array([0.3, 0.4])), lambda b: b.mean_squared_sqs),
+        (_regions(tail_distance=np.array([1.0, np.nan, 4.0])), lambda b: b.meter),
+        (_regions(tail_distance=np.array([1.0, np.inf, 4.0])), lambda b: b.meter),
+        (_regions(tail_distance=np.array([1.0, 0.0, 4.0])), lambda b: b.meter),
+        (_regions(tail_distance=np.array([1.0, 2.0])), lambda b: b.meter),
+        (_npz(cluster_centers=geometry().cluster_centers), lambda b: b.meter),
         (_npz(other=np.ones(3)), lambda b: b.geometry),
         (b"not a zip", lambda b: b.geometry),
         (b"", lambda b: b.geometry),
@@ -264,6 +295,37 @@ def test_a_head_that_a_writer_got_wrong_is_corrupt(folder: Path, change: dict[st
         _ = bundle.head
 
 
+def _decoy(**changes: Any) -> bytes:
+    arrays = {
+        "sketch_mean": sketch_space().mean,
+        "sketch_axes": sketch_space().axes,
+        "sketch_class_means": sketch_space().class_means,
+    }
+    return _npz(**arrays | changes)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        _decoy(sketch_mean=np.full(4, np.nan, np.float32)),
+        _decoy(sketch_axes=np.full((4, 2), np.inf, np.float32)),
+        _decoy(sketch_class_means=np.full((3, 2), np.nan, np.float32)),
+        _decoy(sketch_class_means=np.ones((2, 2), np.float32)),
+        _decoy(sketch_axes=np.ones((4, 3), np.float32)),
+        _decoy(sketch_axes=np.ones((4, 2), np.int64)),
+        _npz(sketch_mean=np.ones(4, np.float32)),
+        b"not a zip",
+        b"",
+    ],
+)
+def test_a_decoy_that_a_writer_got_wrong_is_corrupt(folder: Path, data: bytes) -> None:
+    """NaN, other shapes, other types, nothing: refused on reading, even if every digest agrees."""
+    reseal(folder, "decoy.npz", data)
+    bundle = open_bundle(folder)
+    with pytest.raises(BundleCorrupt, match=r"decoy\.npz"):
+        _ = bundle.sketch_space
+
+
 def test_a_shadow_that_is_none_is_corrupt(folder: Path) -> None:
     """A file that is no safetensors file, and a shadow that there is not."""
     reseal(folder, "shadows/01.safetensors", b"not tensors")
@@ -285,4 +347,5 @@ def test_reading_changes_nothing(folder: Path) -> None:
     before = content(folder)
     bundle = open_bundle(folder)
     _ = bundle.geometry, bundle.head, bundle.mean_squared_sqs, bundle.shadow(0)
+    _ = bundle.sketch_space, bundle.meter
     assert content(folder) == before

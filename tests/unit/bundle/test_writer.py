@@ -2,17 +2,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from queen.bundle import open_bundle
+from queen.bundle import DecoySpec, open_bundle
 from queen.errors import BundleError
 from queen.method.geometry import Geometry
 
-from .made import Parts, content, geometry, manifest, shadow
+from .made import Parts, content, geometry, manifest, meter, shadow, sketch_space
 
 
 def test_every_file_is_listed_with_its_digest(tmp_path: Path) -> None:
@@ -28,6 +29,7 @@ def test_every_file_is_listed_with_its_digest(tmp_path: Path) -> None:
         "protectee.onnx",
         "head.npz",
         "regions.npz",
+        "decoy.npz",
         "shadows/00.safetensors",
         "shadows/01.safetensors",
     }
@@ -142,6 +144,23 @@ def test_what_is_not_a_bundle_is_never_replaced(tmp_path: Path, kind: str) -> No
             "alpha, beta, coverage fraction: the manifest says",
         ),
         ({"manifest": manifest(fit={"rate": np.float32(1)})}, "plain values in `fit`"),
+        (
+            {"manifest": manifest(decoy=DecoySpec(sketch_width=5, rank=2, confidence=0.75))},
+            r"sketch axes: .* \(5, 2\), got \(4, 2\)",
+        ),
+        (
+            {"manifest": manifest(decoy=DecoySpec(sketch_width=4, rank=2, confidence=0.5))},
+            "decoy confidence: the manifest says 0.5, got 0.75",
+        ),
+        (
+            {"sketch_space": replace(sketch_space(), class_means=np.ones((2, 2), np.float32))},
+            r"sketch class means: .* \(3, 2\), got \(2, 2\)",
+        ),
+        (
+            {"meter": replace(meter(), tail_distance=np.ones(2))},
+            r"tail distance: .* \(3,\), got \(2,\)",
+        ),
+        ({"meter": replace(meter(), limit=9.0)}, "meter rise, fall, limit: the manifest says"),
     ],
 )
 def test_parts_that_contradict_the_manifest_are_refused(

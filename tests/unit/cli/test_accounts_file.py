@@ -17,6 +17,7 @@ from queen.serving.auth import key_digest, read_accounts
         "accounts: []\n",
         "# mine\naccounts:\n  # first\n  - id: a\n    key_sha256: " + "ab" * 32 + "\n",
         "accounts:\n- id: a\n  key_sha256: " + "ab" * 32,
+        "groups:\n  - {id: g, budget: 9}\naccounts:\n  - id: a\n    key_sha256: " + "ab" * 32,
     ],
 )
 def test_new_account_is_appended_to_any_form(tmp_path, before):
@@ -51,6 +52,15 @@ def test_a_form_that_cannot_be_appended_to_is_left_alone(tmp_path):
     """A flow-style list is not edited blindly."""
     file = tmp_path / "accounts.yaml"
     file.write_text(f"accounts: [{{id: a, key_sha256: '{'ab' * 32}'}}]\n")
+    with pytest.raises(ConfigError, match="by hand"):
+        appended(file, "b", "key")
+
+
+def test_an_account_is_not_appended_to_the_groups(tmp_path):
+    """Where the groups stand last, the lines are left to whoever edits the file."""
+    file = tmp_path / "accounts.yaml"
+    lines = "accounts:\n" + account_lines("a", "key") + "groups:\n  - {id: g, budget: 9}\n"
+    file.write_text(lines)
     with pytest.raises(ConfigError, match="by hand"):
         appended(file, "b", "key")
 

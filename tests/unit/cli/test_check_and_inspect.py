@@ -1,5 +1,7 @@
+import io
 import json
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -7,6 +9,7 @@ from queen.bundle import layout
 from queen.cli import main
 from queen.cli.account_file import account_lines
 from tests.bundles import make_bundle
+from tests.unit.bundle.made import reseal
 
 
 @pytest.fixture
@@ -25,11 +28,13 @@ def test_a_good_bundle_passes_every_check(bundle):
     ran = run("check", bundle)
     assert ran.exit_code == 0, ran.output
     assert [line.split()[1] for line in ran.stdout.splitlines()] == [
-        "manifest", "regions", "head", "shadows", "protectee",
+        "manifest", "regions", "head", "shadows", "decoy", "meter", "protectee",
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", [layout.PROTECTEE, layout.HEAD, layout.shadow_file(1)])
+@pytest.mark.parametrize(
+    "name", [layout.PROTECTEE, layout.HEAD, layout.DECOY, layout.shadow_file(1)]
+)
 def test_one_flipped_byte_is_found(bundle, name):
     """A flipped byte in any file is a sentence that names the file."""
     content = bytearray((bundle / name).read_bytes())
@@ -49,13 +54,43 @@ def test_a_missing_file_is_found(bundle):
     assert "head.npz: the manifest lists this file, but it is missing" in ran.stderr
 
 
-def test_another_schema_version_is_found(bundle):
-    """A manifest of another version says which one is read and what to do."""
+def test_a_decoy_for_other_inputs_is_found(bundle):
+    """Its sketches would be of another width than those of the inputs that are served."""
     manifest = json.loads((bundle / layout.MANIFEST).read_text())
-    (bundle / layout.MANIFEST).write_text(json.dumps(manifest | {"schema_version": 99}))
+    manifest["input"]["shape"] = [-1, 5]
+    (bundle / layout.MANIFEST).write_text(json.dumps(manifest))
+    reseal(bundle, layout.HEAD, (bundle / layout.HEAD).read_bytes())
     ran = run("check", bundle)
     assert ran.exit_code == 1
-    assert "expected schema version 1, got 99; refit" in ran.stderr
+    assert "wrong decoy: sketch width: expected 5, got 8" in ran.stderr
+
+
+def test_a_meter_that_would_never_flag_is_found(bundle):
+    """A NaN among its distances is one that no query exceeds."""
+    with np.load(bundle / layout.REGIONS) as archive:
+        arrays = dict(archive)
+    arrays["tail_distance"][0] = np.nan
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    reseal(bundle, layout.REGIONS, buffer.getvalue())
+    ran = run("check", bundle)
+    assert ran.exit_code == 1
+    assert "wrong meter" in ran.stderr
+    assert "finite tail distances" in ran.stderr
+
+
+@pytest.mark.parametrize("version", [1, 99])
+def test_another_schema_version_is_found(bundle, version):
+    """A manifest of an older or a newer version says which one is read and what to do."""
+    manifest = json.loads((bundle / layout.MANIFEST).read_text())
+    if version == 1:
+        # As it was written: neither decoys nor a meter.
+        del manifest["decoy"], manifest["meter"], manifest["files"][layout.DECOY]
+    (bundle / layout.MANIFEST).write_text(json.dumps(manifest | {"schema_version": version}))
+    ran = run("check", bundle)
+    assert ran.exit_code == 1
+    assert f"expected schema version 2, got {version}; refit" in ran.stderr
+    assert "Traceback" not in ran.output
 
 
 @pytest.mark.parametrize(

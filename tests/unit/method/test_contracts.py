@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from queen.errors import ContractViolated
-from queen.method.contracts import Profile, check_answers, check_label_kept, check_simplex
+from queen.method.contracts import (
+    SCOPES,
+    Profile,
+    check_answers,
+    check_label_kept,
+    check_simplex,
+)
+from queen.method.ledger import Scope
 
 OWN = np.array([[0.7, 0.2, 0.1]], np.float32)
 
@@ -77,6 +84,31 @@ def test_safe_requires_an_l1_distance_of_at_most_one() -> None:
     check_answers(Profile.SAFE, np.array([[0.89, 0.06, 0.05]], np.float32), own)
     with pytest.raises(ContractViolated, match="L1 distance of at most 1"):
         check_answers(Profile.SAFE, np.array([[0.91, 0.05, 0.04]], np.float32), own)
+
+
+def test_balanced_requires_the_stated_distance() -> None:
+    """1.2 unless an operator states another; the label may change."""
+    own = np.array([[0.9, 0.05, 0.05]], np.float32)
+    near, far = np.array([[[0.31, 0.64, 0.05]], [[0.29, 0.66, 0.05]]], np.float32)
+    check_answers(Profile.BALANCED, near, own)
+    with pytest.raises(ContractViolated, match=r"L1 distance of at most 1\.2"):
+        check_answers(Profile.BALANCED, far, own)
+    check_answers(Profile.BALANCED, far, own, balanced_l1=1.3)
+    with pytest.raises(ContractViolated, match=r"L1 distance of at most 0\.5"):
+        check_answers(Profile.BALANCED, near, own, balanced_l1=0.5)
+
+
+def test_strict_may_answer_anything_on_the_simplex() -> None:
+    """A decoy knows nothing of p, so nothing of p can be required of it."""
+    check_answers(Profile.STRICT, np.array([[0.0, 0.0, 1.0]], np.float32), OWN)
+
+
+def test_every_profile_has_a_scope() -> None:
+    """Answers that mean nothing are for whole accounts; the mild ones for the paper's queries."""
+    assert set(SCOPES) == set(Profile)
+    wide = {profile for profile, scope in SCOPES.items() if scope is Scope.ACCOUNT}
+    assert wide == {Profile.BALANCED, Profile.STRICT}
+    assert set(SCOPES.values()) == {Scope.QUERY, Scope.ACCOUNT}
 
 
 def test_observe_requires_the_very_same_bits() -> None:

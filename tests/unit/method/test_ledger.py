@@ -65,6 +65,16 @@ def test_cqs_after_is_the_sum_over_the_records(stream: Stream, threshold: float)
         assert cqs == pytest.approx(cumulative_query_sensitivity(GEOMETRY, records, key[1]))
 
 
+@given(rows, thresholds)
+@bounded
+def test_cqs_is_handed_on_to_the_bit(stream: Stream, threshold: float) -> None:
+    """A row finds what the last of its ledger left, and a ledger beside T is never over it."""
+    outcome, left = run([stream], threshold), dict.fromkeys(keys(stream), 0.0)
+    for key, before, after in zip(keys(stream), outcome.before, outcome.after, strict=True):
+        assert before == left[key]
+        left[key] = after
+
+
 @given(rows, thresholds, st.randoms(use_true_random=False))
 @bounded
 def test_the_order_of_independent_ledgers_is_irrelevant(

@@ -89,6 +89,8 @@ def test_a_file_that_is_no_onnx_graph_is_a_sentence(small: SmallBundle, tmp_path
         head=bundle.head,
         geometry=bundle.geometry,
         mean_squared_sqs=bundle.mean_squared_sqs,
+        sketch_space=bundle.sketch_space,
+        meter=bundle.meter,
         shadows=[bundle.shadow(number) for number in range(bundle.manifest.shadows.count)],
     )
     with pytest.raises(BundleCorrupt, match=r"protectee\.onnx.*ONNX"):

@@ -29,3 +29,18 @@ def test_the_default_mode_protects() -> None:
     """Without a word of the operator clean answers never leave."""
     settings = load_settings(InferenceSettings, BASE)
     assert (settings.failure_mode, settings.allow_clean_answers) == ("protect", False)
+
+
+@pytest.mark.parametrize("l1", ["0", "2.1", "nan"])
+def test_a_distance_that_is_none_is_refused(l1: str) -> None:
+    """balanced_l1 lies above 0 and goes up to 2, beyond which no two answers are."""
+    with pytest.raises(ConfigError, match=r"balanced.l1"):
+        load_settings(InferenceSettings, [*BASE, "--balanced-l1", l1])
+    assert load_settings(InferenceSettings, [*BASE, "--balanced-l1", "2"]).balanced_l1 == 2
+
+
+@pytest.mark.parametrize("profile", ["paper", "safe", "balanced", "strict", "observe"])
+def test_every_profile_can_be_the_default(profile: str) -> None:
+    """What accounts may name, a service may take for those that name none."""
+    settings = load_settings(InferenceSettings, [*BASE, "--default-profile", profile])
+    assert settings.default_profile == profile

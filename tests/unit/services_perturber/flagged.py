@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from queen.bundle import Bundle, open_bundle
+from queen.method.contracts import BALANCED_L1
+from queen.method.decoy import sketch_inputs
 from queen.method.ensemble import build_shadow
-from services.perturber.shadows import Flagged, Reversal, choose_device, load_shadows
+from services.perturber.shadows import PROFILES, Flagged, Reversal, choose_device, load_shadows
 from tests.bundles import SmallBundle, make_bundle
 
 SECRET = bytes(range(32))
@@ -23,28 +26,29 @@ def small_bundle(folder: Path, shadows_on: str = "features") -> SmallBundle:
 
 
 def flagged_of(small: SmallBundle, rows: np.ndarray, seed: int = 0) -> Flagged:
-    """Flagged queries that are some of the training samples; about half are `safe`."""
-    inputs = small.inputs[rows]
+    """Flagged queries that are some of the training samples, under all profiles in turn.
+
+    All samples are computed and then some taken: the same query must have the same bits.
+    """
+    inputs = small.inputs
     logits = small.model.logits(inputs).astype(np.float64)
     shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-    probabilities = (shares / shares.sum(axis=1, keepdims=True)).astype(np.float32)
     on_features = small.manifest.shadows.on == "features"
-    return Flagged(
-        profiles=np.random.default_rng(seed).integers(0, 2, len(small.inputs))[rows] == 1,
+    flagged = Flagged(
+        profiles=np.random.default_rng(seed).choice(list(PROFILES), len(inputs)).astype(np.uint8),
         shadow_inputs=small.model.features(inputs) if on_features else inputs,
-        probabilities=probabilities,
+        probabilities=(shares / shares.sum(axis=1, keepdims=True)).astype(np.float32),
         embeddings=small.model.embeddings(inputs),
+        sketches=sketch_inputs(inputs).astype(np.float32),
+        balanced_l1=BALANCED_L1,
     )
+    return flagged.take(rows)
 
 
-def take(flagged: Flagged, rows: np.ndarray) -> Flagged:
-    """Some rows, in the order given."""
-    return Flagged(
-        flagged.profiles[rows],
-        flagged.shadow_inputs[rows],
-        flagged.probabilities[rows],
-        flagged.embeddings[rows],
-    )
+def under(flagged: Flagged, profile: int, balanced_l1: float = BALANCED_L1) -> Flagged:
+    """The same queries, all under one profile, by its number on the wire."""
+    profiles = np.full(len(flagged), profile, np.uint8)
+    return replace(flagged, profiles=profiles, balanced_l1=balanced_l1)
 
 
 def reversal_of(bundle: Bundle, secret: bytes = SECRET) -> Reversal:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from queen.method.geometry import Geometry
+from queen.method.off_distribution import OffDistributionMeter
 from services.sensitivity.ledger_store import (
     Append,
     AppendResult,
@@ -53,18 +54,54 @@ def queries_of(
     return Queries(policies, index, np.asarray(labels), np.asarray(embeddings, np.float32))
 
 
+def batch_of(
+    policies: Sequence[AccountPolicy],
+    embeddings: np.ndarray,
+    labels: np.ndarray,
+    owners: Sequence[int] | np.ndarray | None = None,
+) -> Queries:
+    """A micro-batch under stated policies; without `owners` all of it is the first account's."""
+    index = np.zeros(len(labels), np.int64) if owners is None else np.asarray(owners)
+    return Queries(policies, index, np.asarray(labels), np.asarray(embeddings, np.float32))
+
+
+def disc(geometry: Geometry, label: int, seed: int, count: int, reach: float = 0.9) -> np.ndarray:
+    """`count` embeddings of one class, spread evenly over a share of its region."""
+    embeddings, labels = stream(geometry, seed, 6 * CLASSES * count, reach)
+    return embeddings[labels == label][:count]
+
+
+def ring(geometry: Geometry, label: int, count: int, reach: float = 2.0) -> np.ndarray:
+    """`count` different embeddings of one class, `reach` sensitive radii from its center."""
+    angles = np.linspace(0, 2 * np.pi, count, endpoint=False)
+    offset = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    center = geometry.cluster_centers[label]
+    return (center + reach * geometry.sensitive_radius[label] * offset).astype(np.float32)
+
+
+def meter_of(geometry: Geometry, limit: float = 12.0, reach: float = 1.2) -> OffDistributionMeter:
+    """A meter whose tail begins `reach` sensitive radii from a cluster center; p0 3 %, p1 15 %."""
+    return OffDistributionMeter(reach * geometry.sensitive_radius, np.log(5), 0.132, limit)
+
+
 def book_of(
     geometry: Geometry,
     store: LedgerStore,
     *,
     budget: int = 12,
     cached_accounts: int = 100,
+    meter: OffDistributionMeter | None = None,
     count_append: Callable[[str], None] = lambda _: None,
 ) -> LedgerBook:
     """An engine over `store`; the mean sqs^2 is that of a uniform stream, about."""
     thresholds = Thresholds(geometry, np.full(geometry.num_classes, 0.4), budget)
     return LedgerBook(
-        geometry, thresholds, store, cached_accounts=cached_accounts, count_append=count_append
+        geometry,
+        thresholds,
+        store,
+        cached_accounts=cached_accounts,
+        meter=meter,
+        count_append=count_append,
     )
 
 

@@ -10,7 +10,13 @@ from queen.errors import AccountNotFound
 from services.sensitivity.accounts import AccountReader
 from services.sensitivity.admin import read_token, write_token
 from services.sensitivity.ledger_store import MemoryLedgerStore
-from tests.unit.services_sensitivity.regions import book_of, queries_of, small_geometry, stream
+from tests.unit.services_sensitivity.regions import (
+    book_of,
+    meter_of,
+    queries_of,
+    small_geometry,
+    stream,
+)
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
@@ -25,7 +31,7 @@ def test_the_reader_has_the_cqs_of_the_engine_bit_for_bit() -> None:
     book = book_of(geometry, store)
     for seed in range(4):
         book.assess(queries_of(*stream(geometry, seed, 100)))
-    reader = AccountReader(geometry, book._thresholds.table(0), store)
+    reader = AccountReader(geometry, book._thresholds.table(0), store, meter_of(geometry))
     state = reader.get("a")
     kept = book._accounts["a"].classes
     assert {label: ledger.cqs for label, ledger in kept.items()} == dict(state.cqs)

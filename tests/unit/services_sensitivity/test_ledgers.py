@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,16 +18,18 @@ from queen.errors import (
     LedgerConflict,
     LedgerError,
 )
-from queen.method.ledger import Verdict, assess_rows
-from queen.method.neighbors import nearest_distances
+from queen.method.ledger import Scope, Verdict
 from queen.method.sensitivity import cumulative_query_sensitivity
 from services.sensitivity.ledger_store import Append, LedgerKey, MemoryLedgerStore
-from services.sensitivity.ledgers import APPEND_ATTEMPTS
+from services.sensitivity.ledgers import APPEND_ATTEMPTS, AccountPolicy
 from services.sensitivity.thresholds import Thresholds
+from tests.unit.services_sensitivity.oracle import Oracle
 from tests.unit.services_sensitivity.regions import (
     CLASSES,
     StoreWithEvents,
+    batch_of,
     book_of,
+    meter_of,
     open_store,
     queries_of,
     small_geometry,
@@ -36,56 +39,69 @@ from tests.unit.services_sensitivity.regions import (
 GEOMETRY = small_geometry()
 
 
-def one_by_one(
-    embeddings: np.ndarray, labels: np.ndarray, owners: np.ndarray, thresholds: np.ndarray
-) -> tuple[list[int], dict[tuple[int, int], list[np.ndarray]], list[float]]:
-    """The oracle: every query a batch of its own, neighbours by brute force."""
-    records: dict[tuple[int, int], list[np.ndarray]] = {}
-    verdicts, cqs_after = [], []
-    for embedding, label, owner in zip(embeddings, labels, owners, strict=True):
-        known = records.setdefault((int(owner), int(label)), [])
-        stored = np.array(known, np.float32).reshape(-1, 2)
-        step = assess_rows(
-            GEOMETRY,
-            embedding[None],
-            np.array([label]),
-            np.zeros(1, int),
-            nearest_distances(stored, embedding[None]),
-            np.array([cumulative_query_sensitivity(GEOMETRY, stored, int(label))]),
-            thresholds[[label]],
-        )
-        verdicts.append(int(step.verdicts[0]))
-        cqs_after.append(float(step.cqs_after[0]))
-        if step.verdicts[0] == Verdict.RECORD:
-            known.append(embedding)
-    return verdicts, records, cqs_after
+POLICIES = st.lists(
+    st.builds(
+        AccountPolicy,
+        st.just("replaced"),
+        st.sampled_from([0, 4, 20]),
+        st.sampled_from(list(Scope)),
+        st.sampled_from(["", "", "north", "south"]),
+    ),
+    min_size=1,
+    max_size=5,
+)
+GROUP_BUDGETS = {"": 0, "north": 0, "south": 25}
+
+
+def as_accounts(drawn: list[AccountPolicy]) -> list[AccountPolicy]:
+    """The drawn policies with ids of their own and their groups' budgets."""
+    return [
+        replace(one, account_id=f"account-{number}", group_budget=GROUP_BUDGETS[one.group])
+        for number, one in enumerate(drawn)
+    ]
 
 
 @settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), batch=st.integers(1, 90), owners=st.integers(1, 5))
-def test_micro_batches_decide_as_one_query_at_a_time(seed: int, batch: int, owners: int) -> None:
-    """However the stream is cut and mixed, verdicts, cqs and records are the oracle's."""
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    batch=st.integers(1, 90),
+    drawn=POLICIES,
+    limit=st.sampled_from([None, 6.0, 20.0]),
+)
+def test_micro_batches_decide_as_one_query_at_a_time(
+    seed: int, batch: int, drawn: list[AccountPolicy], limit: float | None
+) -> None:
+    """However the stream is cut and mixed, verdicts, causes, cqs and records are the oracle's."""
+    policies = as_accounts(drawn)
     embeddings, labels = stream(GEOMETRY, seed, 300)
     rng = np.random.default_rng(seed)
-    whose = rng.integers(0, owners, 300)
-    names = [f"account-{number}" for number in range(owners)]
+    # Some queries come again: what was sent before is covered, and no evidence for the meter.
+    again = np.where(rng.random(300) < 0.8, np.arange(300), rng.integers(0, 300, 300))
+    embeddings, labels = embeddings[again], labels[again]
+    whose = rng.integers(0, len(policies), 300)
+    meter = None if limit is None else meter_of(GEOMETRY, limit)
     store = MemoryLedgerStore()
-    book = book_of(GEOMETRY, store)
-    verdicts, cqs_after = [], []
+    book = book_of(GEOMETRY, store, meter=meter)
+    verdicts, causes, cqs_after = [], [], []
     for start in range(0, 300, batch):
         cut = slice(start, start + batch)
-        step = book.assess(queries_of(embeddings[cut], labels[cut], whose[cut], names))
+        step = book.assess(batch_of(policies, embeddings[cut], labels[cut], whose[cut]))
         verdicts += step.verdicts.tolist()
+        causes += step.causes.tolist()
         cqs_after += step.cqs_after.tolist()
 
-    thresholds = Thresholds(GEOMETRY, np.full(CLASSES, 0.4), 12).table(0)
-    expected, records, expected_cqs = one_by_one(embeddings, labels, whose, thresholds)
-
-    assert verdicts == expected
-    assert np.allclose(cqs_after, expected_cqs, rtol=1e-12)
-    for (owner, label), kept in records.items():
-        stored = store.load(names[owner], GEOMETRY.digest).get(label, np.empty((0, 2)))
-        assert np.array_equal(stored, np.array(kept, np.float32).reshape(-1, 2))
+    oracle = Oracle(GEOMETRY, Thresholds(GEOMETRY, np.full(CLASSES, 0.4), 12), meter)
+    expected = [
+        oracle.take(policies[owner], embedding, int(label))
+        for embedding, label, owner in zip(embeddings, labels, whose.tolist(), strict=True)
+    ]
+    assert list(zip(verdicts, causes, strict=True)) == [one[:2] for one in expected]
+    assert np.allclose(cqs_after, [one[2] for one in expected], rtol=1e-12)
+    for owner_id, owner in oracle.owners.items():
+        stored = store.load(owner_id, GEOMETRY.digest)
+        for label in range(CLASSES):
+            kept = stored.get(label, np.empty((0, 2), np.float32))
+            assert np.array_equal(kept, owner.stored(label))
 
 
 def test_all_three_verdicts_occur() -> None:

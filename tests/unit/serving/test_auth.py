@@ -45,6 +45,22 @@ def test_a_key_finds_its_account_with_its_policy(keyring: Keyring) -> None:
     assert (other.account_id, other.profile, other.budget) == ("b", None, None)
 
 
+def test_accounts_of_a_group_carry_its_budget(tmp_path: Path) -> None:
+    """The budget stands once, with the group; a group without an entry takes the service's."""
+    text = f"groups: [{{id: acme & sons, budget: 300}}]\naccounts:\n- {{id: a, key_sha256: {ONE}, "
+    text += f"group: acme & sons}}\n- {{id: b, key_sha256: {TWO}, group: other}}\n"
+    keyring = Keyring(read_accounts(write(tmp_path, text)))
+    first, second = (keyring.authenticate(bearer(key)) for key in ("one", "two"))
+    assert (first.group, first.group_budget, first.budget) == ("acme & sons", 300, None)
+    assert (second.group, second.group_budget) == ("other", None)
+
+
+def test_an_account_without_a_group_has_none(keyring: Keyring) -> None:
+    """Nobody's accounts are charged together unless the file says so."""
+    account = keyring.authenticate(bearer("one"))
+    assert (account.group, account.group_budget) == (None, None)
+
+
 @pytest.mark.parametrize(
     "metadata",
     [
@@ -94,6 +110,19 @@ def test_the_memory_for_credentials_is_bounded(keyring: Keyring) -> None:
         (
             f"accounts: [{{id: a, key_sha256: {ONE}}}, {{id: b, key_sha256: {ONE.upper()}}}]",
             "entries 1 and 2 have the same key_sha256",
+        ),
+        (f"accounts: [{{id: a, key_sha256: {ONE}, group: ''}}]", "entry 1, group"),
+        (f"accounts: [{{id: a, key_sha256: {ONE}, group: {'g' * 257}}}]", "entry 1, group"),
+        (f'accounts: [{{id: a, key_sha256: {ONE}, group: "a\\nb"}}]', "entry 1, group"),
+        ("accounts: []\ngroups: [{id: g}]", "groups, entry 1, budget"),
+        ("accounts: []\ngroups: [{id: g, budget: 0}]", "groups, entry 1, budget"),
+        ("accounts: []\ngroups: [{id: g, budget: 4294967296}]", "groups, entry 1, budget"),
+        (f"accounts: []\ngroups: [{{id: {'g' * 257}, budget: 1}}]", "groups, entry 1, id"),
+        ("accounts: []\ngroups: [{id: g, budget: 1, profile: safe}]", "groups, entry 1, profile"),
+        ("accounts: []\ngroups: g", r"groups: .*groups: \[{id, budget}\]"),
+        (
+            "accounts: []\ngroups: [{id: g, budget: 1}, {id: h, budget: 1}, {id: g, budget: 2}]",
+            "entries 1 and 3 have the same group id",
         ),
     ],
 )

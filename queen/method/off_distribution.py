@@ -1,0 +1,142 @@
+"""The off-distribution meter notices who asks about what the protectee was not made for.
+
+Sensitive regions measure queries like the training data; a pool from elsewhere mostly falls
+outside of them and is never charged. What it does instead is to fall outside far too often.
+A cumulative sum (Page, 1954) over an account's queries notices: it rises with every query
+farther from its cluster center than the class's tail distance and falls with every other,
+so that a share of p0 lets it drift down and a share of p1 up, and it is over at `limit`.
+
+Shapes: B queries, C classes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from queen.errors import FitError
+from queen.method.geometry import FloatArray, Geometry, LabelArray
+
+TAIL_QUANTILE = 0.99
+LOWEST_SHARE = 0.03
+"""Least p0: no held-out set tells of smaller shares, and honest traffic drifts."""
+_SHARE_FACTOR = 2.5
+"""p0 over the measured share: the protectee trained on what it is measured with."""
+_ODDS = 5.0
+"""p1 over p0."""
+_SIMULATED = 20_000
+_MARKS = (500, 1000, 2000, 5000, 10_000)
+
+
+@dataclass(frozen=True, eq=False)
+class OffDistributionMeter:
+    """Fitted on honest data alone.
+
+    `tail_distance` (C,) is the distance to the cluster center that 99 % of a class stay
+    under; `rise` is added for a query beyond it, `fall` subtracted for any other; an
+    account is off the distribution once its level reaches `limit`.
+    """
+
+    tail_distance: FloatArray
+    rise: float
+    fall: float
+    limit: float
+
+    def __post_init__(self) -> None:
+        # A NaN would be a distance that nothing exceeds.
+        if not (np.isfinite(self.tail_distance).all() and (self.tail_distance > 0).all()):
+            raise FitError("expected finite tail distances above 0, got others")
+        if not (0 < self.fall < self.rise < np.inf and 0 < self.limit < np.inf):
+            raise FitError(
+                f"expected 0 < fall < rise and a limit above 0, got {self.fall}, {self.rise}, "
+                f"{self.limit}"
+            )
+
+    def is_far(self, distances: FloatArray, labels: LabelArray) -> NDArray[np.bool_]:
+        """Which of `distances` d (B,) of predicted `labels` (B,) lie in the tail, (B,)."""
+        return distances > self.tail_distance[labels]
+
+    def walk(self, level: float, is_far: Sequence[bool]) -> list[float]:
+        """The level after each query: S_i = max(0, S_{i-1} + rise) or max(0, S_{i-1} - fall)."""
+        levels = []
+        for far in is_far:
+            level = level + self.rise if far else max(0.0, level - self.fall)
+            levels.append(level)
+        return levels
+
+
+def share_steps(expected: float, suspicious: float) -> tuple[float, float]:
+    """Log-likelihood steps, rise ln(p1 / p0) and fall ln((1 - p0) / (1 - p1))."""
+    if not 0 < expected < suspicious < 1:
+        raise FitError(f"expected shares 0 < p0 < p1 < 1, got {expected} and {suspicious}")
+    return math.log(suspicious / expected), math.log((1 - expected) / (1 - suspicious))
+
+
+def tail_distances(
+    geometry: Geometry, distances: FloatArray, labels: LabelArray, quantile: float = TAIL_QUANTILE
+) -> FloatArray:
+    """The `quantile` of d by class, (C,), of `distances` (N,) of honest samples.
+
+    At least the sensitive radius: what is inside a region is charged there. A class of too
+    few samples to have that quantile takes the largest ratio to the radius of all classes.
+    Raises FitError for a distance that is not finite.
+    """
+    radius = geometry.sensitive_radius
+    ratios = distances / radius[labels]
+    # Its class would take the tail of the others without a word.
+    if not np.isfinite(ratios).all():
+        raise FitError("expected finite distances of honest samples, got NaN or infinity")
+    enough = math.ceil(1.0 / (1.0 - quantile))
+    tails = np.full(geometry.num_classes, np.nan)
+    for label in range(geometry.num_classes):
+        own = ratios[labels == label]
+        if len(own) >= enough:
+            tails[label] = np.quantile(own, quantile)
+    fallback = np.nanmax(tails) if np.isfinite(tails).any() else max(ratios.max(initial=1.0), 1.0)
+    return np.maximum(np.where(np.isfinite(tails), tails, fallback), 1.0) * radius
+
+
+def fit_meter(
+    geometry: Geometry,
+    distances: FloatArray,
+    labels: LabelArray,
+    *,
+    volume: int,
+    false_flags: float,
+    seed: int,
+) -> tuple[OffDistributionMeter, dict[int, float]]:
+    """A meter that flags at most `false_flags` of honest accounts within `volume` queries.
+
+    `distances` d (N,) and predicted `labels` (N,) are of honest samples that did not train
+    the mapping network. p0 is 2.5 times their own share beyond the tail, at least 0.03,
+    and p1 is 5 p0; the limit is found by simulating accounts whose share is p0. Also
+    returns the simulated share of flagged accounts by number of queries.
+    """
+    tails = tail_distances(geometry, distances, labels)
+    measured = float((distances > tails[labels]).mean())
+    expected = min(max(LOWEST_SHARE, _SHARE_FACTOR * measured), 0.15)
+    rise, fall = share_steps(expected, _ODDS * expected)
+    peaks = _simulated_peaks(expected, rise, fall, volume, np.random.default_rng(seed))
+    limit = float(np.quantile(peaks[volume], 1.0 - false_flags)) + rise
+    rates = {count: float((peak >= limit).mean()) for count, peak in peaks.items()}
+    return OffDistributionMeter(tails, rise, fall, limit), rates
+
+
+def _simulated_peaks(
+    share: float, rise: float, fall: float, volume: int, rng: np.random.Generator
+) -> dict[int, FloatArray]:
+    """Highest level of simulated honest accounts within so many queries, for a few counts."""
+    marks = sorted({volume, *_MARKS})
+    level, peak = np.zeros(_SIMULATED), np.zeros(_SIMULATED)
+    found: dict[int, FloatArray] = {}
+    for asked in range(1, marks[-1] + 1):
+        far = rng.random(_SIMULATED) < share
+        level = np.where(far, level + rise, np.maximum(level - fall, 0.0))
+        np.maximum(peak, level, out=peak)
+        if asked in marks:
+            found[asked] = peak.copy()
+    return found

@@ -1,0 +1,63 @@
+import io
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from queen.api.v1 import admin_pb2 as pb
+from queen.cli.accounts import ledger_table, level, spent_table
+from queen.cli.admin_client import ClassRecords, Ledger, Spent, _spent
+
+
+def printed(table) -> str:
+    """What a table looks like on a wide terminal."""
+    written = io.StringIO()
+    Console(file=written, width=140).print(table)
+    return written.getvalue()
+
+
+def test_the_list_says_how_far_off_the_distribution_an_account_is():
+    """The meter is a share of its limit; at the limit it is marked, and groups stand with it."""
+    found = [
+        Spent("acme", 12, (), 0.5, 0.371),
+        Spent("group acme", 40, (1,), 1.2, 1.0),
+    ]
+    lines = printed(spent_table(found)).splitlines()
+    assert lines[0].startswith("2 ledgers")
+    (account,) = [line for line in lines if " acme" in line and "group" not in line]
+    (group,) = [line for line in lines if "group acme" in line]
+    assert "37%" in account
+    assert "off" not in account
+    assert "off 100%" in group
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(0.0, "0%"), (0.9999, "99%"), (1.0, "off 100%"), (1.0000001, "off 100%")],
+)
+def test_the_meter_is_at_its_limit_or_below(share, text):
+    """A level just under the limit is not shown as the limit, nor one above it as more."""
+    assert level(share).plain == text
+
+
+def test_one_account_shows_its_meter_without_a_record():
+    """An account of tail queries alone has no class to show, and its meter all the same."""
+    text = printed(ledger_table(Ledger(Spent("stray", 0, (), 0.0, 1.0), (), "ab" * 32), ()))
+    assert "stray: 0 records" in text
+    assert "off-distribution meter off 100%" in text
+
+
+def test_one_account_shows_its_classes():
+    """Records, cqs and threshold stand beside the class's name."""
+    kept = ClassRecords(1, 0.25, 0.5, np.zeros(6, np.float32))
+    ledger = Ledger(Spent("acme", 3, (), 0.5, 0.1), (kept,), "ab" * 32)
+    text = printed(ledger_table(ledger, ("cat", "dog")))
+    assert "1 dog" in text
+    assert "50%" in text
+    assert "meter 10%" in text
+
+
+def test_the_client_reads_the_meter():
+    """What the wire says of the meter reaches the table."""
+    summary = pb.AccountSummary(account_id="a", records=2, off_distribution=0.5)
+    assert _spent(summary) == Spent("a", 2, (), 0.0, 0.5)

@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from queen.method.ledger import Assessment, Cause, Charges, Scope, Verdict, enforce
+
+from .charged_streams import (
+    ACCOUNTS,
+    PLAIN,
+    Book,
+    Rules,
+    enforce_batches,
+    enforce_literally,
+    rows,
+    rules,
+)
+from .regions import bounded
+from .streams import Row, splits
+
+Stream = list[Row]
+
+
+@given(rows, rules)
+@bounded
+def test_one_batch_is_the_definition_query_by_query(stream: Stream, by: Rules) -> None:
+    """Verdicts, causes and records of accounts and groups under every mix of scopes."""
+    assert enforce_batches(by, [stream]) == enforce_literally(by, stream)
+
+
+@given(rows, rules, st.lists(st.integers(1, 9), max_size=9))
+@settings(bounded, max_examples=25)
+def test_how_a_stream_is_split_into_batches_changes_nothing(
+    stream: Stream, by: Rules, sizes: list[int]
+) -> None:
+    """In one go, in any batches, or one by one."""
+    whole = enforce_batches(by, [stream])
+    assert enforce_batches(by, splits(stream, sizes)) == whole
+    assert enforce_batches(by, splits(stream, [1] * len(stream))) == whole
+
+
+@given(rows, st.sampled_from([0.0, 0.0321, 0.1234, 9.9]))
+@bounded
+def test_without_groups_the_scope_of_queries_is_the_papers(stream: Stream, level: float) -> None:
+    """Every number of the step comes back as it was, and the account is the only cause."""
+    step, found = Book(replace(PLAIN, thresholds=(level,) * 5)).take(stream)
+    for name in ("verdicts", "distances", "sqs", "cqs_before", "cqs_after"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(step, name))
+    reversed_rows = step.verdicts == Verdict.REVERSE
+    np.testing.assert_array_equal(found.causes, np.where(reversed_rows, Cause.ACCOUNT, 0))
+    assert found.verdicts.dtype == found.causes.dtype == np.uint8
+
+
+@given(rows, rules)
+@bounded
+def test_a_wider_scope_keeps_the_records_and_is_never_milder(stream: Stream, by: Rules) -> None:
+    """An account whose profile changes has the ledger that it would always have had."""
+    outcomes = [
+        enforce_batches(replace(by, scopes=(scope,) * ACCOUNTS), [stream])
+        for scope in (Scope.QUERY, Scope.CLASS, Scope.ACCOUNT)
+    ]
+    for milder, wider in pairwise(outcomes):
+        assert milder.records == wider.records
+        pairs = zip(milder.verdicts, wider.verdicts, strict=True)
+        assert all(now == Verdict.REVERSE for then, now in pairs if then == Verdict.REVERSE)
+
+
+@given(rows, rules)
+@bounded
+def test_a_group_can_only_make_a_verdict_harsher(stream: Stream, by: Rules) -> None:
+    """The account's own ledger and its verdicts are those it has without the group."""
+    alone = enforce_batches(replace(by, groups=(-1,) * ACCOUNTS), [stream])
+    grouped = enforce_batches(by, [stream])
+    assert all(now >= then for then, now in zip(alone.verdicts, grouped.verdicts, strict=True))
+    for key, records in alone.records.items():
+        assert grouped.records[key] == records
+
+
+@given(rows, rules)
+@bounded
+def test_only_reversed_queries_have_a_cause(stream: Stream, by: Rules) -> None:
+    """And all of them have one."""
+    outcome = enforce_batches(by, [stream])
+    for verdict, cause in zip(outcome.verdicts, outcome.causes, strict=True):
+        assert (cause > 0) == (verdict == Verdict.REVERSE)
+        assert cause in range(8)
+
+
+def _step(verdicts: list[Verdict], before: list[float], after: list[float]) -> Assessment:
+    zeros = np.zeros(len(verdicts))
+    return Assessment(np.array(verdicts, np.uint8), zeros, zeros, np.array(before), np.array(after))
+
+
+P, R, X = Verdict.PRESERVE, Verdict.RECORD, Verdict.REVERSE
+
+
+@pytest.mark.parametrize(
+    ("own", "of_group", "expected", "cause"),
+    [
+        (P, P, P, Cause.NONE),
+        (P, R, R, Cause.NONE),
+        (R, P, R, Cause.NONE),
+        (R, R, R, Cause.NONE),
+        (X, P, X, Cause.ACCOUNT),
+        (X, R, X, Cause.ACCOUNT),
+        (P, X, X, Cause.GROUP),
+        (R, X, X, Cause.GROUP),
+        (X, X, X, Cause.ACCOUNT | Cause.GROUP),
+    ],
+)
+def test_the_harsher_of_two_verdicts_wins(
+    own: Verdict, of_group: Verdict, expected: Verdict, cause: Cause
+) -> None:
+    """A query is reversed if either of those it is charged to has spent its budget."""
+    charges = Charges(np.array([0, 0]), np.array([0, 1]), np.array([Scope.QUERY], np.uint8))
+    none = np.zeros(2, np.bool_)
+    step = _step([own, of_group], [0.0, 0.0], [0.0, 0.0])
+    found = enforce(step, charges, np.ones(2), none, none)
+    assert (found.verdicts.tolist(), found.causes.tolist()) == ([expected], [cause])
+
+
+@pytest.mark.parametrize(
+    ("scope", "own_class", "other_class", "off", "cause"),
+    [
+        (Scope.QUERY, True, True, True, Cause.NONE),
+        (Scope.CLASS, True, False, False, Cause.ACCOUNT),
+        (Scope.CLASS, False, True, True, Cause.NONE),
+        (Scope.ACCOUNT, False, True, False, Cause.ACCOUNT),
+        (Scope.ACCOUNT, False, False, True, Cause.OFF_DISTRIBUTION),
+        (Scope.ACCOUNT, True, False, True, Cause.ACCOUNT | Cause.OFF_DISTRIBUTION),
+        (Scope.ACCOUNT, False, False, False, Cause.NONE),
+    ],
+)
+def test_a_scope_widens_what_a_spent_budget_reverses(
+    scope: Scope, own_class: bool, other_class: bool, off: bool, cause: Cause
+) -> None:
+    """A query that the paper preserves, by its scope and what is known of its account."""
+    charges = Charges(np.array([0]), np.array([0]), np.array([scope], np.uint8))
+    cqs = 2.0 if own_class else 0.5
+    found = enforce(
+        _step([P], [cqs], [cqs]),
+        charges,
+        np.ones(1),
+        np.array([own_class or other_class]),
+        np.array([off]),
+    )
+    assert found.causes.tolist() == [cause]
+    assert found.verdicts.tolist() == [X if cause else P]
+
+
+def test_the_query_that_crosses_is_still_recorded() -> None:
+    """The next one of its account is reversed, whatever its class; another account's is not."""
+    step = _step([R, P, P, P], [0.9, 0.9, 0.0, 0.0], [1.1, 0.9, 0.0, 0.0])
+    charges = Charges(np.arange(4), np.array([0, 1, 0, 1]), np.full(4, Scope.ACCOUNT, np.uint8))
+    none = np.zeros(4, np.bool_)
+    found = enforce(step, charges, np.ones(4), none[:2], none)
+    assert found.verdicts.tolist() == [R, P, X, P]
+    assert found.causes.tolist() == [0, 0, Cause.ACCOUNT, 0]
+
+
+def test_an_account_has_its_own_numbers_whatever_its_group_has() -> None:
+    """Distances, sqs and cqs of a query are those against its account."""
+    step = Assessment(
+        *(np.array([P, R], np.uint8), np.array([0.1, 0.1]), np.array([0.7, 0.7])),
+        *(np.array([0.2, 0.3]), np.array([0.2, 0.4])),
+    )
+    charges = Charges(np.array([0, 0]), np.array([0, 1]), np.array([Scope.QUERY], np.uint8))
+    none = np.zeros(2, np.bool_)
+    found = enforce(step, charges, np.ones(2), none, none)
+    assert (found.cqs_before.tolist(), found.cqs_after.tolist()) == ([0.2], [0.2])
+    assert found.verdicts.tolist() == [R]
+
+
+def test_an_empty_batch_is_enforced_into_an_empty_assessment() -> None:
+    """No row in, no verdict out."""
+    none = np.empty(0, np.int64)
+    charges = Charges(none, none, none.astype(np.uint8))
+    off = np.empty(0, np.bool_)
+    found = enforce(_step([], [], []), charges, np.empty(0), off, off)
+    assert found.verdicts.shape == found.causes.shape == (0,)
