@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from queen.redteam.cells import OURS, QUEEN, Cell
+from queen.redteam.candidates import CANDIDATES
+from queen.redteam.cells import CANDIDATE, OURS, QUEEN, Cell
 from queen.redteam.plan import IN, PROFILES, Opponents, Part, Plan, Spread
 
 
@@ -88,5 +89,6 @@ class Choice:
                 found.append((defense, None, None))
                 continue
             for budget in self.budgets or (plan.budget,):
-                found += [(defense, profile, budget) for profile in self.profiles or PROFILES]
+                known = CANDIDATES if defense == CANDIDATE else PROFILES
+                found += [(defense, profile, budget) for profile in self.profiles or known]
         return found

@@ -13,7 +13,8 @@ from torch import nn
 
 from queen.method.contracts import Profile
 from queen.redteam.attacks import Rehearsal
-from queen.redteam.cells import QUEEN_EPOCH, Cell
+from queen.redteam.candidates import CANDIDATES, CandidateTarget
+from queen.redteam.cells import CANDIDATE, QUEEN_EPOCH, Cell
 from queen.redteam.datasets import Images
 from queen.redteam.defenses import Answer, Asked
 from queen.redteam.engine import Defended, InProcessTarget
@@ -77,13 +78,17 @@ class Opponent:
     @contextmanager
     def deployed(
         self, *, grouped: bool | None = None
-    ) -> Iterator[InProcessTarget | BaselineTarget]:
+    ) -> Iterator[InProcessTarget | BaselineTarget | CandidateTarget]:
         """A fresh deployment, with empty ledgers; its accounts `grouped` as the cell says."""
         cell, laboratory = self._cell, self._laboratory
         if not cell.is_ours:
             yield BaselineTarget(laboratory, laboratory.baseline(cell.defense))
             return
         bundle = laboratory.bundle(self._recipe.shadows)
+        if cell.defense == CANDIDATE:
+            candidate, protectee = CANDIDATES[cell.profile or ""], laboratory.protectee(bundle)
+            yield CandidateTarget(candidate, protectee, bundle, cell.budget or 0)
+            return
         defended = Defended(
             bundle.path,
             Profile(cell.profile or ""),

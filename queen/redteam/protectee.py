@@ -31,6 +31,12 @@ class Seen:
     features: NDArray[np.float32]
     embeddings: NDArray[np.float32]
 
+    def take(self, rows: NDArray[np.bool_]) -> Seen:
+        """The outputs of some images."""
+        return Seen(
+            self.probabilities[rows], self.logits[rows], self.features[rows], self.embeddings[rows]
+        )
+
 
 class CachedProtectee:
     """Outputs by an image's content: many attacks on many defences send the same images.

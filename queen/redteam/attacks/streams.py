@@ -13,6 +13,7 @@ from queen.redteam.attacks import (
     s4l,
     slow_drip,
     twice_ask,
+    two_heads,
     warm_up,
 )
 from queen.redteam.attacks.base import Attack
@@ -27,6 +28,7 @@ STREAM_ATTACKS: tuple[Attack, ...] = (
     *invert.ATTACKS,
     *out_of_region.ATTACKS,
     *recorded_neighbour.ATTACKS,
+    two_heads.ATTACK,
     warm_up.ATTACK,
     slow_drip.ATTACK,
 )
