@@ -14,12 +14,13 @@ import torch
 from numpy.typing import NDArray
 
 from queen.deployment import service_module
+from queen.method.decoy import fit_sketch_space, make_decoy, sketch_inputs
 from queen.method.geometry import FloatArray, Geometry
 from queen.method.gradient_reverse import gradient_reverse, reverse_target
 from queen.method.label_preserving import MAX_STEPS, STEP, LinearHead, preserve_label, softmax
 from queen.method.ledger import assess_rows
+from queen.method.misdirection import partner_classes, safe_answer
 from queen.method.neighbors import nearest_distances
-from queen.method.profiles import safe_answer
 
 BATCH = 256
 
@@ -49,6 +50,7 @@ def run_method_bench(repeats: int = 15, seed: int = 0) -> list[dict[str, Any]]:
         _reverse(rng, repeats, classes=10, goal=2.0, solve=True),
         _reverse(rng, repeats, classes=1000, goal=100.0, solve=False),
         _safe(rng, repeats, classes=10),
+        _decoy(rng, repeats, classes=10),
         _preserve(rng, repeats, classes=10, width=128, goal=3.0, loop=True),
         _preserve(rng, repeats, classes=1000, width=512, goal=None, loop=False),
         _ledger(rng, repeats, records=100),
@@ -101,8 +103,20 @@ def _solve(target: FloatArray) -> FloatArray:
 
 
 def _safe(rng: np.random.Generator, repeats: int, classes: int) -> Kernel:
-    p, q = (torch.from_numpy(_simplex(rng, BATCH, classes)) for _ in range(2))
-    return Kernel(f"safe answer, C = {classes}", *_time(lambda: safe_answer(p, q), BATCH, repeats))
+    p, partners = _simplex(rng, BATCH, classes), partner_classes("bench", classes)
+    labels = p.argmax(axis=1)
+    cost = _time(lambda: safe_answer(p, labels, partners), BATCH, repeats)
+    return Kernel(f"safe answer, C = {classes}", *cost)
+
+
+def _decoy(rng: np.random.Generator, repeats: int, classes: int) -> Kernel:
+    """The answer of the profile `strict`, from inputs of 28 x 28."""
+    images = rng.random((BATCH, 1, 28, 28), np.float32)
+    labels = np.arange(BATCH) % classes
+    space = fit_sketch_space(sketch_inputs(images), labels, classes, 0.9)
+    decoy = make_decoy(b"bench", "bench", space)
+    cost = _time(lambda: decoy.answers(sketch_inputs(images)), BATCH, repeats)
+    return Kernel(f"decoy answer with its sketch, C = {classes}", *cost)
 
 
 def _preserve(

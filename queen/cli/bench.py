@@ -89,6 +89,81 @@ def serve(bundle: Path, data: Path, rounds: int, seconds: float, json_path: Path
     _publish("serve", rows, table, json_path)
 
 
+_BUNDLE = click.option(
+    "--bundle",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    help="A fitted bundle.",
+)
+_SAMPLES = click.option(
+    "--data",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    help="npz whose `x` the protectee never saw.",
+)
+
+
+@command.command()
+@_BUNDLE
+@click.option(
+    "--train",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    help="npz that the bundle was fitted with.",
+)
+@_SAMPLES
+@click.option("--budget", type=click.IntRange(min=1), default=100, show_default=True)
+@click.option("--accounts", type=click.IntRange(min=1), default=1000, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@_JSON
+def honest(json_path: Path | None, **asked: Any) -> None:
+    """Count what a budget and the off-distribution meter do to honest accounts."""
+    from queen.bench.honest import run_honest_bench  # noqa: PLC0415 - loads FAISS
+
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task("accounts", total=asked["accounts"])
+        row = run_honest_bench(
+            asked.pop("bundle"),
+            asked.pop("train"),
+            asked.pop("data"),
+            **asked,
+            on_accounts=lambda done, _all: progress.update(task, completed=done),
+        )
+    table = Table(title=f"{row['accounts']:,} honest accounts, budget {row['budget']}")
+    table.add_column("what")
+    table.add_column("count", justify="right")
+    before = f"reversed before the published volume of {row['volume']:,}"
+    table.add_row(before, str(row["reversed_before_volume"]))
+    for history, count in row["flagged"].items():
+        table.add_row(f"flagged as off-distribution within {int(history):,}", str(count))
+    _publish("honest", [row], table, json_path)
+
+
+@command.command()
+@_BUNDLE
+@_SAMPLES
+@click.option("--accounts", type=click.IntRange(min=2), default=12, show_default=True)
+@click.option("--queries", type=click.IntRange(min=10), default=500, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@_JSON
+def links(json_path: Path | None, **asked: Any) -> None:
+    """Measure how well overlapping coverage links the accounts of one thief."""
+    from queen.bench.links import run_links_bench  # noqa: PLC0415 - loads ONNX Runtime
+
+    rows = run_links_bench(asked.pop("bundle"), asked.pop("data"), **asked)
+    table = Table(title="Pairs of a thief's accounts against honest pairs", title_justify="left")
+    for column in ("his accounts ask", "AUC", "linked", "false links"):
+        table.add_column(column, justify="left" if column == "his accounts ask" else "right")
+    for row in rows:
+        table.add_row(
+            row["split"],
+            f"{row['auc']:.3f}",
+            f"{row['linked']:.1%}",
+            f"{row['false_links']:.1%}",
+        )
+    _publish("links", rows, table, json_path)
+
+
 def _ratio(values: list[float]) -> str:
     middle, low, high = values
     return f"{middle:.2f} ({low:.2f} - {high:.2f})"
