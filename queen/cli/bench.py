@@ -92,15 +92,20 @@ def serve(bundle: Path, data: Path, rounds: int, seconds: float, json_path: Path
 _BUNDLE = click.option(
     "--bundle",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    required=True,
-    help="A fitted bundle.",
+    default=Path("build/demo/bundle"),
+    show_default=True,
+    help="A fitted bundle; `queen demo` leaves one here.",
 )
-_SAMPLES = click.option(
-    "--data",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    required=True,
-    help="npz whose `x` the protectee never saw.",
-)
+
+
+def _samples(default: str) -> Any:
+    return click.option(
+        "--data",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        default=Path(default),
+        show_default=True,
+        help="npz whose `x` the protectee never saw.",
+    )
 
 
 @command.command()
@@ -108,10 +113,11 @@ _SAMPLES = click.option(
 @click.option(
     "--train",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    required=True,
+    default=Path("build/demo/digits.npz"),
+    show_default=True,
     help="npz that the bundle was fitted with.",
 )
-@_SAMPLES
+@_samples("build/demo/test.npz")
 @click.option("--budget", type=click.IntRange(min=1), default=100, show_default=True)
 @click.option("--accounts", type=click.IntRange(min=1), default=1000, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
@@ -141,7 +147,7 @@ def honest(json_path: Path | None, **asked: Any) -> None:
 
 @command.command()
 @_BUNDLE
-@_SAMPLES
+@_samples("build/demo/pool.npz")
 @click.option("--accounts", type=click.IntRange(min=2), default=12, show_default=True)
 @click.option("--queries", type=click.IntRange(min=10), default=500, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from queen.redteam.aggregation import standings
-from queen.redteam.markdown import NOTES, render_standings
+from queen.redteam.markdown import NOTES, attack_table, render_standings
 
 _INTRO = """# Results
 
@@ -61,7 +61,31 @@ _REDTEAM = f"""
 What a thief got, beside what an honest account paid: see [redteam.md](redteam.md).
 
 {NOTES}"""
-_REDTEAM_COMMANDS = {"digits": "queen redteam --smoke", "fashion-mnist": "queen redteam --full"}
+_REDTEAM_COMMANDS = {
+    "digits": "queen redteam --smoke",
+    "fashion-mnist": "queen redteam --full",
+    "candidates": "queen redteam --candidates",
+}
+_HONEST = """
+## Honest accounts
+
+`queen demo --dataset fashion-mnist && queen bench honest --train build/demo/fashion-mnist.npz`:
+accounts under `strict` that each send the test set in an order of their own. *volume* is the
+published number of queries before any label may change, which `queen fit` prints; *reversed before*
+counts accounts with a reversed query before it, *flagged* those that the off-distribution meter
+flagged within so many queries.
+"""
+_LINKS = """
+## Accounts of one thief
+
+`queen demo --dataset fashion-mnist && queen bench links --seed SEED`: how well overlapping coverage
+tells pairs of a thief's accounts from pairs of honest ones. An AUC of 0.5 is chance: accounts that
+split a pool into disjoint parts leave nothing to see, which is why groups are an operator's to name.
+"""
+
+
+_SHOWN_ATTACKS = 3
+"""A defence that met more attacks than this has them listed."""
 
 
 def render_results(folder: Path) -> str:
@@ -73,6 +97,8 @@ def render_results(folder: Path) -> str:
             _INTRO,
             *_demo_table(demos),
             *_redteam(sorted(folder.glob("redteam-*.json"))),
+            *_honest(sorted(folder.glob("honest-*.json"))),
+            *_links(sorted(folder.glob("links-*.json"))),
             _SERVE,
             _machine(serve),
             "",
@@ -108,8 +134,50 @@ def _redteam(files: list[Path]) -> list[str]:
         dataset = file.stem.removeprefix("redteam-")
         command = _REDTEAM_COMMANDS.get(dataset, f"queen redteam --full --dataset {dataset}")
         lines += [f"### {dataset}: `{command}`\n"]
-        lines += render_standings(standings(json.loads(file.read_text())), "####")
+        found = standings(json.loads(file.read_text()))
+        lines += render_standings(found, "####")
+        main = [standing for standing in found if len(standing.attacks) > _SHOWN_ATTACKS]
+        if main:
+            lines += ["#### Every attack\n", attack_table(main), ""]
     return lines
+
+
+def _honest(files: list[Path]) -> list[str]:
+    """The section, if there are files; each holds one seed's row."""
+    rows = [row for file in files for row in _read(file)["rows"]]
+    if not rows:
+        return []
+    histories = [history for history in rows[0]["flagged"] if history != str(rows[0]["volume"])]
+    flagged = [f"flagged within {int(history):,}" for history in histories]
+    cells = [
+        [
+            *(f"{row[name]:,}" for name in ("seed", "budget", "accounts", "volume")),
+            str(row["reversed_before_volume"]),
+            str(row["flagged"][str(row["volume"])]),
+            *(str(row["flagged"][history]) for history in histories),
+        ]
+        for row in rows
+    ]
+    titles = ["seed", "budget", "accounts", "volume", "reversed before", "flagged before"]
+    return [_HONEST, *_table([*titles, *flagged], cells), ""]
+
+
+def _links(files: list[Path]) -> list[str]:
+    """The section, if there are files; each holds one seed's rows."""
+    cells = [
+        [
+            str(row["seed"]),
+            row["split"],
+            f"{row['accounts']} x {row['queries_each']}",
+            f"{row['auc']:.3f}",
+            f"{100 * row['linked']:.1f}",
+            f"{100 * row['false_links']:.1f}",
+        ]
+        for file in files
+        for row in _read(file)["rows"]
+    ]
+    titles = ["seed", "his accounts ask", "accounts", "AUC", "linked, %", "false links, %"]
+    return [_LINKS, *_table(titles, cells), ""] if cells else []
 
 
 def _serve_table(rows: list[dict[str, Any]]) -> list[str]:

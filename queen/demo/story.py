@@ -112,6 +112,9 @@ def _fit(
     model, data = options.out / f"{split.name}.onnx", options.out / f"{split.name}.npz"
     export_onnx(protectee, split.train_x, model)
     np.savez(data, x=split.train_x, y=split.train_y)
+    # What the protectee never saw, for the benches and for a reader's own trials.
+    np.savez(options.out / "pool.npz", x=split.pool_x)
+    np.savez(options.out / "test.npz", x=split.test_x, y=split.test_y)
     bundle = options.out / "bundle"
     fit_bundle(
         FitOptions(

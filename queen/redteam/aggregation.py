@@ -24,6 +24,9 @@ FIGURES = (
 """Figures that are the same for every attack of a standing."""
 
 
+_SUFFIXES = {"queen-epoch-shadows": " (epoch shadows)", "candidate": " (candidate)"}
+
+
 @dataclass(frozen=True)
 class Spread:
     """Mean and standard deviation (of the sample; None for one seed) over seeds."""
@@ -84,7 +87,7 @@ def defense_title(key: Row) -> str:
     """A defence in a few words: `strict n100`, `modelguard-w`."""
     if key["profile"] is None:
         return str(key["defense"])
-    suffix = "" if key["defense"] == "queen" else " (epoch shadows)"
+    suffix = _SUFFIXES.get(str(key["defense"]), "")
     return f"{key['profile']} n{key['budget']}{suffix}"
 
 

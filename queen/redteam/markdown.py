@@ -28,7 +28,7 @@ def render_report(
 ) -> str:
     """The page."""
     parts = [f"# Red team\n\n`{command}`\n\n{NOTES}", *render_standings(standings, "##")]
-    parts += ["## Every attack\n", _attack_table(standings), ""]
+    parts += ["## Every attack\n", attack_table(standings), ""]
     if left_out:
         parts += [f"## What was left out\n\n{left_out}\n"]
     if unmeasured:
@@ -100,7 +100,8 @@ def _history(standing: Standing) -> str:
     return ", ".join(points) or "-"
 
 
-def _attack_table(standings: Sequence[Standing]) -> str:
+def attack_table(standings: Sequence[Standing]) -> str:
+    """Every attack on every defence, the strongest first."""
     rows = [
         [
             setting_title(standing),
