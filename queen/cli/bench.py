@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 _JSON = click.option(
     "--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), help="Write the rows."
 )
@@ -98,7 +100,7 @@ _BUNDLE = click.option(
 )
 
 
-def _samples(default: str) -> Any:
+def _samples(default: str) -> Callable[[_Command], _Command]:
     return click.option(
         "--data",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),

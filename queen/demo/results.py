@@ -80,7 +80,7 @@ _LINKS = """
 
 `queen demo --dataset fashion-mnist && queen bench links --seed SEED`: how well overlapping coverage
 tells pairs of a thief's accounts from pairs of honest ones. An AUC of 0.5 is chance: accounts that
-split a pool into disjoint parts leave nothing to see, which is why groups are an operator's to name.
+split a pool into disjoint parts leave nothing to see, so an operator has to name the groups.
 """
 
 
