@@ -134,28 +134,23 @@ def full_plan() -> Plan:
             Part("copies of the answers as they are", ["knockoff"], [*main, *baselines(*_MET)]),
             Part("copies of the labels", ["label-only"], [*main, *baselines(*_MET)]),
             Part(
+                "attacks that trust the first answers",
+                ["early-trust-prefix-only", "two-heads", "early-trust-scan"],
+                strict,
+            ),
+            Part("other pools, defended", _POOL_ATTACKS, strict, pools=(MIXUP, SHIFT, OFF)),
+            Part("many accounts", ["knockoff"], strict, spreads=_SPREADS),
+            Part("attacks on the strictest profile", _FIRST, strict),
+            Part(
                 "shadow models as published",
                 ["knockoff"],
                 ours(100, profiles=("paper",), defense=QUEEN_EPOCH),
             ),
             Part(
-                "attacks that trust the first answers",
-                ["early-trust-prefix-only", "early-trust-scan", "two-heads"],
-                strict,
-            ),
-            Part(
-                "other pools",
-                ["knockoff", "early-trust-prefix-only"],
-                [*strict, *baselines("none"), *ours(100, profiles=("paper",))],
-                pools=(MIXUP, SHIFT, OFF),
-            ),
-            Part(
-                "many accounts",
+                "other pools, undefended",
                 ["knockoff"],
-                strict,
-                spreads=[
-                    (number, linked) for linked in (True, False) for number in (10, 100, 1000)
-                ],
+                [*baselines("none"), *ours(100, profiles=("paper",))],
+                pools=(MIXUP, SHIFT, OFF),
             ),
             Part("other budgets", ["knockoff"], ours(30, 300, profiles=_WITH_A_BUDGET)),
             Part(
@@ -163,13 +158,13 @@ def full_plan() -> Plan:
                 ["two-heads", "d-dae"],
                 ours(100, profiles=("paper", "balanced")),
             ),
+            Part("every other attack on the strictest profile", _OTHERS, strict),
             Part(
                 "fewer queries",
                 ["knockoff"],
                 [*main, *baselines("none")],
                 queries=(2_000, 5_000, 10_000),
             ),
-            Part("every other attack on the strictest profile", _OTHERS, strict),
             Part("baselines undone", ["d-dae"], baselines("modelguard-w", "mad-argmax", "grad2")),
         ),
         left_out=(
@@ -213,8 +208,12 @@ _FIRST = (
     *("invert-mixture", "discard-disagreement", "full-knowledge-discard", "twice-ask-drop"),
     *("d-dae", "partial-bayes", "s4l", "jbda-tr", "full-knowledge-invert", "art-knockoff"),
 )
-_OTHERS = (*_FIRST, *(name for name in ATTACKS if name not in (*_FIRST, *_SLOWEST)))
-"""In order of worth."""
+_OTHERS = tuple(name for name in ATTACKS if name not in (*_FIRST, *_SLOWEST))
+_POOL_ATTACKS = ("knockoff", "early-trust-prefix-only")
+_SPREADS: Sequence[Spread] = [
+    *((number, True) for number in (10, 100, 1000)),
+    *((number, False) for number in (10, 1000)),
+]
 
 
 PLANS = {"smoke": smoke_plan, "full": full_plan, "candidates": candidates_plan}
