@@ -155,7 +155,7 @@ def full_plan() -> Plan:
             Part("other budgets", ["knockoff"], ours(30, 300, profiles=_WITH_A_BUDGET)),
             Part(
                 "adaptive attacks on the other profiles",
-                ["two-heads", "d-dae"],
+                ["invert-permutation", "two-heads"],
                 ours(100, profiles=("paper", "balanced")),
             ),
             Part("every other attack on the strictest profile", _OTHERS, strict),
