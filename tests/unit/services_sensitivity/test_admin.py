@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from queen.errors import AccountNotFound
 from services.sensitivity.accounts import AccountReader
-from services.sensitivity.admin import read_token, write_token
+from services.sensitivity.admin_decode import read_token, write_token
 from services.sensitivity.ledger_store import MemoryLedgerStore
 from tests.unit.services_sensitivity.regions import (
     book_of,
