@@ -1,4 +1,4 @@
-"""`queen accounts`: make accounts, see what they have spent."""
+"""`queen accounts`: make accounts, see what they have spent, change it."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import click
-import grpc
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from queen.bundle import Bundle, open_bundle
+from queen.cli.account_acts import COMMANDS
 from queen.cli.account_file import account_lines, appended, new_key, require_account_id
-from queen.cli.admin_client import AdminClient, ClassRecords, Ledger, Spent
-from queen.cli.refusal import Refusal, rpc_sentence
-from queen.cli.state import DEFAULT_STATE, StateFolder, replace_private
+from queen.cli.admin_client import ClassRecords, Ledger, Spent
+from queen.cli.admin_reach import asking, reaching
+from queen.cli.state import StateFolder, replace_private
 from queen.errors import ConfigError
 from queen.method.contracts import Profile
 
@@ -26,7 +26,7 @@ _BAR = 20
 
 @click.group()
 def command() -> None:
-    """Make accounts, see what they have spent."""
+    """Make accounts, see what they have spent, change it."""
 
 
 @command.command(
@@ -57,32 +57,12 @@ def new(account_id: str, file: Path | None, **policy: Any) -> None:
     click.echo(key)
 
 
-def _reaching(function: Any) -> Any:
-    """Options of the commands that read ledgers."""
-    for option in (
-        click.option("--admin", metavar="HOST:PORT", help="Admin port.  [default: of `queen up`]"),
-        click.option(
-            "--state",
-            type=click.Path(path_type=Path),
-            default=DEFAULT_STATE,
-            show_default=True,
-            help="State folder of `queen up`.",
-        ),
-    ):
-        function = option(function)
-    return function
-
-
 @command.command("list")
-@_reaching
+@reaching
 def list_accounts(admin: str | None, state: Path) -> None:
     """List the accounts and groups that have a ledger, with what they have spent."""
-    address = _address(admin, state)
-    try:
-        with AdminClient(address) as client:
-            found = list(client.accounts())
-    except grpc.RpcError as error:
-        raise Refusal(_words(error, address)) from error
+    with asking(admin, state) as client:
+        found = list(client.accounts())
     if found:
         Console().print(spent_table(found))
     else:
@@ -100,19 +80,15 @@ The ledger of a group is under the id `group NAME`.
 """
 )
 @click.argument("account_id", metavar="ID")
-@_reaching
+@reaching
 @click.option("--bundle", type=click.Path(path_type=Path), help="[default: of `queen up`]")
 @click.option("--plot", type=click.Path(path_type=Path), help="PNG to draw the covered discs in.")
 def show(
     account_id: str, admin: str | None, state: Path, bundle: Path | None, plot: Path | None
 ) -> None:
     """Show the ledger of account ID, class by class."""
-    address = _address(admin, state)
-    try:
-        with AdminClient(address) as client:
-            ledger = client.ledger(account_id)
-    except grpc.RpcError as error:
-        raise Refusal(_words(error, address)) from error
+    with asking(admin, state) as client:
+        ledger = client.ledger(account_id)
     opened = _bundle(bundle, state, ledger, is_needed=plot is not None)
     Console().print(ledger_table(ledger, opened.manifest.class_names if opened else ()))
     if plot is not None and opened is not None:
@@ -186,13 +162,6 @@ def _records(one: ClassRecords, ledger: Ledger) -> int:
     return one.embeddings.size // max(width, 1)
 
 
-def _address(admin: str | None, state: Path) -> str:
-    address = admin or StateFolder(state).read_up().get("admin")
-    if not address:
-        raise ConfigError("which admin port? Give --admin HOST:PORT")
-    return str(address)
-
-
 def _bundle(given: Path | None, state: Path, ledger: Ledger, *, is_needed: bool) -> Bundle | None:
     """The bundle of the ledger, for names and regions; None if it is neither known nor needed."""
     folder = StateFolder(state)
@@ -220,7 +189,5 @@ def _plot(path: Path, bundle: Bundle, ledger: Ledger) -> None:
     click.echo(f"drawn in {os.fspath(path)}", err=True)
 
 
-def _words(error: Any, address: str) -> str:
-    if error.code() is grpc.StatusCode.UNAVAILABLE:
-        return f"nothing answers at {address}; is `queen up` running?"
-    return rpc_sentence(error)
+for _act in COMMANDS:
+    command.add_command(_act)

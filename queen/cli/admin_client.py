@@ -1,8 +1,8 @@
-"""A client of AdminService: what the ledgers say of the accounts."""
+"""A client of AdminService: what the ledgers say of the accounts, and what is done to them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -81,6 +81,49 @@ class AdminClient:
             for one in answer.classes
         )
         return Ledger(_spent(answer.summary), classes, answer.bundle_digest)
+
+    def reset(self, account_id: str, actor: str, reason: str) -> int:
+        """Empty an account's ledgers; the records that were there."""
+        request = pb.ResetAccountRequest(account_id=account_id, actor=actor, reason=reason)
+        answer = self._stub.ResetAccount(request, timeout=self._timeout)
+        return int(answer.records_before)
+
+    def delete(self, account_id: str, actor: str, reason: str) -> pb.DeleteAccountResponse:
+        """Erase an account."""
+        request = pb.DeleteAccountRequest(account_id=account_id, actor=actor, reason=reason)
+        answer: pb.DeleteAccountResponse = self._stub.DeleteAccount(request, timeout=self._timeout)
+        return answer
+
+    def export(self, account_ids: Sequence[str] = ()) -> Iterator[pb.AccountRecords]:
+        """The records of all accounts, or of those that are named."""
+        for answer in self._stub.ExportAccounts(pb.ExportAccountsRequest(account_ids=account_ids)):
+            yield answer.account
+
+    def import_accounts(
+        self, accounts: Iterable[pb.AccountRecords], actor: str, reason: str
+    ) -> pb.ImportAccountsResponse:
+        """Add records as far as they are novel."""
+        requests = (
+            pb.ImportAccountsRequest(actor=actor, reason=reason, account=account)
+            for account in accounts
+        )
+        answer: pb.ImportAccountsResponse = self._stub.ImportAccounts(requests)
+        return answer
+
+    def crossings(self) -> Iterator[pb.WatchCrossingsResponse]:
+        """Events from now on."""
+        yield from self._stub.WatchCrossings(pb.WatchCrossingsRequest())
+
+    def audit(self) -> Iterator[pb.AuditEntry]:
+        """All entries of the audit, oldest first."""
+        token = ""
+        while True:
+            request = pb.ListAuditEntriesRequest(page_size=PAGE, page_token=token)
+            page = self._stub.ListAuditEntries(request, timeout=self._timeout)
+            yield from page.entries
+            token = page.next_page_token
+            if not token:
+                return
 
     def __enter__(self) -> Self:
         return self

@@ -39,6 +39,8 @@ class Account:
     group: str | None = None
     """Whose accounts are charged together; None for nobody's."""
     group_budget: int | None = None
+    is_exempt: bool = False
+    """Counted like any other, and never reversed."""
 
 
 _NOBODY: tuple[str, Account | None] = ("", None)
@@ -59,6 +61,8 @@ class AccountEntry(BaseModel):
     """How flagged queries are answered; the service's default if absent."""
     budget: int | None = Field(None, ge=1, lt=2**32)
     """Records of one class before reversal begins; the service's default if absent."""
+    exempt: bool = False
+    """Whether the account is counted and never reversed, whatever it has spent."""
 
 
 class GroupEntry(BaseModel):
@@ -98,8 +102,8 @@ def read_accounts(path: Path) -> AccountsFile:
         first = error.errors(include_input=False)[0]
         raise ConfigError(
             f"{path}: {_place(first['loc'])}{first['msg']}; expected 'accounts: [{{id, key_sha256, "
-            "group, profile, budget}]', the last three optional, and 'groups: [{id, budget}]' if "
-            "any; 'queen accounts new ID' makes an entry"
+            "group, profile, budget, exempt}]', the last four optional, and 'groups: [{id, "
+            "budget}]' if any; 'queen accounts new ID' makes an entry"
         ) from error
     _require_distinct(path, "id", [entry.id for entry in parsed.accounts])
     _require_distinct(path, "group id", [group.id for group in parsed.groups])
@@ -221,6 +225,7 @@ def _account(entry: AccountEntry, group_budgets: Mapping[str, int]) -> Account:
         account_hash(entry.id),
         entry.group,
         group_budgets.get(entry.group or ""),
+        entry.exempt,
     )
 
 

@@ -20,6 +20,7 @@ from queen.serving.metrics import MethodMetrics, Metrics
 from queen.serving.status import DETAILS_KEY, code_of, refuse, request_id_of
 
 UnaryBehavior = Callable[[Any, Any], Awaitable[Any]]
+StreamBehavior = Callable[[Any, Any], Any]
 _OK = grpc.StatusCode.OK
 _BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -36,7 +37,7 @@ class Gate:
 
 
 class ObservedServer:
-    """Takes servicers for a `grpc.aio.Server`, wrapping each of their unary methods.
+    """Takes servicers for a `grpc.aio.Server`, wrapping each of their methods.
 
     Pass it where the generated `add_..._to_server` functions expect a server.
     """
@@ -56,12 +57,14 @@ class ObservedServer:
         self._server.add_generic_rpc_handlers((generic,))
 
     def _wrap(self, service: str, method: str, handler: Any) -> Any:
-        if handler.unary_unary is None:
-            return handler
-        metrics = self._metrics.method(service, method)
-        return handler._replace(
-            unary_unary=observed(handler.unary_unary, f"{service}/{method}", metrics, self._gate)
-        )
+        rpc, metrics = f"{service}/{method}", self._metrics.method(service, method)
+        if handler.unary_stream is not None:
+            stream = observed_stream(handler.unary_stream, rpc, metrics, self._gate)
+            return handler._replace(unary_stream=stream)
+        # Both answer once; none of our methods streams both ways.
+        kind = "stream_unary" if handler.stream_unary is not None else "unary_unary"
+        behavior = observed(getattr(handler, kind), rpc, metrics, self._gate)
+        return handler._replace(**{kind: behavior})
 
 
 def observed(
@@ -98,6 +101,18 @@ def observed(
         return response
 
     return call
+
+
+def observed_stream(
+    behavior: StreamBehavior, rpc: str, metrics: MethodMetrics, gate: Gate
+) -> StreamBehavior:
+    """The same for a behavior that answers many times: its end is its outcome."""
+
+    async def send_all(request: Any, context: Any) -> None:
+        async for response in behavior(request, context):
+            await context.write(response)
+
+    return observed(send_all, rpc, metrics, gate)
 
 
 async def abort(context: Any, error: BaseException) -> None:

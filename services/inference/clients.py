@@ -145,6 +145,7 @@ class SensitivityClient:
             scope=sensitivity_pb2.Scope.Name(scope),
             group=account.group or "",
             group_budget=group_budgets[account.group] or 0,
+            exempt=account.is_exempt,
         )
 
 

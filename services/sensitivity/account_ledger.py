@@ -51,13 +51,16 @@ class AccountLedger:
     """All of one owner: `classes` holds a `ClassLedger` for each class with a record.
 
     `meter` says how far the owner's queries have strayed from the training distribution.
+    All of it is of one `generation`, about which the store was asked at `checked_at` seconds.
     """
 
-    __slots__ = ("classes", "meter")
+    __slots__ = ("checked_at", "classes", "generation", "meter")
 
     def __init__(self, embedding_width: int) -> None:
         self.classes: dict[int, ClassLedger] = {}
         self.meter = MeterLedger(embedding_width)
+        self.generation = 0
+        self.checked_at = 0.0
 
     def is_crossed(self, thresholds: FloatArray) -> bool:
         """Whether any class is over its threshold T, (C,)."""

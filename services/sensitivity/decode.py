@@ -13,7 +13,7 @@ from queen.method.geometry import Geometry
 from queen.method.ledger import Scope
 from queen.wire import read_tensor
 
-from .ledgers import GROUP_PREFIX, AccountPolicy, Queries
+from .policies import GROUP_PREFIX, AccountPolicy, Queries
 
 MAX_ACCOUNT_ID = 1024
 """Characters of the longest account id."""
@@ -59,7 +59,9 @@ def _read_policy(place: int, entry: pb.AccountPolicy) -> AccountPolicy:
             field=f"accounts[{place}].group",
         )
     scope = Scope(entry.scope or Scope.QUERY)
-    return AccountPolicy(entry.account_id, entry.budget, scope, entry.group, entry.group_budget)
+    return AccountPolicy(
+        entry.account_id, entry.budget, scope, entry.group, entry.group_budget, entry.exempt
+    )
 
 
 def _require_group_budgets(accounts: Sequence[AccountPolicy]) -> None:

@@ -18,6 +18,7 @@ from .ledger_store import (
     NovelAppend,
     Records,
     Regressed,
+    Renewed,
     ServerSideAppend,
 )
 from .ledgers import CAS_RESULTS
@@ -78,6 +79,28 @@ class TimedStore:
         """See `LedgerStore.list_accounts`."""
         return self._store.list_accounts(geometry_digest, after, limit)
 
+    def generations(self, account_ids: Sequence[str], geometry_digest: str) -> list[int]:
+        """See `LedgerStore.generations`."""
+        return self._store.generations(account_ids, geometry_digest)
+
+    def geometries(self, account_id: str) -> list[str]:
+        """See `LedgerStore.geometries`."""
+        return self._store.geometries(account_id)
+
+    def erase(
+        self, account_id: str, geometry_digests: Sequence[str], least_generation: int
+    ) -> None:
+        """See `LedgerStore.erase`."""
+        self._store.erase(account_id, geometry_digests, least_generation)
+
+    def append_audit(self, entry: bytes) -> None:
+        """See `LedgerStore.append_audit`."""
+        self._store.append_audit(entry)
+
+    def read_audit(self, after: int, limit: int) -> list[bytes]:
+        """See `LedgerStore.read_audit`."""
+        return self._store.read_audit(after, limit)
+
     def close(self) -> None:
         """See `LedgerStore.close`."""
         self._store.close()
@@ -92,7 +115,7 @@ class TimedServerSideStore(TimedStore):
         super().__init__(store, load, append)
         self._server_side = server_side
 
-    def append_if_novel(self, append: NovelAppend) -> Decided | Regressed:
+    def append_if_novel(self, append: NovelAppend) -> Decided | Regressed | Renewed:
         """See `ServerSideAppend.append_if_novel`."""
         with self._append.time():
             return self._server_side.append_if_novel(append)

@@ -43,6 +43,7 @@ def novel_append(geometry: Geometry, append: Append, cqs: float, threshold: floa
         weight_range=(lightest * (1 - _ROUNDING), heaviest * (1 + _ROUNDING)),
         coverage_radius=float(geometry.coverage_radius[label]),
         threshold=threshold,
+        generation=append.generation,
     )
 
 

@@ -15,8 +15,9 @@ from queen.method.ledger import Assessment
 from queen.wire import tensor_bytes
 
 from .decode import read_queries
-from .ledgers import LedgerBook, Queries
+from .ledgers import LedgerBook
 from .metrics import SensitivityMetrics
+from .policies import Queries
 
 
 class SensitivityServicer(sensitivity_pb2_grpc.SensitivityServiceServicer):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, closing
@@ -14,6 +15,9 @@ from queen.serving.server import Offer, Shell
 
 from .accounts import AccountReader
 from .admin import AdminServicer
+from .administration import Administration
+from .audit import Audit
+from .crossings import CrossingFeed
 from .ledger_store import (
     LedgerStore,
     MemoryLedgerStore,
@@ -38,10 +42,11 @@ async def wire(settings: SensitivitySettings, shell: Shell) -> AsyncIterator[Seq
     bundle = open_bundle(settings.bundle)
     thresholds = Thresholds(bundle.geometry, bundle.mean_squared_sqs, settings.budget)
     metrics = SensitivityMetrics(shell.metrics)
+    feed = CrossingFeed(asyncio.get_running_loop())
     async with AsyncExitStack() as stack:
         plain = stack.enter_context(closing(open_store(settings)))
         dispatcher = stack.enter_context(ThreadPoolExecutor(1, "dispatcher"))
-        reading = stack.enter_context(ThreadPoolExecutor(1, "reading"))
+        working = stack.enter_context(ThreadPoolExecutor(1, "working"))
         store = timed_store(plain, metrics.stages["load"], metrics.stages["append"])
         book = LedgerBook(
             bundle.geometry,
@@ -50,6 +55,7 @@ async def wire(settings: SensitivitySettings, shell: Shell) -> AsyncIterator[Seq
             cached_accounts=settings.cached_accounts,
             meter=bundle.meter,
             count_append=metrics.count_append,
+            announce=feed.publish,
         )
         servicer = SensitivityServicer(
             bundle,
@@ -60,7 +66,18 @@ async def wire(settings: SensitivitySettings, shell: Shell) -> AsyncIterator[Seq
             max_waiting=settings.max_waiting,
         )
         reader = AccountReader(bundle.geometry, thresholds.table(0), plain, bundle.meter)
-        yield _offers(servicer, AdminServicer(reader, bundle.digest, reading))
+        audit = Audit(plain)
+        administration = Administration(
+            bundle.geometry,
+            plain,
+            audit,
+            # The engine belongs to the dispatcher's thread.
+            forget=lambda account_id: dispatcher.submit(book.forget, account_id).result(),
+        )
+        admin = AdminServicer(
+            reader, administration, audit, feed, bundle.geometry, bundle.digest, working
+        )
+        yield _offers(servicer, admin)
 
 
 def open_store(settings: SensitivitySettings) -> LedgerStore:

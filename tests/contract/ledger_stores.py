@@ -44,6 +44,7 @@ STRICT = RedisOptions(timeout_seconds=10.0, durability="local", durability_timeo
 
 PERMISSIONS = (
     *("+llen", "+lrange", "+rpush", "+sadd", "+smembers", "+exists", "+zadd", "+zrangebylex"),
+    *("+hget", "+hset", "+hsetnx", "+hkeys", "+del", "+zrem"),
     *("+evalsha", "+eval", "+info", "+config|get"),
 )
 """What docs/operations.md lists, for a server alone and without strict durability."""

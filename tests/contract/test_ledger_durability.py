@@ -114,7 +114,7 @@ def test_a_ledger_of_a_later_schema_is_refused(tmp_path: Path) -> None:
     SqliteLedgerStore(file).close()
     with sqlite3.connect(file) as connection:
         connection.execute("PRAGMA user_version = 7")
-    with pytest.raises(ConfigError, match="expected ledger schema version 1, got 7"):
+    with pytest.raises(ConfigError, match="expected ledger schema version 2 or older, got 7"):
         SqliteLedgerStore(file)
 
 

@@ -18,17 +18,21 @@ from services.sensitivity.ledger_store import (
     LedgerKey,
     LedgerStore,
     Regressed,
+    Renewed,
 )
 from tests.contract.ledger_stores import DURABLE, STORES, OpenStore, records_of
 
 KEYS = st.builds(
     LedgerKey, st.sampled_from(["a", "b", "ä"]), st.sampled_from(["g", "h"]), st.integers(0, 2)
 )
-APPENDS = st.lists(st.tuples(KEYS, st.integers(0, 6), st.integers(0, 3)), max_size=4)
+APPENDS = st.lists(
+    st.tuples(KEYS, st.integers(0, 6), st.integers(0, 3), st.sampled_from([-1, 0, 0, 0, 0, 0, 1])),
+    max_size=4,
+)
 
 
 class StoreHistory(RuleBasedStateMachine):
-    """Appends, loads and restarts; the oracle is a dict of lists."""
+    """Appends, erasures, loads and restarts; the oracle is a dict of lists."""
 
     open_store: OpenStore
     is_durable: bool
@@ -38,20 +42,28 @@ class StoreHistory(RuleBasedStateMachine):
         self._folder = tempfile.TemporaryDirectory()
         self._store: LedgerStore = type(self).open_store(Path(self._folder.name))
         self._truth: dict[LedgerKey, list[float]] = {}
+        self._generations: dict[tuple[str, str], int] = {}
         self._next = 0.0
 
     @rule(wanted=APPENDS)
-    def append(self, wanted: list[tuple[LedgerKey, int, int]]) -> None:
+    def append(self, wanted: list[tuple[LedgerKey, int, int, int]]) -> None:
         """Append several; each answer is what the dict says."""
         appends = []
-        for key, expected, count in wanted:
+        for key, expected, count, ahead in wanted:
             fresh = [self._next + place for place in range(count)]
             self._next += count
-            appends.append(Append(key, expected, records_of(*fresh)))
+            generation = max(0, self._generations.get(key[:2], 0) + ahead)
+            appends.append(Append(key, expected, records_of(*fresh), generation))
         for append, result in zip(appends, self._store.append_many(appends), strict=True):
             self._check(append, result)
 
     def _check(self, append: Append, result: object) -> None:
+        known_generation = self._generations.get(append.key[:2], 0)
+        if append.generation < known_generation:
+            assert result == Renewed(known_generation)
+            return
+        if append.generation > known_generation:
+            self._forget(append.key[:2], append.generation)
         known = self._truth.get(append.key, [])
         if append.expected_version > len(known):
             assert result == Regressed(len(known))
@@ -64,6 +76,20 @@ class StoreHistory(RuleBasedStateMachine):
             assert result == Appended(len(known))
             if known:
                 self._truth[append.key] = known
+
+    def _forget(self, owner: tuple[str, str], generation: int) -> None:
+        self._truth = {key: kept for key, kept in self._truth.items() if key[:2] != owner}
+        self._generations[owner] = generation
+
+    @rule(key=KEYS, least=st.integers(0, 9))
+    def erase(self, key: LedgerKey, least: int) -> None:
+        """Erase an account under one geometry; its generation is a new one, as large as asked."""
+        account, geometry, _ = key
+        self._store.erase(account, [geometry], least)
+        (generation,) = self._store.generations([account], geometry)
+        assert generation > self._generations.get((account, geometry), 0)
+        assert generation >= least
+        self._forget((account, geometry), generation)
 
     @rule()
     def restart(self) -> None:

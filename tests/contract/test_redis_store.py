@@ -25,7 +25,12 @@ from services.sensitivity.ledger_store import (
     Regressed,
     ServerSideAppend,
 )
-from services.sensitivity.ledger_store.redis import classes_key, index_key, list_key
+from services.sensitivity.ledger_store.redis import (
+    classes_key,
+    generations_key,
+    index_key,
+    list_key,
+)
 from tests.contract.ledger_stores import PATIENT, PERMISSIONS, STRICT, append_of
 from tests.redis_servers import RedisServer, redis_server, valkey_binary
 
@@ -104,13 +109,18 @@ def test_an_old_append_only_file_is_a_regression(
 def test_nothing_expires_and_every_key_is_ours(
     server: RedisServer, store: RedisLedgerStore
 ) -> None:
-    """An account is three kinds of key, none with a time to live."""
+    """An account is four kinds of key, none with a time to live."""
     store.append_many([append_of("a}{:b", 0, 1.0, label=4)])
     with server.client() as client:
         keys = {key.decode() for key in client.keys()}  # noqa: SIM118 - no dict
         assert all(client.ttl(key) == -1 for key in keys)
     key = LedgerKey("a}{:b", "g", 4)
-    assert keys == {classes_key(*key[:2]), list_key(key), index_key("g")}
+    assert keys == {
+        generations_key("a}{:b"),
+        classes_key(*key[:2]),
+        list_key(key),
+        index_key("g"),
+    }
     assert list_key(key) == "queen:{a%7D%7B%3Ab}:g:4"
 
 
@@ -243,6 +253,11 @@ def test_a_password_may_come_from_a_file(tmp_path: Path) -> None:
         store = RedisLedgerStore(server.url.replace("://", "://ledgers@"), options)
         assert store.append_many([append_of("a", 0, 1.0)]) == [Appended(1)]
         assert store.list_accounts("g", "", 5) == ["a"]
+        assert store.geometries("a") == ["g"]
+        store.erase("a", ["g"], 0)
+        assert store.list_accounts("g", "", 5) == []
+        store.append_audit(b"{}")
+        assert store.read_audit(0, 5) == [b"{}"]
         store.close()
 
 

@@ -24,13 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18queen/api/v1/admin.proto\x12\x0cqueen.api.v1\"<\n\x13ListAccountsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"_\n\x14ListAccountsResponse\x12.\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0b\x32\x1c.queen.api.v1.AccountSummary\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"~\n\x0e\x41\x63\x63ountSummary\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07records\x18\x02 \x01(\x03\x12\x17\n\x0f\x63rossed_classes\x18\x03 \x03(\x05\x12\x14\n\x0c\x62udget_spent\x18\x04 \x01(\x01\x12\x18\n\x10off_distribution\x18\x05 \x01(\x01\"\'\n\x11GetAccountRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\"\x86\x01\n\x12GetAccountResponse\x12-\n\x07summary\x18\x01 \x01(\x0b\x32\x1c.queen.api.v1.AccountSummary\x12*\n\x07\x63lasses\x18\x02 \x03(\x0b\x32\x19.queen.api.v1.ClassLedger\x12\x15\n\rbundle_digest\x18\x03 \x01(\t\"P\n\x0b\x43lassLedger\x12\r\n\x05label\x18\x01 \x01(\x05\x12\x0b\n\x03\x63qs\x18\x02 \x01(\x01\x12\x11\n\tthreshold\x18\x03 \x01(\x01\x12\x12\n\nembeddings\x18\x04 \x01(\x0c\x32\xb6\x01\n\x0c\x41\x64minService\x12U\n\x0cListAccounts\x12!.queen.api.v1.ListAccountsRequest\x1a\".queen.api.v1.ListAccountsResponse\x12O\n\nGetAccount\x12\x1f.queen.api.v1.GetAccountRequest\x1a .queen.api.v1.GetAccountResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18queen/api/v1/admin.proto\x12\x0cqueen.api.v1\"<\n\x13ListAccountsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"_\n\x14ListAccountsResponse\x12.\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0b\x32\x1c.queen.api.v1.AccountSummary\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"~\n\x0e\x41\x63\x63ountSummary\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07records\x18\x02 \x01(\x03\x12\x17\n\x0f\x63rossed_classes\x18\x03 \x03(\x05\x12\x14\n\x0c\x62udget_spent\x18\x04 \x01(\x01\x12\x18\n\x10off_distribution\x18\x05 \x01(\x01\"\'\n\x11GetAccountRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\"\x86\x01\n\x12GetAccountResponse\x12-\n\x07summary\x18\x01 \x01(\x0b\x32\x1c.queen.api.v1.AccountSummary\x12*\n\x07\x63lasses\x18\x02 \x03(\x0b\x32\x19.queen.api.v1.ClassLedger\x12\x15\n\rbundle_digest\x18\x03 \x01(\t\"P\n\x0b\x43lassLedger\x12\r\n\x05label\x18\x01 \x01(\x05\x12\x0b\n\x03\x63qs\x18\x02 \x01(\x01\x12\x11\n\tthreshold\x18\x03 \x01(\x01\x12\x12\n\nembeddings\x18\x04 \x01(\x0c\"H\n\x13ResetAccountRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\".\n\x14ResetAccountResponse\x12\x16\n\x0erecords_before\x18\x01 \x01(\x03\"I\n\x14\x44\x65leteAccountRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"C\n\x15\x44\x65leteAccountResponse\x12\x16\n\x0erecords_before\x18\x01 \x01(\x03\x12\x12\n\ngeometries\x18\x02 \x01(\x05\"y\n\x0e\x41\x63\x63ountRecords\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x17\n\x0fgeometry_digest\x18\x02 \x01(\t\x12+\n\x07\x63lasses\x18\x03 \x03(\x0b\x32\x1a.queen.api.v1.ClassRecords\x12\r\n\x05marks\x18\x04 \x03(\x01\"1\n\x0c\x43lassRecords\x12\r\n\x05label\x18\x01 \x01(\x05\x12\x12\n\nembeddings\x18\x02 \x01(\x0c\",\n\x15\x45xportAccountsRequest\x12\x13\n\x0b\x61\x63\x63ount_ids\x18\x01 \x03(\t\"G\n\x16\x45xportAccountsResponse\x12-\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x1c.queen.api.v1.AccountRecords\"e\n\x15ImportAccountsRequest\x12\r\n\x05\x61\x63tor\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12-\n\x07\x61\x63\x63ount\x18\x03 \x01(\x0b\x32\x1c.queen.api.v1.AccountRecords\"Z\n\x16ImportAccountsResponse\x12\x10\n\x08\x61\x63\x63ounts\x18\x01 \x01(\x03\x12\x15\n\rrecords_added\x18\x02 \x01(\x03\x12\x17\n\x0frecords_covered\x18\x03 \x01(\x03\"\x17\n\x15WatchCrossingsRequest\"\xac\x01\n\x16WatchCrossingsResponse\x12\x17\n\x0ftime_unix_nanos\x18\x01 \x01(\x03\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12(\n\x08\x63rossing\x18\x03 \x01(\x0e\x32\x16.queen.api.v1.Crossing\x12\r\n\x05label\x18\x04 \x01(\x05\x12\r\n\x05level\x18\x05 \x01(\x01\x12\r\n\x05limit\x18\x06 \x01(\x01\x12\x0e\n\x06missed\x18\x07 \x01(\x03\"@\n\x17ListAuditEntriesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"^\n\x18ListAuditEntriesResponse\x12)\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x18.queen.api.v1.AuditEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"w\n\nAuditEntry\x12\x0c\n\x04time\x18\x01 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x04 \x01(\t\x12\x14\n\x0c\x61\x63\x63ount_hash\x18\x05 \x01(\t\x12\x16\n\x0erecords_before\x18\x06 \x01(\x03*[\n\x08\x43rossing\x12\x18\n\x14\x43ROSSING_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43ROSSING_THRESHOLD\x10\x01\x12\x1d\n\x19\x43ROSSING_OFF_DISTRIBUTION\x10\x02\x32\xe7\x05\n\x0c\x41\x64minService\x12U\n\x0cListAccounts\x12!.queen.api.v1.ListAccountsRequest\x1a\".queen.api.v1.ListAccountsResponse\x12O\n\nGetAccount\x12\x1f.queen.api.v1.GetAccountRequest\x1a .queen.api.v1.GetAccountResponse\x12U\n\x0cResetAccount\x12!.queen.api.v1.ResetAccountRequest\x1a\".queen.api.v1.ResetAccountResponse\x12X\n\rDeleteAccount\x12\".queen.api.v1.DeleteAccountRequest\x1a#.queen.api.v1.DeleteAccountResponse\x12]\n\x0e\x45xportAccounts\x12#.queen.api.v1.ExportAccountsRequest\x1a$.queen.api.v1.ExportAccountsResponse0\x01\x12]\n\x0eImportAccounts\x12#.queen.api.v1.ImportAccountsRequest\x1a$.queen.api.v1.ImportAccountsResponse(\x01\x12]\n\x0eWatchCrossings\x12#.queen.api.v1.WatchCrossingsRequest\x1a$.queen.api.v1.WatchCrossingsResponse0\x01\x12\x61\n\x10ListAuditEntries\x12%.queen.api.v1.ListAuditEntriesRequest\x1a&.queen.api.v1.ListAuditEntriesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'queen.api.v1.admin_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_CROSSING']._serialized_start=1826
+  _globals['_CROSSING']._serialized_end=1917
   _globals['_LISTACCOUNTSREQUEST']._serialized_start=42
   _globals['_LISTACCOUNTSREQUEST']._serialized_end=102
   _globals['_LISTACCOUNTSRESPONSE']._serialized_start=104
@@ -43,6 +45,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETACCOUNTRESPONSE']._serialized_end=505
   _globals['_CLASSLEDGER']._serialized_start=507
   _globals['_CLASSLEDGER']._serialized_end=587
-  _globals['_ADMINSERVICE']._serialized_start=590
-  _globals['_ADMINSERVICE']._serialized_end=772
+  _globals['_RESETACCOUNTREQUEST']._serialized_start=589
+  _globals['_RESETACCOUNTREQUEST']._serialized_end=661
+  _globals['_RESETACCOUNTRESPONSE']._serialized_start=663
+  _globals['_RESETACCOUNTRESPONSE']._serialized_end=709
+  _globals['_DELETEACCOUNTREQUEST']._serialized_start=711
+  _globals['_DELETEACCOUNTREQUEST']._serialized_end=784
+  _globals['_DELETEACCOUNTRESPONSE']._serialized_start=786
+  _globals['_DELETEACCOUNTRESPONSE']._serialized_end=853
+  _globals['_ACCOUNTRECORDS']._serialized_start=855
+  _globals['_ACCOUNTRECORDS']._serialized_end=976
+  _globals['_CLASSRECORDS']._serialized_start=978
+  _globals['_CLASSRECORDS']._serialized_end=1027
+  _globals['_EXPORTACCOUNTSREQUEST']._serialized_start=1029
+  _globals['_EXPORTACCOUNTSREQUEST']._serialized_end=1073
+  _globals['_EXPORTACCOUNTSRESPONSE']._serialized_start=1075
+  _globals['_EXPORTACCOUNTSRESPONSE']._serialized_end=1146
+  _globals['_IMPORTACCOUNTSREQUEST']._serialized_start=1148
+  _globals['_IMPORTACCOUNTSREQUEST']._serialized_end=1249
+  _globals['_IMPORTACCOUNTSRESPONSE']._serialized_start=1251
+  _globals['_IMPORTACCOUNTSRESPONSE']._serialized_end=1341
+  _globals['_WATCHCROSSINGSREQUEST']._serialized_start=1343
+  _globals['_WATCHCROSSINGSREQUEST']._serialized_end=1366
+  _globals['_WATCHCROSSINGSRESPONSE']._serialized_start=1369
+  _globals['_WATCHCROSSINGSRESPONSE']._serialized_end=1541
+  _globals['_LISTAUDITENTRIESREQUEST']._serialized_start=1543
+  _globals['_LISTAUDITENTRIESREQUEST']._serialized_end=1607
+  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_start=1609
+  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_end=1703
+  _globals['_AUDITENTRY']._serialized_start=1705
+  _globals['_AUDITENTRY']._serialized_end=1824
+  _globals['_ADMINSERVICE']._serialized_start=1920
+  _globals['_ADMINSERVICE']._serialized_end=2663
 # @@protoc_insertion_point(module_scope)

@@ -1,10 +1,20 @@
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class Crossing(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CROSSING_UNSPECIFIED: _ClassVar[Crossing]
+    CROSSING_THRESHOLD: _ClassVar[Crossing]
+    CROSSING_OFF_DISTRIBUTION: _ClassVar[Crossing]
+CROSSING_UNSPECIFIED: Crossing
+CROSSING_THRESHOLD: Crossing
+CROSSING_OFF_DISTRIBUTION: Crossing
 
 class ListAccountsRequest(_message.Message):
     __slots__ = ("page_size", "page_token")
@@ -63,3 +73,143 @@ class ClassLedger(_message.Message):
     threshold: float
     embeddings: bytes
     def __init__(self, label: _Optional[int] = ..., cqs: _Optional[float] = ..., threshold: _Optional[float] = ..., embeddings: _Optional[bytes] = ...) -> None: ...
+
+class ResetAccountRequest(_message.Message):
+    __slots__ = ("account_id", "actor", "reason")
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    actor: str
+    reason: str
+    def __init__(self, account_id: _Optional[str] = ..., actor: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class ResetAccountResponse(_message.Message):
+    __slots__ = ("records_before",)
+    RECORDS_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    records_before: int
+    def __init__(self, records_before: _Optional[int] = ...) -> None: ...
+
+class DeleteAccountRequest(_message.Message):
+    __slots__ = ("account_id", "actor", "reason")
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    actor: str
+    reason: str
+    def __init__(self, account_id: _Optional[str] = ..., actor: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class DeleteAccountResponse(_message.Message):
+    __slots__ = ("records_before", "geometries")
+    RECORDS_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    GEOMETRIES_FIELD_NUMBER: _ClassVar[int]
+    records_before: int
+    geometries: int
+    def __init__(self, records_before: _Optional[int] = ..., geometries: _Optional[int] = ...) -> None: ...
+
+class AccountRecords(_message.Message):
+    __slots__ = ("account_id", "geometry_digest", "classes", "marks")
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    GEOMETRY_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    CLASSES_FIELD_NUMBER: _ClassVar[int]
+    MARKS_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    geometry_digest: str
+    classes: _containers.RepeatedCompositeFieldContainer[ClassRecords]
+    marks: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, account_id: _Optional[str] = ..., geometry_digest: _Optional[str] = ..., classes: _Optional[_Iterable[_Union[ClassRecords, _Mapping]]] = ..., marks: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class ClassRecords(_message.Message):
+    __slots__ = ("label", "embeddings")
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    EMBEDDINGS_FIELD_NUMBER: _ClassVar[int]
+    label: int
+    embeddings: bytes
+    def __init__(self, label: _Optional[int] = ..., embeddings: _Optional[bytes] = ...) -> None: ...
+
+class ExportAccountsRequest(_message.Message):
+    __slots__ = ("account_ids",)
+    ACCOUNT_IDS_FIELD_NUMBER: _ClassVar[int]
+    account_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, account_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ExportAccountsResponse(_message.Message):
+    __slots__ = ("account",)
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    account: AccountRecords
+    def __init__(self, account: _Optional[_Union[AccountRecords, _Mapping]] = ...) -> None: ...
+
+class ImportAccountsRequest(_message.Message):
+    __slots__ = ("actor", "reason", "account")
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    actor: str
+    reason: str
+    account: AccountRecords
+    def __init__(self, actor: _Optional[str] = ..., reason: _Optional[str] = ..., account: _Optional[_Union[AccountRecords, _Mapping]] = ...) -> None: ...
+
+class ImportAccountsResponse(_message.Message):
+    __slots__ = ("accounts", "records_added", "records_covered")
+    ACCOUNTS_FIELD_NUMBER: _ClassVar[int]
+    RECORDS_ADDED_FIELD_NUMBER: _ClassVar[int]
+    RECORDS_COVERED_FIELD_NUMBER: _ClassVar[int]
+    accounts: int
+    records_added: int
+    records_covered: int
+    def __init__(self, accounts: _Optional[int] = ..., records_added: _Optional[int] = ..., records_covered: _Optional[int] = ...) -> None: ...
+
+class WatchCrossingsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class WatchCrossingsResponse(_message.Message):
+    __slots__ = ("time_unix_nanos", "account_id", "crossing", "label", "level", "limit", "missed")
+    TIME_UNIX_NANOS_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    CROSSING_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    MISSED_FIELD_NUMBER: _ClassVar[int]
+    time_unix_nanos: int
+    account_id: str
+    crossing: Crossing
+    label: int
+    level: float
+    limit: float
+    missed: int
+    def __init__(self, time_unix_nanos: _Optional[int] = ..., account_id: _Optional[str] = ..., crossing: _Optional[_Union[Crossing, str]] = ..., label: _Optional[int] = ..., level: _Optional[float] = ..., limit: _Optional[float] = ..., missed: _Optional[int] = ...) -> None: ...
+
+class ListAuditEntriesRequest(_message.Message):
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListAuditEntriesResponse(_message.Message):
+    __slots__ = ("entries", "next_page_token")
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    entries: _containers.RepeatedCompositeFieldContainer[AuditEntry]
+    next_page_token: str
+    def __init__(self, entries: _Optional[_Iterable[_Union[AuditEntry, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class AuditEntry(_message.Message):
+    __slots__ = ("time", "actor", "reason", "action", "account_hash", "records_before")
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_HASH_FIELD_NUMBER: _ClassVar[int]
+    RECORDS_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    time: str
+    actor: str
+    reason: str
+    action: str
+    account_hash: str
+    records_before: int
+    def __init__(self, time: _Optional[str] = ..., actor: _Optional[str] = ..., reason: _Optional[str] = ..., action: _Optional[str] = ..., account_hash: _Optional[str] = ..., records_before: _Optional[int] = ...) -> None: ...

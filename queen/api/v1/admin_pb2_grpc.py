@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class AdminServiceStub:
-    """Reads the ledgers.
+    """Reads the ledgers, and changes them on an operator's word, which the audit keeps.
     """
 
     def __init__(self, channel):
@@ -45,10 +45,40 @@ class AdminServiceStub:
                 request_serializer=queen_dot_api_dot_v1_dot_admin__pb2.GetAccountRequest.SerializeToString,
                 response_deserializer=queen_dot_api_dot_v1_dot_admin__pb2.GetAccountResponse.FromString,
                 _registered_method=True)
+        self.ResetAccount = channel.unary_unary(
+                '/queen.api.v1.AdminService/ResetAccount',
+                request_serializer=queen_dot_api_dot_v1_dot_admin__pb2.ResetAccountRequest.SerializeToString,
+                response_deserializer=queen_dot_api_dot_v1_dot_admin__pb2.ResetAccountResponse.FromString,
+                _registered_method=True)
+        self.DeleteAccount = channel.unary_unary(
+                '/queen.api.v1.AdminService/DeleteAccount',
+                request_serializer=queen_dot_api_dot_v1_dot_admin__pb2.DeleteAccountRequest.SerializeToString,
+                response_deserializer=queen_dot_api_dot_v1_dot_admin__pb2.DeleteAccountResponse.FromString,
+                _registered_method=True)
+        self.ExportAccounts = channel.unary_stream(
+                '/queen.api.v1.AdminService/ExportAccounts',
+                request_serializer=queen_dot_api_dot_v1_dot_admin__pb2.ExportAccountsRequest.SerializeToString,
+                response_deserializer=queen_dot_api_dot_v1_dot_admin__pb2.ExportAccountsResponse.FromString,
+                _registered_method=True)
+        self.ImportAccounts = channel.stream_unary(
+                '/queen.api.v1.AdminService/ImportAccounts',
+                request_serializer=queen_dot_api_dot_v1_dot_admin__pb2.ImportAccountsRequest.SerializeToString,
+                response_deserializer=queen_dot_api_dot_v1_dot_admin__pb2.ImportAccountsResponse.FromString,
+                _registered_method=True)
+        self.WatchCrossings = channel.unary_stream(
+                '/queen.api.v1.AdminService/WatchCrossings',
+                request_serializer=queen_dot_api_dot_v1_dot_admin__pb2.WatchCrossingsRequest.SerializeToString,
+                response_deserializer=queen_dot_api_dot_v1_dot_admin__pb2.WatchCrossingsResponse.FromString,
+                _registered_method=True)
+        self.ListAuditEntries = channel.unary_unary(
+                '/queen.api.v1.AdminService/ListAuditEntries',
+                request_serializer=queen_dot_api_dot_v1_dot_admin__pb2.ListAuditEntriesRequest.SerializeToString,
+                response_deserializer=queen_dot_api_dot_v1_dot_admin__pb2.ListAuditEntriesResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer:
-    """Reads the ledgers.
+    """Reads the ledgers, and changes them on an operator's word, which the audit keeps.
     """
 
     def ListAccounts(self, request, context):
@@ -60,6 +90,50 @@ class AdminServiceServicer:
 
     def GetAccount(self, request, context):
         """Gives one account's ledger in full.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResetAccount(self, request, context):
+        """Empties an account's ledgers and meter under the geometry in service.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteAccount(self, request, context):
+        """Erases what is recorded of an account under every geometry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportAccounts(self, request, context):
+        """Sends all records of accounts, in order of their id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportAccounts(self, request_iterator, context):
+        """Adds records to those that are there, as far as they are novel. Nothing is written unless
+        the whole stream can be read. Sending it again adds nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchCrossings(self, request, context):
+        """Sends an event when an account crosses a threshold or is off-distribution, as this
+        replica sees it, until the caller ends the call.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAuditEntries(self, request, context):
+        """Lists what was done through this service, oldest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -78,6 +152,36 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     request_deserializer=queen_dot_api_dot_v1_dot_admin__pb2.GetAccountRequest.FromString,
                     response_serializer=queen_dot_api_dot_v1_dot_admin__pb2.GetAccountResponse.SerializeToString,
             ),
+            'ResetAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResetAccount,
+                    request_deserializer=queen_dot_api_dot_v1_dot_admin__pb2.ResetAccountRequest.FromString,
+                    response_serializer=queen_dot_api_dot_v1_dot_admin__pb2.ResetAccountResponse.SerializeToString,
+            ),
+            'DeleteAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteAccount,
+                    request_deserializer=queen_dot_api_dot_v1_dot_admin__pb2.DeleteAccountRequest.FromString,
+                    response_serializer=queen_dot_api_dot_v1_dot_admin__pb2.DeleteAccountResponse.SerializeToString,
+            ),
+            'ExportAccounts': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportAccounts,
+                    request_deserializer=queen_dot_api_dot_v1_dot_admin__pb2.ExportAccountsRequest.FromString,
+                    response_serializer=queen_dot_api_dot_v1_dot_admin__pb2.ExportAccountsResponse.SerializeToString,
+            ),
+            'ImportAccounts': grpc.stream_unary_rpc_method_handler(
+                    servicer.ImportAccounts,
+                    request_deserializer=queen_dot_api_dot_v1_dot_admin__pb2.ImportAccountsRequest.FromString,
+                    response_serializer=queen_dot_api_dot_v1_dot_admin__pb2.ImportAccountsResponse.SerializeToString,
+            ),
+            'WatchCrossings': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchCrossings,
+                    request_deserializer=queen_dot_api_dot_v1_dot_admin__pb2.WatchCrossingsRequest.FromString,
+                    response_serializer=queen_dot_api_dot_v1_dot_admin__pb2.WatchCrossingsResponse.SerializeToString,
+            ),
+            'ListAuditEntries': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAuditEntries,
+                    request_deserializer=queen_dot_api_dot_v1_dot_admin__pb2.ListAuditEntriesRequest.FromString,
+                    response_serializer=queen_dot_api_dot_v1_dot_admin__pb2.ListAuditEntriesResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'queen.api.v1.AdminService', rpc_method_handlers)
@@ -87,7 +191,7 @@ def add_AdminServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AdminService:
-    """Reads the ledgers.
+    """Reads the ledgers, and changes them on an operator's word, which the audit keeps.
     """
 
     @staticmethod
@@ -134,6 +238,168 @@ class AdminService:
             '/queen.api.v1.AdminService/GetAccount',
             queen_dot_api_dot_v1_dot_admin__pb2.GetAccountRequest.SerializeToString,
             queen_dot_api_dot_v1_dot_admin__pb2.GetAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResetAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/queen.api.v1.AdminService/ResetAccount',
+            queen_dot_api_dot_v1_dot_admin__pb2.ResetAccountRequest.SerializeToString,
+            queen_dot_api_dot_v1_dot_admin__pb2.ResetAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/queen.api.v1.AdminService/DeleteAccount',
+            queen_dot_api_dot_v1_dot_admin__pb2.DeleteAccountRequest.SerializeToString,
+            queen_dot_api_dot_v1_dot_admin__pb2.DeleteAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportAccounts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/queen.api.v1.AdminService/ExportAccounts',
+            queen_dot_api_dot_v1_dot_admin__pb2.ExportAccountsRequest.SerializeToString,
+            queen_dot_api_dot_v1_dot_admin__pb2.ExportAccountsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportAccounts(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/queen.api.v1.AdminService/ImportAccounts',
+            queen_dot_api_dot_v1_dot_admin__pb2.ImportAccountsRequest.SerializeToString,
+            queen_dot_api_dot_v1_dot_admin__pb2.ImportAccountsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchCrossings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/queen.api.v1.AdminService/WatchCrossings',
+            queen_dot_api_dot_v1_dot_admin__pb2.WatchCrossingsRequest.SerializeToString,
+            queen_dot_api_dot_v1_dot_admin__pb2.WatchCrossingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAuditEntries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/queen.api.v1.AdminService/ListAuditEntries',
+            queen_dot_api_dot_v1_dot_admin__pb2.ListAuditEntriesRequest.SerializeToString,
+            queen_dot_api_dot_v1_dot_admin__pb2.ListAuditEntriesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -30,18 +30,20 @@ SCOPE_CLASS: Scope
 SCOPE_ACCOUNT: Scope
 
 class AccountPolicy(_message.Message):
-    __slots__ = ("account_id", "budget", "scope", "group", "group_budget")
+    __slots__ = ("account_id", "budget", "scope", "group", "group_budget", "exempt")
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
     BUDGET_FIELD_NUMBER: _ClassVar[int]
     SCOPE_FIELD_NUMBER: _ClassVar[int]
     GROUP_FIELD_NUMBER: _ClassVar[int]
     GROUP_BUDGET_FIELD_NUMBER: _ClassVar[int]
+    EXEMPT_FIELD_NUMBER: _ClassVar[int]
     account_id: str
     budget: int
     scope: Scope
     group: str
     group_budget: int
-    def __init__(self, account_id: _Optional[str] = ..., budget: _Optional[int] = ..., scope: _Optional[_Union[Scope, str]] = ..., group: _Optional[str] = ..., group_budget: _Optional[int] = ...) -> None: ...
+    exempt: bool
+    def __init__(self, account_id: _Optional[str] = ..., budget: _Optional[int] = ..., scope: _Optional[_Union[Scope, str]] = ..., group: _Optional[str] = ..., group_budget: _Optional[int] = ..., exempt: _Optional[bool] = ...) -> None: ...
 
 class AssessRequest(_message.Message):
     __slots__ = ("bundle_digest", "accounts", "account_index", "labels", "embeddings")

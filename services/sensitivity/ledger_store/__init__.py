@@ -11,6 +11,7 @@ from .base import (
     NovelAppend,
     Records,
     Regressed,
+    Renewed,
     ServerSideAppend,
 )
 from .memory import MemoryLedgerStore
@@ -32,6 +33,7 @@ __all__ = [
     "RedisLedgerStore",
     "RedisOptions",
     "Regressed",
+    "Renewed",
     "ServerSideAppend",
     "SqliteLedgerStore",
     "is_url",

@@ -1,8 +1,10 @@
 """The contract of a ledger store: append-only lists behind a compare-and-set.
 
 A store keeps one list of embeddings for each (account, geometry digest, class). The
-version of a list is its length: no counter beside it can drift. Appends never expire
-and nothing is ever removed, since forgetting a record hands budget back to the account.
+version of a list is its length: no counter beside it can drift. Records never expire,
+since forgetting one hands budget back to the account. Only an operator's erasure removes
+them, all of an (account, geometry) at once, and begins a new generation there: what was
+made under an older one is refused, so nobody who remembers the records can bring them back.
 """
 
 from __future__ import annotations
@@ -30,11 +32,15 @@ class LedgerKey(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Append:
-    """`records` (R, E) to put behind the first `expected_version` records of `key`."""
+    """`records` (R, E) to put behind the first `expected_version` records of `key`.
+
+    `generation` is that of the account, under this geometry, when these were read.
+    """
 
     key: LedgerKey
     expected_version: int
     records: Records
+    generation: int = 0
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,14 @@ class Regressed:
     version: int
 
 
-AppendResult = Appended | Conflict | Regressed
+@dataclass(frozen=True)
+class Renewed:
+    """The account was erased since: it is in `generation` now; nothing was appended."""
+
+    generation: int
+
+
+AppendResult = Appended | Conflict | Regressed | Renewed
 
 
 class LedgerStore(Protocol):
@@ -77,6 +90,10 @@ class LedgerStore(Protocol):
 
         When this returns, every append answered with Appended survives the death of
         this process. No append can fail another.
+
+        Of an older generation than the store's, an append is answered with Renewed. A newer
+        one proves that the store lost an erasure: it is made up for, so that the records
+        that it removed stay removed, and the append is taken after it.
         """
         ...
 
@@ -86,6 +103,35 @@ class LedgerStore(Protocol):
 
     def list_accounts(self, geometry_digest: str, after: str, limit: int) -> list[str]:
         """The first `limit` ids, in code point order, of accounts above `after` with a record."""
+        ...
+
+    def generations(self, account_ids: Sequence[str], geometry_digest: str) -> list[int]:
+        """How far each account's erasures under one geometry have come; 0 before the first.
+
+        Asked before `load`, it is never newer than what is loaded.
+        """
+        ...
+
+    def geometries(self, account_id: str) -> list[str]:
+        """Digests of the geometries, in order, under which the account has or had records."""
+        ...
+
+    def erase(
+        self, account_id: str, geometry_digests: Sequence[str], least_generation: int
+    ) -> None:
+        """Remove all records of the account under these geometries, and list it no longer.
+
+        Each of them enters a new generation, at least `least_generation`: a number that
+        rises with time, so that not even a store that forgot an erasure gives one out twice.
+        """
+        ...
+
+    def append_audit(self, entry: bytes) -> None:
+        """Keep an entry behind all others, durably; nothing changes or removes one."""
+        ...
+
+    def read_audit(self, after: int, limit: int) -> list[bytes]:
+        """Up to `limit` entries behind the first `after`, in the order they were kept."""
         ...
 
     def close(self) -> None:
@@ -110,6 +156,7 @@ class NovelAppend:
     weight_range: tuple[float, float]
     coverage_radius: float
     threshold: float
+    generation: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,11 +177,11 @@ class Decided:
 class ServerSideAppend(Protocol):
     """What a store can do besides if several writers share it: decide and append in one."""
 
-    def append_if_novel(self, append: NovelAppend) -> Decided | Regressed:
+    def append_if_novel(self, append: NovelAppend) -> Decided | Regressed | Renewed:
         """Append the candidates that are novel, while cqs is at most the threshold.
 
         Takes them until one is in doubt; calling again with the tail known resolves it.
-        Durable, and raising DependencyUnavailable, as `LedgerStore.append_many`.
+        Generations, durability and errors are those of `LedgerStore.append_many`.
         """
         ...
 

@@ -7,7 +7,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .base import Append, Appended, AppendResult, LedgerKey, Records, decide_append
+from .base import (
+    Append,
+    Appended,
+    AppendResult,
+    LedgerKey,
+    Records,
+    Renewed,
+    decide_append,
+)
 
 
 class MemoryLedgerStore:
@@ -15,6 +23,8 @@ class MemoryLedgerStore:
 
     def __init__(self) -> None:
         self._lists: dict[LedgerKey, Records] = {}
+        self._generations: dict[tuple[str, str], int] = {}
+        self._audit: list[bytes] = []
         self._lock = threading.Lock()
 
     def append_many(self, appends: Sequence[Append]) -> list[AppendResult]:
@@ -39,10 +49,49 @@ class MemoryLedgerStore:
             }
         return sorted(account_id for account_id in known if account_id > after)[:limit]
 
+    def generations(self, account_ids: Sequence[str], geometry_digest: str) -> list[int]:
+        """See `LedgerStore.generations`."""
+        with self._lock:
+            return [self._generations.get((name, geometry_digest), 0) for name in account_ids]
+
+    def geometries(self, account_id: str) -> list[str]:
+        """See `LedgerStore.geometries`."""
+        with self._lock:
+            known = [*self._generations, *(key[:2] for key in self._lists)]
+            return sorted({geometry for account, geometry in known if account == account_id})
+
+    def erase(
+        self, account_id: str, geometry_digests: Sequence[str], least_generation: int
+    ) -> None:
+        """See `LedgerStore.erase`."""
+        with self._lock:
+            for owner in [(account_id, geometry) for geometry in geometry_digests]:
+                self._renew(owner, max(self._generations.get(owner, 0) + 1, least_generation))
+
+    def append_audit(self, entry: bytes) -> None:
+        """See `LedgerStore.append_audit`."""
+        with self._lock:
+            self._audit.append(entry)
+
+    def read_audit(self, after: int, limit: int) -> list[bytes]:
+        """See `LedgerStore.read_audit`."""
+        with self._lock:
+            return self._audit[after : after + limit]
+
     def close(self) -> None:
         """Nothing to release."""
 
+    def _renew(self, owner: tuple[str, str], generation: int) -> None:
+        self._lists = {key: kept for key, kept in self._lists.items() if key[:2] != owner}
+        self._generations[owner] = generation
+
     def _append(self, append: Append) -> AppendResult:
+        owner = append.key[:2]
+        generation = self._generations.get(owner, 0)
+        if append.generation < generation:
+            return Renewed(generation)
+        if append.generation > generation:
+            self._renew(owner, append.generation)
         current = self._lists.get(append.key)
         version = 0 if current is None else len(current)
         tail = None if current is None else current[append.expected_version :]

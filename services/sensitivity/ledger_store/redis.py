@@ -3,9 +3,11 @@
 A ledger is a LIST of packed records, and its version is LLEN. All keys of an account have
 its id as their hash tag, so that a script reaches all of its ledgers on one server:
 
+    queen:{ACCOUNT}                    HASH  generation under each geometry
     queen:{ACCOUNT}:GEOMETRY           SET   classes with a record
     queen:{ACCOUNT}:GEOMETRY:CLASS     LIST  records, float32, little-endian
     queen:accounts:GEOMETRY            ZSET  ids of accounts, all with score 0
+    queen:audit                        LIST  entries of the audit
 
 Nothing expires: an expiry would be an attacker's reset.
 """
@@ -29,13 +31,16 @@ from .base import (
     NovelAppend,
     Records,
     Regressed,
+    Renewed,
     join_records,
 )
 from .breaker import CircuitBreaker
 from .redis_address import RedisOptions, connect, read_address
 from .redis_checks import opening, require_sound
 from .redis_link import RedisLink
-from .redis_scripts import APPEND, APPEND_IF_NOVEL, LOAD, Command, Word
+from .redis_scripts import APPEND, APPEND_IF_NOVEL, ERASE, LOAD, Command, Word
+
+_AUDIT_KEY = "queen:audit"
 
 
 class RedisLedgerStore:
@@ -71,13 +76,13 @@ class RedisLedgerStore:
             results |= zip(group, map(_append_result, reply), strict=True)
         return [results[place] for place in range(len(appends))]
 
-    def append_if_novel(self, append: NovelAppend) -> Decided | Regressed:
+    def append_if_novel(self, append: NovelAppend) -> Decided | Regressed | Renewed:
         """See `ServerSideAppend.append_if_novel`."""
         if append.expected_version == 0:
             self._index([append.key])
         (reply,) = self._link.exchange([_append_if_novel(append)], is_write=True)
-        if reply[0] == b"regressed":
-            return Regressed(int(reply[1]))
+        if reply[0] in _REFUSALS:
+            return _REFUSALS[reply[0]](int(reply[1]))
         _, tail, taken = reply
         empty = np.empty((0, append.candidates.shape[1]), np.float32)
         is_recorded = np.frombuffer(taken, np.uint8) == ord("1")
@@ -99,6 +104,50 @@ class RedisLedgerStore:
                 break
             after = page[-1]
         return found[:limit]
+
+    def generations(self, account_ids: Sequence[str], geometry_digest: str) -> list[int]:
+        """See `LedgerStore.generations`; one round trip."""
+        keys = [generations_key(account_id) for account_id in account_ids]
+        found = self._link.exchange([Command(key, ("HGET", key, geometry_digest)) for key in keys])
+        return [int(generation or 0) for generation in found]
+
+    def geometries(self, account_id: str) -> list[str]:
+        """See `LedgerStore.geometries`."""
+        key = generations_key(account_id)
+        (found,) = self._link.exchange([Command(key, ("HKEYS", key))])
+        return sorted(geometry.decode() for geometry in found)
+
+    def erase(
+        self, account_id: str, geometry_digests: Sequence[str], least_generation: int
+    ) -> None:
+        """See `LedgerStore.erase`.
+
+        The account leaves the index after its records: what somebody appended meanwhile is
+        put back into it, and a second generation refuses whoever looked at the index before.
+        """
+        if not geometry_digests:
+            return
+        digests = list(geometry_digests)
+        removing = _erase(account_id, digests, least_generation, is_removing=True)
+        self._link.exchange([removing], is_write=True)
+        member = account_id.encode()
+        keys = [index_key(geometry) for geometry in digests]
+        leaving = [Command(key, ("ZREM", key, member)) for key in keys]
+        self._link.exchange(leaving, is_write=True)
+        sealing = _erase(account_id, digests, least_generation, is_removing=False)
+        (has_records,) = self._link.exchange([sealing], is_write=True)
+        pairs = zip(digests, has_records, strict=True)
+        self._index(LedgerKey(account_id, geometry, 0) for geometry, is_there in pairs if is_there)
+
+    def append_audit(self, entry: bytes) -> None:
+        """See `LedgerStore.append_audit`."""
+        self._link.exchange([Command(_AUDIT_KEY, ("RPUSH", _AUDIT_KEY, entry))], is_write=True)
+
+    def read_audit(self, after: int, limit: int) -> list[bytes]:
+        """See `LedgerStore.read_audit`."""
+        words = ("LRANGE", _AUDIT_KEY, after, after + limit - 1)
+        (entries,) = self._link.exchange([Command(_AUDIT_KEY, words)])
+        return list(entries)
 
     def close(self) -> None:
         """Close the connections."""
@@ -131,12 +180,17 @@ class RedisLedgerStore:
         return [name for name, is_there in zip(account_ids, found, strict=True) if is_there]
 
 
-def classes_key(account_id: str, geometry_digest: str) -> str:
-    """Name of the set of classes in which an account has a record.
+def generations_key(account_id: str) -> str:
+    """Name of the hash of an account's generations, by geometry; it outlives an erasure.
 
     The id is percent-encoded: a brace in it would end the hash tag, a colon the id.
     """
-    return f"queen:{{{quote(account_id, safe='')}}}:{geometry_digest}"
+    return f"queen:{{{quote(account_id, safe='')}}}"
+
+
+def classes_key(account_id: str, geometry_digest: str) -> str:
+    """Name of the set of classes in which an account has a record."""
+    return f"{generations_key(account_id)}:{geometry_digest}"
 
 
 def list_key(key: LedgerKey) -> str:
@@ -162,19 +216,21 @@ def _zadd(geometry_digest: str, account_ids: Sequence[str]) -> Command:
 def _append(appends: Sequence[Append]) -> Command:
     """All appends of one account under one geometry."""
     first = appends[0].key
-    keys = [classes_key(first.account_id, first.geometry_digest)]
-    arguments: list[Word] = []
+    keys = [generations_key(first.account_id), classes_key(*first[:2])]
+    arguments: list[Word] = [first.geometry_digest]
     for append in appends:
         keys.append(list_key(append.key))
         blobs = _blobs(append.records)
-        arguments += [append.key.label, append.expected_version, len(blobs), *blobs]
+        arguments += [append.key.label, append.generation, append.expected_version]
+        arguments += [len(blobs), *blobs]
     return APPEND.call(keys, arguments)
 
 
 def _append_if_novel(append: NovelAppend) -> Command:
     lightest, heaviest = append.weight_range
-    keys = [classes_key(*append.key[:2]), list_key(append.key)]
-    arguments: list[Word] = [append.key.label, append.expected_version]
+    account_id, geometry, label = append.key
+    keys = [generations_key(account_id), classes_key(account_id, geometry), list_key(append.key)]
+    arguments: list[Word] = [geometry, append.generation, label, append.expected_version]
     # repr: Lua reads back the very double.
     arguments += [append.candidates.shape[1], repr(append.coverage_radius), repr(append.threshold)]
     arguments += [repr(append.cqs), repr(lightest), repr(heaviest)]
@@ -183,11 +239,24 @@ def _append_if_novel(append: NovelAppend) -> Command:
     return APPEND_IF_NOVEL.call(keys, arguments)
 
 
+def _erase(
+    account_id: str, geometry_digests: Sequence[str], least_generation: int, *, is_removing: bool
+) -> Command:
+    keys = [generations_key(account_id)]
+    keys += [classes_key(account_id, geometry) for geometry in geometry_digests]
+    return ERASE.call(keys, [least_generation, int(is_removing), *geometry_digests])
+
+
+_REFUSALS: dict[bytes, type[Regressed | Renewed]] = {b"regressed": Regressed, b"renewed": Renewed}
+
+
 def _append_result(reply: Any) -> AppendResult:
     kind, content = reply
     if kind == b"conflict":
         return Conflict(join_records(content))
-    return (Appended if kind == b"appended" else Regressed)(int(content))
+    if kind == b"appended":
+        return Appended(int(content))
+    return _REFUSALS[kind](int(content))
 
 
 def _blobs(records: Records) -> list[bytes]:

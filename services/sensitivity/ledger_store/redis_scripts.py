@@ -44,34 +44,63 @@ class Script:
         return Command(keys[0], ("EVALSHA", self.digest, len(keys), *keys, *arguments), self.text)
 
 
-_PUSH = """
+_GENERATIONS = """
+-- Numbers come from the clock in milliseconds: %.0f, since Lua would round what it prints.
+local function generation_of(card, geometry)
+  return tonumber(redis.call('HGET', card, geometry) or 0)
+end
+local function renew(card, classes, geometry, generation)
+  for _, label in ipairs(redis.call('SMEMBERS', classes)) do
+    redis.call('DEL', classes .. ':' .. label)
+  end
+  redis.call('DEL', classes)
+  redis.call('HSET', card, geometry, string.format('%.0f', generation))
+end
+-- The store's generation; a newer one is entered first, since the store lost an erasure.
+local function entered(card, classes, geometry, generation)
+  local known = generation_of(card, geometry)
+  if generation > known then renew(card, classes, geometry, generation) end
+  return math.max(known, generation)
+end
+"""
+_PUSH = (
+    _GENERATIONS
+    + """
 -- unpack puts its values on a stack of some thousand places.
 local function push(key, label, is_new, words, first, last)
-  if is_new and first <= last then redis.call('SADD', KEYS[1], label) end
+  if is_new and first <= last then
+    redis.call('HSETNX', KEYS[1], ARGV[1], 0)
+    redis.call('SADD', KEYS[2], label)
+  end
   for start = first, last, 1000 do
     redis.call('RPUSH', key, unpack(words, start, math.min(start + 999, last)))
   end
 end
 """
+)
 
 APPEND = Script(
     _PUSH
     + """
--- KEYS: the set of classes, then the list of each append.
--- ARGV: for each append its label, expected version, number of records, and the records.
-local results, at = {}, 1
-for ledger = 2, #KEYS do
-  local key, label = KEYS[ledger], ARGV[at]
-  local expected, count = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
-  local first, last = at + 3, at + 2 + count
+-- KEYS: the hash of generations, the set of classes, then the list of each append.
+-- ARGV: the geometry; for each append its label, generation, expected version, number of
+-- records, and the records.
+local results, at = {}, 2
+for ledger = 3, #KEYS do
+  local key, label, generation = KEYS[ledger], ARGV[at], tonumber(ARGV[at + 1])
+  local expected, count = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
+  local first, last = at + 4, at + 3 + count
+  local known = entered(KEYS[1], KEYS[2], ARGV[1], generation)
   local version = redis.call('LLEN', key)
-  if version < expected then
-    results[ledger - 1] = {'regressed', version}
+  if generation < known then
+    results[ledger - 2] = {'renewed', known}
+  elseif version < expected then
+    results[ledger - 2] = {'regressed', version}
   elseif version > expected then
-    results[ledger - 1] = {'conflict', redis.call('LRANGE', key, expected, -1)}
+    results[ledger - 2] = {'conflict', redis.call('LRANGE', key, expected, -1)}
   else
     push(key, label, version == 0, ARGV, first, last)
-    results[ledger - 1] = {'appended', version + count}
+    results[ledger - 2] = {'appended', version + count}
   end
   at = last + 1
 end
@@ -90,20 +119,43 @@ return ledgers
 """
 )
 
+ERASE = Script(
+    _GENERATIONS
+    + """
+-- KEYS: the hash of generations, then the set of classes of each geometry.
+-- ARGV: least generation, 1 to remove the records, then each geometry.
+local has_records = {}
+for place = 2, #KEYS do
+  local classes, geometry = KEYS[place], ARGV[place + 1]
+  local fresh = math.max(generation_of(KEYS[1], geometry) + 1, tonumber(ARGV[1]))
+  if ARGV[2] == '1' then
+    renew(KEYS[1], classes, geometry, fresh)
+  else
+    redis.call('HSET', KEYS[1], geometry, string.format('%.0f', fresh))
+  end
+  has_records[place - 1] = redis.call('EXISTS', classes)
+end
+return has_records
+"""
+)
+
 APPEND_IF_NOVEL = Script(
     _PUSH
     + """
--- KEYS: the set of classes, the list.
--- ARGV: label, expected version, embedding width, coverage radius, threshold, cqs at that
--- version, least and greatest weight of a record; then weight and record of each candidate.
+-- KEYS: the hash of generations, the set of classes, the list.
+-- ARGV: geometry, generation, label, expected version, embedding width, coverage radius,
+-- threshold, cqs at that version, least and greatest weight of a record; then weight and
+-- record of each candidate.
 local PAIRS, SLACK = 100000, 1e-12
-local label, expected, width = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local radius, threshold, cqs = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-local lightest, heaviest = tonumber(ARGV[7]), tonumber(ARGV[8])
+local generation, label, expected = tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
+local width, radius, threshold = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local cqs, lightest, heaviest = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
 
-local version = redis.call('LLEN', KEYS[2])
+local generation_known = entered(KEYS[1], KEYS[2], ARGV[1], generation)
+if generation < generation_known then return {'renewed', generation_known} end
+local version = redis.call('LLEN', KEYS[3])
 if version < expected then return {'regressed', version} end
-local tail = redis.call('LRANGE', KEYS[2], expected, -1)
+local tail = redis.call('LRANGE', KEYS[3], expected, -1)
 -- All of Redis waits for a script, so its work is bounded; the rest is for the next call.
 if #tail > PAIRS then return {'decided', tail, ''} end
 
@@ -125,7 +177,7 @@ end
 -- The tail's weights are not known here, so cqs is somewhere between these two.
 local low, high = cqs + #tail * lightest, cqs + #tail * heaviest
 local fresh, taken, pairs_left = {}, {}, PAIRS
-for at = 9, #ARGV, 2 do
+for at = 11, #ARGV, 2 do
   pairs_left = pairs_left - #known
   if pairs_left < 0 then break end
   local point = {struct.unpack(layout, ARGV[at + 1])}
@@ -144,7 +196,7 @@ for at = 9, #ARGV, 2 do
     low, high = low + tonumber(ARGV[at]), high + tonumber(ARGV[at])
   end
 end
-push(KEYS[2], label, version == 0, fresh, 1, #fresh)
+push(KEYS[3], label, version == 0, fresh, 1, #fresh)
 return {'decided', tail, table.concat(taken)}
 """
 )

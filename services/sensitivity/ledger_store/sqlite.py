@@ -7,7 +7,6 @@ death of the process, and the last commits may be lost with the machine.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 import threading
@@ -27,32 +26,12 @@ from .base import (
     AppendResult,
     LedgerKey,
     Records,
+    Renewed,
     decide_append,
     join_records,
 )
+from .sqlite_file import SCHEMA, create_private, require_ledger, take_lock
 
-_APPLICATION_ID = 0x51554E4C
-"""Marks a file as a ledger; another SQLite file must not be written into."""
-_SCHEMA_VERSION = 1
-_SCHEMA = f"""
-BEGIN;
-CREATE TABLE IF NOT EXISTS ledgers (
-    id INTEGER PRIMARY KEY,
-    geometry TEXT NOT NULL,
-    account TEXT NOT NULL,
-    label INTEGER NOT NULL,
-    UNIQUE (geometry, account, label)
-);
-CREATE TABLE IF NOT EXISTS records (
-    ledger INTEGER NOT NULL REFERENCES ledgers (id),
-    position INTEGER NOT NULL,
-    embedding BLOB NOT NULL,
-    PRIMARY KEY (ledger, position)
-) WITHOUT ROWID;
-PRAGMA application_id = {_APPLICATION_ID};
-PRAGMA user_version = {_SCHEMA_VERSION};
-COMMIT;
-"""
 _FIND = "SELECT id FROM ledgers WHERE geometry = ? AND account = ? AND label = ?"
 _CREATE = "INSERT INTO ledgers (geometry, account, label) VALUES (?, ?, ?)"
 _VERSION = "SELECT coalesce(max(position) + 1, 0) FROM records WHERE ledger = ?"
@@ -62,6 +41,16 @@ _LOAD = """SELECT label, embedding FROM ledgers JOIN records ON records.ledger =
 WHERE geometry = ? AND account = ? ORDER BY label, position"""
 _ACCOUNTS = """SELECT DISTINCT account FROM ledgers
 WHERE geometry = ? AND account > ? ORDER BY account LIMIT ?"""
+_GENERATION = """SELECT coalesce(max(generation), 0) FROM generations
+WHERE account = ? AND geometry = ?"""
+_ENTER = "INSERT OR REPLACE INTO generations (account, geometry, generation) VALUES (?, ?, ?)"
+_GEOMETRIES = """SELECT geometry FROM ledgers WHERE account = ?
+UNION SELECT geometry FROM generations WHERE account = ? ORDER BY geometry"""
+_FORGET_RECORDS = """DELETE FROM records WHERE ledger IN
+(SELECT id FROM ledgers WHERE account = ? AND geometry = ?)"""
+_FORGET_LEDGERS = "DELETE FROM ledgers WHERE account = ? AND geometry = ?"
+_AUDIT = "INSERT INTO audit (entry) VALUES (?)"
+_READ_AUDIT = "SELECT entry FROM audit ORDER BY position LIMIT ? OFFSET ?"
 
 
 class SqliteLedgerStore:
@@ -74,12 +63,12 @@ class SqliteLedgerStore:
     def __init__(self, path: Path, synchronous: Literal["full", "normal"] = "full") -> None:
         self._path = path
         self._synchronous = synchronous
-        self._lock_file = _take_lock(path)
+        self._lock_file = take_lock(path)
         self._writing = threading.Lock()
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
         try:
-            _create_private(path)
+            create_private(path)
             self._prepare()
         except BaseException:
             self.close()
@@ -105,6 +94,41 @@ class SqliteLedgerStore:
             rows = self._connection().execute(_ACCOUNTS, (geometry_digest, after, limit)).fetchall()
         return [str(account_id) for (account_id,) in rows]
 
+    def generations(self, account_ids: Sequence[str], geometry_digest: str) -> list[int]:
+        """See `LedgerStore.generations`."""
+        with _store_errors():
+            connection = self._connection()
+            return [_generation(connection, name, geometry_digest) for name in account_ids]
+
+    def geometries(self, account_id: str) -> list[str]:
+        """See `LedgerStore.geometries`."""
+        with _store_errors():
+            rows = self._connection().execute(_GEOMETRIES, (account_id, account_id)).fetchall()
+        return [str(geometry) for (geometry,) in rows]
+
+    def erase(
+        self, account_id: str, geometry_digests: Sequence[str], least_generation: int
+    ) -> None:
+        """See `LedgerStore.erase`; the bytes are overwritten, and leave the write-ahead log."""
+        with self._writing:
+            with self._transaction() as connection:
+                for geometry in geometry_digests:
+                    known = _generation(connection, account_id, geometry)
+                    _renew(connection, account_id, geometry, max(known + 1, least_generation))
+            with _store_errors():
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def append_audit(self, entry: bytes) -> None:
+        """See `LedgerStore.append_audit`."""
+        with self._writing, self._transaction() as connection:
+            connection.execute(_AUDIT, (entry,))
+
+    def read_audit(self, after: int, limit: int) -> list[bytes]:
+        """See `LedgerStore.read_audit`."""
+        with _store_errors():
+            rows = self._connection().execute(_READ_AUDIT, (limit, after)).fetchall()
+        return [bytes(entry) for (entry,) in rows]
+
     def close(self) -> None:
         """Close the file and let the next process have it."""
         for connection in self._connections:
@@ -116,8 +140,8 @@ class SqliteLedgerStore:
         try:
             # On a connection of its own: to set WAL mode is already to write.
             with closing(sqlite3.connect(self._path)) as looking:
-                _require_ledger(self._path, looking)
-            self._connection().executescript(_SCHEMA)
+                require_ledger(self._path, looking)
+            self._connection().executescript(SCHEMA)
         except sqlite3.DatabaseError as error:
             raise ConfigError(
                 f"{self._path}: cannot be used as a ledger ({error}); restore it from a backup, "
@@ -135,6 +159,7 @@ class SqliteLedgerStore:
             self._connections.append(connection)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA synchronous = {self._synchronous.upper()}")
+            connection.execute("PRAGMA secure_delete = ON")
             self._local.connection = connection
         return connection
 
@@ -152,7 +177,23 @@ class SqliteLedgerStore:
                 raise
 
 
+def _generation(connection: sqlite3.Connection, account_id: str, geometry: str) -> int:
+    return int(connection.execute(_GENERATION, (account_id, geometry)).fetchone()[0])
+
+
+def _renew(connection: sqlite3.Connection, account_id: str, geometry: str, to: int) -> None:
+    connection.execute(_FORGET_RECORDS, (account_id, geometry))
+    connection.execute(_FORGET_LEDGERS, (account_id, geometry))
+    connection.execute(_ENTER, (account_id, geometry, to))
+
+
 def _append(connection: sqlite3.Connection, append: Append) -> AppendResult:
+    account_id, geometry, _ = append.key
+    generation = _generation(connection, account_id, geometry)
+    if append.generation < generation:
+        return Renewed(generation)
+    if append.generation > generation:
+        _renew(connection, account_id, geometry, append.generation)
     ledger = _find(connection, append.key)
     version = 0 if ledger is None else int(connection.execute(_VERSION, (ledger,)).fetchone()[0])
     refused = decide_append(append, version, _tail(connection, ledger, append.expected_version))
@@ -188,51 +229,3 @@ def _store_errors() -> Iterator[None]:
         raise DependencyUnavailable(
             f"the ledger file did not answer ({type(error).__name__}): {error}"
         ) from error
-
-
-def _take_lock(path: Path) -> int:
-    """An exclusive lock that ends with this process, however it ends.
-
-    It lies beside the database: SQLite drops its own locks between transactions.
-    """
-    lock = path.with_name(path.name + ".lock")
-    try:
-        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise ConfigError(
-            f"{lock}: cannot be created ({error.strerror}); state needs a file in a folder "
-            "that exists and is writable"
-        ) from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(handle)
-        raise ConfigError(
-            f"{path}: another process holds this ledger; a SQLite ledger serves one replica, "
-            "stop the other process or give this one a file of its own"
-        ) from error
-    return handle
-
-
-def _create_private(path: Path) -> None:
-    try:
-        # The write-ahead log takes over the mode of the file.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be opened as a ledger ({error.strerror})") from error
-
-
-def _require_ledger(path: Path, connection: sqlite3.Connection) -> None:
-    (damage,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if damage != "ok":
-        raise ConfigError(f"{path}: the ledger is damaged; restore it from a backup")
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if tables and application != _APPLICATION_ID:
-        raise ConfigError(f"{path}: a SQLite database, but no ledger; name another file")
-    if tables and version != _SCHEMA_VERSION:
-        raise ConfigError(
-            f"{path}: expected ledger schema version {_SCHEMA_VERSION}, got {version}; "
-            "use the version of Queen that wrote it"
-        )

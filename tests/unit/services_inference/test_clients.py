@@ -125,3 +125,10 @@ async def test_a_huge_number_stays_finite_on_the_way() -> None:
         values = np.frombuffer(sent, "<f4").reshape(2, 2)
         assert np.isfinite(values).all()
         assert values[1].tolist() == [1.0, 2.0]
+
+
+async def test_an_exemption_travels_with_its_account() -> None:
+    """The policy says whom to count and not reverse, and nobody else."""
+    spared = Account("a", None, None, "hash-a", is_exempt=True)
+    policies = await policies_of([spared, Account("b", None, None, "hash-b")])
+    assert [policy.exempt for policy in policies] == [True, False]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from queen.errors import DependencyUnavailable
 from queen.method.geometry import Geometry
 from queen.method.off_distribution import OffDistributionMeter
 from services.sensitivity.ledger_store import (
@@ -92,6 +94,7 @@ def book_of(
     cached_accounts: int = 100,
     meter: OffDistributionMeter | None = None,
     count_append: Callable[[str], None] = lambda _: None,
+    **options: Any,
 ) -> LedgerBook:
     """An engine over `store`; the mean sqs^2 is that of a uniform stream, about."""
     thresholds = Thresholds(geometry, np.full(geometry.num_classes, 0.4), budget)
@@ -102,6 +105,7 @@ def book_of(
         cached_accounts=cached_accounts,
         meter=meter,
         count_append=count_append,
+        **options,
     )
 
 
@@ -119,6 +123,7 @@ class StoreWithEvents:
         self.after_append: Callable[[], None] = lambda: None
         self.appends: list[Sequence[Append]] = []
         self.loads = 0
+        self.is_down = False
 
     def append_many(self, appends: Sequence[Append]) -> list[AppendResult]:
         """Let the event happen, then append."""
@@ -136,6 +141,12 @@ class StoreWithEvents:
     def list_accounts(self, geometry_digest: str, after: str, limit: int) -> list[str]:
         """List."""
         return self.inner.list_accounts(geometry_digest, after, limit)
+
+    def generations(self, account_ids: Sequence[str], geometry_digest: str) -> list[int]:
+        """Ask, unless the store is down."""
+        if self.is_down:
+            raise DependencyUnavailable("expected an answer, got none")
+        return self.inner.generations(account_ids, geometry_digest)
 
     def close(self) -> None:
         """Close."""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from queen.errors import AccountNotFound
 from services.sensitivity.accounts import AccountReader
-from services.sensitivity.admin import read_token, write_token
+from services.sensitivity.admin_decode import read_token, write_token
 from services.sensitivity.ledger_store import MemoryLedgerStore
 from tests.unit.services_sensitivity.regions import (
     book_of,
@@ -33,7 +33,7 @@ def test_the_reader_has_the_cqs_of_the_engine_bit_for_bit() -> None:
         book.assess(queries_of(*stream(geometry, seed, 100)))
     reader = AccountReader(geometry, book._thresholds.table(0), store, meter_of(geometry))
     state = reader.get("a")
-    kept = book._accounts["a"].classes
+    kept = book._cache["a"].classes
     assert {label: ledger.cqs for label, ledger in kept.items()} == dict(state.cqs)
     assert state.record_count == sum(ledger.version for ledger in kept.values())
     with pytest.raises(AccountNotFound):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -159,3 +160,19 @@ async def test_keys_are_swapped_while_serving_and_a_bad_file_is_not_taken(tmp_pa
         write(tmp_path, "accounts: [{id: broken}]")
         await until("failure", 1)
         assert keyring.authenticate(bearer("two")).account_id == "a"
+
+
+def test_an_account_may_be_exempt(tmp_path: Path) -> None:
+    """Only if the file says so; another value than true or false is refused."""
+    file = tmp_path / "accounts.yaml"
+    entries = [
+        {"id": name, "key_sha256": key_digest(name), **policy}
+        for name, policy in (("a", {"exempt": True}), ("b", {"exempt": False}), ("c", {}))
+    ]
+    file.write_text(json.dumps({"accounts": entries}))
+    keyring = Keyring(read_accounts(file))
+    found = [keyring.authenticate([("authorization", f"Bearer {name}")]) for name in "abc"]
+    assert [account.is_exempt for account in found] == [True, False, False]
+    file.write_text(json.dumps({"accounts": [{**entries[0], "exempt": "sometimes"}]}))
+    with pytest.raises(ConfigError, match="entry 1, exempt"):
+        read_accounts(file)

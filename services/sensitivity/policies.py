@@ -1,0 +1,87 @@
+"""Who is charged for a query, and what a spent budget does to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from queen.method.ledger import Assessment, Cause, Charges, Scope, Verdict
+
+GROUP_PREFIX = "group "
+"""Of the ids of groups in the store; the front door takes no account id with a space."""
+
+
+@dataclass(frozen=True)
+class AccountPolicy:
+    """Who is charged, and what a spent budget does.
+
+    Budgets are records of a class, 0 for the service's own. `group`, if not empty, names
+    the accounts that are also charged together, against `group_budget`. Of an account that
+    is exempt no verdict is REVERSE; it is charged like any other.
+    """
+
+    account_id: str
+    budget: int = 0
+    scope: Scope = Scope.QUERY
+    group: str = ""
+    group_budget: int = 0
+    is_exempt: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Queries:
+    """A micro-batch of B queries of `accounts`, distinct, in order."""
+
+    accounts: Sequence[AccountPolicy]
+    account_index: NDArray[np.integer]
+    """(B,) into `accounts`."""
+    labels: NDArray[np.integer]
+    """(B,) predicted classes."""
+    embeddings: NDArray[np.float32]
+    """(B, E)."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def charge_owners(queries: Queries) -> tuple[Queries, Charges]:
+    """The batch as it is charged: every query to its account, and again to its group.
+
+    Groups are owners of ledgers like accounts; the rows that charge them stand behind the
+    B rows of the accounts, in the same order.
+    """
+    groups = list(dict.fromkeys(policy.group for policy in queries.accounts if policy.group))
+    scopes = np.array([policy.scope for policy in queries.accounts], np.uint8)
+    every = np.arange(len(queries))
+    index = queries.account_index.astype(np.int64)
+    if not groups:
+        return queries, Charges(every, index, scopes[index])
+    places = {group: len(queries.accounts) + number for number, group in enumerate(groups)}
+    budgets = {policy.group: policy.group_budget for policy in queries.accounts}
+    group_of = np.array([places.get(policy.group, -1) for policy in queries.accounts])[index]
+    rows = np.concatenate([every, np.flatnonzero(group_of >= 0)])
+    owner = np.concatenate([index, group_of[group_of >= 0]])
+    owners = [AccountPolicy(group_owner(group), budgets[group]) for group in groups]
+    charged = Queries(
+        [*queries.accounts, *owners], owner, queries.labels[rows], queries.embeddings[rows]
+    )
+    return charged, Charges(rows, owner, scopes[index])
+
+
+def group_owner(group: str) -> str:
+    """Id under which the ledger of a group is kept; no account id begins like it."""
+    return GROUP_PREFIX + group
+
+
+def spare_exempt(assessment: Assessment, queries: Queries) -> Assessment:
+    """The assessment without a REVERSE of an exempt account, (B,); its records stay as they are."""
+    exempt = np.array([policy.is_exempt for policy in queries.accounts], np.bool_)
+    spared = exempt[queries.account_index] & (assessment.verdicts == Verdict.REVERSE)
+    if not spared.any():
+        return assessment
+    verdicts = np.where(spared, np.uint8(Verdict.PRESERVE), assessment.verdicts)
+    causes = np.where(spared, np.uint8(Cause.NONE), assessment.causes)
+    return replace(assessment, verdicts=verdicts, causes=causes)

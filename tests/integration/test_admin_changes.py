@@ -1,0 +1,272 @@
+"""What the admin API changes, through gRPC and through `queen accounts`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from google.protobuf import json_format
+
+from queen.api.v1 import admin_pb2 as pb
+from queen.api.v1 import sensitivity_pb2
+from queen.cli.accounts import command
+from queen.method.ledger import Verdict
+from queen.serving.logging import account_hash
+from tests.bundles import SmallBundle
+from tests.integration.leaf_processes import reason_of, violated_field
+from tests.integration.sensitivity_calls import (
+    Service,
+    get_records,
+    request_of,
+    small_bundle,
+    small_service,
+)
+
+WHO = {"actor": "ana", "reason": "ticket 7"}
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> SmallBundle:
+    """The bundle that all tests serve."""
+    return small_bundle(tmp_path_factory.mktemp("bundle"))
+
+
+@pytest.fixture(scope="module")
+def service(small: SmallBundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One process for all tests of this module."""
+    with small_service(small, tmp_path_factory.mktemp("state")) as running:
+        yield running
+
+
+def ask(service: Service, small: SmallBundle, name: str, **policy: object) -> list[int]:
+    """Verdicts on 400 queries of one account, which spend its budget."""
+    verdicts: list[int] = []
+    account = sensitivity_pb2.AccountPolicy(account_id=name, **policy)  # type: ignore[arg-type]
+    for start in range(0, 400, 50):
+        request = request_of(small, np.arange(start, start + 50), (name,), accounts=[account])
+        verdicts += service.sensitivity.Assess(request, timeout=30).verdicts
+    return verdicts
+
+
+def exported(service: Service, name: str) -> pb.AccountRecords:
+    """One account's records."""
+    (answer,) = service.admin.ExportAccounts(pb.ExportAccountsRequest(account_ids=[name]))
+    return answer.account
+
+
+def test_a_reset_account_has_its_budget_back_at_once(small: SmallBundle, service: Service) -> None:
+    """The replica that was asked need not find out; the verdicts are those of a new account."""
+    first = ask(service, small, "again")
+    assert Verdict.REVERSE in first
+    answer = service.admin.ResetAccount(pb.ResetAccountRequest(account_id="again", **WHO))
+    assert answer.records_before == first.count(Verdict.RECORD)
+    assert get_records(service, "again") == {}
+    assert ask(service, small, "again") == first
+
+
+def test_a_deleted_account_is_gone_from_every_list(small: SmallBundle, service: Service) -> None:
+    """Its group stays, and can be deleted by its own name."""
+    ask(service, small, "leaver", group="g")
+    for name in ("leaver", "group g"):
+        answer = service.admin.DeleteAccount(pb.DeleteAccountRequest(account_id=name, **WHO))
+        assert answer.records_before > 0
+        assert answer.geometries == 1
+        assert get_records(service, name) == {}
+    listed = service.admin.ListAccounts(pb.ListAccountsRequest(page_size=1000)).accounts
+    assert not {"leaver", "group g"} & {one.account_id for one in listed}
+
+
+def test_an_exempt_account_is_counted_and_not_reversed(
+    small: SmallBundle, service: Service
+) -> None:
+    """Its records are those of any account."""
+    plain, spared = ask(service, small, "plain"), ask(service, small, "spared", exempt=True)
+    assert Verdict.REVERSE in plain
+    assert Verdict.REVERSE not in spared
+    assert spared.count(Verdict.RECORD) == plain.count(Verdict.RECORD)
+
+
+def test_an_export_is_imported_under_another_name(small: SmallBundle, service: Service) -> None:
+    """Records arrive bit for bit, and a second import finds all of them covered."""
+    ask(service, small, "source")
+    account = exported(service, "source")
+    count = sum(len(kept) for kept in get_records(service, "source").values())
+    account.account_id = "target"
+    for added, covered in ((count, 0), (0, count)):
+        request = pb.ImportAccountsRequest(account=account, **WHO)
+        answer = service.admin.ImportAccounts(iter([request]))
+        assert (answer.records_added, answer.records_covered) == (added, covered)
+    source, target = get_records(service, "source"), get_records(service, "target")
+    assert {label: kept.tobytes() for label, kept in source.items()} == {
+        label: kept.tobytes() for label, kept in target.items()
+    }
+
+
+def test_one_wrong_account_in_an_import_leaves_every_ledger(
+    small: SmallBundle, service: Service
+) -> None:
+    """All of a stream is checked before any of it is written; the refusal says what is wrong."""
+    ask(service, small, "sound")
+    good = exported(service, "sound")
+    good.account_id = "newcomer"
+    label = good.classes[0].label
+    far = np.full((1, 2), 1e6, "<f4").tobytes()
+    wrong = {
+        "account.geometry_digest": {"geometry_digest": "ab" * 32},
+        "account.account_id": {"account_id": ""},
+        "account.classes": {"classes": [pb.ClassRecords(label=99)]},
+        "account.marks": {"marks": [float("nan")]},
+        "account.classes.embeddings": {"classes": [pb.ClassRecords(label=label, embeddings=far)]},
+    }
+    for field, change in wrong.items():
+        base = {"account_id": "bad", "geometry_digest": good.geometry_digest}
+        bad = pb.AccountRecords(**{**base, **change})  # type: ignore[arg-type]
+        stream = [pb.ImportAccountsRequest(account=one, **WHO) for one in (good, bad)]
+        with pytest.raises(grpc.RpcError, match="expected") as refusal:
+            service.admin.ImportAccounts(iter(stream))
+        assert refusal.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert violated_field(refusal.value) == field
+    assert get_records(service, "newcomer") == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "field"),
+    [
+        ({"account_id": ""}, grpc.StatusCode.INVALID_ARGUMENT, "account_id"),
+        ({"account_id": "a" * 1025}, grpc.StatusCode.INVALID_ARGUMENT, "account_id"),
+        ({"actor": ""}, grpc.StatusCode.INVALID_ARGUMENT, "actor"),
+        ({"reason": "  "}, grpc.StatusCode.INVALID_ARGUMENT, "reason"),
+        ({"reason": "r" * 1025}, grpc.StatusCode.INVALID_ARGUMENT, "reason"),
+        ({"account_id": "nobody-here"}, grpc.StatusCode.NOT_FOUND, "account_id"),
+    ],
+)
+def test_a_change_without_who_why_and_whom_is_refused(
+    service: Service, changes: dict[str, str], code: grpc.StatusCode, field: str
+) -> None:
+    """Each refusal names the field, and an unknown account's name is not repeated."""
+    fields = {"account_id": "a", **WHO, **changes}
+    for call, kind in (
+        (service.admin.ResetAccount, pb.ResetAccountRequest),
+        (service.admin.DeleteAccount, pb.DeleteAccountRequest),
+    ):
+        with pytest.raises(grpc.RpcError) as refusal:
+            call(kind(**fields))
+        assert refusal.value.code() is code
+        assert violated_field(refusal.value) == field
+        assert "nobody-here" not in refusal.value.details()
+
+
+def test_an_unknown_account_ends_an_export_with_its_reason(service: Service) -> None:
+    """A stream's refusal is as good as any other's."""
+    with pytest.raises(grpc.RpcError) as refusal:
+        list(service.admin.ExportAccounts(pb.ExportAccountsRequest(account_ids=["nobody-here"])))
+    assert refusal.value.code() is grpc.StatusCode.NOT_FOUND
+    assert reason_of(refusal.value) == "ACCOUNT_NOT_FOUND"
+
+
+def test_a_watcher_hears_of_a_crossing(small: SmallBundle, service: Service) -> None:
+    """Each class that an account crosses is one event, with its level and its threshold."""
+    watch = service.admin.WatchCrossings(pb.WatchCrossingsRequest(), timeout=60)
+    watch.initial_metadata()
+    ask(service, small, "watched")
+    shown = service.admin.GetAccount(pb.GetAccountRequest(account_id="watched"))
+    crossed = list(shown.summary.crossed_classes)
+    events = [next(watch) for _ in crossed]
+    watch.cancel()
+    assert {event.account_id for event in events} == {"watched"}
+    assert sorted(event.label for event in events) == crossed
+    for event in events:
+        assert event.crossing == pb.CROSSING_THRESHOLD
+        assert event.level > event.limit > 0
+        assert event.time_unix_nanos > 0
+
+
+def test_the_audit_is_in_pages_and_in_the_log(small: SmallBundle, service: Service) -> None:
+    """Every change is there, oldest first; the account's id is in neither."""
+    ask(service, small, "named-in-no-log")
+    service.admin.ResetAccount(pb.ResetAccountRequest(account_id="named-in-no-log", **WHO))
+    entries, token = [], ""
+    while True:
+        request = pb.ListAuditEntriesRequest(page_size=2, page_token=token)
+        page = service.admin.ListAuditEntries(request)
+        entries += page.entries
+        token = page.next_page_token
+        if not token:
+            break
+    times = [entry.time for entry in entries]
+    assert times == sorted(times)
+    assert entries[-1].account_hash == account_hash("named-in-no-log")
+    assert (entries[-1].actor, entries[-1].reason) == ("ana", "ticket 7")
+    log = service.process.log.read_text()
+    lines = [json.loads(line) for line in log.splitlines() if '"logger": "audit"' in line]
+    assert [line["account_hash"] for line in lines] == [entry.account_hash for entry in entries]
+    assert "named-in-no-log" not in log
+
+
+def run(service: Service, *words: str) -> tuple[int, str]:
+    """Exit code and output of `queen accounts` against the service."""
+    result = CliRunner().invoke(command, [*words, "--admin", service.process.addresses["admin"]])
+    return result.exit_code, result.output
+
+
+def test_the_command_line_does_all_of_it(
+    small: SmallBundle, service: Service, tmp_path: Path
+) -> None:
+    """Export, reset, import, delete and audit, as an operator types them."""
+    ask(service, small, "typed")
+    before, file = get_records(service, "typed"), tmp_path / "out.jsonl"
+    code, said = run(service, "export", str(file), "--account", "typed")
+    assert (code, "personal data" in said) == (0, True), said
+    assert file.stat().st_mode & 0o777 == 0o600
+    parsed = json_format.Parse(file.read_text(), pb.AccountRecords())
+    assert parsed == exported(service, "typed")
+
+    code, said = run(service, "reset", "typed", "--reason", "false alarm", "--actor", "bo")
+    assert (code, "starts anew" in said) == (0, True), said
+    assert get_records(service, "typed") == {}
+    code, said = run(service, "import", str(file), "--reason", "it was none")
+    assert (code, " 0 covered" in said) == (0, True), said
+    assert get_records(service, "typed").keys() == before.keys()
+    code, said = run(service, "delete", "typed", "--reason", "left", "--yes")
+    assert (code, "is erased" in said) == (0, True), said
+    code, said = run(service, "audit")
+    assert code == 0
+    assert "false alarm" in " ".join(said.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("reset", "typed"), "--reason"),
+        (("reset", "nobody-here", "--reason", "r"), "NOT_FOUND"),
+        (("reset", "typed", "--reason", " "), "reason: expected 1 to 1024"),
+        (("delete", "typed", "--reason", "r", "--yes", "--actor", ""), "actor: expected 1 to 256"),
+        (("export", "out", "--account", "nobody-here"), "NOT_FOUND"),
+    ],
+)
+def test_the_command_line_says_what_is_wrong(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple, said: str
+) -> None:
+    """One sentence, another exit code than 0, and no file."""
+    monkeypatch.chdir(tmp_path)
+    code, output = run(service, *words)
+    assert code != 0
+    assert said in output
+    assert "Traceback" not in output
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_that_is_no_export_is_refused_with_its_line(
+    service: Service, tmp_path: Path
+) -> None:
+    """Nothing is sent of it."""
+    file = tmp_path / "strange.jsonl"
+    file.write_text('{"accountId": "a"}\nnot json\n')
+    code, output = run(service, "import", str(file), "--reason", "r")
+    assert code != 0
+    assert "line 2: expected an account" in " ".join(output.split())
