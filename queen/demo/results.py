@@ -12,6 +12,7 @@ from typing import Any
 
 from queen.redteam.aggregation import standings
 from queen.redteam.markdown import NOTES, attack_table, render_standings
+from queen.redteam.plan import PLANS
 
 _INTRO = """# Results
 
@@ -84,6 +85,7 @@ split a pool into disjoint parts leave nothing to see, so an operator has to nam
 """
 
 
+_PLANS = {"fashion-mnist": "full", "candidates": "candidates"}
 _SHOWN_ATTACKS = 3
 """A defence that met more attacks than this has them listed."""
 
@@ -134,12 +136,28 @@ def _redteam(files: list[Path]) -> list[str]:
         dataset = file.stem.removeprefix("redteam-")
         command = _REDTEAM_COMMANDS.get(dataset, f"queen redteam --full --dataset {dataset}")
         lines += [f"### {dataset}: `{command}`\n"]
-        found = standings(json.loads(file.read_text()))
+        rows = json.loads(file.read_text())
+        found = standings(rows)
         lines += render_standings(found, "####")
         main = [standing for standing in found if len(standing.attacks) > _SHOWN_ATTACKS]
         if main:
             lines += ["#### Every attack\n", attack_table(main), ""]
+        lines += _what_was_measured(_PLANS.get(dataset), {row["cell"] for row in rows})
     return lines
+
+
+def _what_was_measured(plan: str | None, measured: set[str]) -> list[str]:
+    """How much of its plan the files hold, part by part, and what no plan holds."""
+    if plan is None:
+        return []
+    made = PLANS[plan]()
+    cells = [[cell.name for cell in made.cells_of(part)] for part in made.parts]
+    rows = [
+        [part.title, str(len(measured.intersection(names))), str(len(names))]
+        for part, names in zip(made.parts, cells, strict=True)
+    ]
+    titles = ["part of the plan, in order of worth", "measured", "cells"]
+    return ["#### What was measured\n", *_table(titles, rows), "", made.left_out, ""]
 
 
 def _honest(files: list[Path]) -> list[str]:

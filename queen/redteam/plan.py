@@ -52,10 +52,11 @@ class Plan:
 
     def cells(self) -> list[Cell]:
         """All cells, each once, in the order in which they are measured."""
-        found = (cell for part in self.parts for cell in self._cells_of(part))
+        found = (cell for part in self.parts for cell in self.cells_of(part))
         return list(dict.fromkeys(found))
 
-    def _cells_of(self, part: Part) -> Iterator[Cell]:
+    def cells_of(self, part: Part) -> Iterator[Cell]:
+        """The cells of one part, all seeds of a setting together."""
         queries = part.queries or (self.queries,)
         every = product(part.attacks, part.against, part.pools, part.spreads, queries, self.seeds)
         for attack, (defense, profile, budget), pool, (accounts, linked), asked, seed in every:
@@ -155,7 +156,7 @@ def full_plan() -> Plan:
             Part("other budgets", ["knockoff"], ours(30, 300, profiles=_WITH_A_BUDGET)),
             Part(
                 "adaptive attacks on the other profiles",
-                ["invert-permutation", "two-heads"],
+                ["early-trust-prefix-only", "invert-permutation", "two-heads"],
                 ours(100, profiles=("paper", "balanced")),
             ),
             Part("every other attack on the strictest profile", _OTHERS, strict),
