@@ -142,14 +142,13 @@ def _redteam(files: list[Path]) -> list[str]:
         main = [standing for standing in found if len(standing.attacks) > _SHOWN_ATTACKS]
         if main:
             lines += ["#### Every attack\n", attack_table(main), ""]
-        lines += _what_was_measured(_PLANS.get(dataset), {row["cell"] for row in rows})
+        if dataset in _PLANS:
+            lines += _what_was_measured(_PLANS[dataset], {row["cell"] for row in rows})
     return lines
 
 
-def _what_was_measured(plan: str | None, measured: set[str]) -> list[str]:
+def _what_was_measured(plan: str, measured: set[str]) -> list[str]:
     """How much of its plan the files hold, part by part, and what no plan holds."""
-    if plan is None:
-        return []
     made = PLANS[plan]()
     cells = [[cell.name for cell in made.cells_of(part)] for part in made.parts]
     rows = [
