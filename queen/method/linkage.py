@@ -8,7 +8,7 @@ Shapes: M and K records of two accounts, P records of the population, E axes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,21 +77,3 @@ def neighbor_counts(
         for record in np.asarray(records, np.float64)
     ]
     return np.array(counts)
-
-
-def link_groups(scores: Mapping[tuple[int, int], float], accounts: int) -> Sequence[set[int]]:
-    """Accounts 0..A-1 joined by every pair whose score reaches LIKELY_LINK; groups of 2 or more."""
-    leader = list(range(accounts))
-
-    def find(account: int) -> int:
-        while leader[account] != account:
-            account = leader[account]
-        return account
-
-    for (one, other), score in scores.items():
-        if score >= LIKELY_LINK:
-            leader[find(one)] = find(other)
-    groups: dict[int, set[int]] = {}
-    for account in range(accounts):
-        groups.setdefault(find(account), set()).add(account)
-    return [group for group in groups.values() if len(group) > 1]

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from queen.method.geometry import Geometry
-from queen.method.linkage import LIKELY_LINK, Overlap, link_groups, neighbor_counts, overlap
+from queen.method.linkage import LIKELY_LINK, Overlap, neighbor_counts, overlap
 
 GEOMETRY = Geometry(
     np.array([[0, 0], [9, 9]], np.float32), np.ones(2, np.float32), coverage_fraction=0.02
@@ -55,18 +54,3 @@ def test_neighbor_counts_are_those_of_a_naive_loop() -> None:
     crowd, records = rng.normal(size=(50, 2)), rng.normal(size=(7, 2))
     naive = [sum(np.linalg.norm(point - record) <= 0.4 for point in crowd) for record in records]
     assert neighbor_counts(crowd, records, 0.4).tolist() == naive
-
-
-@pytest.mark.parametrize(
-    ("scores", "groups"),
-    [
-        ({(0, 1): 7.0, (1, 2): 8.0, (3, 4): 5.9}, [{0, 1, 2}]),
-        ({(0, 1): 0.0}, []),
-        ({(0, 4): 6.0, (2, 3): 60.0}, [{0, 4}, {2, 3}]),
-    ],
-)
-def test_pairs_above_the_limit_join_into_groups(
-    scores: dict[tuple[int, int], float], groups: list[set[int]]
-) -> None:
-    """A link is transitive; an account without one stands in no group."""
-    assert sorted(link_groups(scores, 5), key=min) == groups
