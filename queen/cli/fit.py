@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 
 from queen.fit import FitOptions, fit_bundle
+from queen.fit.shadow_training import SHADOW_RATE
 from queen.fit.summary import print_outcome
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -69,6 +70,7 @@ A first fit, and one with shadows for a large model:
     show_default=True,
     help="Train shadows as long as the reversal still changes this share of the labels.",
 )
+@click.option("--shadow-rate", default=SHADOW_RATE, show_default=True, help="Their learning rate.")
 @click.option("--shadow-epochs", type=int, help="Passes a shadow is trained for instead.")
 @click.option("--shadow-steps", type=int, help="Batches of 64 a shadow is trained for instead.")
 @click.option(

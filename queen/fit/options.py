@@ -12,7 +12,7 @@ from queen.errors import FitError
 from queen.fit.coverage import ClassCoverage
 from queen.fit.mapping_training import LOSSES, Loss
 from queen.fit.profile_prices import ProfilePrice
-from queen.fit.shadow_training import Source
+from queen.fit.shadow_training import SHADOW_RATE, Source
 from queen.fit.surgery import AUTO
 
 MAP_FILE, REPORT_FILE = "embedding_map.png", "fit.json"
@@ -26,9 +26,10 @@ class FitOptions:
     `class_names` is a file with one name a line, a comma list, or the names.
     `shadow_steps` (batches of 64) wins over `shadow_epochs`; without either, shadows are
     trained as long as the reversal still changes `shadow_flip_rate` of the labels, at most
-    one epoch. `false_flags` is the share of honest accounts that the off-distribution
-    meter may flag within 10,000 queries. `budget`, in records of a
-    class, is checked and reported on, but it is the operator's and not in the bundle.
+    one epoch, by Adam at the learning rate `shadow_rate`. `false_flags` is the share of honest
+    accounts that the off-distribution meter may flag within 10,000 queries. `budget`, in
+    records of a class, is checked and reported on, but it is the operator's and not in the
+    bundle.
     Raises FitError for a number out of range.
     """
 
@@ -45,6 +46,7 @@ class FitOptions:
     shadow_epochs: int | None = None
     shadow_steps: int | None = None
     shadow_flip_rate: float = 0.9
+    shadow_rate: float = SHADOW_RATE
     coverage_fraction: float = 0.02
     budget: int = 100
     embedding_width: int = 2
@@ -70,6 +72,8 @@ class FitOptions:
             )
         if not 0 < self.shadow_flip_rate <= 1:
             raise FitError(f"expected a flip rate in (0, 1], got {self.shadow_flip_rate}")
+        if not 0 < self.shadow_rate < 1:
+            raise FitError(f"expected a learning rate between 0 and 1, got {self.shadow_rate}")
         if not 0 < self.false_flags < 0.5:
             raise FitError(
                 f"expected a share of false flags between 0 and 0.5, got {self.false_flags}"

@@ -18,7 +18,8 @@ from queen.method.ensemble import ShadowNetwork, build_shadow
 Source = Literal["inputs", "features"]
 Architecture = Literal["head", "mlp", "cnn", "resnet"]
 
-_LEARNING_RATE = 1e-3
+SHADOW_RATE = 1e-3
+"""Learning rate of the shadows unless another is asked for."""
 SHADOW_BATCH = 64
 FEWEST_STEPS = 10
 """Least training of a shadow whose strength is fitted."""
@@ -28,7 +29,7 @@ FEWEST_STEPS = 10
 class ShadowPlan:
     """How many shadows are trained, on what, and how far.
 
-    `steps` batches of 64 each, or `epochs` passes where `steps` is None.
+    `steps` batches of 64 each, or `epochs` passes where `steps` is None, at learning rate `rate`.
     """
 
     on: Source = "inputs"
@@ -36,6 +37,7 @@ class ShadowPlan:
     epochs: int = 1
     steps: int | None = None
     seed: int = 0
+    rate: float = SHADOW_RATE
 
     def planned_steps(self, samples: int) -> int:
         """Batches that one shadow is trained on."""
@@ -83,7 +85,7 @@ def train_shadows(
             shadow = build_shadow(architecture, inputs.shape[1:], num_classes)
         shadow.standardize(mean, scale)
         with nullcontext() if architecture == "resnet" else one_thread():
-            _train(shadow, inputs, labels, steps, seed)
+            _train(shadow, inputs, labels, steps, seed, plan.rate)
         shadows.append(shadow.eval())
         on_shadow(number + 1, plan.count)
     return shadows
@@ -95,10 +97,15 @@ def shadow_tensors(shadow: ShadowNetwork) -> dict[str, NDArray[np.generic]]:
 
 
 def _train(
-    shadow: ShadowNetwork, inputs: NDArray[Any], labels: NDArray[np.int64], steps: int, seed: int
+    shadow: ShadowNetwork,
+    inputs: NDArray[Any],
+    labels: NDArray[np.int64],
+    steps: int,
+    seed: int,
+    rate: float,
 ) -> None:
     rng = np.random.default_rng(seed)
-    optimizer = torch.optim.Adam(shadow.parameters(), _LEARNING_RATE)
+    optimizer = torch.optim.Adam(shadow.parameters(), rate)
     order = np.empty(0, np.int64)
     for _ in range(steps):
         if not len(order):

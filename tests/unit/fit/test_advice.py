@@ -80,6 +80,8 @@ def test_what_weakens_the_defence_is_said(part: dict[str, Any], words: str) -> N
         ({"shadow_flip_rate": 0.0}, "flip rate in (0, 1], got 0.0"),
         ({"shadow_flip_rate": 1.1}, "flip rate in (0, 1], got 1.1"),
         ({"shadow_flip_rate": float("nan")}, "flip rate in (0, 1]"),
+        ({"shadow_rate": 0.0}, "learning rate between 0 and 1, got 0.0"),
+        ({"shadow_rate": float("nan")}, "learning rate between 0 and 1"),
         ({"false_flags": 0.0}, "false flags between 0 and 0.5, got 0.0"),
         ({"false_flags": 0.5}, "false flags between 0 and 0.5"),
         ({"false_flags": float("nan")}, "false flags between 0 and 0.5"),

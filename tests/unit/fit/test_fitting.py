@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from queen.bundle import open_bundle
-from queen.fit import FitOptions, FitOutcome, fit_bundle, fitting
+from queen.fit import FitOptions, FitOutcome, fit_bundle, fitting, stages
 from queen.fit.strays import FittedMeter
 from queen.method.off_distribution import OffDistributionMeter
 from tests.unit.fit.graphs import FEATURES, write_model
@@ -22,11 +22,13 @@ class _Trial:
     rates: dict[int, float]
     """Flip rate by the most steps that still give it."""
     tried: list[int] = field(default_factory=list)
+    rates_of_learning: set[float] = field(default_factory=set)
 
     def measure_shadows(self, plan: Any, *_others: Any) -> dict[str, Any]:
         """What would be measured of shadows that were trained so far."""
         steps = plan.planned_steps(SAMPLES)
         self.tried.append(steps)
+        self.rates_of_learning.add(plan.rate)
         most = min(most for most in self.rates if steps <= most)
         return {"steps": steps, "flip_rate": self.rates[most], "accuracy": 0.5}
 
@@ -52,8 +54,8 @@ def prepared_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _Trial:
     np.savez(tmp_path / "train.npz", x=samples, y=np.arange(SAMPLES) % 3)
     trial = _Trial(tmp_path, {20: 0.95, 10**6: 0.5})
     meter = FittedMeter(OffDistributionMeter(np.ones(3), 1.6, 0.13, 9.0), {"10000": 0.001})
-    monkeypatch.setattr(fitting, "measure_shadows", trial.measure_shadows)
-    monkeypatch.setattr(fitting, "fit_off_distribution", lambda *_a, **_b: meter)
+    monkeypatch.setattr(stages, "measure_shadows", trial.measure_shadows)
+    monkeypatch.setattr(stages, "fit_off_distribution", lambda *_a, **_b: meter)
     monkeypatch.setattr(fitting, "price_profiles", lambda *_: [])
     monkeypatch.setattr(fitting, "honest_volume", lambda *_: 123)
     monkeypatch.setattr(fitting, "draw_embedding_map", lambda *_: b"a drawing")
@@ -78,6 +80,12 @@ def test_shadows_are_as_strong_as_the_flip_rate_allows(
     outcome = trial.fit(**options)
     assert trial.tried == tried
     assert outcome.manifest.fit["shadows"]["steps"] == tried[-1]
+
+
+def test_every_try_learns_at_the_stated_rate(trial: _Trial) -> None:
+    """The learning rate of the options is that of every shadow that is trained."""
+    trial.fit(shadow_rate=0.25)
+    assert trial.rates_of_learning == {0.25}
 
 
 def test_decoy_and_meter_are_in_the_bundle_as_they_were_fitted(trial: _Trial) -> None:

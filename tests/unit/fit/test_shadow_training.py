@@ -91,3 +91,14 @@ def test_weaker_shadows_flip_more_labels() -> None:
         rates.append(flip_rates(answers, certain, [3], np.random.default_rng(0))[3])
     assert rates[0] > 0.9
     assert rates[1] < 0.5
+
+
+def test_a_higher_learning_rate_makes_a_stronger_shadow() -> None:
+    """In the same steps it gets farther from what it began with."""
+    features, labels = blobs(spread=0.2)
+    sureness = []
+    for rate in (1e-5, 1e-2):
+        plan = ShadowPlan(on="features", count=1, steps=20, rate=rate)
+        answers = shadow_probabilities(train_shadows(features, labels, 4, plan), features)
+        sureness.append(float(answers[0][np.arange(len(labels)), labels].mean()))
+    assert sureness[0] < sureness[1] - 0.1
