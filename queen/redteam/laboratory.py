@@ -32,9 +32,19 @@ PROTECTEE_EPOCHS = {"digits": 60, "fashion-mnist": 8, "mnist": 6, "cifar10": 40}
 STEPS, EPOCH = "steps", "epoch"
 SHADOWS: dict[str, dict[str, object]] = {
     STEPS: {"shadows_on": "features", "shadow_steps": 20},
-    EPOCH: {"shadows_on": "inputs", "shadow_epochs": 1},
+    EPOCH: {
+        "shadows_on": "inputs",
+        "shadow_epochs": 1,
+        "shadow_rate": 4e-3,
+        "mapping_loss": "cosine",
+    },
 }
-"""Fit options of a bundle's shadow models: few steps on features, or one epoch as published."""
+"""Fit options of a bundle: shadows of few steps on features, or all as published.
+
+Published are the cosine loss and shadows of one epoch, but no learning rate. At this one a
+shadow of Fashion-MNIST gets 84 % right after its epoch; at 1e-3 it gets 79 %, and the
+reversal then changes a third of the labels instead of a quarter.
+"""
 _MODEL, _DATA, _BUNDLE = "model.onnx", "train.npz", "bundle"
 
 

@@ -25,7 +25,7 @@ _BEGIN = "<!-- made from the registries by: python -m queen.redteam.listing docs
 _END = "<!-- end -->"
 _OURS = {
     QUEEN: f"this defence; profiles {', '.join(PROFILES)}, observe",
-    QUEEN_EPOCH: "this defence, with shadow models trained as published",
+    QUEEN_EPOCH: "this defence, fitted as published: cosine loss, shadow models of one epoch",
     CANDIDATE: f"an answer that was considered; as its profile {', '.join(CANDIDATES)}",
 }
 
