@@ -111,6 +111,7 @@ class Frame:
     meanwhile: tuple[tuple[int, Operation], ...] = ()
     calls: int = 0
     failing: Fail | None = None
+    has_failed: bool = False
 
 
 class WatchedStore(ForgetfulStore):
@@ -277,6 +278,7 @@ class World:
             if at == frame.calls:
                 self.run(operation)
         failing, frame.failing = frame.failing, None
+        frame.has_failed |= failing is not None
         if failing is not None and not failing.is_after:
             raise DependencyUnavailable("expected an answer, got none")
         self.store.operation = frame.number
@@ -383,8 +385,9 @@ class World:
                 assert mine, "told of records that the store never took"
                 candidates = mine[-1:]
             else:
-                # What is stale may be too mild, but too harsh it may not be.
-                is_harsh = Verdict.REVERSE in verdicts
+                # What is stale may be too mild, but too harsh it may not be,
+                # unless the store did not say what became of a spent account.
+                is_harsh = Verdict.REVERSE in verdicts and not frame.has_failed
                 candidates = self.store.states(key, frame.begun if is_harsh else 0)
             assert any(_agrees(charged, rows, told, state) for state in candidates), (
                 "expected what the step says of a state of the ledger, got another"
@@ -394,6 +397,9 @@ class World:
         self, queries: Queries, told: Told, frame: Frame, known: dict[LedgerKey, np.ndarray]
     ) -> None:
         """A replica that knew lost records, and met the list, gave them back."""
+        if frame.has_failed:
+            # It could not ask; the next touch is another chance.
+            return
         charged, _ = charge_owners(queries)
         for key, rows in _ledgers(charged):
             if key not in known or key in self.confused or self.cut.get(key, 0) > frame.begun:

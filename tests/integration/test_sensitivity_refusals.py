@@ -304,7 +304,7 @@ def test_bad_requests_are_refused_and_ledgers_untouched(
 ) -> None:
     """Each refusal says expected and got; no account gets a record and the service goes on."""
     # Queries that nobody asked before, which would be recorded.
-    asked = request_of(small, 100 + np.arange(rows), ("bad",), **changes)
+    asked = request_of(small, 101 + np.arange(rows), ("bad",), **changes)
     with pytest.raises(grpc.RpcError) as refusal:
         service.sensitivity.Assess(asked, timeout=20)
     assert refusal.value.code() is code
