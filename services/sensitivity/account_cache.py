@@ -1,16 +1,17 @@
-"""The accounts in memory, and how they find out that they were erased elsewhere."""
+"""The accounts in memory, and how they find out what became of them in the store."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from queen.errors import DependencyUnavailable
 from queen.method.geometry import FloatArray, Geometry
 from queen.method.off_distribution import OffDistributionMeter
 
 from .account_ledger import AccountLedger, LedgerFactory
-from .ledger_store import LedgerStore
+from .ledger_repair import LedgerRepair
+from .ledger_store import Conflict, LedgerStore, Regressed, Renewed
 
 RECHECK_SECONDS = 1.0
 """How long a spent account is answered from memory before the store is asked again."""
@@ -19,9 +20,11 @@ RECHECK_SECONDS = 1.0
 class AccountCache:
     """The ledgers of the `size` accounts that asked last, each at a known generation.
 
-    An account that records learns of its erasure from the compare-and-set. One that is
-    spent records nothing, and would be reversed for good: the store is asked about it, at
-    most once in `recheck_seconds`.
+    An account that records learns from the compare-and-set that it was erased, or that the
+    store lost records of it. One that is spent records nothing: its erasure would never be
+    honoured, its loss never made good. The store is asked about its spent lists, at most
+    once in `recheck_seconds`, by appends of nothing. A store that lost records of one account
+    has lost others': each is asked about, with all its lists, when it is next touched.
     """
 
     def __init__(
@@ -29,19 +32,24 @@ class AccountCache:
         geometry: Geometry,
         store: LedgerStore,
         factory: LedgerFactory,
+        repair: LedgerRepair,
         meter: OffDistributionMeter | None,
         size: int,
         clock: Callable[[], float],
         recheck_seconds: float,
     ) -> None:
         self._digest = geometry.digest
+        self._meter_label = geometry.num_classes
         self._store = store
         self._factory = factory
+        self._repair = repair
         self._meter = meter
         self._size = size
         self._clock = clock
         self._recheck_seconds = recheck_seconds
         self._accounts: OrderedDict[str, AccountLedger] = OrderedDict()
+        self._aside: OrderedDict[str, AccountLedger] = OrderedDict()
+        self._alarmed_at = -float("inf")
 
     def __len__(self) -> int:
         return len(self._accounts)
@@ -61,7 +69,8 @@ class AccountCache:
     def take(self, owners: Sequence[str], tables: FloatArray) -> list[AccountLedger]:
         """The ledgers of O owners, distinct, whose thresholds T are `tables` (O, C)."""
         pairs = zip(owners, tables, strict=True)
-        self._recheck([owner for owner, table in pairs if self._is_due(owner, table)])
+        due = {owner: self._due_labels(owner, table) for owner, table in pairs}
+        self._recheck({owner: labels for owner, labels in due.items() if labels})
         self._load([owner for owner in owners if owner not in self._accounts])
         for owner in owners:
             self._accounts.move_to_end(owner)
@@ -77,36 +86,88 @@ class AccountCache:
         """Read these owners again before their next verdict."""
         for owner in owners:
             self._accounts.pop(owner, None)
+            self._aside.pop(owner, None)
+
+    def set_aside(self, owners: Sequence[str]) -> None:
+        """Read these owners again before their next verdict, since a batch of theirs failed.
+
+        It may have failed with the server that had their last records. What was known of
+        them is not believed, but kept until it is seen whether the store still has it.
+        """
+        for owner in owners:
+            account = self._accounts.pop(owner, None)
+            if account is not None:
+                self._aside[owner] = account
+
+    def repair(self, owner: str, account: AccountLedger) -> None:
+        """Give back what the store lost of an account, and doubt it about all others."""
+        if not self._repair.repair(owner, account):
+            return
+        now = self._clock()
+        if now >= self._alarmed_at + self._recheck_seconds:
+            self._alarmed_at = now
+            for one in self._accounts.values():
+                one.is_in_doubt, one.checked_at = True, -float("inf")
 
     def trim(self) -> None:
         """Let the least recently used go."""
-        while len(self._accounts) > self._size:
-            self._accounts.popitem(last=False)
+        for kept in (self._accounts, self._aside):
+            while len(kept) > self._size:
+                kept.popitem(last=False)
 
-    def _is_due(self, owner: str, thresholds: FloatArray) -> bool:
+    def _due_labels(self, owner: str, thresholds: FloatArray) -> list[int]:
+        """Labels of the owner's lists that the store is to be asked about by now."""
         account = self._accounts.get(owner)
         if account is None or self._clock() < account.checked_at + self._recheck_seconds:
-            return False
+            return []
+        if account.is_in_doubt:
+            return self._factory.labels_of(account)
         is_off = self._meter is not None and account.meter.is_off(self._meter)
-        return is_off or account.is_crossed(thresholds)
+        return account.crossed(thresholds) + [self._meter_label] * is_off
 
-    def _recheck(self, owners: Sequence[str]) -> None:
-        if not owners:
+    def _recheck(self, due: Mapping[str, Sequence[int]]) -> None:
+        """Ask about lists of owners in memory, all in one round trip."""
+        if not due:
             return
-        for owner in owners:
-            self._accounts[owner].checked_at = self._clock()
+        accounts = {owner: self._accounts[owner] for owner in due}
+        doubted = [account for account in accounts.values() if account.is_in_doubt]
+        for account in accounts.values():
+            account.checked_at, account.is_in_doubt = self._clock(), False
         try:
-            generations = self._store.generations(owners, self._digest)
+            self._ask(accounts, due)
         except DependencyUnavailable:
             # A verdict from memory is better than none; it is asked again in its time.
+            for account in doubted:
+                account.is_in_doubt = True
+
+    def _ask(
+        self, accounts: Mapping[str, AccountLedger], labels: Mapping[str, Sequence[int]]
+    ) -> None:
+        """Learn what became of lists of these accounts, and repair those that lost records."""
+        questions = [
+            self._factory.question(owner, account, label)
+            for owner, account in accounts.items()
+            for label in labels[owner]
+        ]
+        if not questions:
             return
-        for owner, generation in zip(owners, generations, strict=True):
-            if generation > self._accounts[owner].generation:
-                del self._accounts[owner]
+        lossy = set()
+        for asked, result in zip(questions, self._store.append_many(questions), strict=True):
+            owner, _, label = asked.key
+            if isinstance(result, Renewed):
+                self._accounts.pop(owner, None)
+            elif isinstance(result, Conflict):
+                self._factory.extend(accounts[owner], label, result.missing_tail)
+            elif isinstance(result, Regressed):
+                lossy.add(owner)
+        for owner in sorted(lossy):
+            self.repair(owner, accounts[owner])
 
     def _load(self, owners: Sequence[str]) -> None:
         if not owners:
             return
+        aside = {owner: self._aside[owner] for owner in owners if owner in self._aside}
+        self._ask(aside, {owner: self._factory.labels_of(one) for owner, one in aside.items()})
         # Generations first: records of a later one are only read again, while records of an
         # earlier one under a later number would be believed.
         generations = self._store.generations(owners, self._digest)
@@ -114,3 +175,4 @@ class AccountCache:
             account = self._factory.restore(self._store.load(owner, self._digest))
             account.generation, account.checked_at = generation, self._clock()
             self._accounts[owner] = account
+            self._aside.pop(owner, None)

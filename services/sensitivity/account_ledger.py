@@ -12,7 +12,7 @@ from queen.method.geometry import FloatArray, Geometry
 from queen.method.sensitivity import center_distances, record_weight, single_query_sensitivity
 
 from .faiss_index import NeighborSearch, RecordIndex
-from .ledger_store import Records
+from .ledger_store import Append, LedgerKey, Records, packed_end
 from .meter_ledger import MeterLedger
 
 
@@ -52,19 +52,25 @@ class AccountLedger:
 
     `meter` says how far the owner's queries have strayed from the training distribution.
     All of it is of one `generation`, about which the store was asked at `checked_at` seconds.
+    `is_in_doubt` says that the store may have lost any of it since.
     """
 
-    __slots__ = ("checked_at", "classes", "generation", "meter")
+    __slots__ = ("checked_at", "classes", "generation", "is_in_doubt", "meter")
 
     def __init__(self, embedding_width: int) -> None:
         self.classes: dict[int, ClassLedger] = {}
         self.meter = MeterLedger(embedding_width)
         self.generation = 0
         self.checked_at = 0.0
+        self.is_in_doubt = False
+
+    def crossed(self, thresholds: FloatArray) -> list[int]:
+        """Classes over their threshold T, (C,)."""
+        return [label for label, ledger in self.classes.items() if ledger.cqs > thresholds[label]]
 
     def is_crossed(self, thresholds: FloatArray) -> bool:
         """Whether any class is over its threshold T, (C,)."""
-        return any(ledger.cqs > thresholds[label] for label, ledger in self.classes.items())
+        return bool(self.crossed(thresholds))
 
 
 class LedgerFactory:
@@ -73,6 +79,7 @@ class LedgerFactory:
     def __init__(self, geometry: Geometry, neighbors: NeighborSearch) -> None:
         self._geometry = geometry
         self._neighbors = neighbors
+        self._nothing: Records = np.empty((0, geometry.embedding_width), np.float32)
 
     def restore(self, stored: Mapping[int, Records]) -> AccountLedger:
         """The ledger of an account whose records, by class, are `stored`."""
@@ -104,7 +111,31 @@ class LedgerFactory:
         """What is known of one list of the account, a class's records or the meter's marks."""
         if label == self._geometry.num_classes:
             return account.meter.records
-        return account.classes[label].records
+        ledger = account.classes.get(label)
+        return self._nothing if ledger is None else ledger.records
+
+    def labels_of(self, account: AccountLedger) -> list[int]:
+        """Labels of the lists of which something is known: classes, then the meter's."""
+        meter = [self._geometry.num_classes] if account.meter.marks else []
+        return [*account.classes, *meter]
+
+    def replace(self, account: AccountLedger, label: int, records: Records) -> None:
+        """Put `records` (R, E), at least one, in the place of all that is known of a list."""
+        if label == self._geometry.num_classes:
+            account.meter.marks, account.meter.peak = [], 0.0
+        else:
+            account.classes.pop(label, None)
+        self.extend(account, label, records)
+
+    def append(self, owner: str, account: AccountLedger, label: int, records: Records) -> Append:
+        """An append of `records` (R, E) behind what is known of a list; of none, a question."""
+        known = self.records_of(account, label)
+        key = LedgerKey(owner, self._geometry.digest, label)
+        return Append(key, len(known), records, account.generation, packed_end(known))
+
+    def question(self, owner: str, account: AccountLedger, label: int) -> Append:
+        """An append of nothing: whether the list is as it is known."""
+        return self.append(owner, account, label, self._nothing)
 
     def class_ledger(self, account: AccountLedger, label: int) -> ClassLedger:
         """The account's ledger of class `label`, made if it has none."""

@@ -105,7 +105,7 @@ def _require_accounts(account_ids: Sequence[str]) -> None:
         if account_id.startswith(GROUP_PREFIX):
             raise InvalidQuery(
                 f"accounts[{place}]: expected an account id that does not begin with "
-                f"'{GROUP_PREFIX}', under which the ledgers of groups are kept",
+                f"'{GROUP_PREFIX}', got one that does: ledgers of groups are kept under such",
                 field=f"accounts[{place}].account_id",
             )
     if len(set(account_ids)) != len(account_ids):

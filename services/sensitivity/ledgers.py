@@ -24,12 +24,12 @@ from .account_cache import RECHECK_SECONDS, AccountCache
 from .account_ledger import LedgerFactory
 from .crossings import Crossing
 from .faiss_index import NeighborSearch
+from .ledger_repair import LedgerRepair
 from .ledger_store import (
     Append,
     Appended,
     AppendResult,
     Conflict,
-    LedgerKey,
     LedgerStore,
     Regressed,
     Renewed,
@@ -63,6 +63,7 @@ class LedgerBook:
         cached_accounts: int,
         meter: OffDistributionMeter | None = None,
         count_append: Callable[[str], None] = lambda _: None,
+        count_repaired: Callable[[int], None] = lambda _: None,
         announce: Callable[[Sequence[Crossing]], None] = lambda _: None,
         pause: Callable[[int], None] = jittered_pause,
         clock: Callable[[], float] = time.monotonic,
@@ -74,8 +75,9 @@ class LedgerBook:
         self._store = store
         self._neighbors = NeighborSearch(geometry)
         self._factory = LedgerFactory(geometry, self._neighbors)
+        repair = LedgerRepair(geometry, store, self._factory, count_append, count_repaired)
         self._cache = AccountCache(
-            geometry, store, self._factory, meter, cached_accounts, clock, recheck_seconds
+            geometry, store, self._factory, repair, meter, cached_accounts, clock, recheck_seconds
         )
         self._count_append = count_append
         self._announce = announce
@@ -108,7 +110,7 @@ class LedgerBook:
             is_off = self._meter_rows(charged, touched, step)
         except BaseException:
             # Nobody knows what the store took: read it again before the next verdict.
-            self._cache.forget([policy.account_id for policy in charged.accounts])
+            self._cache.set_aside([policy.account_id for policy in charged.accounts])
             raise
         finally:
             self._cache.trim()
@@ -293,13 +295,12 @@ class LedgerBook:
 
         A mark of an account that was erased meanwhile is dropped: its meter begins anew.
         """
-        key = LedgerKey(touched.owners[owner], self._geometry.digest, self._geometry.num_classes)
         account = touched.accounts[owner]
         for _ in range(APPEND_ATTEMPTS):
             if account.meter.peak >= mark or touched.accounts[owner] is not account:
                 return
-            marks, record = len(account.meter.marks), account.meter.as_record(mark)
-            append = Append(key, marks, record, account.generation)
+            label, record = self._geometry.num_classes, account.meter.as_record(mark)
+            append = self._factory.append(touched.owners[owner], account, label, record)
             (result,) = self._store.append_many([append])
             if isinstance(result, Appended):
                 self._count_append("appended")
@@ -311,10 +312,7 @@ class LedgerBook:
     def _append(self, touched: Touched, number: int, records: NDArray[np.float32]) -> Append:
         owner, label = touched.places[number]
         account = touched.accounts[owner]
-        ledger = account.classes.get(label)
-        key = LedgerKey(touched.owners[owner], self._geometry.digest, label)
-        version = 0 if ledger is None else ledger.version
-        return Append(key, version, records, account.generation)
+        return self._factory.append(touched.owners[owner], account, label, records)
 
     def _catch_up(
         self, touched: Touched, owner: int, append: Append, result: AppendResult
@@ -332,11 +330,7 @@ class LedgerBook:
         elif isinstance(result, Regressed):
             # The store forgot acknowledged records (a failover): give them back. If another
             # replica is doing the same, the next attempt finds out.
-            self._count_append("regressed")
-            known = self._factory.records_of(account, append.key.label)
-            records = known[result.version :]
-            again = Append(append.key, result.version, records, append.generation)
-            self._store.append_many([again])
+            self._cache.repair(append.key.account_id, account)
         return []
 
     def _renew(self, touched: Touched, owner: int, append: Append, generation: int) -> list[int]:

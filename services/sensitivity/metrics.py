@@ -39,6 +39,9 @@ class SensitivityMetrics:
             "result",
             CAS_RESULTS,
         )
+        self._repaired = metrics.counter(
+            "queen_state_repaired_records_total", "Records that the store had lost and got back."
+        )
         self.stages = metrics.stages("decode", "wait", "assess", "load", "append")
         self.accounts_tracked = metrics.gauge(
             "queen_accounts_tracked", "Accounts whose ledgers are in memory."
@@ -48,6 +51,10 @@ class SensitivityMetrics:
     def count_append(self, result: str) -> None:
         """Count the store's answer to one append."""
         self._cas[result].inc()
+
+    def count_repaired(self, records: int) -> None:
+        """Count records that the store had lost, and that were given back to it."""
+        self._repaired.inc(records)
 
     def count_verdicts(self, assessment: Assessment) -> None:
         """Count the verdicts of a batch."""

@@ -44,6 +44,7 @@ def novel_append(geometry: Geometry, append: Append, cqs: float, threshold: floa
         coverage_radius=float(geometry.coverage_radius[label]),
         threshold=threshold,
         generation=append.generation,
+        behind=append.behind,
     )
 
 

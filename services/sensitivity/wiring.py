@@ -55,6 +55,7 @@ async def wire(settings: SensitivitySettings, shell: Shell) -> AsyncIterator[Seq
             cached_accounts=settings.cached_accounts,
             meter=bundle.meter,
             count_append=metrics.count_append,
+            count_repaired=metrics.count_repaired,
             announce=feed.publish,
         )
         servicer = SensitivityServicer(

@@ -26,6 +26,7 @@ from services.sensitivity.ledger_store import (
     NovelAppend,
     RedisLedgerStore,
     Regressed,
+    packed_end,
 )
 from tests.contract.ledger_stores import PATIENT
 from tests.redis_servers import redis_binary, redis_server, valkey_binary
@@ -73,6 +74,7 @@ def ask(
         weight_range=(0.25 * share * (1 - 1e-9), share),
         coverage_radius=float(geometry.coverage_radius[0]),
         threshold=threshold,
+        behind=packed_end(known),
     )
 
 
@@ -206,3 +208,13 @@ def test_a_list_that_was_cut_is_a_regression(store: RedisLedgerStore) -> None:
     known = np.full((3, 2), 3.0, np.float32)
     store.append_many([Append(key, 0, known[:1])])
     assert store.append_if_novel(ask(geometry, key, known, rows, 9.0)) == Regressed(1)
+
+
+def test_a_list_with_others_in_the_place_of_ours_is_a_regression(store: RedisLedgerStore) -> None:
+    """It is as long as we expect, and no continuation of what we know."""
+    geometry, key = geometry_of(2), LedgerKey(uuid4().hex, "g", 0)
+    rows = np.array([[0.0, 0.0]], np.float32)
+    known = np.array([[0.5, 0.0], [0.0, 0.5]], np.float32)
+    store.append_many([Append(key, 0, known[::-1])])
+    assert store.append_if_novel(ask(geometry, key, known, rows, 9.0)) == Regressed(2)
+    assert len(store.load(key.account_id, "g")[0]) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from services.sensitivity.ledger_store import (
     LedgerKey,
     LedgerStore,
     Regressed,
+    packed_end,
 )
 from tests.contract.ledger_stores import append_of, records_of
 
@@ -51,6 +53,22 @@ def test_an_append_beyond_the_end_says_where_the_truth_ends(store: LedgerStore) 
     assert results == [Regressed(1), Regressed(0)]
     assert np.array_equal(store.load("a", "g")[0], records_of(1.0))
     assert store.load("b", "g") == {}
+
+
+def test_an_append_behind_another_record_than_the_callers_is_refused(store: LedgerStore) -> None:
+    """A list that lost records and got others since is told from the caller's, at any length."""
+    store.append_many([append_of("a", 0, 1.0, 2.0, 3.0), append_of("b", 0, 1.0)])
+    ours, theirs = (packed_end(records_of(first)) for first in (2.0, 9.0))
+    for expected, behind in ((2, theirs), (3, theirs), (1, ours)):
+        stale = replace(append_of("a", expected, 5.0), behind=behind)
+        assert store.append_many([stale, append_of("b", 1)]) == [Regressed(3), Appended(1)]
+    assert np.array_equal(store.load("a", "g")[0], records_of(1.0, 2.0, 3.0))
+    (conflict,) = store.append_many([replace(append_of("a", 2, 5.0), behind=ours)])
+    assert isinstance(conflict, Conflict)
+    assert np.array_equal(conflict.missing_tail, records_of(3.0))
+    last = packed_end(records_of(2.0, 3.0))
+    assert store.append_many([replace(append_of("a", 3), behind=last)]) == [Appended(3)]
+    assert store.append_many([replace(append_of("a", 3, 4.0), behind=last)]) == [Appended(4)]
 
 
 def test_one_lost_append_fails_no_other(store: LedgerStore) -> None:

@@ -19,6 +19,7 @@ from services.sensitivity.ledger_store import (
     LedgerStore,
     Regressed,
     Renewed,
+    packed_end,
 )
 from tests.contract.ledger_stores import DURABLE, STORES, OpenStore, records_of
 
@@ -26,7 +27,13 @@ KEYS = st.builds(
     LedgerKey, st.sampled_from(["a", "b", "ä"]), st.sampled_from(["g", "h"]), st.integers(0, 2)
 )
 APPENDS = st.lists(
-    st.tuples(KEYS, st.integers(0, 6), st.integers(0, 3), st.sampled_from([-1, 0, 0, 0, 0, 0, 1])),
+    st.tuples(
+        KEYS,
+        st.integers(0, 6),
+        st.integers(0, 3),
+        st.sampled_from([-1, 0, 0, 0, 0, 0, 1]),
+        st.sampled_from(["", "right", "right", "wrong"]),
+    ),
     max_size=4,
 )
 
@@ -46,16 +53,24 @@ class StoreHistory(RuleBasedStateMachine):
         self._next = 0.0
 
     @rule(wanted=APPENDS)
-    def append(self, wanted: list[tuple[LedgerKey, int, int, int]]) -> None:
+    def append(self, wanted: list[tuple[LedgerKey, int, int, int, str]]) -> None:
         """Append several; each answer is what the dict says."""
         appends = []
-        for key, expected, count, ahead in wanted:
+        for key, expected, count, ahead, claim in wanted:
             fresh = [self._next + place for place in range(count)]
             self._next += count
             generation = max(0, self._generations.get(key[:2], 0) + ahead)
-            appends.append(Append(key, expected, records_of(*fresh), generation))
+            behind = self._behind(key, expected, claim)
+            appends.append(Append(key, expected, records_of(*fresh), generation, behind))
         for append, result in zip(appends, self._store.append_many(appends), strict=True):
             self._check(append, result)
+
+    def _behind(self, key: LedgerKey, expected: int, claim: str) -> bytes:
+        """What the caller takes for the record before its own."""
+        known = self._truth.get(key, [])[:expected]
+        if not expected or not claim:
+            return b""
+        return packed_end(records_of(known[-1] if known and claim == "right" else -1.0))
 
     def _check(self, append: Append, result: object) -> None:
         known_generation = self._generations.get(append.key[:2], 0)
@@ -65,7 +80,9 @@ class StoreHistory(RuleBasedStateMachine):
         if append.generation > known_generation:
             self._forget(append.key[:2], append.generation)
         known = self._truth.get(append.key, [])
-        if append.expected_version > len(known):
+        before = known[: append.expected_version]
+        is_other = bool(append.behind) and append.behind != packed_end(records_of(*before))
+        if append.expected_version > len(known) or is_other:
             assert result == Regressed(len(known))
         elif append.expected_version < len(known):
             assert isinstance(result, Conflict)

@@ -45,17 +45,17 @@ def stubs(process: LeafProcess) -> Service:
 
 
 @contextmanager
-def small_service(small: SmallBundle, folder: Path) -> Iterator[Service]:
-    """A process with a small budget and a bound of 64 rows."""
-    with leaf_process(
-        "sensitivity",
-        folder,
-        bundle=small.path,
-        state=folder / "ledger.sqlite3",
-        admin_port=0,
-        budget=20,
-        max_rows=64,
-    ) as process:
+def small_service(small: SmallBundle, folder: Path, **settings: object) -> Iterator[Service]:
+    """A process with a small budget and a bound of 64 rows, on SQLite unless `settings` differ."""
+    chosen = {
+        "bundle": small.path,
+        "state": folder / "ledger.sqlite3",
+        "admin_port": 0,
+        "budget": 20,
+        "max_rows": 64,
+        **settings,
+    }
+    with leaf_process("sensitivity", folder, **chosen) as process:
         yield stubs(process)
 
 
@@ -72,6 +72,12 @@ def request_of(
         "embeddings": embeddings.astype("<f4").tobytes(),
     }
     return pb.AssessRequest(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def export_all(service: Service) -> bytes:
+    """All ledgers and meters, byte for byte."""
+    answers = service.admin.ExportAccounts(admin_pb2.ExportAccountsRequest(), timeout=20)
+    return b"".join(answer.SerializeToString(deterministic=True) for answer in answers)
 
 
 def get_records(service: Service, account: str) -> dict[int, np.ndarray]:

@@ -13,6 +13,7 @@ from .base import (
     Regressed,
     Renewed,
     ServerSideAppend,
+    packed_end,
 )
 from .memory import MemoryLedgerStore
 from .redis import RedisLedgerStore
@@ -37,5 +38,6 @@ __all__ = [
     "ServerSideAppend",
     "SqliteLedgerStore",
     "is_url",
+    "packed_end",
     "read_address",
 ]

@@ -34,13 +34,16 @@ class LedgerKey(NamedTuple):
 class Append:
     """`records` (R, E) to put behind the first `expected_version` records of `key`.
 
-    `generation` is that of the account, under this geometry, when these were read.
+    `generation` is that of the account, under this geometry, when these were read. `behind`
+    is the last of those that are expected, as `packed_end` gives it: a list that lost some
+    and got others since may have any length. Empty, nothing is compared.
     """
 
     key: LedgerKey
     expected_version: int
     records: Records
     generation: int = 0
+    behind: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,10 @@ class Conflict:
 
 @dataclass(frozen=True)
 class Regressed:
-    """The list has only `version` records, fewer than were acknowledged; nothing was appended."""
+    """The list lost records that were acknowledged; nothing was appended.
+
+    It has `version` records, fewer than expected, or another one where `behind` should be.
+    """
 
     version: int
 
@@ -157,6 +163,7 @@ class NovelAppend:
     coverage_radius: float
     threshold: float
     generation: int = 0
+    behind: bytes = b""
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,12 +201,20 @@ def join_records(blobs: Sequence[bytes]) -> Records:
     return flat.reshape(len(blobs), -1).astype(np.float32, copy=False)
 
 
-def decide_append(append: Append, version: int, tail: Records | None) -> AppendResult | None:
+def packed_end(records: Records) -> bytes:
+    """The last of `records` (M, E), little-endian; empty if there is none."""
+    return np.ascontiguousarray(records[-1:], "<f4").tobytes()
+
+
+def decide_append(
+    append: Append, version: int, tail: Records | None, found: bytes
+) -> AppendResult | None:
     """What a list of `version` records answers to `append`; None if it may take place.
 
-    `tail` is the list from the expected version on, where that is not empty.
+    `tail` is the list from the expected version on, where that is not empty, and `found`
+    the record before it, packed.
     """
-    if version < append.expected_version:
+    if version < append.expected_version or (append.behind and append.behind != found):
         return Regressed(version)
     if version > append.expected_version and tail is not None:
         return Conflict(tail)

@@ -15,6 +15,7 @@ from .base import (
     Records,
     Renewed,
     decide_append,
+    packed_end,
 )
 
 
@@ -95,7 +96,8 @@ class MemoryLedgerStore:
         current = self._lists.get(append.key)
         version = 0 if current is None else len(current)
         tail = None if current is None else current[append.expected_version :]
-        refused = decide_append(append, version, tail)
+        found = b"" if current is None else packed_end(current[: append.expected_version])
+        refused = decide_append(append, version, tail, found)
         if refused is not None:
             return refused
         if len(append.records):

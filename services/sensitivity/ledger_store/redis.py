@@ -222,7 +222,7 @@ def _append(appends: Sequence[Append]) -> Command:
         keys.append(list_key(append.key))
         blobs = _blobs(append.records)
         arguments += [append.key.label, append.generation, append.expected_version]
-        arguments += [len(blobs), *blobs]
+        arguments += [append.behind, len(blobs), *blobs]
     return APPEND.call(keys, arguments)
 
 
@@ -231,6 +231,7 @@ def _append_if_novel(append: NovelAppend) -> Command:
     account_id, geometry, label = append.key
     keys = [generations_key(account_id), classes_key(account_id, geometry), list_key(append.key)]
     arguments: list[Word] = [geometry, append.generation, label, append.expected_version]
+    arguments.append(append.behind)
     # repr: Lua reads back the very double.
     arguments += [append.candidates.shape[1], repr(append.coverage_radius), repr(append.threshold)]
     arguments += [repr(append.cqs), repr(lightest), repr(heaviest)]

@@ -66,6 +66,12 @@ end
 _PUSH = (
     _GENERATIONS
     + """
+-- Whether records are gone: the list is too short, or others stand where the caller's stood.
+local function has_lost(key, version, expected, behind)
+  if version < expected then return true end
+  if behind == '' then return false end
+  return redis.call('LRANGE', key, expected - 1, expected - 1)[1] ~= behind
+end
 -- unpack puts its values on a stack of some thousand places.
 local function push(key, label, is_new, words, first, last)
   if is_new and first <= last then
@@ -83,18 +89,18 @@ APPEND = Script(
     _PUSH
     + """
 -- KEYS: the hash of generations, the set of classes, then the list of each append.
--- ARGV: the geometry; for each append its label, generation, expected version, number of
--- records, and the records.
+-- ARGV: the geometry; for each append its label, generation, expected version, the record
+-- before that, number of records, and the records.
 local results, at = {}, 2
 for ledger = 3, #KEYS do
   local key, label, generation = KEYS[ledger], ARGV[at], tonumber(ARGV[at + 1])
-  local expected, count = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
-  local first, last = at + 4, at + 3 + count
+  local expected, behind, count = tonumber(ARGV[at + 2]), ARGV[at + 3], tonumber(ARGV[at + 4])
+  local first, last = at + 5, at + 4 + count
   local known = entered(KEYS[1], KEYS[2], ARGV[1], generation)
   local version = redis.call('LLEN', key)
   if generation < known then
     results[ledger - 2] = {'renewed', known}
-  elseif version < expected then
+  elseif has_lost(key, version, expected, behind) then
     results[ledger - 2] = {'regressed', version}
   elseif version > expected then
     results[ledger - 2] = {'conflict', redis.call('LRANGE', key, expected, -1)}
@@ -143,18 +149,18 @@ APPEND_IF_NOVEL = Script(
     _PUSH
     + """
 -- KEYS: the hash of generations, the set of classes, the list.
--- ARGV: geometry, generation, label, expected version, embedding width, coverage radius,
--- threshold, cqs at that version, least and greatest weight of a record; then weight and
--- record of each candidate.
+-- ARGV: geometry, generation, label, expected version, the record before that, embedding
+-- width, coverage radius, threshold, cqs at that version, least and greatest weight of a
+-- record; then weight and record of each candidate.
 local PAIRS, SLACK = 100000, 1e-12
 local generation, label, expected = tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
-local width, radius, threshold = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local cqs, lightest, heaviest = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
+local width, radius, threshold = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+local cqs, lightest, heaviest = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
 
 local generation_known = entered(KEYS[1], KEYS[2], ARGV[1], generation)
 if generation < generation_known then return {'renewed', generation_known} end
 local version = redis.call('LLEN', KEYS[3])
-if version < expected then return {'regressed', version} end
+if has_lost(KEYS[3], version, expected, ARGV[5]) then return {'regressed', version} end
 local tail = redis.call('LRANGE', KEYS[3], expected, -1)
 -- All of Redis waits for a script, so its work is bounded; the rest is for the next call.
 if #tail > PAIRS then return {'decided', tail, ''} end
@@ -177,7 +183,7 @@ end
 -- The tail's weights are not known here, so cqs is somewhere between these two.
 local low, high = cqs + #tail * lightest, cqs + #tail * heaviest
 local fresh, taken, pairs_left = {}, {}, PAIRS
-for at = 11, #ARGV, 2 do
+for at = 12, #ARGV, 2 do
   pairs_left = pairs_left - #known
   if pairs_left < 0 then break end
   local point = {struct.unpack(layout, ARGV[at + 1])}

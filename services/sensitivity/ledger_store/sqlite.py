@@ -36,6 +36,7 @@ _FIND = "SELECT id FROM ledgers WHERE geometry = ? AND account = ? AND label = ?
 _CREATE = "INSERT INTO ledgers (geometry, account, label) VALUES (?, ?, ?)"
 _VERSION = "SELECT coalesce(max(position) + 1, 0) FROM records WHERE ledger = ?"
 _TAIL = "SELECT embedding FROM records WHERE ledger = ? AND position >= ? ORDER BY position"
+_RECORD = "SELECT embedding FROM records WHERE ledger = ? AND position = ?"
 _INSERT = "INSERT INTO records (ledger, position, embedding) VALUES (?, ?, ?)"
 _LOAD = """SELECT label, embedding FROM ledgers JOIN records ON records.ledger = ledgers.id
 WHERE geometry = ? AND account = ? ORDER BY label, position"""
@@ -196,7 +197,9 @@ def _append(connection: sqlite3.Connection, append: Append) -> AppendResult:
         _renew(connection, account_id, geometry, append.generation)
     ledger = _find(connection, append.key)
     version = 0 if ledger is None else int(connection.execute(_VERSION, (ledger,)).fetchone()[0])
-    refused = decide_append(append, version, _tail(connection, ledger, append.expected_version))
+    tail = _tail(connection, ledger, append.expected_version)
+    found = _record(connection, ledger, append.expected_version - 1)
+    refused = decide_append(append, version, tail, found)
     if refused is not None or not len(append.records):
         return refused or Appended(version)
     if ledger is None:
@@ -219,6 +222,11 @@ def _find(connection: sqlite3.Connection, key: LedgerKey) -> int | None:
 def _tail(connection: sqlite3.Connection, ledger: int | None, version: int) -> Records | None:
     rows = [] if ledger is None else connection.execute(_TAIL, (ledger, version)).fetchall()
     return join_records([embedding for (embedding,) in rows]) if rows else None
+
+
+def _record(connection: sqlite3.Connection, ledger: int | None, position: int) -> bytes:
+    row = connection.execute(_RECORD, (ledger, position)).fetchone()
+    return b"" if row is None else bytes(row[0])
 
 
 @contextmanager

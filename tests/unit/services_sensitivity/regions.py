@@ -14,6 +14,7 @@ from queen.method.off_distribution import OffDistributionMeter
 from services.sensitivity.ledger_store import (
     Append,
     AppendResult,
+    LedgerKey,
     LedgerStore,
     MemoryLedgerStore,
     Records,
@@ -114,6 +115,27 @@ def open_store(kind: str, folder: Path) -> LedgerStore:
     return MemoryLedgerStore() if kind == "memory" else SqliteLedgerStore(folder / "ledger")
 
 
+class ForgetfulStore(MemoryLedgerStore):
+    """A store that can lose what it acknowledged, as a failover or an old backup does."""
+
+    def truncate(self, key: LedgerKey, version: int) -> int:
+        """Keep the first `version` records of a list; how many are gone."""
+        records = self._lists.pop(key, None)
+        if records is None:
+            return 0
+        if version:
+            self._lists[key] = records[:version]
+        return max(0, len(records) - version)
+
+    def snapshot(self) -> tuple[dict[LedgerKey, Records], dict[tuple[str, str], int]]:
+        """All records and generations, to `restore`."""
+        return dict(self._lists), dict(self._generations)
+
+    def restore(self, state: tuple[dict[LedgerKey, Records], dict[tuple[str, str], int]]) -> None:
+        """Go back to an earlier state."""
+        self._lists, self._generations = map(dict, state)
+
+
 class StoreWithEvents:
     """A store on which `before_append` runs first: another replica, or a failure."""
 
@@ -127,6 +149,7 @@ class StoreWithEvents:
 
     def append_many(self, appends: Sequence[Append]) -> list[AppendResult]:
         """Let the event happen, then append."""
+        self._require_up()
         self.before_append(appends)
         self.appends.append(appends)
         results = self.inner.append_many(appends)
@@ -134,7 +157,8 @@ class StoreWithEvents:
         return results
 
     def load(self, account_id: str, geometry_digest: str) -> dict[int, Records]:
-        """Load, and count."""
+        """Load, and count, unless the store is down."""
+        self._require_up()
         self.loads += 1
         return self.inner.load(account_id, geometry_digest)
 
@@ -144,10 +168,13 @@ class StoreWithEvents:
 
     def generations(self, account_ids: Sequence[str], geometry_digest: str) -> list[int]:
         """Ask, unless the store is down."""
-        if self.is_down:
-            raise DependencyUnavailable("expected an answer, got none")
+        self._require_up()
         return self.inner.generations(account_ids, geometry_digest)
 
     def close(self) -> None:
         """Close."""
         self.inner.close()
+
+    def _require_up(self) -> None:
+        if self.is_down:
+            raise DependencyUnavailable("expected an answer, got none")

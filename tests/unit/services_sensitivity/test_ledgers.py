@@ -250,7 +250,7 @@ def test_nothing_is_acknowledged_before_the_append_succeeded(moment: str) -> Non
 def test_only_recording_batches_reach_the_store() -> None:
     """Covered, outside and reversed queries of known accounts cost no round trip."""
     store = StoreWithEvents(MemoryLedgerStore())
-    book = book_of(GEOMETRY, store)
+    book = book_of(GEOMETRY, store, clock=lambda: 0.0)
     book.assess(queries_of(*stream(GEOMETRY, 1, 3000)))
     appends, loads = len(store.appends), store.loads
     step = book.assess(queries_of(*stream(GEOMETRY, 9, 300)))
