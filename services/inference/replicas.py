@@ -65,6 +65,7 @@ class Replicas:
         """Resolve, waiting for it no longer than `resolve_seconds`, and follow the names."""
         first = {place: self._spawn(self._resolve(place)) for place in self._places}
         await asyncio.wait(first.values(), timeout=self._seconds)
+        self._renew()
         for place, resolving in first.items():
             if place.is_name:
                 self._spawn(self._follow(place, resolving))
@@ -86,26 +87,26 @@ class Replicas:
     async def _follow(self, place: Place, resolving: asyncio.Task[None]) -> None:
         await resolving
         while True:
+            self._renew()
             await asyncio.sleep(self._seconds)
             await self._resolve(place)
 
     async def _resolve(self, place: Place) -> None:
         try:
-            found = await place.resolve()
+            self._found[place] = await place.resolve()
         # A name that is none, with an empty label for instance, is a UnicodeError.
         except (OSError, UnicodeError) as error:
             if place not in self._unresolved:
                 self._unresolved.add(place)
                 self._log.warning("name does not resolve", name=place.text, problem=str(error))
-            return
-        self._unresolved.discard(place)
-        if found != self._found.get(place):
-            self._found[place] = found
-            self._renew()
+        else:
+            self._unresolved.discard(place)
 
     def _renew(self) -> None:
         """Open what is new, let go of what is no longer there."""
         wanted = {endpoint for found in self._found.values() for endpoint in found}
+        if wanted == self.members.keys():
+            return
         fresh = sorted(wanted - self.members.keys())
         for endpoint in self.members.keys() - wanted:
             self._spawn(_retire(self.members.pop(endpoint)))

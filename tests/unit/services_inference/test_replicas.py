@@ -12,7 +12,7 @@ import structlog
 from queen.method.contracts import Profile
 from services.inference import replicas as module
 from services.inference.clients import SensitivityClient
-from services.inference.endpoints import Place
+from services.inference.endpoints import Place, read_target
 from services.inference.peers import SENSITIVITY, Peer
 from services.inference.replicas import Replica, Replicas
 
@@ -117,8 +117,11 @@ async def test_only_a_lone_endpoint_repeats_calls_by_itself() -> None:
     """Among several, the rows go to the next one instead."""
     async with following(ChangingName("127.0.0.1:1")) as (_, retries):
         assert retries == {"127.0.0.1:1": True}
+    several = {"127.0.0.1:1": False, "127.0.0.1:2": False}
     async with following(ChangingName("127.0.0.1:1", "127.0.0.1:2")) as (_, retries):
-        assert retries == {"127.0.0.1:1": False, "127.0.0.1:2": False}
+        assert retries == several
+    async with following(*read_target("127.0.0.1:1,127.0.0.1:2")) as (_, retries):
+        assert retries == several
 
 
 async def test_an_endpoint_that_left_is_closed_later(monkeypatch: pytest.MonkeyPatch) -> None:
