@@ -34,17 +34,24 @@ class Deployment:
     """Runs `queen up` with these flags from entry to exit.
 
     Flags are keyword arguments, `failure_mode="deny"` for `--failure-mode deny`; None is
-    left out. The port is free unless given. Raises DependencyUnavailable, in the words of
-    `queen up`, if it does not come up.
+    left out. The port is free unless given. With `ledgers`, the URL of a Redis, `state` is
+    the folder of everything else, and `replicas=3` may be given. Raises
+    DependencyUnavailable, in the words of `queen up`, if it does not come up.
     """
 
-    def __init__(self, *, bundle: Path, state: Path, **flags: object) -> None:
-        self.state = Path(state)
-        given = {"bundle": bundle, "state": state, "port": 0, "metrics_port": 0, **flags}
+    def __init__(
+        self, *, bundle: Path, state: Path, ledgers: str | None = None, **flags: object
+    ) -> None:
+        folder = Path(state).absolute()
+        # With a URL for --state, `queen up` keeps the rest in a folder of where it stands.
+        self.state = folder / ".queen" if ledgers else folder
+        self._stands = folder if ledgers else None
+        given = {"bundle": bundle, "state": ledgers or folder, "port": 0, "metrics_port": 0}
         self._command = [sys.executable, "-m", "queen.cli", "up"]
-        for name, value in given.items():
+        for name, value in {**given, **flags}.items():
             if value is not None:
-                self._command += [f"--{name.replace('_', '-')}", str(value)]
+                text = str(value.absolute() if isinstance(value, Path) else value)
+                self._command += [f"--{name.replace('_', '-')}", text]
         self._process: subprocess.Popen[str] | None = None
         self.endpoint = ""
 
@@ -53,7 +60,7 @@ class Deployment:
         self.state.mkdir(parents=True, exist_ok=True)
         with (self.state / "up.log").open("w") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own command line
-                self._command, stdout=subprocess.PIPE, stderr=log, text=True
+                self._command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=self._stands
             )
         line = _pipe(self._process).readline().strip()
         if not line.startswith("ready "):
@@ -76,7 +83,7 @@ class Deployment:
 
     @property
     def metrics(self) -> Mapping[str, str]:
-        """Address of each service's /metrics."""
+        """Address of each process's /metrics."""
         addresses: dict[str, str] = self._published()["metrics"]
         return addresses
 
@@ -86,8 +93,15 @@ class Deployment:
         return (self.state / "local.key").read_text().strip()
 
     def pid(self, name: str) -> int:
-        """Process id of a service now; it changes when the service is restarted."""
-        return int(self._published()["pids"][name])
+        """Process id of a service now; it changes when the service is restarted.
+
+        Of several replicas each has a name of its own, `sensitivity-1`. Raises ConfigError
+        for a name that none has.
+        """
+        pids = self._published()["pids"]
+        if name not in pids:
+            raise ConfigError(f"expected one of {', '.join(pids)}, got '{name}'")
+        return int(pids[name])
 
     def _published(self) -> dict[str, Any]:
         content: dict[str, Any] = json.loads((self.state / "up.json").read_text())

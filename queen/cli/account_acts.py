@@ -15,9 +15,10 @@ from rich.table import Table
 from rich.text import Text
 
 from queen.api.v1 import admin_pb2 as pb
-from queen.cli.admin_reach import asking, reaching
+from queen.cli.admin_reach import admin_ports, asking, reaching
 from queen.cli.refusal import Refusal
 from queen.cli.state import replace_private
+from queen.cli.watching import Lost, watch_all
 
 
 def _operator() -> str:
@@ -119,10 +120,17 @@ def _read_export(file: Path) -> Iterator[pb.AccountRecords]:
 @click.command()
 @reaching
 def watch(admin: str | None, state: Path) -> None:
-    """Print a line when an account crosses a threshold or is off-distribution, until Ctrl-C."""
-    with asking(admin, state) as client:
-        for event in client.crossings():
-            click.echo(event_line(event))
+    """Print a line when an account crosses a threshold or is off-distribution, until Ctrl-C.
+
+    Of several replicas of `queen up` all are watched, also one that is started again.
+    """
+    for news in watch_all(admin_ports(admin, state)):
+        if isinstance(news, pb.WatchCrossingsResponse):
+            click.echo(event_line(news))
+        elif isinstance(news, Lost):
+            click.echo(f"{news.name} is not watched: {news.problem}", err=True)
+        else:
+            click.echo(f"{news.name} is watched", err=True)
 
 
 def event_line(event: pb.WatchCrossingsResponse) -> str:

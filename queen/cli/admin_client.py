@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -110,9 +110,16 @@ class AdminClient:
         answer: pb.ImportAccountsResponse = self._stub.ImportAccounts(requests)
         return answer
 
-    def crossings(self) -> Iterator[pb.WatchCrossingsResponse]:
-        """Events from now on."""
-        yield from self._stub.WatchCrossings(pb.WatchCrossingsRequest())
+    def crossings(
+        self, begun: Callable[[], None] = lambda: None
+    ) -> Iterator[pb.WatchCrossingsResponse]:
+        """Events from now on; `begun` is called once none can be missed any more."""
+        watch = self._stub.WatchCrossings(pb.WatchCrossingsRequest())
+        watch.initial_metadata()
+        # The headers of a call that failed are empty, and no error.
+        if watch.is_active():
+            begun()
+        yield from watch
 
     def audit(self) -> Iterator[pb.AuditEntry]:
         """All entries of the audit, oldest first."""

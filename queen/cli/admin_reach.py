@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,8 @@ from queen.cli.admin_client import AdminClient
 from queen.cli.refusal import Refusal, rpc_sentence
 from queen.cli.state import DEFAULT_STATE, StateFolder
 from queen.errors import ConfigError
+
+LISTEN_SECONDS = 1.0
 
 
 def reaching(function: Any) -> Any:
@@ -34,18 +37,40 @@ def reaching(function: Any) -> Any:
 
 @contextmanager
 def asking(admin: str | None, state: Path) -> Iterator[AdminClient]:
-    """A client of the admin port; its errors are one sentence."""
-    address = admin or StateFolder(state).read_up().get("admin")
-    if not address:
-        raise ConfigError("which admin port? Give --admin HOST:PORT")
+    """A client of the admin port; its errors are one sentence.
+
+    Of several replicas it is the first that listens: each answers for all ledgers.
+    """
+    addresses = list(admin_ports(admin, state).values())
+    address = next(filter(_listens, addresses), addresses[0])
     try:
-        with AdminClient(str(address)) as client:
+        with AdminClient(address) as client:
             yield client
     except grpc.RpcError as error:
-        raise Refusal(_words(error, str(address))) from error
+        raise Refusal(words(error, address)) from error
 
 
-def _words(error: Any, address: str) -> str:
+def admin_ports(admin: str | None, state: Path) -> dict[str, str]:
+    """Admin ports by the name of their process, at least one: the one that is given, or all."""
+    if admin:
+        return {"sensitivity": admin}
+    published = StateFolder(state).read_up().get("admins")
+    if not published:
+        raise ConfigError("which admin port? Give --admin HOST:PORT")
+    return dict(published)
+
+
+def words(error: Any, address: str) -> str:
+    """What to say of an error of the admin port."""
     if error.code() is grpc.StatusCode.UNAVAILABLE and not error.trailing_metadata():
         return f"nothing answers at {address}; is `queen up` running?"
     return rpc_sentence(error)
+
+
+def _listens(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), LISTEN_SECONDS):
+            return True
+    except OSError:
+        return False

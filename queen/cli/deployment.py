@@ -17,7 +17,7 @@ from queen.errors import ConfigError
 from queen.serving.settings import ServiceSettings, load_settings
 
 SERVICES = ("sensitivity", "perturber", "inference")
-"""In the order in which they start; they stop the other way round."""
+"""In the order in which they start, the front door last; they stop the other way round."""
 ENGINES = {"sensitivity": "faiss", "perturber": "torch", "inference": "onnxruntime"}
 """Library that each service's extra brings."""
 LOOPBACK = "127.0.0.1"
@@ -40,21 +40,37 @@ class Plan:
     device: str
     ledger: str | None = None
     """URL of the ledgers, where they are not a file in the state folder."""
+    replicas: int = 1
+    """Processes of the sensitivity service."""
+
+    def names(self, service: str) -> list[str]:
+        """Names of a service's processes: its own, or sensitivity-0, sensitivity-1, ..."""
+        if service != "sensitivity" or self.replicas == 1:
+            return [service]
+        return [f"{service}-{number}" for number in range(self.replicas)]
 
     def flags(
-        self, service: str, ready: Ready | None = None, peers: Mapping[str, str] | None = None
+        self,
+        service: str,
+        ready: Ready | None = None,
+        peers: Mapping[str, str] | None = None,
+        name: str = "",
     ) -> list[str]:
-        """Flags of a service. Its ports are those in `ready`, if it served before."""
-        pairs = {"bundle": str(self.bundle.path), "ready-file": str(self.state.ready_file(service))}
+        """Flags of a service, or of its process `name`.
+
+        Its ports are those in `ready`, if it served before.
+        """
+        ready_file = self.state.ready_file(name or service)
+        pairs = {"bundle": str(self.bundle.path), "ready-file": str(ready_file)}
         pairs |= self._own_flags(service, peers or {})
-        for name, flag in (
+        for key, flag in (
             ("address", "port"),
             ("metrics", "metrics-port"),
             ("admin", "admin-port"),
         ):
-            if ready and name in ready:
-                pairs[flag] = str(port_of(ready[name]))
-        flags = [f"--{name}={value}" for name, value in pairs.items()]
+            if ready and key in ready:
+                pairs[flag] = str(port_of(ready[key]))
+        flags = [f"--{flag}={value}" for flag, value in pairs.items()]
         allow = service == "inference" and self.allow_clean_answers
         return [*flags, *(["--allow-clean-answers"] if allow else [])]
 
@@ -86,19 +102,27 @@ class Plan:
 
     def check_settings(self) -> None:
         """ConfigError if a service would refuse its flags or its environment."""
+        if self.replicas > 1 and not self.ledger:
+            raise ConfigError(
+                f"--replicas {self.replicas} needs ledgers that they can share: give --state "
+                "redis://HOST:6379; a SQLite file takes one replica"
+            )
         for service in SERVICES:
             kept_back = [f"--state={url}" for url in self._environment(service).values()]
             load_settings(settings_type(service), [*self.flags(service), *kept_back])
 
-    def child(self, service: str, peers: Mapping[str, str] | None = None) -> Child:
-        """A service as a process to be started; `peers` are targets of the front door."""
+    def children(self, service: str, peers: Mapping[str, str] | None = None) -> list[Child]:
+        """A service as processes to be started; `peers` are targets of the front door."""
+        return [self._child(service, name, peers) for name in self.names(service)]
+
+    def _child(self, service: str, name: str, peers: Mapping[str, str] | None) -> Child:
         # -P: a folder named `services` or `queen` where the operator stands is not ours.
         start = [sys.executable, "-P", "-m", service_module(service)]
         return Child(
-            name=service,
-            argv=lambda ready: [*start, *self.flags(service, ready, peers)],
-            log=self.state.rotate_log(service),
-            ready_file=self.state.ready_file(service),
+            name=name,
+            argv=lambda ready: [*start, *self.flags(service, ready, peers, name)],
+            log=self.state.rotate_log(name),
+            ready_file=self.state.ready_file(name),
             environment=self._environment(service),
         )
 

@@ -139,7 +139,8 @@ def _why(child: Child) -> str:
 def _failure(child: Child, words: str) -> Refusal:
     # A negative code is a signal, which is no exit code for us.
     code = child.exit_code
-    text = words.removeprefix("queen ").removeprefix(f"{child.name}: ")
+    service = child.name.partition("-")[0]
+    text = words.removeprefix("queen ").removeprefix(f"{service}: ")
     return Refusal(
         f"{child.name} did not start: {text} (log: {child.log})",
         exit_code=code if code is not None and code > 0 else 1,

@@ -33,7 +33,7 @@ Examples:
   queen up --bundle bundle
   queen up --bundle bundle --accounts accounts.yaml --budget 300 --profile safe
   queen up --bundle bundle --port 0 --state /var/lib/queen
-  queen up --bundle bundle --state redis://127.0.0.1:6379
+  queen up --bundle bundle --state redis://127.0.0.1:6379 --replicas 3
 
 Without --accounts an account `local` is made, with its key in STATE/local.key, where
 `queen query` finds it. Settings of a service that have no flag here are read from the
@@ -49,6 +49,13 @@ environment: QUEEN_INFERENCE_THREADS=4, for instance.
     show_default=True,
     help="Folder of ledgers, secret, keys and logs; or a Redis for the ledgers, redis://HOST:6379, "
     f"with the rest in {DEFAULT_STATE}.",
+)
+@click.option(
+    "--replicas",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Processes of the sensitivity service; several need --state redis://...",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
@@ -101,8 +108,8 @@ environment: QUEEN_INFERENCE_THREADS=4, for instance.
 def command(bundle: Path, accounts: Path | None, state: str, **asked: Any) -> None:
     """Serve a bundle: three services on this machine, behind one port.
 
-    Prints `ready HOST:PORT` once all serve. A service that dies is started again. SIGINT
-    and SIGTERM stop all three, and requests in flight are answered first.
+    Prints `ready HOST:PORT` once all serve. A process that dies is started again. SIGINT
+    and SIGTERM stop all of them, and requests in flight are answered first.
     """
     with ExitStack() as stack:
         with refusing(EXIT_REFUSED):
@@ -200,10 +207,10 @@ def _run(plan: Plan, signals: Signals) -> None:
 
 def _start(plan: Plan, supervisor: Supervisor) -> bool:
     """Start the peers, then the front door, which needs their addresses."""
-    peers = [plan.child(name) for name in SERVICES if name != "inference"]
+    peers = [child for name in SERVICES[:-1] for child in plan.children(name)]
     if not supervisor.start(peers):
         return False
-    return supervisor.start([plan.child("inference", _addresses(peers))])
+    return supervisor.start(plan.children("inference", _targets(plan, peers)))
 
 
 def _addresses(children: Sequence[Child], name: str = "address") -> dict[str, str]:
@@ -212,12 +219,25 @@ def _addresses(children: Sequence[Child], name: str = "address") -> dict[str, st
     }
 
 
+def _targets(plan: Plan, peers: Sequence[Child]) -> dict[str, str]:
+    """Targets of the front door: of each peer all addresses, between commas."""
+    addresses = _addresses(peers)
+    return {
+        service: ",".join(addresses[name] for name in plan.names(service))
+        for service in SERVICES[:-1]
+    }
+
+
 def _publish(plan: Plan, children: Sequence[Child]) -> None:
     pids: Mapping[str, int | None] = {"up": os.getpid()} | {one.name: one.pid for one in children}
+    admins = _addresses(children, "admin")
     plan.state.write_up(
         {
             **_addresses(children),
-            "admin": _addresses(children, "admin").get("sensitivity"),
+            **_targets(plan, children),
+            # Any replica answers for all ledgers, so one is enough.
+            "admin": next(iter(admins.values()), None),
+            "admins": admins,
             "metrics": _addresses(children, "metrics"),
             "pids": pids,
             "model": plan.bundle.manifest.model_name,
@@ -234,6 +254,8 @@ def _greet(plan: Plan, children: Sequence[Child]) -> None:
         f"model '{manifest.model_name}' of {manifest.num_classes} classes, "
         f"bundle {plan.bundle.digest[:12]}, profile {plan.profile}, budget {plan.budget}"
     )
+    if plan.replicas > 1:
+        say(f"{plan.replicas} replicas of sensitivity; an account stays with one while it serves")
     if "inference" in metrics:
         say(f"metrics http://{metrics['inference']}/metrics")
     say(f"state and logs in {plan.state.path}")

@@ -27,7 +27,7 @@ from queen.method.misdirection import partner_classes, safe_answer
 from queen.serving.auth import Account
 
 from .batching import Pending, Run
-from .clients import Assessed, PerturberClient, SensitivityClient
+from .clients import NO_VERDICT, Assessed, Assessor, PerturberClient
 from .decisions import DecisionLog
 from .measures import Measures
 from .settings import FailureMode
@@ -67,7 +67,7 @@ class Answerer:
         self,
         bundle: Bundle,
         policy: Policy,
-        sensitivity: SensitivityClient,
+        sensitivity: Assessor,
         perturber: PerturberClient,
         decisions: DecisionLog,
         measures: Measures,
@@ -90,6 +90,10 @@ class Answerer:
         except DependencyUnavailable as error:
             self._answer_unassessed(run, labels, profiles, error)
             return None
+        if assessed.problem is not None:
+            has_verdict = self._answer_partly(run, labels, profiles, assessed, assessed.problem)
+            run, assessed = run.part(has_verdict), assessed.take(has_verdict)
+            labels, profiles = labels[has_verdict], profiles[has_verdict]
         self._count(assessed)
         answers = self._preserve(run, labels, profiles)
         is_reversed = np.isin(profiles, [_PROFILE_CODES[profile] for profile in _REVERSED])
@@ -220,6 +224,21 @@ class Answerer:
             rows = [row for row in range(len(answers)) if _violates(check, row)]
             answers[rows] = protect_answers(labels[rows], answers.shape[1])
             self._measures.violations.inc(len(rows))
+
+    def _answer_partly(
+        self,
+        run: Run,
+        labels: RowIndex,
+        profiles: NDArray[np.uint8],
+        assessed: Assessed,
+        problem: DependencyUnavailable,
+    ) -> NDArray[np.bool_]:
+        """Answer the requests with a row without a verdict; which rows (B,) are the others'."""
+        missing: NDArray[np.bool_] = assessed.verdicts == NO_VERDICT
+        for _pending, rows in _spans(run.batch):
+            missing[rows] = missing[rows].any()
+        self._answer_unassessed(run.part(missing), labels[missing], profiles[missing], problem)
+        return ~missing
 
     def _answer_unassessed(
         self,

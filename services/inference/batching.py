@@ -66,6 +66,12 @@ class Run:
     inputs: Array
     outputs: Outputs
 
+    def part(self, rows: NDArray[np.bool_]) -> Run:
+        """The requests whose rows are chosen: all rows of a request, or none."""
+        starts = np.cumsum([0, *(pending.rows for pending in self.batch[:-1])])
+        batch = [one for one, start in zip(self.batch, starts, strict=True) if rows[start]]
+        return Run(batch, self.inputs[rows], self.outputs.take(rows))
+
 
 Rest = Coroutine[Any, Any, None]
 Finish = Callable[[Run], Awaitable[Rest | None]]
@@ -267,12 +273,11 @@ def _refuse_overflow(run: Run) -> list[Run]:
     )
     if finite.all():
         return [run]
-    kept, keep, start = [], np.zeros(len(finite), bool), 0
+    keep, start = np.zeros(len(finite), bool), 0
     for pending in run.batch:
         rows = slice(start, start + pending.rows)
         start = rows.stop
         if finite[rows].all():
-            kept.append(pending)
             keep[rows] = True
         else:
             pending.fail(
@@ -282,7 +287,7 @@ def _refuse_overflow(run: Run) -> list[Run]:
                     field="inputs[0]",
                 )
             )
-    return [Run(kept, run.inputs[keep], run.outputs.take(keep))] if kept else []
+    return [run.part(keep)] if keep.any() else []
 
 
 def _stack(batch: list[Pending]) -> Array:

@@ -1,16 +1,13 @@
-"""The two peers, as the front door sees them: calls with deadlines, and probed health."""
+"""What the front door asks its peers, in NumPy terms."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Protocol
 
-import grpc
 import numpy as np
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 from numpy.typing import NDArray
 
 from queen.api.v1 import (
@@ -19,25 +16,25 @@ from queen.api.v1 import (
     sensitivity_pb2,
     sensitivity_pb2_grpc,
 )
-from queen.errors import ConfigError, DependencyUnavailable, ShapeMismatch
+from queen.errors import DependencyUnavailable, ShapeMismatch
 from queen.method.contracts import SCOPES, Profile
 from queen.method.ledger import Verdict
 from queen.serving.auth import Account
-from queen.serving.logging import logger
 from queen.wire import read_tensor, tensor_bytes
 
-SENSITIVITY = "queen.api.v1.SensitivityService"
-PERTURBER = "queen.api.v1.PerturberService"
+from .peers import PERTURBER, SENSITIVITY, Call, Peer
 
 SingleArray = NDArray[np.float32]
-Call = Callable[..., Awaitable[Any]]
+NO_VERDICT = 0
+"""Where a verdict would stand."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Assessed:
     """Verdicts (B,) uint8, and what they follow from, (B,) float32 each.
 
-    `causes` (B,) uint8 are bits of `queen.method.ledger.Cause`.
+    `causes` (B,) uint8 are bits of `queen.method.ledger.Cause`. Some rows may have
+    NO_VERDICT, and zeros; then `problem` says why.
     """
 
     verdicts: NDArray[np.uint8]
@@ -46,59 +43,26 @@ class Assessed:
     cqs_before: SingleArray
     cqs_after: SingleArray
     causes: NDArray[np.uint8]
+    problem: DependencyUnavailable | None = None
+
+    def take(self, rows: NDArray[np.bool_]) -> Assessed:
+        """What there is about some rows, each with a verdict."""
+        names = (field.name for field in fields(self) if field.name != "problem")
+        return Assessed(**{name: getattr(self, name)[rows] for name in names})
 
 
-class Peer:
-    """One peer service: its channel, whether it serves, and its failures in one type."""
+class Assessor(Protocol):
+    """Gives verdicts: one sensitivity service, or its replicas."""
 
-    def __init__(self, target: str, service: str, max_message_bytes: int) -> None:
-        self.service = service
-        self.max_message_bytes = max_message_bytes
-        self.is_up = False
-        self.channel = grpc.aio.insecure_channel(
-            _plain(target), options=_options(service, max_message_bytes)
-        )
-        self._health = health_pb2_grpc.HealthStub(self.channel)
-        self._log = logger("peer").bind(peer=service)
-        self._failure = ""
-
-    async def call(self, method: Call, request: Any, timeout_seconds: float) -> Any:
-        """The response; DependencyUnavailable for whatever else happens.
-
-        A peer that failed its last probe is not tried: waiting for it would hold the queue.
-        """
-        if not self.is_up:
-            raise DependencyUnavailable(f"{self.service} is not serving")
-        if timeout_seconds <= 0:
-            raise DependencyUnavailable(f"no time is left to ask {self.service}")
-        try:
-            return await method(request, timeout=timeout_seconds)
-        except grpc.aio.AioRpcError as error:
-            self._failed(error)
-            raise DependencyUnavailable(f"{self.service}: {error.code().name}") from error
-
-    async def probe(self, timeout_seconds: float) -> bool:
-        """Ask the peer's health, remember it and return it."""
-        request = health_pb2.HealthCheckRequest(service=self.service)
-        try:
-            response = await self._health.Check(request, timeout=timeout_seconds)
-            serving = bool(response.status == health_pb2.HealthCheckResponse.SERVING)
-        except grpc.aio.AioRpcError:
-            serving = False
-        if serving is not self.is_up:
-            self._log.warning("peer serves" if serving else "peer is out of reach")
-        self.is_up = serving
-        return serving
-
-    def _failed(self, error: grpc.aio.AioRpcError) -> None:
-        code = error.code()
-        if code is grpc.StatusCode.UNAVAILABLE:
-            # Its retries are spent; the next probe says when it is back.
-            self.is_up = False
-        if code.name != self._failure:
-            # Once for each kind in a row: failures come at the rate of the traffic.
-            self._failure = code.name
-            self._log.warning("peer call failed", code=code.name, text=error.details())
+    async def assess(
+        self,
+        accounts: Sequence[Account],
+        account_index: NDArray[np.uint32],
+        labels: NDArray[np.int64],
+        embeddings: SingleArray,
+        timeout_seconds: float,
+    ) -> Assessed:
+        """Verdicts on B queries; DependencyUnavailable if there are none at all in time."""
 
 
 class SensitivityClient:
@@ -222,20 +186,6 @@ class PerturberClient:
             raise DependencyUnavailable(f"{PERTURBER}: {error}") from error
 
 
-async def watch_peers(
-    peers: Sequence[Peer], seconds: float, seen: Callable[[Peer], Awaitable[None]]
-) -> None:
-    """Probe every peer each so many seconds, for ever, and tell `seen` of each result."""
-
-    async def watch(peer: Peer) -> None:
-        while True:
-            await peer.probe(timeout_seconds=seconds)
-            await seen(peer)
-            await asyncio.sleep(seconds)
-
-    await asyncio.gather(*(watch(peer) for peer in peers))
-
-
 def _read_assessed(response: sensitivity_pb2.AssessResponse, rows: int) -> Assessed:
     verdicts = read_tensor(response.verdicts, "u1", (rows,), "AssessResponse.verdicts")
     if ((verdicts < Verdict.PRESERVE) | (verdicts > Verdict.REVERSE)).any():
@@ -252,38 +202,3 @@ def _within_single(values: NDArray[Any]) -> NDArray[Any]:
     """Numbers that are finite in float32: one row of huge FP64 must not fail its neighbours."""
     largest = np.finfo(np.float32).max
     return np.clip(values, -largest, largest) if values.dtype == np.float64 else values
-
-
-def _plain(target: str) -> str:
-    if not target.strip():
-        raise ConfigError("expected a gRPC target such as 127.0.0.1:8101, got an empty one")
-    return target
-
-
-def _options(service: str, max_message_bytes: int) -> list[tuple[str, Any]]:
-    retry = {
-        "maxAttempts": 3,
-        "initialBackoff": "0.02s",
-        "maxBackoff": "0.1s",
-        "backoffMultiplier": 2,
-        "retryableStatusCodes": ["UNAVAILABLE"],
-    }
-    config = {
-        "loadBalancingConfig": [{"round_robin": {}}],
-        # Without it a replica that drains still gets its turn.
-        "healthCheckConfig": {"serviceName": service},
-        "methodConfig": [{"name": [{"service": service}], "retryPolicy": retry}],
-        "retryThrottling": {"maxTokens": 100, "tokenRatio": 0.1},
-    }
-    return [
-        ("grpc.service_config", json.dumps(config)),
-        ("grpc.max_send_message_length", -1),
-        ("grpc.max_receive_message_length", max_message_bytes),
-        ("grpc.keepalive_time_ms", 30_000),
-        ("grpc.keepalive_timeout_ms", 5_000),
-        # A peer that comes back is found within a second or two, not within two minutes.
-        ("grpc.initial_reconnect_backoff_ms", 200),
-        ("grpc.min_reconnect_backoff_ms", 200),
-        ("grpc.max_reconnect_backoff_ms", 1_000),
-        ("grpc.dns_min_time_between_resolutions_ms", 2_000),
-    ]

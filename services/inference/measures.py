@@ -6,6 +6,7 @@ from queen.serving.metrics import Metrics
 
 STAGES = ("decode", "queue", "infer", "assess", "preserve", "reverse", "encode")
 DEPENDENCIES = ("sensitivity", "perturber")
+ENDPOINT_STATES = ("known", "up")
 _ROW_BUCKETS = tuple(float(1 << power) for power in range(11))
 
 
@@ -44,3 +45,13 @@ class Measures:
             "queen_dependency_up", "Whether a peer answered its last probe.", ("dependency",)
         )
         self.dependency_up = {name: up.labels(name) for name in DEPENDENCIES}
+        endpoints = metrics.gauge(
+            "queen_sensitivity_endpoints",
+            "Endpoints of the sensitivity service: all that are known, and those that serve.",
+            ("state",),
+        )
+        self.endpoints = {state: endpoints.labels(state) for state in ENDPOINT_STATES}
+        self.failovers = metrics.counter(
+            "queen_sensitivity_failovers_total",
+            "Calls repeated at another endpoint, since the first was not there.",
+        )

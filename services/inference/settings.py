@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from queen.errors import ConfigError
 from queen.method.contracts import BALANCED_L1, Profile
 from queen.serving.settings import ServiceSettings
+
+from .endpoints import read_target
 
 FailureMode = Literal["protect", "deny", "allow"]
 
@@ -26,7 +29,11 @@ class InferenceSettings(ServiceSettings):
     accounts: Path
     """accounts.yaml: who may call, watched for changes."""
     sensitivity_target: str = "127.0.0.1:8101"
-    """gRPC target of the sensitivity service."""
+    """gRPC target of the sensitivity service, or HOST:PORT of each replica, between commas."""
+    affinity: bool = True
+    """Send an account always to the same sensitivity replica, as long as that serves."""
+    resolve_seconds: float = Field(default=2.0, gt=0)
+    """Time between two look-ups of the names in sensitivity-target."""
     perturber_target: str = "127.0.0.1:8201"
     """gRPC target of the perturber service."""
     default_profile: Profile = Profile.PAPER
@@ -60,6 +67,15 @@ class InferenceSettings(ServiceSettings):
     decision_log: Literal["off", "flagged", "all"] = "flagged"
     """Which requests get a decision record in the log."""
 
+    @field_validator("sensitivity_target")
+    @classmethod
+    def _require_target(cls, target: str) -> str:
+        try:
+            read_target(target)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+        return target
+
     @model_validator(mode="after")
     def _require_consistent(self) -> Self:
         if self.failure_mode == "allow" and not self.allow_clean_answers:
@@ -71,5 +87,10 @@ class InferenceSettings(ServiceSettings):
             raise ValueError(
                 "expected max-request-rows <= account-rows <= queue-rows, got "
                 f"{self.max_request_rows}, {self.account_rows}, {self.queue_rows}"
+            )
+        if not self.affinity and len(read_target(self.sensitivity_target)) > 1:
+            raise ValueError(
+                "expected one sensitivity-target without affinity, got a list; set affinity, or "
+                "give one name that resolves to all replicas"
             )
         return self

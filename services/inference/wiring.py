@@ -17,18 +17,15 @@ from queen.serving.server import Offer, Shell
 
 from .answer import Answerer, Policy
 from .batching import Limits, MicroBatcher
-from .clients import (
-    PERTURBER,
-    SENSITIVITY,
-    Peer,
-    PerturberClient,
-    SensitivityClient,
-    watch_peers,
-)
+from .clients import Assessor, PerturberClient, SensitivityClient
 from .decisions import DecisionLog
 from .door import FrontDoor
+from .endpoints import read_target
 from .measures import Measures
 from .models import Protectee
+from .peers import PERTURBER, SENSITIVITY, Peer, Probed, watch_peers
+from .replicas import Replica, Replicas
+from .routing import RoutedClient
 from .servicer import NAME, InferenceServicer
 from .settings import InferenceSettings
 
@@ -45,8 +42,10 @@ async def open_service(settings: InferenceSettings, shell: Shell) -> AsyncIterat
         protectee = Protectee(
             bundle, threads=settings.threads, max_batch_rows=settings.max_batch_rows
         )
-        peers = await stack.enter_async_context(_open_peers(settings, shell.health, measures))
-        answerer = _answerer(settings, bundle, peers, measures)
+        clients = await stack.enter_async_context(
+            _open_peers(settings, bundle, shell.health, measures)
+        )
+        answerer = _answerer(settings, bundle, clients, measures)
         batcher = MicroBatcher(protectee, answerer.finish, _limits(settings), measures)
         batcher.start()
         stack.push_async_callback(batcher.close)
@@ -85,7 +84,10 @@ def _offer(
 
 
 def _answerer(
-    settings: InferenceSettings, bundle: Bundle, peers: dict[str, Peer], measures: Measures
+    settings: InferenceSettings,
+    bundle: Bundle,
+    clients: tuple[Assessor, PerturberClient],
+    measures: Measures,
 ) -> Answerer:
     policy = Policy(
         settings.default_profile,
@@ -98,8 +100,7 @@ def _answerer(
     return Answerer(
         bundle,
         policy,
-        SensitivityClient(peers["sensitivity"], bundle.digest, settings.default_profile),
-        PerturberClient(peers["perturber"], bundle.digest),
+        *clients,
         DecisionLog(settings.decision_log, bundle.digest, settings.default_profile),
         measures,
     )
@@ -116,17 +117,16 @@ def _limits(settings: InferenceSettings) -> Limits:
 
 @asynccontextmanager
 async def _open_peers(
-    settings: InferenceSettings, health: Health, measures: Measures
-) -> AsyncIterator[dict[str, Peer]]:
-    """Channels to the peers, probed once before we serve and then for as long as we do."""
+    settings: InferenceSettings, bundle: Bundle, health: Health, measures: Measures
+) -> AsyncIterator[tuple[Assessor, PerturberClient]]:
+    """Clients of the peers, probed once before we serve and then for as long as we do."""
     cap = settings.max_message_bytes
-    peers = {
-        "sensitivity": Peer(settings.sensitivity_target, SENSITIVITY, cap),
-        "perturber": Peer(settings.perturber_target, PERTURBER, cap),
-    }
+    perturber = Peer(settings.perturber_target, PERTURBER, cap)
+    sensitivity, assessor = await _open_sensitivity(settings, bundle, measures)
+    peers: dict[str, Probed] = {"sensitivity": sensitivity, "perturber": perturber}
     names = {peer.service: name for name, peer in peers.items()}
 
-    async def seen(peer: Peer) -> None:
+    async def seen(peer: Probed) -> None:
         measures.dependency_up[names[peer.service]].set(peer.is_up)
         await health.set_serving(peer.service, serving=peer.is_up)
         if settings.failure_mode == "deny":
@@ -138,10 +138,33 @@ async def _open_peers(
         await seen(peer)
     watcher = asyncio.create_task(watch_peers(list(peers.values()), settings.probe_seconds, seen))
     try:
-        yield peers
+        yield assessor, PerturberClient(perturber, bundle.digest)
     finally:
         watcher.cancel()
         with suppress(asyncio.CancelledError):
             await watcher
         for peer in peers.values():
-            await peer.channel.close(None)
+            await peer.close()
+
+
+async def _open_sensitivity(
+    settings: InferenceSettings, bundle: Bundle, measures: Measures
+) -> tuple[Probed, Assessor]:
+    """The replicas and the client that routes to them; without affinity, one channel for all."""
+
+    def open_replica(endpoint: str, retries: bool) -> Replica:
+        peer = Peer(endpoint, SENSITIVITY, settings.max_message_bytes, retries=retries)
+        return Replica(peer, SensitivityClient(peer, bundle.digest, settings.default_profile))
+
+    known, up = measures.endpoints["known"], measures.endpoints["up"]
+    if not settings.affinity:
+        one = open_replica(settings.sensitivity_target, True)
+        known.set(1)
+        up.set_function(lambda: one.peer.is_up)
+        return one.peer, one.client
+    places = read_target(settings.sensitivity_target)
+    replicas = Replicas(SENSITIVITY, places, open_replica, settings.resolve_seconds)
+    known.set_function(lambda: len(replicas.members))
+    up.set_function(lambda: len(replicas.up))
+    await replicas.start()
+    return replicas, RoutedClient(replicas, measures.failovers)

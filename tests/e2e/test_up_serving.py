@@ -112,7 +112,8 @@ def test_stop_before_ready_leaves_nothing(small, tmp_path):
     state = tmp_path / "state"
     command = [*QUEEN, "up", "--bundle", str(small.path), "--state", str(state), "--port", "0"]
     with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, text=True) as early:
-        eventually((state / "logs" / "sensitivity.log").exists)
+        # Its log is there a moment before the first process is.
+        eventually(lambda: bool(psutil.Process(early.pid).children()))
         children = [one.pid for one in psutil.Process(early.pid).children()]
         early.send_signal(signal.SIGTERM)
         out, _ = early.communicate(timeout=60)

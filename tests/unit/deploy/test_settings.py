@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from queen.serving.settings import ServiceSettings, load_settings
+from services.inference.endpoints import read_target
 
 from .manifests import (
     DEPLOYABLE,
@@ -112,6 +113,16 @@ def test_targets_are_services_of_the_deployment(folder: str, peer: str) -> None:
     assert [item["port"] for item in service["ports"]] == [int(port)]
     # A headless Service does not translate ports: the pod must listen on this very one.
     assert int(port) == config(peer, folder)["port"]
+
+
+def test_an_account_stays_with_a_pod_where_there_are_several(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The front door looks up the pods by itself, and follows them."""
+    settings = effective("inference", SHARED_LEDGER, monkeypatch, tmp_path)
+    assert settings.affinity
+    (place,) = read_target(settings.sensitivity_target)
+    assert place.is_name
 
 
 @pytest.mark.parametrize(("folder", "service"), PODS)

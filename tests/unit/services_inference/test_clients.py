@@ -10,13 +10,8 @@ import pytest
 from queen.api.v1 import perturber_pb2, sensitivity_pb2
 from queen.method.contracts import Profile
 from queen.serving.auth import Account
-from services.inference.clients import (
-    PERTURBER,
-    SENSITIVITY,
-    Peer,
-    PerturberClient,
-    SensitivityClient,
-)
+from services.inference.clients import PerturberClient, SensitivityClient
+from services.inference.peers import PERTURBER, SENSITIVITY, Peer
 
 NOWHERE = "127.0.0.1:1"
 

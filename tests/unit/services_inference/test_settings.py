@@ -44,3 +44,28 @@ def test_every_profile_can_be_the_default(profile: str) -> None:
     """What accounts may name, a service may take for those that name none."""
     settings = load_settings(InferenceSettings, [*BASE, "--default-profile", profile])
     assert settings.default_profile == profile
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("", "got an empty one"),
+        ("127.0.0.1:1,", "got an empty entry"),
+        ("127.0.0.1:1,127.0.0.1:1", "got 127.0.0.1:1 again"),
+        ("127.0.0.1:1,dns:///a:1", "a target with a scheme stands alone"),
+    ],
+)
+def test_a_target_that_is_none_is_refused_by_name(target: str, words: str) -> None:
+    """Before anything starts, with the flag that held it."""
+    with pytest.raises(ConfigError, match=f"--sensitivity-target.*{words}"):
+        load_settings(InferenceSettings, [*BASE, "--sensitivity-target", target])
+
+
+def test_a_list_of_replicas_needs_affinity() -> None:
+    """One channel takes one name; without affinity there is one channel."""
+    flags = [*BASE, "--sensitivity-target", "127.0.0.1:1,127.0.0.1:2"]
+    assert load_settings(InferenceSettings, flags).affinity
+    with pytest.raises(ConfigError, match="one sensitivity-target without affinity, got a list"):
+        load_settings(InferenceSettings, [*flags, "--no-affinity"])
+    one = [*BASE, "--sensitivity-target", "dns:///a:1", "--no-affinity"]
+    assert not load_settings(InferenceSettings, one).affinity
