@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +27,12 @@ from queen.method.linkage import (
     surprise,
 )
 
-MOST_NEIGHBORS = 16_000_000
-"""Pairs of records that the search looks at: seconds, and 100 MB at the most."""
+MOST_NEIGHBORS = 64_000_000
+"""Pairs of records that the search looks at: about 10 s."""
 MOST_CANDIDATES = 10_000
 """Pairs of accounts whose overlap is computed."""
+_BLOCK = 2_000_000
+"""Pairs of records that are in memory at a time, about 50 MB."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +48,12 @@ class Link:
 class LinkSearch:
     """Links, the strongest first; and what was left out.
 
-    `crowded_records` were not looked at since too many lie around them, `candidates_left`
-    pairs of accounts that looked alike were not compared.
+    `records_left` were not looked at, since too many lie around them or the time was up;
+    `candidates_left` pairs of accounts that looked alike were not compared.
     """
 
     links: tuple[Link, ...]
-    crowded_records: int
+    records_left: int
     candidates_left: int
 
 
@@ -57,7 +61,6 @@ class LinkSearch:
 class _ClassPool:
     """All records of one class: an index of them, and whose each is."""
 
-    label: int
     records: NDArray[np.float32]
     owners: Places
     index: CellIndex
@@ -65,12 +68,44 @@ class _ClassPool:
     """How many records lie in the cells around each."""
 
 
-@dataclass(frozen=True, eq=False)
-class _Candidates:
-    """Pairs of accounts `ones`, `others` by falling surprise."""
+@dataclass(frozen=True)
+class _Block:
+    """Accounts `first` to `last`, whose records in crowds up to `cutoff` are looked at."""
+
+    first: int
+    last: int
+    cutoff: int
+
+    def rows(self, pool: _ClassPool) -> Places:
+        """Their records in a class."""
+        begin, end = np.searchsorted(pool.owners, [self.first, self.last]).tolist()
+        rows: Places = begin + np.flatnonzero(pool.crowd[begin:end] <= self.cutoff)
+        return rows
+
+
+class _Shared(NamedTuple):
+    """What a block's accounts share with others in one class.
+
+    By pair, as one number: records that are `covered`, and what the other account `own`s of
+    their surroundings. By account of the block: sums of pi and of its square.
+    """
+
+    pairs: Places
+    covered: FloatArray
+    own: FloatArray
+    shares: FloatArray
+    squares: FloatArray
+
+
+class _Candidates(NamedTuple):
+    """Pairs of accounts, `ones` (N,) with fewer records than `others` (N,), and their surprise."""
 
     ones: Places
     others: Places
+    surprises: FloatArray
+
+
+_NO_PAIRS = _Candidates(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
 
 
 def find_links(
@@ -79,155 +114,167 @@ def find_links(
     *,
     most_neighbors: int = MOST_NEIGHBORS,
     most_candidates: int = MOST_CANDIDATES,
-    proceed: Callable[[], bool] = lambda: True,
+    looks_on: Callable[[], bool] = lambda: True,
+    compares_on: Callable[[], bool] = lambda: True,
 ) -> LinkSearch:
     """Every pair whose overlap `is_likely`, against the population of all but the two.
 
-    Complete unless work was left out, which the result says. `proceed` is asked between
-    pieces of some milliseconds and ends the search by False.
+    Complete unless work was left out, which the result says. `looks_on` while it looks for
+    candidates, `compares_on` while it compares them, is asked between pieces of some
+    milliseconds, and ends that part by False.
     """
-    search = _Search(geometry, ledgers, proceed)
-    cutoff = search.cutoff(most_neighbors)
-    found = search.candidates(cutoff)
-    kept = _Candidates(found.ones[:most_candidates], found.others[:most_candidates])
-    links, compared = search.links(kept)
+    search = _Search(geometry, ledgers)
+    found, records_left = search.candidates(search.cutoff(most_neighbors), looks_on)
+    order = np.argsort(-found.surprises, kind="stable")[:most_candidates]
+    links, compared = search.links(found.ones[order], found.others[order], compares_on)
     links.sort(key=lambda link: (-link.overlap.score, link.one, link.other))
-    crowded = sum(int((pool.crowd > cutoff).sum()) for pool in search.pools)
-    return LinkSearch(tuple(links), crowded, len(found.ones) - compared)
+    return LinkSearch(tuple(links), records_left, len(found.ones) - compared)
 
 
 class _Search:
-    def __init__(
-        self, geometry: Geometry, ledgers: Sequence[Ledger], proceed: Callable[[], bool]
-    ) -> None:
-        self._proceed = proceed
+    def __init__(self, geometry: Geometry, ledgers: Sequence[Ledger]) -> None:
         self._accounts = len(ledgers)
-        self._least_surprise = least_surprise(len(ledgers) * (len(ledgers) - 1) // 2)
+        self._pairs = len(ledgers) * (len(ledgers) - 1) // 2
         labels = sorted({label for ledger in ledgers for label in ledger})
-        self._counts = np.array(
+        counts = np.array(
             [[len(ledger.get(label, ())) for label in labels] for ledger in ledgers], np.int64
         ).reshape(len(ledgers), len(labels))
-        """K of every account and class, (A, C)."""
-        sizes = self._counts.sum(axis=1)
         self._rank = np.empty(len(ledgers), np.int64)
-        self._rank[np.argsort(sizes, kind="stable")] = np.arange(len(ledgers))
-        self.pools = list(self._pools(geometry, ledgers, labels))
-        self._counts = self._counts[:, [labels.index(pool.label) for pool in self.pools]]
-
-    def _pools(
-        self, geometry: Geometry, ledgers: Sequence[Ledger], labels: Sequence[int]
-    ) -> Iterator[_ClassPool]:
-        for place, label in enumerate(labels):
-            counts = self._counts[:, place]
-            # Without a third account there is no population, and nothing to say.
-            if (counts > 0).sum() < 3 or not self._proceed():
-                continue
-            records = np.concatenate([ledger[label] for ledger in ledgers if label in ledger])
-            index = CellIndex(records, float(geometry.coverage_radius[label]))
-            owners = np.repeat(np.arange(len(ledgers)), counts)
-            yield _ClassPool(label, records, owners, index, index.crowd(records))
+        self._rank[np.argsort(counts.sum(axis=1), kind="stable")] = np.arange(len(ledgers))
+        # Without a third account there is no population, and nothing to say.
+        places = np.flatnonzero((counts > 0).sum(axis=0) >= 3)
+        self._counts = counts[:, places]
+        """K of every account and class, (A, C)."""
+        self._pools = [
+            _class_pool(geometry, ledgers, labels[place], counts[:, place])
+            for place in places.tolist()
+        ]
 
     def cutoff(self, most_neighbors: int) -> int:
         """The largest crowd around a record that is still looked at."""
-        if not self.pools:
+        if not self._pools:
             return 0
-        crowds = np.sort(np.concatenate([pool.crowd for pool in self.pools]))
+        crowds = np.sort(np.concatenate([pool.crowd for pool in self._pools]))
         fits = int(np.searchsorted(np.cumsum(crowds), most_neighbors, side="right"))
         if fits == len(crowds):
             return int(crowds[-1])
         # Crowds of one size are looked at together or not at all.
         return int(crowds[fits]) - 1
 
-    def candidates(self, cutoff: int) -> _Candidates:
-        """Pairs whose overlap may be likely, judged by the records that are looked at.
+    def candidates(self, cutoff: int, looks_on: Callable[[], bool]) -> tuple[_Candidates, int]:
+        """Pairs whose overlap may be likely, and how many records were not looked at."""
+        left = sum(len(pool.records) for pool in self._pools)
+        found = [_NO_PAIRS]
+        for first, last in self._blocks(cutoff):
+            block = _Block(first, last, cutoff)
+            pairs = self._look_at(block, looks_on)
+            if pairs is None:
+                break
+            found.append(pairs)
+            left -= sum(len(block.rows(pool)) for pool in self._pools)
+        return _Candidates(*map(np.concatenate, zip(*found, strict=True))), left
 
-        Of a pair of N records in common, chance explains at least what Bonferroni's inequality
-        leaves, 1 - (1 - pi)^K >= K pi - K (K - 1) / 2 pi^2. Summed over the records it needs no
-        pass over them for each pair, and no pair that is likely gets lost.
+    def _blocks(self, cutoff: int) -> Iterator[tuple[int, int]]:
+        """Ranges of accounts that are looked at together."""
+        work = np.zeros(self._accounts)
+        for pool in self._pools:
+            looked = np.where(pool.crowd <= cutoff, pool.crowd, 0)
+            work += np.bincount(pool.owners, looked, minlength=self._accounts)
+        numbers = (np.cumsum(work) - work) // _BLOCK
+        starts = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), self._accounts]
+        return pairwise(starts)
+
+    def _look_at(self, block: _Block, looks_on: Callable[[], bool]) -> _Candidates | None:
+        """Candidates of a block's accounts, judged by the records that are looked at.
+
+        Chance explains at least what Bonferroni's inequality leaves, 1 - (1 - pi)^K >=
+        K pi - K (K - 1) / 2 pi^2. Summed over the records it needs no pass over them for each
+        pair, and no pair that is likely gets lost. None if it is to end.
         """
-        shares, squares = np.zeros((2, *self._counts.shape))
-        found = [
-            self._shared(place, pool, cutoff, shares, squares)
-            for place, pool in enumerate(self.pools)
-        ]
-        keys = np.concatenate([keys for keys, _, _ in found] or [np.zeros(0, np.int64)])
-        pairs, inverse = np.unique(keys, return_inverse=True)
-        if not len(pairs):
-            return _Candidates(pairs, pairs)
-        covered = np.bincount(inverse, np.concatenate([each for _, each, _ in found]))
-        own = np.bincount(inverse, np.concatenate([each for _, _, each in found]))
+        found = []
+        for place, pool in enumerate(self._pools):
+            shared = self._shared(block, place, pool, looks_on)
+            if shared is None:
+                return None
+            found.append(shared)
+        if not found:
+            return _NO_PAIRS
+        pairs, inverse = np.unique(
+            np.concatenate([each.pairs for each in found]), return_inverse=True
+        )
+        covered = np.bincount(inverse, np.concatenate([each.covered for each in found]), len(pairs))
+        own = np.bincount(inverse, np.concatenate([each.own for each in found]), len(pairs))
         is_shared = covered >= LEAST_SHARED
         ones, others = np.divmod(pairs[is_shared], self._accounts)
-        expected = -own[is_shared]
-        for place in range(len(self.pools)):
+        expected = -own[is_shared].astype(np.float64)
+        for place, each in enumerate(found):
             counts = self._counts[others, place].astype(np.float64)
-            expected += counts * shares[ones, place]
-            expected -= counts * (counts - 1) / 2 * squares[ones, place]
-        # Below this nothing is expected; every other bound is above 0.
+            expected += counts * each.shares[ones - block.first]
+            expected -= counts * (counts - 1) / 2 * each.squares[ones - block.first]
+        # Where the inequality says nothing; every expectation is above 0.
         least = np.maximum(expected, 1e-9)
-        surprises = np.array(list(map(surprise, covered[is_shared].tolist(), least.tolist())))
-        order = np.argsort(-surprises, kind="stable")
-        order = order[surprises[order] >= self._least_surprise]
-        return _Candidates(ones[order], others[order])
+        surprises = np.array(
+            list(map(surprise, covered[is_shared].tolist(), least.tolist())), np.float64
+        )
+        kept = surprises >= least_surprise(self._pairs)
+        return _Candidates(ones[kept], others[kept], surprises[kept])
 
     def _shared(
-        self, place: int, pool: _ClassPool, cutoff: int, shares: FloatArray, squares: FloatArray
-    ) -> tuple[Places, FloatArray, FloatArray]:
-        """Pairs of accounts in one class by number, records covered, and what B itself adds.
-
-        Adds to `shares` and `squares` (A, C) the sums of pi and pi^2 over the records of each
-        account, all others being the population.
-        """
-        rows = np.flatnonzero(pool.crowd <= cutoff)
+        self, block: _Block, place: int, pool: _ClassPool, looks_on: Callable[[], bool]
+    ) -> _Shared | None:
+        rows = block.rows(pool)
         neighbors = np.zeros(len(rows), np.float64)
         pieces: list[Places] = [np.zeros(0, np.int64)]
         for found, points in pool.index.near(pool.records[rows]):
             one, other = pool.owners[rows[found]], pool.owners[points]
-            is_other = one != other
-            neighbors += np.bincount(found[is_other], minlength=len(rows))
+            neighbors += np.bincount(found[one != other], minlength=len(rows))
             is_fewer = self._rank[one] < self._rank[other]
             pieces.append(found[is_fewer] * self._accounts + other[is_fewer])
-            if not self._proceed():
-                break
+            if not looks_on():
+                return None
         pi = (neighbors + 0.5) / (len(pool.records) + 1.0)
-        np.add.at(shares[:, place], pool.owners[rows], pi)
-        np.add.at(squares[:, place], pool.owners[rows], np.square(pi))
+        owners = pool.owners[rows] - block.first
+        width = block.last - block.first
         # A record may have several neighbors of one account, and is covered once.
         covers, times = np.unique(np.concatenate(pieces), return_counts=True)
         found, other = np.divmod(covers, self._accounts)
-        keys = pool.owners[rows[found]] * self._accounts + other
         own = times * self._counts[other, place] / (len(pool.records) + 1.0)
-        pairs, inverse = np.unique(keys, return_inverse=True)
-        return (
+        pairs, inverse = np.unique(
+            pool.owners[rows[found]] * self._accounts + other, return_inverse=True
+        )
+        return _Shared(
             pairs,
             np.bincount(inverse, minlength=len(pairs)).astype(np.float64),
-            np.bincount(inverse, own, minlength=len(pairs)).astype(np.float64),
+            np.bincount(inverse, own, len(pairs)).astype(np.float64),
+            np.bincount(owners, pi, width).astype(np.float64),
+            np.bincount(owners, np.square(pi), width).astype(np.float64),
         )
 
-    def links(self, candidates: _Candidates) -> tuple[list[Link], int]:
+    def links(
+        self, ones: Places, others: Places, compares_on: Callable[[], bool]
+    ) -> tuple[list[Link], int]:
         """Those of the candidates that are likely, and how many were compared."""
         partners: dict[int, list[int]] = {}
-        for one, other in zip(candidates.ones.tolist(), candidates.others.tolist(), strict=True):
+        for one, other in zip(ones.tolist(), others.tolist(), strict=True):
             partners.setdefault(one, []).append(other)
-        pairs = self._accounts * (self._accounts - 1) // 2
         links: list[Link] = []
         compared = 0
-        for one, others in partners.items():
-            if not self._proceed():
+        for one, theirs in partners.items():
+            if not compares_on():
                 break
-            overlaps = self._overlaps(one, np.array(others))
+            overlaps = self._overlaps(one, np.array(theirs))
             links += [
                 Link(one, other, overlap)
-                for other, overlap in zip(others, overlaps, strict=True)
-                if overlap.is_likely(pairs)
+                for other, overlap in zip(theirs, overlaps, strict=True)
+                if overlap.is_likely(self._pairs)
             ]
-            compared += len(others)
+            compared += len(theirs)
         return links, compared
 
     def _overlaps(self, one: int, others: Places) -> list[Overlap]:
         """What `linkage.overlap` gives for one account and each of the others."""
         totals = [Overlap(0, 0.0, 0.0)] * len(others)
-        for place, pool in enumerate(self.pools):
+        for place, pool in enumerate(self._pools):
             first, last = np.searchsorted(pool.owners, [one, one + 1]).tolist()
             if first == last:
                 continue
@@ -247,3 +294,12 @@ class _Search:
                 covered = int((theirs > 0).sum())
                 totals[number] += chance_overlap(covered, counts, crowd, count)
         return totals
+
+
+def _class_pool(
+    geometry: Geometry, ledgers: Sequence[Ledger], label: int, counts: Places
+) -> _ClassPool:
+    records = np.concatenate([ledger[label] for ledger in ledgers if label in ledger])
+    index = CellIndex(records, float(geometry.coverage_radius[label]))
+    owners = np.repeat(np.arange(len(ledgers)), counts)
+    return _ClassPool(records, owners, index, index.crowd(records))

@@ -15,8 +15,10 @@ from .ledger_store import Records
 
 MOST_LINKS = 1000
 """Links that are kept of a survey."""
-POOL_SIZE = 2_000_000
-"""Records, and classes of accounts, that are compared: about 300 MB while it lasts."""
+POOL_SIZE = 1_000_000
+"""Records, and classes of accounts, that are compared: about 150 MB while it lasts."""
+PART_SECONDS = 60.0
+"""Longest part of a search: one looks for candidates, the next compares them."""
 
 
 @dataclass(frozen=True)
@@ -75,18 +77,38 @@ class AccountPool:
             self._room += records + self._geometry.num_classes
             self._left_out += 1
 
-    def compare(self, proceed: Callable[[], bool]) -> Comparison:
-        """The links among the accounts that were kept."""
+    def compare(self, proceed: Callable[[], bool], clock: Callable[[], float]) -> Comparison:
+        """The links among the accounts that were kept; less, if `proceed` says False."""
         kept = sorted(self._kept, key=lambda each: each[1])
         counts, names, ledgers = zip(*kept, strict=True) if kept else ((), (), ())
-        search = find_links(self._geometry, ledgers, proceed=proceed)
+        search = find_links(
+            self._geometry,
+            ledgers,
+            looks_on=_Allowance(proceed, clock),
+            compares_on=_Allowance(proceed, clock),
+        )
         return Comparison(
             tuple(_suggested(link, names, counts) for link in search.links[:MOST_LINKS]),
             len(search.links),
             self._left_out,
-            search.crowded_records,
+            search.records_left,
             search.candidates_left,
         )
+
+
+class _Allowance:
+    """Goes on for PART_SECONDS from the first question on."""
+
+    def __init__(self, proceed: Callable[[], bool], clock: Callable[[], float]) -> None:
+        self._proceed = proceed
+        self._clock = clock
+        self._until: float | None = None
+
+    def __call__(self) -> bool:
+        """Whether to go on."""
+        if self._until is None:
+            self._until = self._clock() + PART_SECONDS
+        return self._proceed() and self._clock() < self._until
 
 
 def _suggested(link: Link, names: tuple[str, ...], counts: tuple[int, ...]) -> SuggestedLink:

@@ -19,8 +19,6 @@ from .policies import GROUP_PREFIX
 
 PAGE = 64
 """Accounts that are read in one go."""
-SEARCH_SECONDS = 60.0
-"""Longest search for links."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +90,7 @@ class Surveyor:
                 pool.offer(state)
             if not proceed():
                 return None
-        until = self._clock() + SEARCH_SECONDS
-        comparison = pool.compare(lambda: proceed() and self._clock() < until)
+        comparison = pool.compare(proceed, self._clock)
         if not proceed():
             return None
         return Survey(tally.totals(), comparison, self._now_nanos(), self._clock() - began)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from queen.method import link_search
 from queen.method.geometry import Geometry
 from queen.method.link_search import LinkSearch, find_links
 from queen.method.linkage import (
@@ -94,7 +95,7 @@ def test_the_search_finds_what_comparing_all_pairs_finds(
     geometry = geometry_of(width, fraction)
     ledgers = population_of(geometry, seed, accounts, shared, sharers)
     expected, search = by_all_pairs(geometry, ledgers), find_links(geometry, ledgers)
-    assert (search.crowded_records, search.candidates_left) == (0, 0)
+    assert (search.records_left, search.candidates_left) == (0, 0)
     found = as_pairs(search)
     assert found.keys() == expected.keys()
     for pair, scored in found.items():
@@ -120,7 +121,7 @@ def test_the_most_crowded_records_are_left_out_first() -> None:
     """A tenth of the work finds the pairs all the same, and says what it did not look at."""
     whole = find_links(GEOMETRY, CROWD)
     tenth = find_links(GEOMETRY, CROWD, most_neighbors=3000)
-    assert 0 < tenth.crowded_records < sum(map(size, CROWD))
+    assert 0 < tenth.records_left < sum(map(size, CROWD))
     assert set(as_pairs(tenth)) <= set(as_pairs(whole))
     assert find_links(GEOMETRY, CROWD, most_neighbors=0).links == ()
 
@@ -130,10 +131,23 @@ def test_candidates_that_are_not_compared_are_counted() -> None:
     one = find_links(GEOMETRY, CROWD, most_candidates=1)
     assert len(one.links) == 1
     assert one.candidates_left >= len(TRUE_PAIRS) - 1
-    answers = iter([True] * 50)
-    stopped = find_links(GEOMETRY, CROWD, proceed=lambda: next(answers, False))
-    assert len(stopped.links) <= len(TRUE_PAIRS)
-    assert find_links(GEOMETRY, CROWD, proceed=lambda: False).links == ()
+    stopped = find_links(GEOMETRY, CROWD, compares_on=lambda: False)
+    assert stopped.links == ()
+    assert stopped.candidates_left >= len(TRUE_PAIRS)
+    blind = find_links(GEOMETRY, CROWD, looks_on=lambda: False)
+    assert (blind.links, blind.candidates_left) == ((), 0)
+    assert blind.records_left == sum(map(size, CROWD))
+
+
+def test_blocks_of_accounts_find_what_all_at_once_find(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory is bounded by looking at some accounts at a time; the result is the same."""
+    whole = find_links(GEOMETRY, CROWD)
+    monkeypatch.setattr(link_search, "_BLOCK", 500)
+    assert find_links(GEOMETRY, CROWD) == whole
+    answers = iter([True] * 20)
+    some = find_links(GEOMETRY, CROWD, looks_on=lambda: next(answers, False))
+    assert 0 < some.records_left < sum(map(size, CROWD))
+    assert set(as_pairs(some)) <= set(as_pairs(whole))
 
 
 def test_few_records_in_common_are_no_link_among_many_pairs() -> None:

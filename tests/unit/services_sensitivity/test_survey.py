@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from itertools import chain, repeat
+from itertools import chain, count, repeat
 
 import numpy as np
 import pytest
@@ -135,7 +135,7 @@ def test_the_accounts_with_the_fewest_records_are_not_compared(
     kept = {name for _, name, _ in pool._kept}
     fewest = min(state.record_count for state in states if state.account_id in kept)
     assert all(state.record_count <= fewest for state in states if state.account_id not in kept)
-    comparison = pool.compare(lambda: True)
+    comparison = pool.compare(lambda: True, lambda: 0.0)
     assert comparison.accounts_left_out == len(states) - len(kept) > 0
     small = surveyed(surveyor_of(populated, pool_size=0))
     assert small.comparison.accounts_left_out == len(HONEST) + len(THIEVES)
@@ -147,13 +147,13 @@ def test_a_survey_ends_when_it_is_told_to(populated: MemoryLedgerStore) -> None:
     """At whatever moment; and then there is no half of one."""
     asked = 0
 
-    def count() -> bool:
+    def goes_on() -> bool:
         nonlocal asked
         asked += 1
         return True
 
     surveyor = surveyor_of(populated)
-    surveyor.survey(count)
+    surveyor.survey(goes_on)
     assert asked > 5
     for moment in range(asked):
         answers = chain([True] * moment, repeat(False))
@@ -165,10 +165,11 @@ def test_a_search_whose_time_is_up_says_what_it_did_not_compare(
 ) -> None:
     """The totals are there all the same."""
     surveyor = surveyor_of(populated)
-    times = iter([0.0, 0.0])
-    surveyor._clock = lambda: next(times, 1e9)
+    hours = count()
+    surveyor._clock = lambda: 3600.0 * next(hours)
     survey = surveyed(surveyor)
     assert survey.comparison.links == ()
+    assert survey.comparison.records_left_out > survey.totals.records / 2
     assert survey.totals == surveyed(surveyor_of(populated)).totals
 
 
