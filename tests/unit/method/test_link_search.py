@@ -74,14 +74,14 @@ def by_all_pairs(geometry: Geometry, ledgers: list[Ledger]) -> dict[tuple[int, i
     return found
 
 
-@pytest.mark.parametrize("fraction", [0.02, 0.1, 0.3])
+@pytest.mark.parametrize(("fraction", "accounts"), [(0.02, 20), (0.1, 8), (0.3, 8)])
 def test_no_pair_is_surprising_that_does_not_look_so(
-    fraction: float, monkeypatch: pytest.MonkeyPatch
+    fraction: float, accounts: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a pair is judged by before it is compared is never below what comparing it gives."""
     monkeypatch.setattr(link_search, "least_surprise", lambda _pairs: 0.0)
     geometry = geometry_of(2, fraction)
-    ledgers = population_of(geometry, 3, 8, 10, 3)
+    ledgers = population_of(geometry, 3, accounts, 10, 3)
     search = link_search._Search(geometry, ledgers)
     found, _ = search.candidates(search.cutoff(10**9), lambda: True)
     looks = dict(zip(zip(*map(list, found[:2]), strict=True), found.surprises, strict=True))
