@@ -8,7 +8,8 @@ cd "$(dirname "$0")/.."
 OLDEST=1.30
 NEWEST=1.37
 # Kinds of the Prometheus operator: no schema of Kubernetes knows them.
-FOREIGN='kind PodMonitor with api version monitoring.coreos.com/v1 '
+FOREIGN='kind PodMonitor with api version monitoring.coreos.com/v1 
+kind PrometheusRule with api version monitoring.coreos.com/v1 '
 
 for tool in kubectl kubernetes-validate hadolint; do
   if ! command -v "$tool" >/dev/null; then

@@ -15,8 +15,10 @@ from rich.text import Text
 from queen.bundle import Bundle, open_bundle
 from queen.cli.account_acts import COMMANDS
 from queen.cli.account_file import account_lines, appended, new_key, require_account_id
+from queen.cli.account_links import links
+from queen.cli.account_policies import Policies, find_policies
 from queen.cli.admin_client import ClassRecords, Ledger, Spent
-from queen.cli.admin_reach import asking, reaching
+from queen.cli.admin_reach import accounts_option, asking, reaching
 from queen.cli.state import StateFolder, replace_private
 from queen.errors import ConfigError
 from queen.method.contracts import Profile
@@ -59,12 +61,17 @@ def new(account_id: str, file: Path | None, **policy: Any) -> None:
 
 @command.command("list")
 @reaching
-def list_accounts(admin: str | None, state: Path) -> None:
-    """List the accounts and groups that have a ledger, with what they have spent."""
+@accounts_option
+def list_accounts(admin: str | None, state: Path, accounts: Path | None) -> None:
+    """List the accounts and groups that have a ledger, with what they have spent.
+
+    Each is measured against its own budget in accounts.yaml, or the service's default.
+    """
+    policies = find_policies(accounts, admin, state)
     with asking(admin, state) as client:
-        found = list(client.accounts())
+        found = list(client.accounts(policies.budgets if policies else {}))
     if found:
-        Console().print(spent_table(found))
+        Console().print(spent_table(found, policies))
     else:
         click.echo("no account has a ledger yet", err=True)
 
@@ -81,49 +88,70 @@ The ledger of a group is under the id `group NAME`.
 )
 @click.argument("account_id", metavar="ID")
 @reaching
+@accounts_option
 @click.option("--bundle", type=click.Path(path_type=Path), help="[default: of `queen up`]")
 @click.option("--plot", type=click.Path(path_type=Path), help="PNG to draw the covered discs in.")
 def show(
-    account_id: str, admin: str | None, state: Path, bundle: Path | None, plot: Path | None
+    account_id: str,
+    admin: str | None,
+    state: Path,
+    accounts: Path | None,
+    bundle: Path | None,
+    plot: Path | None,
 ) -> None:
-    """Show the ledger of account ID, class by class."""
+    """Show the ledger of account ID, class by class, against its own budget."""
+    policies = find_policies(accounts, admin, state)
     with asking(admin, state) as client:
-        ledger = client.ledger(account_id)
+        ledger = client.ledger(account_id, policies.budgets.get(account_id, 0) if policies else 0)
     opened = _bundle(bundle, state, ledger, is_needed=plot is not None)
-    Console().print(ledger_table(ledger, opened.manifest.class_names if opened else ()))
+    names = opened.manifest.class_names if opened else ()
+    Console().print(ledger_table(ledger, names, policies))
     if plot is not None and opened is not None:
         _plot(plot, opened, ledger)
 
 
-def spent_table(found: Sequence[Spent]) -> Table:
-    """One line an account or group: how much of the default budget is spent, and the meter."""
+def spent_table(found: Sequence[Spent], policies: Policies | None = None) -> Table:
+    """One line an account or group: how much of its budget is spent, its meter and its policy."""
     table = Table(title=f"{len(found)} ledger{'s' * (len(found) != 1)}", title_justify="left")
     table.add_column("account", overflow="fold")
     table.add_column("records", justify="right")
-    table.add_column("budget spent, in the fullest class")
+    table.add_column("budget", justify="right")
+    table.add_column("spent, in the fullest class")
     table.add_column("crossed classes")
     table.add_column("off-distribution", justify="right")
+    if policies is not None:
+        table.add_column("policy", overflow="fold")
     for one in found:
         crossed = ", ".join(map(str, one.crossed)) or "none"
-        style = "red" if one.crossed else "dim"
+        is_reversed = one.crossed and not (policies and policies.is_exempt(one.account_id))
+        words = [] if policies is None else [Text(policies.words(one.account_id))]
         table.add_row(
             Text(one.account_id),
             str(one.records),
+            _budget(one, policies),
             bar(one.share),
-            Text(crossed, style),
+            Text(crossed, "red" if is_reversed else "dim"),
             level(one.off_distribution),
+            *words,
         )
     return table
 
 
-def ledger_table(ledger: Ledger, names: Sequence[str]) -> Table:
+def ledger_table(ledger: Ledger, names: Sequence[str], policies: Policies | None = None) -> Table:
     """One line a class: records, cqs, threshold T and how much of T is spent."""
     spent = ledger.spent
+    policy = policies.words(spent.account_id) if policies else ""
+    facts = (
+        f"bundle {ledger.bundle_digest[:12]}",
+        f"T of a budget of {_budget(spent, policies)}",
+        f"off-distribution meter {level(spent.off_distribution)}",
+        policy,
+    )
     table = Table(
         title=f"{spent.account_id}: {spent.records} records",
         title_justify="left",
-        caption=f"bundle {ledger.bundle_digest[:12]}; T of the service's default budget; "
-        f"off-distribution meter {level(spent.off_distribution)}",
+        caption="\n".join(filter(None, facts)),
+        caption_justify="left",
     )
     for title in ("class", "records", "cqs", "T"):
         table.add_column(title, justify="left" if title == "class" else "right")
@@ -138,6 +166,12 @@ def ledger_table(ledger: Ledger, names: Sequence[str]) -> Table:
             bar(one.cqs / one.threshold if one.threshold > 0 else float("inf")),
         )
     return table
+
+
+def _budget(spent: Spent, policies: Policies | None) -> str:
+    """Records of a class, and whether that is the service's default."""
+    own = policies is not None and spent.account_id in policies.budgets
+    return str(spent.budget) if own else f"{spent.budget or ''} (default)".strip()
 
 
 def bar(share: float) -> Text:
@@ -189,5 +223,5 @@ def _plot(path: Path, bundle: Bundle, ledger: Ledger) -> None:
     click.echo(f"drawn in {os.fspath(path)}", err=True)
 
 
-for _act in COMMANDS:
+for _act in (links, *COMMANDS):
     command.add_command(_act)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 import grpc
@@ -25,11 +25,13 @@ class Spent:
     account_id: str
     records: int
     crossed: tuple[int, ...]
-    """Classes whose default budget is spent."""
+    """Classes whose budget is spent."""
     share: float
-    """Of the default budget, in the class where most is spent; above 1 it is spent."""
+    """Of the budget, in the class where most is spent; above 1 it is spent."""
     off_distribution: float = 0.0
     """Highest level of the off-distribution meter over its limit; at 1 it is off for good."""
+    budget: int = 0
+    """What it is measured against, in records of a class; 0 from a service that does not say."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,21 +62,25 @@ class AdminClient:
         self._stub = admin_pb2_grpc.AdminServiceStub(self._channel)
         self._timeout = timeout_seconds
 
-    def accounts(self) -> Iterator[Spent]:
-        """All accounts that have a ledger, in order of their id."""
+    def accounts(self, budgets: Mapping[str, int] = MappingProxyType({})) -> Iterator[Spent]:
+        """All accounts that have a ledger, in order of their id.
+
+        Each is measured against its budget in `budgets`, or the service's default.
+        """
         token = ""
+        own = [pb.AccountBudget(account_id=name, budget=budgets[name]) for name in budgets]
         while True:
-            request = pb.ListAccountsRequest(page_size=PAGE, page_token=token)
+            request = pb.ListAccountsRequest(page_size=PAGE, page_token=token, budgets=own)
             page = self._stub.ListAccounts(request, timeout=self._timeout)
             yield from map(_spent, page.accounts)
             token = page.next_page_token
             if not token:
                 return
 
-    def ledger(self, account_id: str) -> Ledger:
-        """One account's ledger."""
+    def ledger(self, account_id: str, budget: int = 0) -> Ledger:
+        """One account's ledger, measured against a budget, 0 for the service's default."""
         answer = self._stub.GetAccount(
-            pb.GetAccountRequest(account_id=account_id), timeout=self._timeout
+            pb.GetAccountRequest(account_id=account_id, budget=budget), timeout=self._timeout
         )
         classes = tuple(
             ClassRecords(one.label, one.cqs, one.threshold, _embeddings(one))
@@ -108,6 +114,13 @@ class AdminClient:
             for account in accounts
         )
         answer: pb.ImportAccountsResponse = self._stub.ImportAccounts(requests)
+        return answer
+
+    def links(self) -> pb.ListLinksResponse:
+        """What the last survey of all accounts found."""
+        answer: pb.ListLinksResponse = self._stub.ListLinks(
+            pb.ListLinksRequest(), timeout=self._timeout
+        )
         return answer
 
     def crossings(
@@ -151,6 +164,7 @@ def _spent(summary: pb.AccountSummary) -> Spent:
         tuple(summary.crossed_classes),
         summary.budget_spent,
         summary.off_distribution,
+        summary.budget,
     )
 
 

@@ -35,6 +35,15 @@ def reaching(function: Any) -> Any:
     return function
 
 
+def accounts_option(function: Any) -> Any:
+    """Option of the commands that say what accounts.yaml states of an account."""
+    return click.option(
+        "--accounts",
+        type=click.Path(path_type=Path),
+        help="Groups and budgets: accounts.yaml.  [default: of `queen up`, without --admin]",
+    )(function)
+
+
 @contextmanager
 def asking(admin: str | None, state: Path) -> Iterator[AdminClient]:
     """A client of the admin port; its errors are one sentence.

@@ -8,20 +8,24 @@ Shapes: M and K records of two accounts, P records of the population, E axes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from queen.method.geometry import FloatArray, Geometry
-from queen.method.neighbors import nearest_distances
 
 Ledger = Mapping[int, NDArray[np.float32]]
 """Records (M, E) of one account by class."""
 
 LIKELY_LINK = 6.0
 """Standard deviations above chance from which a link is worth a look."""
+LEAST_SHARED = 4
+"""Records that two accounts must share: fewer are no pattern, however rare each of them is."""
+FALSE_LINKS = 0.01
+"""Links by chance that are accepted among all pairs that are compared."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +43,39 @@ class Overlap:
             return 0.0
         return (self.covered - self.expected) / float(np.sqrt(self.variance))
 
+    def is_likely(self, pairs: int) -> bool:
+        """Whether a link is worth a look where so many pairs of accounts were compared.
+
+        LIKELY_LINK alone is not enough: where little is expected a few records in common reach
+        it, and among millions of pairs some have them by chance.
+        """
+        return (
+            self.score >= LIKELY_LINK
+            and self.covered >= LEAST_SHARED
+            and surprise(self.covered, self.expected) >= least_surprise(pairs)
+        )
+
     def __add__(self, other: Overlap) -> Overlap:
         return Overlap(
             self.covered + other.covered,
             self.expected + other.expected,
             self.variance + other.variance,
         )
+
+
+def surprise(covered: float, expected: float) -> float:
+    """At most -log of the chance that so many are covered where `expected` are, 0 for no surprise.
+
+    Chernoff's bound for a sum of independent events: c ln(c / e) - c + e.
+    """
+    if not 0 < expected < covered:
+        return 0.0
+    return covered * math.log(covered / expected) - covered + expected
+
+
+def least_surprise(pairs: int) -> float:
+    """The surprise that only FALSE_LINKS of `pairs` pairs reach by chance, at most."""
+    return math.log(max(pairs, 1) / FALSE_LINKS)
 
 
 def overlap(geometry: Geometry, one: Ledger, other: Ledger, population: Ledger) -> Overlap:
@@ -57,14 +88,26 @@ def overlap(geometry: Geometry, one: Ledger, other: Ledger, population: Ledger) 
     total = Overlap(0, 0.0, 0.0)
     for label, records in one.items():
         others, crowd = other.get(label), population.get(label)
-        if others is None or crowd is None or not len(records) or not len(others):
+        if others is None or crowd is None:
             continue
         radius = float(geometry.coverage_radius[label])
-        covered = int((nearest_distances(others, records) <= radius).sum())
-        share = (neighbor_counts(crowd, records, radius) + 0.5) / (len(crowd) + 1.0)
-        chance = 1.0 - (1.0 - share) ** len(others)
-        total += Overlap(covered, float(chance.sum()), float((chance * (1.0 - chance)).sum()))
+        covered = int((neighbor_counts(others, records, radius) > 0).sum())
+        counts = neighbor_counts(crowd, records, radius)
+        total += chance_overlap(covered, counts, len(crowd), len(others))
     return total
+
+
+def chance_overlap(covered: int, counts: FloatArray, crowd: int, others: int) -> Overlap:
+    """Overlap in one class, of `covered` records out of M.
+
+    `counts` (M,) are how many of the `crowd` P records of the population lie within r of
+    each, `others` the K records of the other account. Nothing is said where one is missing.
+    """
+    if not crowd or not others or not len(counts):
+        return Overlap(0, 0.0, 0.0)
+    share = (counts + 0.5) / (crowd + 1.0)
+    chance = 1.0 - (1.0 - share) ** others
+    return Overlap(covered, float(chance.sum()), float((chance * (1.0 - chance)).sum()))
 
 
 def neighbor_counts(
@@ -77,3 +120,21 @@ def neighbor_counts(
         for record in np.asarray(records, np.float64)
     ]
     return np.array(counts)
+
+
+def linked_groups(pairs: Iterable[tuple[str, str]]) -> list[list[str]]:
+    """Accounts that a chain of pairs joins, each group in order of the ids."""
+    leaders: dict[str, str] = {}
+
+    def find(account: str) -> str:
+        while leaders.setdefault(account, account) != account:
+            leaders[account] = leaders[leaders[account]]
+            account = leaders[account]
+        return account
+
+    for one, other in pairs:
+        leaders[find(one)] = find(other)
+    groups: dict[str, list[str]] = {}
+    for account in sorted(leaders):
+        groups.setdefault(find(account), []).append(account)
+    return list(groups.values())

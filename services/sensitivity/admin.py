@@ -18,15 +18,18 @@ from .accounts import AccountReader, AccountState
 from .admin_decode import (
     page_size,
     read_account_id,
+    read_budgets,
     read_mandate,
     read_place,
     read_records,
     read_token,
     write_token,
 )
+from .admin_links import links_response
 from .administration import Administration
 from .audit import Audit, Mandate
 from .crossings import CrossingFeed, Missed, Seen
+from .survey_loop import SurveyLoop
 from .transfer import AccountRecords
 
 T = TypeVar("T")
@@ -44,6 +47,7 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
         administration: Administration,
         audit: Audit,
         feed: CrossingFeed,
+        surveys: SurveyLoop,
         geometry: Geometry,
         bundle_digest: str,
         working: Executor,
@@ -52,6 +56,7 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
         self._administration = administration
         self._audit = audit
         self._feed = feed
+        self._surveys = surveys
         self._geometry = geometry
         self._bundle_digest = bundle_digest
         self._working = working
@@ -63,7 +68,8 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
     ) -> pb.ListAccountsResponse:
         """One page of accounts, in order of their id."""
         size, after = page_size(request.page_size), read_token(request.page_token)
-        states, has_more = await self._work(self._reader.page, after, size)
+        budgets = read_budgets(request.budgets)
+        states, has_more = await self._work(self._reader.page, after, size, budgets)
         token = write_token(states[-1].account_id) if has_more else ""
         return pb.ListAccountsResponse(
             accounts=[_summary(state) for state in states], next_page_token=token
@@ -75,7 +81,8 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
         context: Any,  # noqa: ARG002
     ) -> pb.GetAccountResponse:
         """One account in full; NOT_FOUND for one without records."""
-        state = await self._work(self._reader.get, read_account_id(request.account_id))
+        account_id = read_account_id(request.account_id)
+        state = await self._work(self._reader.get, account_id, request.budget)
         return pb.GetAccountResponse(
             summary=_summary(state),
             classes=[_class_ledger(state, label) for label in state.records],
@@ -153,6 +160,14 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
             while True:
                 yield _event(await watcher.take())
 
+    async def ListLinks(  # noqa: N802 - gRPC's name
+        self,
+        request: pb.ListLinksRequest,  # noqa: ARG002
+        context: Any,  # noqa: ARG002
+    ) -> pb.ListLinksResponse:
+        """What the last survey found."""
+        return links_response(self._surveys.latest, self._surveys.every_seconds)
+
     async def ListAuditEntries(  # noqa: N802 - gRPC's name
         self,
         request: pb.ListAuditEntriesRequest,
@@ -206,6 +221,7 @@ def _summary(state: AccountState) -> pb.AccountSummary:
         crossed_classes=state.crossed,
         budget_spent=state.budget_spent,
         off_distribution=state.off_distribution,
+        budget=state.budget,
     )
 
 

@@ -41,6 +41,18 @@ def read_account_id(account_id: str, field: str = "account_id") -> str:
     return account_id
 
 
+def read_budgets(messages: Sequence[pb.AccountBudget]) -> dict[str, int]:
+    """Budgets by account, 0 for the default; InvalidQuery for an account that stands twice."""
+    budgets = {read_account_id(one.account_id, "budgets"): one.budget for one in messages}
+    if len(budgets) < len(messages):
+        raise InvalidQuery(
+            f"budgets: expected each account at most once, got {len(messages)} budgets of "
+            f"{len(budgets)} accounts",
+            field="budgets",
+        )
+    return budgets
+
+
 def read_mandate(request: Mandated) -> Mandate:
     """Who asks, and why; InvalidQuery if a request does not say."""
     for field, longest in (("actor", LONGEST_ACTOR), ("reason", LONGEST_REASON)):

@@ -53,6 +53,8 @@ class SensitivitySettings(ServiceSettings):
     """Records of a class before reversal begins, for accounts without a budget of their own."""
     cached_accounts: int = Field(default=10_000, ge=1)
     """Accounts kept in memory; the others are read from the store when they next ask."""
+    survey_seconds: float = Field(default=300.0, ge=0)
+    """Time between two surveys of all accounts, for alarms and suggested links; 0 makes none."""
     max_rows: int = Field(default=4096, ge=1)
     """Most queries in one call."""
     max_waiting: int = Field(default=256, ge=1)

@@ -22,6 +22,7 @@ class Thresholds:
     def __init__(
         self, geometry: Geometry, mean_squared_sqs: FloatArray, default_budget: int
     ) -> None:
+        self.default_budget = default_budget
         self._geometry = geometry
         self._mean_squared_sqs = mean_squared_sqs
         self._default = budget_thresholds(geometry, mean_squared_sqs, default_budget)

@@ -30,6 +30,9 @@ from .ledgers import LedgerBook
 from .metrics import SensitivityMetrics, timed_store
 from .servicer import SensitivityServicer
 from .settings import SensitivitySettings
+from .survey import Surveyor
+from .survey_loop import SurveyLoop
+from .survey_metrics import SurveyMetrics
 from .thresholds import Thresholds
 
 SENSITIVITY = sensitivity_pb2.DESCRIPTOR.services_by_name["SensitivityService"].full_name
@@ -66,18 +69,28 @@ async def wire(settings: SensitivitySettings, shell: Shell) -> AsyncIterator[Seq
             max_rows=settings.max_rows,
             max_waiting=settings.max_waiting,
         )
-        reader = AccountReader(bundle.geometry, thresholds.table(0), plain, bundle.meter)
+        # The engine's thresholds are its thread's.
+        shown = Thresholds(bundle.geometry, bundle.mean_squared_sqs, settings.budget)
+        reader = AccountReader(bundle.geometry, shown, plain, bundle.meter)
+        survey_metrics = SurveyMetrics(shell.metrics)
+        surveys = SurveyLoop(
+            Surveyor(reader, bundle.geometry, shown.table(0)),
+            settings.survey_seconds,
+            survey_metrics.show,
+            survey_metrics.count,
+        )
         audit = Audit(plain)
-        administration = Administration(
-            bundle.geometry,
-            plain,
-            audit,
+
+        def forget(account_id: str) -> None:
             # The engine belongs to the dispatcher's thread.
-            forget=lambda account_id: dispatcher.submit(book.forget, account_id).result(),
-        )
+            dispatcher.submit(book.forget, account_id).result()
+            surveys.forget(account_id)
+
+        administration = Administration(bundle.geometry, plain, audit, forget)
         admin = AdminServicer(
-            reader, administration, audit, feed, bundle.geometry, bundle.digest, working
+            reader, administration, audit, feed, surveys, bundle.geometry, bundle.digest, working
         )
+        stack.enter_context(surveys.running())
         yield _offers(servicer, admin)
 
 

@@ -17,12 +17,22 @@ CROSSING_THRESHOLD: Crossing
 CROSSING_OFF_DISTRIBUTION: Crossing
 
 class ListAccountsRequest(_message.Message):
-    __slots__ = ("page_size", "page_token")
+    __slots__ = ("page_size", "page_token", "budgets")
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    BUDGETS_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    budgets: _containers.RepeatedCompositeFieldContainer[AccountBudget]
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., budgets: _Optional[_Iterable[_Union[AccountBudget, _Mapping]]] = ...) -> None: ...
+
+class AccountBudget(_message.Message):
+    __slots__ = ("account_id", "budget")
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    budget: int
+    def __init__(self, account_id: _Optional[str] = ..., budget: _Optional[int] = ...) -> None: ...
 
 class ListAccountsResponse(_message.Message):
     __slots__ = ("accounts", "next_page_token")
@@ -33,24 +43,28 @@ class ListAccountsResponse(_message.Message):
     def __init__(self, accounts: _Optional[_Iterable[_Union[AccountSummary, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class AccountSummary(_message.Message):
-    __slots__ = ("account_id", "records", "crossed_classes", "budget_spent", "off_distribution")
+    __slots__ = ("account_id", "records", "crossed_classes", "budget_spent", "off_distribution", "budget")
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
     RECORDS_FIELD_NUMBER: _ClassVar[int]
     CROSSED_CLASSES_FIELD_NUMBER: _ClassVar[int]
     BUDGET_SPENT_FIELD_NUMBER: _ClassVar[int]
     OFF_DISTRIBUTION_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_FIELD_NUMBER: _ClassVar[int]
     account_id: str
     records: int
     crossed_classes: _containers.RepeatedScalarFieldContainer[int]
     budget_spent: float
     off_distribution: float
-    def __init__(self, account_id: _Optional[str] = ..., records: _Optional[int] = ..., crossed_classes: _Optional[_Iterable[int]] = ..., budget_spent: _Optional[float] = ..., off_distribution: _Optional[float] = ...) -> None: ...
+    budget: int
+    def __init__(self, account_id: _Optional[str] = ..., records: _Optional[int] = ..., crossed_classes: _Optional[_Iterable[int]] = ..., budget_spent: _Optional[float] = ..., off_distribution: _Optional[float] = ..., budget: _Optional[int] = ...) -> None: ...
 
 class GetAccountRequest(_message.Message):
-    __slots__ = ("account_id",)
+    __slots__ = ("account_id", "budget")
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_FIELD_NUMBER: _ClassVar[int]
     account_id: str
-    def __init__(self, account_id: _Optional[str] = ...) -> None: ...
+    budget: int
+    def __init__(self, account_id: _Optional[str] = ..., budget: _Optional[int] = ...) -> None: ...
 
 class GetAccountResponse(_message.Message):
     __slots__ = ("summary", "classes", "bundle_digest")
@@ -181,6 +195,66 @@ class WatchCrossingsResponse(_message.Message):
     limit: float
     missed: int
     def __init__(self, time_unix_nanos: _Optional[int] = ..., account_id: _Optional[str] = ..., crossing: _Optional[_Union[Crossing, str]] = ..., label: _Optional[int] = ..., level: _Optional[float] = ..., limit: _Optional[float] = ..., missed: _Optional[int] = ...) -> None: ...
+
+class ListLinksRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListLinksResponse(_message.Message):
+    __slots__ = ("survey", "links", "survey_seconds")
+    SURVEY_FIELD_NUMBER: _ClassVar[int]
+    LINKS_FIELD_NUMBER: _ClassVar[int]
+    SURVEY_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    survey: Survey
+    links: _containers.RepeatedCompositeFieldContainer[Link]
+    survey_seconds: float
+    def __init__(self, survey: _Optional[_Union[Survey, _Mapping]] = ..., links: _Optional[_Iterable[_Union[Link, _Mapping]]] = ..., survey_seconds: _Optional[float] = ...) -> None: ...
+
+class Survey(_message.Message):
+    __slots__ = ("time_unix_nanos", "seconds", "accounts", "records", "accounts_over_budget", "budget_spent", "region_covered", "classes_cut", "accounts_not_compared", "records_not_compared", "pairs_not_compared", "links_found")
+    TIME_UNIX_NANOS_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNTS_FIELD_NUMBER: _ClassVar[int]
+    RECORDS_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNTS_OVER_BUDGET_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_SPENT_FIELD_NUMBER: _ClassVar[int]
+    REGION_COVERED_FIELD_NUMBER: _ClassVar[int]
+    CLASSES_CUT_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNTS_NOT_COMPARED_FIELD_NUMBER: _ClassVar[int]
+    RECORDS_NOT_COMPARED_FIELD_NUMBER: _ClassVar[int]
+    PAIRS_NOT_COMPARED_FIELD_NUMBER: _ClassVar[int]
+    LINKS_FOUND_FIELD_NUMBER: _ClassVar[int]
+    time_unix_nanos: int
+    seconds: float
+    accounts: int
+    records: int
+    accounts_over_budget: int
+    budget_spent: float
+    region_covered: float
+    classes_cut: int
+    accounts_not_compared: int
+    records_not_compared: int
+    pairs_not_compared: int
+    links_found: int
+    def __init__(self, time_unix_nanos: _Optional[int] = ..., seconds: _Optional[float] = ..., accounts: _Optional[int] = ..., records: _Optional[int] = ..., accounts_over_budget: _Optional[int] = ..., budget_spent: _Optional[float] = ..., region_covered: _Optional[float] = ..., classes_cut: _Optional[int] = ..., accounts_not_compared: _Optional[int] = ..., records_not_compared: _Optional[int] = ..., pairs_not_compared: _Optional[int] = ..., links_found: _Optional[int] = ...) -> None: ...
+
+class Link(_message.Message):
+    __slots__ = ("account_id", "other_account_id", "score", "shared_records", "expected_records", "records", "other_records")
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    OTHER_ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    SHARED_RECORDS_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_RECORDS_FIELD_NUMBER: _ClassVar[int]
+    RECORDS_FIELD_NUMBER: _ClassVar[int]
+    OTHER_RECORDS_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    other_account_id: str
+    score: float
+    shared_records: int
+    expected_records: float
+    records: int
+    other_records: int
+    def __init__(self, account_id: _Optional[str] = ..., other_account_id: _Optional[str] = ..., score: _Optional[float] = ..., shared_records: _Optional[int] = ..., expected_records: _Optional[float] = ..., records: _Optional[int] = ..., other_records: _Optional[int] = ...) -> None: ...
 
 class ListAuditEntriesRequest(_message.Message):
     __slots__ = ("page_size", "page_token")

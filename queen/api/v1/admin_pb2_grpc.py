@@ -70,6 +70,11 @@ class AdminServiceStub:
                 request_serializer=queen_dot_api_dot_v1_dot_admin__pb2.WatchCrossingsRequest.SerializeToString,
                 response_deserializer=queen_dot_api_dot_v1_dot_admin__pb2.WatchCrossingsResponse.FromString,
                 _registered_method=True)
+        self.ListLinks = channel.unary_unary(
+                '/queen.api.v1.AdminService/ListLinks',
+                request_serializer=queen_dot_api_dot_v1_dot_admin__pb2.ListLinksRequest.SerializeToString,
+                response_deserializer=queen_dot_api_dot_v1_dot_admin__pb2.ListLinksResponse.FromString,
+                _registered_method=True)
         self.ListAuditEntries = channel.unary_unary(
                 '/queen.api.v1.AdminService/ListAuditEntries',
                 request_serializer=queen_dot_api_dot_v1_dot_admin__pb2.ListAuditEntriesRequest.SerializeToString,
@@ -132,6 +137,13 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListLinks(self, request, context):
+        """Gives what the last survey of all accounts found: totals, and accounts that look linked.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListAuditEntries(self, request, context):
         """Lists what was done through this service, oldest first.
         """
@@ -176,6 +188,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.WatchCrossings,
                     request_deserializer=queen_dot_api_dot_v1_dot_admin__pb2.WatchCrossingsRequest.FromString,
                     response_serializer=queen_dot_api_dot_v1_dot_admin__pb2.WatchCrossingsResponse.SerializeToString,
+            ),
+            'ListLinks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListLinks,
+                    request_deserializer=queen_dot_api_dot_v1_dot_admin__pb2.ListLinksRequest.FromString,
+                    response_serializer=queen_dot_api_dot_v1_dot_admin__pb2.ListLinksResponse.SerializeToString,
             ),
             'ListAuditEntries': grpc.unary_unary_rpc_method_handler(
                     servicer.ListAuditEntries,
@@ -373,6 +390,33 @@ class AdminService:
             '/queen.api.v1.AdminService/WatchCrossings',
             queen_dot_api_dot_v1_dot_admin__pb2.WatchCrossingsRequest.SerializeToString,
             queen_dot_api_dot_v1_dot_admin__pb2.WatchCrossingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListLinks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/queen.api.v1.AdminService/ListLinks',
+            queen_dot_api_dot_v1_dot_admin__pb2.ListLinksRequest.SerializeToString,
+            queen_dot_api_dot_v1_dot_admin__pb2.ListLinksResponse.FromString,
             options,
             channel_credentials,
             insecure,

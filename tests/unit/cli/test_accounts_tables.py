@@ -5,8 +5,10 @@ import pytest
 from rich.console import Console
 
 from queen.api.v1 import admin_pb2 as pb
+from queen.cli.account_policies import policies_of
 from queen.cli.accounts import ledger_table, level, spent_table
 from queen.cli.admin_client import ClassRecords, Ledger, Spent, _spent
+from queen.serving.auth import AccountEntry, AccountsFile, GroupEntry
 
 
 def printed(table) -> str:
@@ -57,7 +59,36 @@ def test_one_account_shows_its_classes():
     assert "meter 10%" in text
 
 
-def test_the_client_reads_the_meter():
-    """What the wire says of the meter reaches the table."""
-    summary = pb.AccountSummary(account_id="a", records=2, off_distribution=0.5)
-    assert _spent(summary) == Spent("a", 2, (), 0.0, 0.5)
+def test_the_client_reads_the_meter_and_the_budget():
+    """What the wire says of them reaches the table."""
+    summary = pb.AccountSummary(account_id="a", records=2, off_distribution=0.5, budget=70)
+    assert _spent(summary) == Spent("a", 2, (), 0.0, 0.5, 70)
+
+
+def test_the_list_says_which_budget_an_account_is_measured_against():
+    """Its own, its group's, or the service's default; and why a crossed class reverses nothing."""
+    entries = [
+        AccountEntry(id="web", key_sha256="ab" * 32, group="acme", budget=200),
+        AccountEntry(id="checks", key_sha256="cd" * 32, exempt=True),
+    ]
+    groups = [GroupEntry(id="acme", budget=300)]
+    policies = policies_of(AccountsFile(accounts=entries, groups=groups))
+    found = [
+        Spent("checks", 9, (1,), 1.5, 0.0, 100),
+        Spent("group acme", 12, (), 0.5, 0.0, 300),
+        Spent("left", 12, (), 0.5, 0.0, 100),
+        Spent("web", 12, (), 0.5, 0.0, 200),
+    ]
+    lines = printed(spent_table(found, policies)).splitlines()
+    checks, group, left, web = (line for line in lines if "%" in line)
+    assert "100 (default)" in checks
+    assert "exempt" in checks
+    assert " 300 " in group
+    assert "no entry" in left
+    assert " 200 " in web
+    assert "group acme" in web
+    ledger = Ledger(found[-1], (), "ab" * 32)
+    shown = printed(ledger_table(ledger, (), policies))
+    assert "T of a budget of 200\n" in "\n".join(map(str.strip, shown.splitlines()))
+    assert "group acme" in shown
+    assert "T of a budget of 200 (default)" in printed(ledger_table(ledger, ()))

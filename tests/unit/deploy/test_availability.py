@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
 from .manifests import (
     DEPLOYABLE,
+    ROOT,
     SERVICES,
     SHARED_LEDGER,
     config,
@@ -168,6 +170,18 @@ def test_dev_is_one_pod_of_each() -> None:
     kinds = {item["kind"] for item in render("overlays/dev")}
     assert not kinds & {"HorizontalPodAutoscaler", "PodDisruptionBudget"}
     assert {deployment(s, "overlays/dev")["spec"]["replicas"] for s in SERVICES} == {1}
+
+
+def test_alerts_look_at_series_that_exist() -> None:
+    """Every series that an alert names is one that a service has, so none is silent for good."""
+    sources = "".join(path.read_text() for path in (ROOT / "services").rglob("*.py"))
+    made = set(re.findall(r'"(queen_[a-z_]+)"', sources))
+    (rule,) = of_kind("components/prometheus", "PrometheusRule")
+    rules = [one for group in rule["spec"]["groups"] for one in group["rules"]]
+    looked_at = [set(re.findall(r"queen_[a-z_]+", one["expr"])) for one in rules]
+    assert len(rules) >= 6
+    assert all(looked_at)
+    assert set.union(*looked_at) <= made
 
 
 def test_prometheus_component_scrapes_the_metrics_ports() -> None:

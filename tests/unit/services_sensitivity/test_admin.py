@@ -31,7 +31,7 @@ def test_the_reader_has_the_cqs_of_the_engine_bit_for_bit() -> None:
     book = book_of(geometry, store)
     for seed in range(4):
         book.assess(queries_of(*stream(geometry, seed, 100)))
-    reader = AccountReader(geometry, book._thresholds.table(0), store, meter_of(geometry))
+    reader = AccountReader(geometry, book._thresholds, store, meter_of(geometry))
     state = reader.get("a")
     kept = book._cache["a"].classes
     assert {label: ledger.cqs for label, ledger in kept.items()} == dict(state.cqs)

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from queen.method import cells
+from queen.method.cells import CellIndex
+
+
+def naive(points: np.ndarray, queries: np.ndarray, radius: float) -> set[tuple[int, int]]:
+    """Pairs within the radius, by a loop over all of them."""
+    return {
+        (row, place)
+        for row, query in enumerate(queries.astype(np.float64))
+        for place, point in enumerate(points.astype(np.float64))
+        if np.square(query - point).sum() <= radius**2
+    }
+
+
+def found(index: CellIndex, queries: np.ndarray) -> list[tuple[int, int]]:
+    """Pairs that the index gives, in order."""
+    pieces = list(index.near(queries))
+    return sorted(
+        pair for rows, places in pieces for pair in zip(rows.tolist(), places.tolist(), strict=True)
+    )
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 5),
+    st.integers(0, 60),
+    st.floats(0.02, 3.0),
+    st.floats(0.1, 8.0),
+)
+def test_the_grid_finds_the_pairs_of_a_naive_loop(
+    seed: int, width: int, count: int, radius: float, spread: float
+) -> None:
+    """All of them, each once, for queries inside, at the edge of and far beyond the points."""
+    rng = np.random.default_rng(seed)
+    points = rng.normal(size=(count, width)).astype(np.float32)
+    queries = (spread * rng.normal(size=(20, width))).astype(np.float32)
+    index = CellIndex(points, radius)
+    pairs = found(index, queries)
+    assert len(pairs) == len(set(pairs))
+    assert set(pairs) == naive(points, queries, radius)
+    crowd = index.crowd(queries)
+    assert (crowd >= np.bincount([row for row, _ in pairs], minlength=20)).all()
+
+
+def test_points_on_the_border_of_a_cell_have_their_neighbors() -> None:
+    """A distance of exactly the radius is within it, on a lattice as wide as the radius."""
+    points = np.stack(np.meshgrid(np.arange(4.0), np.arange(4.0)), axis=-1).reshape(-1, 2)
+    assert set(found(CellIndex(points, 1.0), points)) == naive(points, points, 1.0)
+
+
+def test_pieces_are_small_and_together_complete(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The work is cut by queries and by pairs; a crowd larger than a piece is one of its own."""
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(300, 2))
+    whole = found(CellIndex(points, 0.5), points)
+    monkeypatch.setattr(cells, "_ROWS", 7)
+    monkeypatch.setattr(cells, "_PAIRS", 64)
+    index = CellIndex(points, 0.5)
+    assert len(list(index.near(points))) > 50
+    assert found(index, points) == whole
