@@ -141,7 +141,7 @@ def test_a_group_is_an_owner_that_an_operator_can_read() -> None:
     points = disc(GEOMETRY, LABEL, 1, 8)
     policies = [member("a"), member("b")]
     book.assess(batch_of(policies, points, np.full(8, LABEL), np.arange(8) % 2))
-    reader = AccountReader(GEOMETRY, book._thresholds.table(0), store, meter_of(GEOMETRY))
+    reader = AccountReader(GEOMETRY, book._thresholds, store, meter_of(GEOMETRY))
     states, _ = reader.page("", 10)
     counts = {state.account_id: state.record_count for state in states}
     assert list(counts) == ["a", "b", "group acme"]

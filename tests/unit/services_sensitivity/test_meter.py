@@ -243,7 +243,7 @@ def test_an_operator_reads_the_level_as_a_share_of_the_limit() -> None:
     store = MemoryLedgerStore()
     book = book_of(GEOMETRY, store, meter=METER)
     book.assess(asked(TAIL[:3]))
-    reader = AccountReader(GEOMETRY, book._thresholds.table(0), store, METER)
+    reader = AccountReader(GEOMETRY, book._thresholds, store, METER)
     state = reader.get("a")
     assert state.record_count == 0
     assert state.off_distribution == pytest.approx(3 * METER.rise / METER.limit)
