@@ -100,7 +100,8 @@ def accounts(tmp_path: Path) -> Path:
 @pytest_asyncio.fixture
 async def door(replicas: Replicas, accounts: Path) -> AsyncIterator[Door]:
     """A door to both."""
-    settings = {"assess_timeout_seconds": 10.0, "decision_log": "all"}
+    # A busy machine must not look like a replica that is away.
+    settings = {"assess_timeout_seconds": 10.0, "probe_seconds": 2.0, "decision_log": "all"}
     async with open_door(
         replicas.small, accounts, sensitivity_target=replicas.target, **settings
     ) as opened:
