@@ -145,6 +145,12 @@ class BudgetExceeded(QueenError):
     reason = "BUDGET_EXCEEDED"
 
 
+class DecisionLogInvalid(QueenError):
+    """A decision log cannot be read, or is of another bundle; raised by `queen.replay`."""
+
+    reason = "DECISION_LOG_INVALID"
+
+
 class Unauthenticated(QueenError):
     """No credential, or one that is not known (UNAUTHENTICATED); do not retry."""
 

@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from queen.api.oip import open_inference_pb2 as oip
+from queen.api.v1 import sensitivity_pb2
 from queen.bundle.manifest import TensorSignature
 from queen.errors import BatchTooLarge, InvalidQuery, ShapeMismatch
+from queen.method.facts import FACTS, FactArray
 
 Array = NDArray[Any]
 
@@ -42,6 +44,7 @@ TYPED_FIELDS = {
     "FP64": "fp64_contents",
 }
 """Typed field of each datatype; FP16 has none, the protocol allows it in raw form only."""
+_FACT_NAMES = FACTS.names or ()
 _NAMES = {dtype: name for name, dtype in DATATYPES.items()}
 
 
@@ -69,6 +72,20 @@ def read_tensor(data: bytes, dtype: str, shape: Sequence[int], field: str) -> Ar
     if len(data) % row if shape[0] < 0 else len(data) != row * shape[0]:
         raise ShapeMismatch(f"{field}: expected {expected} bytes, got {len(data)}", field=field)
     return np.frombuffer(data, dtype).reshape(shape)
+
+
+def encode_facts(facts: FactArray) -> sensitivity_pb2.Facts:
+    """Facts (B,), one raw tensor for each of their fields."""
+    return sensitivity_pb2.Facts(**{name: facts[name].tobytes() for name in _FACT_NAMES})
+
+
+def read_facts(message: sensitivity_pb2.Facts, rows: int) -> FactArray:
+    """Facts (B,) of a message; ShapeMismatch, naming the field, if a byte count does not fit."""
+    facts = np.empty(rows, FACTS)
+    for name in _FACT_NAMES:
+        field = f"AssessResponse.facts.{name}"
+        facts[name] = read_tensor(getattr(message, name), FACTS[name].str, (rows,), field)
+    return facts
 
 
 def decode_input(

@@ -16,6 +16,7 @@ _COMMANDS = (
     LazyCommand("query", "Send samples to a server and show its answers."),
     LazyCommand("redteam", "Attack a defence, your own endpoint too, and report.", "demo"),
     LazyCommand("accounts", "Make accounts, see what they have spent."),
+    LazyCommand("replay", "Check a decision log: compute every verdict again."),
     LazyCommand("bench", "Measure what the defence costs.", "demo"),
 )
 

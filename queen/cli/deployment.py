@@ -97,6 +97,7 @@ class Plan:
             "accounts": str(self.accounts),
             "default-profile": self.profile,
             "failure-mode": self.failure_mode,
+            "decision-log-file": str(self.state.decisions),
             **{f"{name}-target": address for name, address in peers.items()},
         }
 

@@ -53,6 +53,11 @@ class StateFolder:
         """Addresses and process ids of the deployment that runs here."""
         return self.path / "up.json"
 
+    @property
+    def decisions(self) -> Path:
+        """Decision records of the front door."""
+        return self.path / "decisions.jsonl"
+
     def log(self, service: str) -> Path:
         """Log of one service."""
         return self.path / "logs" / f"{service}.log"

@@ -7,7 +7,7 @@ each (account, predicted class); `ledger_index` says which row belongs to which.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum, IntFlag
 
 import numpy as np
@@ -64,6 +64,8 @@ class Assessment:
     """cqs of the row's ledger after the row, (B,)."""
     causes: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
     """(B,) bits of `Cause`, 0 unless the verdict is REVERSE; empty before `enforce`."""
+    facts: NDArray[np.void] | None = None
+    """(B,) of `queen.method.facts.FACTS`, what the verdicts follow from, if it was asked for."""
 
     @property
     def recorded(self) -> NDArray[np.int64]:
@@ -222,11 +224,9 @@ def enforce(
     """
     count = len(charges.scopes)
     scopes = charges.scopes[charges.row]
-    ledger_crossed = step.cqs_before > thresholds
-    crossed = ledger_crossed | is_crossed[charges.owner]
-    crossed |= _any_before(step.cqs_after > thresholds, charges.owner)
+    crossed = owner_was_crossed(step, charges, thresholds, is_crossed)
     spent = step.verdicts == Verdict.REVERSE
-    spent |= (scopes == Scope.CLASS) & ledger_crossed
+    spent |= (scopes == Scope.CLASS) & (step.cqs_before > thresholds)
     spent |= (scopes == Scope.ACCOUNT) & crossed
     off = (scopes == Scope.ACCOUNT) & is_off
 
@@ -246,6 +246,30 @@ def enforce(
         step.cqs_after[own],
         causes,
     )
+
+
+def owner_was_crossed(
+    step: Assessment,
+    charges: Charges,
+    thresholds: FloatArray,
+    is_crossed: NDArray[np.bool_],
+) -> NDArray[np.bool_]:
+    """Whether a class of each row's owner was over its threshold before the row, (R,).
+
+    The arguments are those of `enforce`.
+    """
+    crossed = (step.cqs_before > thresholds) | is_crossed[charges.owner]
+    return crossed | _any_before(step.cqs_after > thresholds, charges.owner)
+
+
+def spare(assessment: Assessment, is_exempt: NDArray[np.bool_]) -> Assessment:
+    """The assessment without a REVERSE of an exempt row, (B,); its records stay as they are."""
+    spared = is_exempt & (assessment.verdicts == Verdict.REVERSE)
+    if not spared.any():
+        return assessment
+    verdicts = np.where(spared, np.uint8(Verdict.PRESERVE), assessment.verdicts)
+    causes = np.where(spared, np.uint8(Cause.NONE), assessment.causes)
+    return replace(assessment, verdicts=verdicts, causes=causes)
 
 
 def _any_before(claims: NDArray[np.bool_], owner: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -28,7 +28,7 @@ from queen.serving.auth import Account
 
 from .batching import Pending, Run
 from .clients import NO_VERDICT, Assessed, Assessor, PerturberClient
-from .decisions import DecisionLog
+from .decisions import DecisionLog, Span
 from .measures import Measures
 from .settings import FailureMode
 
@@ -99,10 +99,12 @@ class Answerer:
         is_reversed = np.isin(profiles, [_PROFILE_CODES[profile] for profile in _REVERSED])
         flagged = np.flatnonzero((assessed.verdicts == Verdict.REVERSE) & is_reversed)
         waiting = _deliver_unflagged(run.batch, answers, flagged)
-        self._decisions.record(run.batch, labels, assessed)
+        later = {pending for pending, _rows in waiting}
+        answered = [span for span in _spans(run.batch) if span[0] not in later]
+        self._decisions.record(answered, labels, assessed)
         if not waiting:
             return None
-        return self._finish_flagged(run, labels, profiles, answers, flagged, waiting)
+        return self._finish_flagged(run, labels, profiles, answers, flagged, waiting, assessed)
 
     async def _finish_flagged(
         self,
@@ -111,11 +113,17 @@ class Answerer:
         profiles: NDArray[np.uint8],
         answers: SingleArray,
         flagged: RowIndex,
-        waiting: Sequence[tuple[Pending, slice]],
+        waiting: Sequence[Span],
+        assessed: Assessed,
     ) -> None:
-        answers[flagged] = await self._reverse(run, labels, profiles, flagged, waiting)
-        for pending, rows in waiting:
-            pending.resolve(answers[rows])
+        mode = ""
+        try:
+            answers[flagged], mode = await self._reverse(run, labels, profiles, flagged, waiting)
+            for pending, rows in waiting:
+                pending.resolve(answers[rows])
+        finally:
+            # Also of requests that failed: what they recorded is in the ledgers.
+            self._decisions.record(waiting, labels, assessed, mode)
 
     async def _assess(self, run: Run, labels: RowIndex) -> Assessed:
         started = perf_counter()
@@ -164,9 +172,9 @@ class Answerer:
         labels: RowIndex,
         profiles: NDArray[np.uint8],
         flagged: RowIndex,
-        waiting: Sequence[tuple[Pending, slice]],
-    ) -> SingleArray:
-        """Answers to the flagged rows, in one call for all of them."""
+        waiting: Sequence[Span],
+    ) -> tuple[SingleArray, str]:
+        """Answers to the flagged rows, in one call, and the failure mode if it gave them."""
         started = perf_counter()
         requests = [pending for pending, _rows in waiting]
         timeout = self._time_left(requests, self._policy.reverse_timeout_seconds)
@@ -184,9 +192,10 @@ class Answerer:
             )
         except DependencyUnavailable:
             self._measures.failure_mode["protect"].inc(len(waiting))
-            return protect_answers(labels[flagged], probabilities.shape[1])
+            return protect_answers(labels[flagged], probabilities.shape[1]), "protect"
         self._measures.stages["reverse"].observe(perf_counter() - started)
-        return self._checked(answers.copy(), probabilities, labels[flagged], profiles[flagged])
+        checked = self._checked(answers.copy(), probabilities, labels[flagged], profiles[flagged])
+        return checked, ""
 
     def _checked(
         self,
@@ -293,7 +302,7 @@ def protect_answers(labels: RowIndex, classes: int) -> SingleArray:
 
 def _deliver_unflagged(
     batch: Sequence[Pending], answers: SingleArray, flagged: RowIndex
-) -> list[tuple[Pending, slice]]:
+) -> list[Span]:
     """Resolve the requests without a flagged row; the others, with their rows."""
     waiting = []
     for pending, rows in _spans(batch):
@@ -305,7 +314,7 @@ def _deliver_unflagged(
     return waiting
 
 
-def _spans(batch: Sequence[Pending]) -> list[tuple[Pending, slice]]:
+def _spans(batch: Sequence[Pending]) -> list[Span]:
     spans, start = [], 0
     for pending in batch:
         spans.append((pending, slice(start, start + pending.rows)))

@@ -41,6 +41,8 @@ class Pending:
     expires: float
     arrived: float
     answers: asyncio.Future[NDArray[np.float32]]
+    request_id: str = ""
+    """The caller's own, if it gave one."""
 
     @property
     def rows(self) -> int:
@@ -127,18 +129,23 @@ class MicroBatcher:
         self._executor.shutdown()
 
     async def submit(
-        self, account: Account, inputs: Array, remaining_seconds: float | None
+        self,
+        account: Account,
+        inputs: Array,
+        remaining_seconds: float | None,
+        request_id: str = "",
     ) -> NDArray[np.float32]:
         """Answers (B, C) to queries (B, ...); Overloaded if too many already wait or run."""
         rows = len(inputs)
         self._admit(account, rows)
         loop = asyncio.get_running_loop()
         expires = np.inf if remaining_seconds is None else loop.time() + remaining_seconds
-        pending = Pending(account, inputs, expires, perf_counter(), loop.create_future())
+        answers: asyncio.Future[NDArray[np.float32]] = loop.create_future()
+        pending = Pending(account, inputs, expires, perf_counter(), answers, request_id)
         self._waiting.append(pending)
         self._wake.set()
         try:
-            return await pending.answers
+            return await answers
         finally:
             self._rows -= rows
             self._release(account, rows)

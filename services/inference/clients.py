@@ -18,9 +18,10 @@ from queen.api.v1 import (
 )
 from queen.errors import DependencyUnavailable, ShapeMismatch
 from queen.method.contracts import SCOPES, Profile
+from queen.method.facts import FACTS, FactArray
 from queen.method.ledger import Verdict
 from queen.serving.auth import Account
-from queen.wire import read_tensor, tensor_bytes
+from queen.wire import read_facts, read_tensor, tensor_bytes
 
 from .peers import PERTURBER, SENSITIVITY, Call, Peer
 
@@ -33,8 +34,9 @@ NO_VERDICT = 0
 class Assessed:
     """Verdicts (B,) uint8, and what they follow from, (B,) float32 each.
 
-    `causes` (B,) uint8 are bits of `queen.method.ledger.Cause`. Some rows may have
-    NO_VERDICT, and zeros; then `problem` says why.
+    `causes` (B,) uint8 are bits of `queen.method.ledger.Cause`. `facts` (B,) are of
+    `queen.method.facts.FACTS`, zeros where nobody asked or sensitivity knows none. Some rows
+    may have NO_VERDICT, and zeros; then `problem` says why.
     """
 
     verdicts: NDArray[np.uint8]
@@ -43,6 +45,7 @@ class Assessed:
     cqs_before: SingleArray
     cqs_after: SingleArray
     causes: NDArray[np.uint8]
+    facts: FactArray
     problem: DependencyUnavailable | None = None
 
     def take(self, rows: NDArray[np.bool_]) -> Assessed:
@@ -68,10 +71,13 @@ class Assessor(Protocol):
 class SensitivityClient:
     """Assess, in NumPy terms."""
 
-    def __init__(self, peer: Peer, bundle_digest: str, default_profile: Profile) -> None:
+    def __init__(
+        self, peer: Peer, bundle_digest: str, default_profile: Profile, *, with_facts: bool = False
+    ) -> None:
         self._peer = peer
         self._digest = bundle_digest
         self._default_profile = default_profile
+        self._with_facts = with_facts
         self._assess: Call = sensitivity_pb2_grpc.SensitivityServiceStub(peer.channel).Assess
 
     async def assess(
@@ -92,6 +98,7 @@ class SensitivityClient:
             account_index=tensor_bytes(account_index, "<u4"),
             labels=tensor_bytes(labels, "<i4"),
             embeddings=tensor_bytes(embeddings),
+            with_facts=self._with_facts,
         )
         response = await self._peer.call(self._assess, request, timeout_seconds)
         try:
@@ -195,7 +202,9 @@ def _read_assessed(response: sensitivity_pb2.AssessResponse, rows: int) -> Asses
         for name in ("distances", "sqs", "cqs_before", "cqs_after")
     )
     causes = read_tensor(response.causes, "u1", (rows,), "AssessResponse.causes")
-    return Assessed(verdicts, distances, sqs, before, after, causes)
+    has_facts = response.HasField("facts")
+    facts = read_facts(response.facts, rows) if has_facts else np.zeros(rows, FACTS)
+    return Assessed(verdicts, distances, sqs, before, after, causes, facts)
 
 
 def _within_single(values: NDArray[Any]) -> NDArray[Any]:

@@ -2,49 +2,98 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from queen.bundle import Bundle
+from queen.decision_line import DECISION, LOGGER, UNASSESSED, cause_name, fact_fields
 from queen.errors import DependencyUnavailable
 from queen.method.contracts import Profile
-from queen.method.ledger import Cause, Verdict
-from queen.serving.logging import logger
+from queen.method.ledger import Verdict
+from queen.serving.logging import account_hash, logger
 
 from .batching import Pending
 from .clients import Assessed
 
+Span = tuple[Pending, slice]
+"""A request, and where its rows are in the micro-batch."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DecisionRecord:
+    """What is to be written of one request, not yet in words.
+
+    `harshest` is its harshest verdict in lower case, "record" at least if it has changed a
+    ledger, or "unassessed"; `seconds` since 1970.
+    """
+
+    event: str
+    harshest: str
+    seconds: float
+    rows: int
+    about: dict[str, Any]
+    by_row: Callable[[], dict[str, Any]] = dict
+    """The fields of its queries: not free, so they are made by who writes them."""
+
+    def fields(self) -> dict[str, Any]:
+        """All fields but the time, ready for JSON."""
+        return self.about | self.by_row()
+
 
 class DecisionLog:
-    """One line per request: of all, of those with a flagged query, or none."""
+    """One record a request: of all, of those with a REVERSE, or of none.
+
+    Of all means of each that was reversed or has changed a ledger, and of
+    `share_of_preserved` of the others.
+    """
 
     def __init__(
         self,
         which: Literal["off", "flagged", "all"],
-        bundle_digest: str,
+        bundle: Bundle,
         default_profile: Profile,
+        write: Callable[[DecisionRecord], None],
+        *,
+        share_of_preserved: float = 1.0,
     ) -> None:
         self._which = which
-        self._log = logger("decisions").bind(bundle=bundle_digest)
+        self._of = {"bundle": bundle.digest, "model": bundle.manifest.model_name}
         self._default_profile = default_profile
+        self._write = write
+        self._sampled_below = round(share_of_preserved * 2**64)
 
     def record(
-        self, batch: Sequence[Pending], labels: NDArray[np.int64], assessed: Assessed
+        self,
+        spans: Sequence[Span],
+        labels: NDArray[np.int64],
+        assessed: Assessed,
+        failure_mode: str = "",
     ) -> None:
-        """Write the records of a micro-batch that was assessed."""
-        if self._which == "off":
+        """Write the records of requests of one micro-batch that was assessed.
+
+        `failure_mode` is what answered their flagged rows, if the perturber did not.
+        """
+        if self._which == "off" or not spans:
             return
-        is_flagged = assessed.verdicts == Verdict.REVERSE
-        if self._which == "flagged" and not is_flagged.any():
-            return
-        start = 0
-        for pending in batch:
-            rows = slice(start, start + pending.rows)
-            start = rows.stop
-            if self._which == "all" or is_flagged[rows].any():
-                self._write(pending, rows, labels, assessed)
+        is_charged = _is_charged(assessed)
+        for pending, rows in spans:
+            harshest = Verdict(int(assessed.verdicts[rows].max()))
+            if harshest is Verdict.PRESERVE and is_charged[rows].any():
+                harshest = Verdict.RECORD
+            request_id = secrets.token_hex(8)
+            if self._takes(harshest, request_id):
+                about = self._about(pending, request_id, failure_mode)
+                by_row = partial(_row_fields, labels[rows], assessed, rows)
+                name, now = harshest.name.lower(), time.time()
+                self._write(DecisionRecord(DECISION, name, now, pending.rows, about, by_row))
 
     def record_unassessed(
         self, batch: Sequence[Pending], mode: str, error: DependencyUnavailable
@@ -53,40 +102,75 @@ class DecisionLog:
         if self._which != "all":
             return
         for pending in batch:
-            self._log.info(
-                "unassessed", **self._about(pending), failure_mode=mode, problem=str(error)
-            )
+            about = self._about(pending, secrets.token_hex(8), mode)
+            about["problem"] = str(error)
+            self._write(DecisionRecord(UNASSESSED, UNASSESSED, time.time(), pending.rows, about))
 
-    def _write(
-        self, pending: Pending, rows: slice, labels: NDArray[np.int64], assessed: Assessed
-    ) -> None:
-        self._log.info(
-            "decision",
-            **self._about(pending),
-            **{
-                "class": labels[rows].tolist(),
-                "verdict": [Verdict(number).name for number in assessed.verdicts[rows].tolist()],
-                "d": _rounded(assessed.distances[rows]),
-                "sqs": _rounded(assessed.sqs[rows]),
-                "cqs_before": _rounded(assessed.cqs_before[rows]),
-                "cqs_after": _rounded(assessed.cqs_after[rows]),
-                "cause": [_cause(bits) for bits in assessed.causes[rows].tolist()],
-            },
-        )
+    def _takes(self, harshest: Verdict, request_id: str) -> bool:
+        if self._which == "flagged":
+            return harshest is Verdict.REVERSE
+        # The id is random, so it is also the draw.
+        return harshest is not Verdict.PRESERVE or int(request_id, 16) < self._sampled_below
 
-    def _about(self, pending: Pending) -> dict[str, Any]:
-        profile = pending.account.profile or self._default_profile
-        return {
-            "account_hash": pending.account.hash,
+    def _about(self, pending: Pending, request_id: str, failure_mode: str) -> dict[str, Any]:
+        account = pending.account
+        profile = account.profile or self._default_profile
+        about = self._of | {
+            "request_id": request_id,
+            "account_hash": account.hash,
             "profile": profile.value,
             "rows": pending.rows,
         }
+        if pending.request_id:
+            # Callers write what they like into theirs; whoever knows it can hash it.
+            about["caller_id_hash"] = hash_of("request", pending.request_id)
+        if account.group:
+            about["group_hash"] = account_hash(f"group {account.group}")
+        if failure_mode and profile is not Profile.OBSERVE:
+            about["failure_mode"] = failure_mode
+        return about
 
 
-def _cause(bits: int) -> str:
-    """Names of the causes in `bits`, for example GROUP or ACCOUNT|OFF_DISTRIBUTION."""
-    return "|".join(cause.name or "" for cause in Cause if cause & bits)
+def hash_of(kind: str, text: str) -> str:
+    """How the log names what it must not repeat: as accounts are named, by kind."""
+    return hashlib.sha256(f"queen {kind} {text}".encode()).hexdigest()[:16]
+
+
+def write_to_stream(record: DecisionRecord) -> None:
+    """Write a record among the other log lines, at once."""
+    logger(LOGGER).info(record.event, **record.fields())
+
+
+def _is_charged(assessed: Assessed) -> NDArray[np.bool_]:
+    """Rows that have changed a ledger, (B,).
+
+    Of an exempt account whose group is spent they are PRESERVE, and recorded all the same.
+    """
+    facts = assessed.facts
+    is_charged: NDArray[np.bool_] = assessed.cqs_after != assessed.cqs_before
+    is_charged |= facts["cqs_after"] != facts["cqs_before"]
+    is_charged |= facts["group_cqs_after"] != facts["group_cqs_before"]
+    return is_charged
+
+
+def _row_fields(labels: NDArray[np.int64], assessed: Assessed, rows: slice) -> dict[str, Any]:
+    fields = {
+        "class": labels.tolist(),
+        "verdict": [Verdict(number).name for number in assessed.verdicts[rows].tolist()],
+        "cause": [cause_name(bits) for bits in assessed.causes[rows].tolist()],
+        "sqs": _rounded(assessed.sqs[rows]),
+    }
+    facts = assessed.facts[rows]
+    if facts["budgets"].all():
+        return fields | fact_fields(facts)
+    # A sensitivity service of before sends no facts: this cannot be replayed.
+    return fields | {
+        "d": _rounded(assessed.distances[rows]),
+        "cqs_before": _rounded(assessed.cqs_before[rows]),
+        "cqs_after": _rounded(assessed.cqs_after[rows]),
+    }
 
 
 def _rounded(values: NDArray[np.float32]) -> list[float]:
-    return [float(f"{value:.6g}") for value in values.tolist()]
+    """To as many digits as give the same float32 again."""
+    return [float(f"{value:.9g}") for value in values.tolist()]

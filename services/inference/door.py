@@ -55,7 +55,7 @@ class FrontDoor:
         inputs, raw = decode_input(request, self._manifest.input, self._max_rows)
         names = requested_outputs(request, OUTPUTS)
         self._stages["decode"].observe(perf_counter() - started)
-        answers = await self._batcher.submit(account, inputs, remaining_seconds)
+        answers = await self._batcher.submit(account, inputs, remaining_seconds, request.id)
         started = perf_counter()
         outputs = {name: _output(name, answers) for name in names}
         response = encode_response(request, outputs, raw=raw, version=self.version)

@@ -37,6 +37,12 @@ class Measures:
             "queen_contract_violations_total",
             "Answers replaced because they broke the contract of their profile.",
         )
+        self.decisions_lost = metrics.labeled(
+            "queen_decision_log_dropped_total",
+            "Decision records that could not be written, by the harshest verdict in them.",
+            "decision",
+            ("preserve", "record", "reverse", "unassessed"),
+        )
         self.batch_rows = metrics.histogram(
             "queen_batch_rows", "Queries in a micro-batch.", buckets=_ROW_BUCKETS
         )

@@ -65,7 +65,15 @@ class InferenceSettings(ServiceSettings):
     probe_seconds: float = Field(default=1.0, gt=0)
     """Time between two health probes of a peer."""
     decision_log: Literal["off", "flagged", "all"] = "flagged"
-    """Which requests get a decision record in the log."""
+    """Which requests get a decision record: none, those with a REVERSE, or all."""
+    decision_log_file: Path | None = None
+    """File of the decision records, made for its owner only; without it they go to stderr."""
+    decision_log_max_bytes: int = Field(default=64 * 2**20, ge=4096)
+    """Size at which the file of decision records is moved on and a new one begun."""
+    decision_log_kept: int = Field(default=9, ge=1, le=999)
+    """Files of decision records that are kept besides the one in use."""
+    decision_log_sample: float = Field(default=1.0, ge=0, le=1)
+    """Share of the requests with nothing but PRESERVE that decision-log all writes."""
 
     @field_validator("sensitivity_target")
     @classmethod

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
 from functools import partial
 
 from queen.api.oip import open_inference_pb2_grpc
@@ -18,7 +18,8 @@ from queen.serving.server import Offer, Shell
 from .answer import Answerer, Policy
 from .batching import Limits, MicroBatcher
 from .clients import Assessor, PerturberClient, SensitivityClient
-from .decisions import DecisionLog
+from .decision_file import DecisionFile
+from .decisions import DecisionLog, write_to_stream
 from .door import FrontDoor
 from .endpoints import read_target
 from .measures import Measures
@@ -45,7 +46,8 @@ async def open_service(settings: InferenceSettings, shell: Shell) -> AsyncIterat
         clients = await stack.enter_async_context(
             _open_peers(settings, bundle, shell.health, measures)
         )
-        answerer = _answerer(settings, bundle, clients, measures)
+        decisions = stack.enter_context(_open_decisions(settings, bundle, measures))
+        answerer = _answerer(settings, bundle, clients, decisions, measures)
         batcher = MicroBatcher(protectee, answerer.finish, _limits(settings), measures)
         batcher.start()
         stack.push_async_callback(batcher.close)
@@ -87,6 +89,7 @@ def _answerer(
     settings: InferenceSettings,
     bundle: Bundle,
     clients: tuple[Assessor, PerturberClient],
+    decisions: DecisionLog,
     measures: Measures,
 ) -> Answerer:
     policy = Policy(
@@ -101,9 +104,34 @@ def _answerer(
         bundle,
         policy,
         *clients,
-        DecisionLog(settings.decision_log, bundle.digest, settings.default_profile),
+        decisions,
         measures,
     )
+
+
+@contextmanager
+def _open_decisions(
+    settings: InferenceSettings, bundle: Bundle, measures: Measures
+) -> Iterator[DecisionLog]:
+    """The decision log; what waits to be written is written at the end."""
+    with ExitStack() as stack:
+        write = write_to_stream
+        if settings.decision_log_file is not None and settings.decision_log != "off":
+            file = DecisionFile(
+                settings.decision_log_file,
+                settings.decision_log_max_bytes,
+                settings.decision_log_kept,
+                measures.decisions_lost,
+            )
+            stack.callback(file.close)
+            write = file.offer
+        yield DecisionLog(
+            settings.decision_log,
+            bundle,
+            settings.default_profile,
+            write,
+            share_of_preserved=settings.decision_log_sample,
+        )
 
 
 def _limits(settings: InferenceSettings) -> Limits:
@@ -154,7 +182,13 @@ async def _open_sensitivity(
 
     def open_replica(endpoint: str, retries: bool) -> Replica:
         peer = Peer(endpoint, SENSITIVITY, settings.max_message_bytes, retries=retries)
-        return Replica(peer, SensitivityClient(peer, bundle.digest, settings.default_profile))
+        client = SensitivityClient(
+            peer,
+            bundle.digest,
+            settings.default_profile,
+            with_facts=settings.decision_log != "off",
+        )
+        return Replica(peer, client)
 
     known, up = measures.endpoints["known"], measures.endpoints["up"]
     if not settings.affinity:

@@ -43,7 +43,8 @@ def read_queries(
         raise InvalidQuery(
             "embeddings: expected finite numbers, got NaN or infinity", field="embeddings"
         )
-    return Queries(accounts, index.astype(np.int64), labels.astype(np.int64), embeddings)
+    wide = (index.astype(np.int64), labels.astype(np.int64))
+    return Queries(accounts, *wide, embeddings, request.with_facts)
 
 
 def _read_policy(place: int, entry: pb.AccountPolicy) -> AccountPolicy:

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from queen.errors import LedgerConflict, LedgerError
+from queen.method.facts import gather_facts
 from queen.method.geometry import FloatArray, Geometry
 from queen.method.ledger import Assessment, assess_rows, enforce
 from queen.method.off_distribution import OffDistributionMeter
@@ -35,7 +37,14 @@ from .ledger_store import (
     Renewed,
     ServerSideAppend,
 )
-from .policies import AccountPolicy, Queries, charge_owners, group_owner, spare_exempt
+from .policies import (
+    AccountPolicy,
+    Queries,
+    charge_owners,
+    exempt_rows,
+    group_owner,
+    spare_exempt,
+)
 from .server_side import jittered_pause, novel_append, settled_rows
 from .thresholds import Thresholds
 from .touched import Touched, empty_assessment, fill_rows
@@ -117,7 +126,17 @@ class LedgerBook:
         self._announce(touched.crossings(self._meter))
         thresholds = touched.thresholds[touched.ledger_index]
         enforced = enforce(step, charges, thresholds, touched.is_crossed, is_off)
-        return spare_exempt(enforced, queries)
+        assessment = spare_exempt(enforced, queries)
+        if not queries.with_facts:
+            return assessment
+        budgets = [self._thresholds.in_force(policy.budget) for policy in charged.accounts]
+        facts = gather_facts(
+            *(step, charges, thresholds, touched.is_crossed, is_off),
+            touched.generations,
+            np.array(budgets)[charged.account_index],
+            exempt_rows(queries),
+        )
+        return replace(assessment, facts=facts)
 
     def _touch(self, queries: Queries) -> Touched:
         """The distinct ledgers that the batch reaches."""
@@ -141,6 +160,8 @@ class LedgerBook:
             # Ledgers are independent, so only those that lost the race are taken again.
             again = np.isin(touched.ledger_index[rows], lost)
             fill_rows(decided, rows[~again], step, ~again)
+            if queries.with_facts:
+                touched.settle(rows[~again])
             rows = rows[again]
             if not len(rows):
                 return decided
@@ -171,6 +192,8 @@ class LedgerBook:
             owner, label = touched.places[number]
             self._factory.extend(touched.accounts[owner], label, queries.embeddings[recorded])
             fill_rows(decided, settled, step, np.ones(len(settled), np.bool_))
+            if queries.with_facts:
+                touched.settle(settled)
             rows = rows[len(settled) :]
             # Without a row settled, somebody else appended in between.
             idle = 0 if len(settled) else idle + 1

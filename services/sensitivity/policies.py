@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from queen.method.ledger import Assessment, Cause, Charges, Scope, Verdict
+from queen.method.ledger import Assessment, Charges, Scope, spare
 
 GROUP_PREFIX = "group "
 """Of the ids of groups in the store; the front door takes no account id with a space."""
@@ -42,6 +42,8 @@ class Queries:
     """(B,) predicted classes."""
     embeddings: NDArray[np.float32]
     """(B, E)."""
+    with_facts: bool = False
+    """Whether the assessment is to say what its verdicts follow from."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -65,9 +67,8 @@ def charge_owners(queries: Queries) -> tuple[Queries, Charges]:
     rows = np.concatenate([every, np.flatnonzero(group_of >= 0)])
     owner = np.concatenate([index, group_of[group_of >= 0]])
     owners = [AccountPolicy(group_owner(group), budgets[group]) for group in groups]
-    charged = Queries(
-        [*queries.accounts, *owners], owner, queries.labels[rows], queries.embeddings[rows]
-    )
+    policies, embeddings = [*queries.accounts, *owners], queries.embeddings[rows]
+    charged = Queries(policies, owner, queries.labels[rows], embeddings, queries.with_facts)
     return charged, Charges(rows, owner, scopes[index])
 
 
@@ -78,10 +79,11 @@ def group_owner(group: str) -> str:
 
 def spare_exempt(assessment: Assessment, queries: Queries) -> Assessment:
     """The assessment without a REVERSE of an exempt account, (B,); its records stay as they are."""
+    return spare(assessment, exempt_rows(queries))
+
+
+def exempt_rows(queries: Queries) -> NDArray[np.bool_]:
+    """Which rows are of exempt accounts, (B,)."""
     exempt = np.array([policy.is_exempt for policy in queries.accounts], np.bool_)
-    spared = exempt[queries.account_index] & (assessment.verdicts == Verdict.REVERSE)
-    if not spared.any():
-        return assessment
-    verdicts = np.where(spared, np.uint8(Verdict.PRESERVE), assessment.verdicts)
-    causes = np.where(spared, np.uint8(Cause.NONE), assessment.causes)
-    return replace(assessment, verdicts=verdicts, causes=causes)
+    rows: NDArray[np.bool_] = exempt[queries.account_index]
+    return rows

@@ -12,7 +12,7 @@ from queen.api.v1 import sensitivity_pb2_grpc
 from queen.bundle import Bundle
 from queen.errors import Overloaded
 from queen.method.ledger import Assessment
-from queen.wire import tensor_bytes
+from queen.wire import encode_facts, tensor_bytes
 
 from .decode import read_queries
 from .ledgers import LedgerBook
@@ -85,4 +85,5 @@ def encode_assessment(assessment: Assessment) -> pb.AssessResponse:
         cqs_before=tensor_bytes(assessment.cqs_before),
         cqs_after=tensor_bytes(assessment.cqs_after),
         causes=assessment.causes.tobytes(),
+        facts=None if assessment.facts is None else encode_facts(assessment.facts),
     )

@@ -25,8 +25,13 @@ class Thresholds:
         self.default_budget = default_budget
         self._geometry = geometry
         self._mean_squared_sqs = mean_squared_sqs
+        self._default_budget = default_budget
         self._default = budget_thresholds(geometry, mean_squared_sqs, default_budget)
         self._tables: OrderedDict[int, FloatArray] = OrderedDict()
+
+    def in_force(self, budget: int) -> int:
+        """The budget that `budget` stands for, in records of a class."""
+        return budget or self._default_budget
 
     def table(self, budget: int) -> FloatArray:
         """T (C,) for `budget` records of a class, 0 for the default.

@@ -31,6 +31,8 @@ class Touched:
     tables: FloatArray
     thresholds: FloatArray
     is_crossed: NDArray[np.bool_] = field(init=False)
+    generations: NDArray[np.uint64] = field(init=False)
+    """Of the ledger that each row was decided on, (R,), as far as `settle` was told."""
     cqs_before: FloatArray = field(init=False)
     peaks_before: list[float] = field(init=False)
 
@@ -38,6 +40,8 @@ class Touched:
         pairs = zip(self.accounts, self.tables, strict=True)
         crossed = np.array([account.is_crossed(table) for account, table in pairs], np.bool_)
         object.__setattr__(self, "is_crossed", crossed)
+        rows = len(self.ledger_index)
+        object.__setattr__(self, "generations", np.zeros(rows, np.uint64))
         object.__setattr__(self, "cqs_before", self.cqs())
         object.__setattr__(self, "peaks_before", [one.meter.peak for one in self.accounts])
 
@@ -46,6 +50,12 @@ class Touched:
         self.accounts[owner] = account
         self.is_crossed[owner] = account.is_crossed(self.tables[owner])
         return [number for number, place in enumerate(self.places) if place[0] == owner]
+
+    def settle(self, rows: NDArray[np.integer]) -> None:
+        """Note of which generation the ledgers are that `rows` were decided on."""
+        known = np.array([account.generation for account in self.accounts], np.uint64)
+        owners = np.array([owner for owner, _ in self.places])
+        self.generations[rows] = known[owners[self.ledger_index[rows]]]
 
     def cqs(self) -> FloatArray:
         """Cqs of the ledgers as they are now, (L,)."""

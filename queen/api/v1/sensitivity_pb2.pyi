@@ -46,31 +46,61 @@ class AccountPolicy(_message.Message):
     def __init__(self, account_id: _Optional[str] = ..., budget: _Optional[int] = ..., scope: _Optional[_Union[Scope, str]] = ..., group: _Optional[str] = ..., group_budget: _Optional[int] = ..., exempt: _Optional[bool] = ...) -> None: ...
 
 class AssessRequest(_message.Message):
-    __slots__ = ("bundle_digest", "accounts", "account_index", "labels", "embeddings")
+    __slots__ = ("bundle_digest", "accounts", "account_index", "labels", "embeddings", "with_facts")
     BUNDLE_DIGEST_FIELD_NUMBER: _ClassVar[int]
     ACCOUNTS_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_INDEX_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     EMBEDDINGS_FIELD_NUMBER: _ClassVar[int]
+    WITH_FACTS_FIELD_NUMBER: _ClassVar[int]
     bundle_digest: str
     accounts: _containers.RepeatedCompositeFieldContainer[AccountPolicy]
     account_index: bytes
     labels: bytes
     embeddings: bytes
-    def __init__(self, bundle_digest: _Optional[str] = ..., accounts: _Optional[_Iterable[_Union[AccountPolicy, _Mapping]]] = ..., account_index: _Optional[bytes] = ..., labels: _Optional[bytes] = ..., embeddings: _Optional[bytes] = ...) -> None: ...
+    with_facts: bool
+    def __init__(self, bundle_digest: _Optional[str] = ..., accounts: _Optional[_Iterable[_Union[AccountPolicy, _Mapping]]] = ..., account_index: _Optional[bytes] = ..., labels: _Optional[bytes] = ..., embeddings: _Optional[bytes] = ..., with_facts: _Optional[bool] = ...) -> None: ...
 
 class AssessResponse(_message.Message):
-    __slots__ = ("verdicts", "distances", "sqs", "cqs_before", "cqs_after", "causes")
+    __slots__ = ("verdicts", "distances", "sqs", "cqs_before", "cqs_after", "causes", "facts")
     VERDICTS_FIELD_NUMBER: _ClassVar[int]
     DISTANCES_FIELD_NUMBER: _ClassVar[int]
     SQS_FIELD_NUMBER: _ClassVar[int]
     CQS_BEFORE_FIELD_NUMBER: _ClassVar[int]
     CQS_AFTER_FIELD_NUMBER: _ClassVar[int]
     CAUSES_FIELD_NUMBER: _ClassVar[int]
+    FACTS_FIELD_NUMBER: _ClassVar[int]
     verdicts: bytes
     distances: bytes
     sqs: bytes
     cqs_before: bytes
     cqs_after: bytes
     causes: bytes
-    def __init__(self, verdicts: _Optional[bytes] = ..., distances: _Optional[bytes] = ..., sqs: _Optional[bytes] = ..., cqs_before: _Optional[bytes] = ..., cqs_after: _Optional[bytes] = ..., causes: _Optional[bytes] = ...) -> None: ...
+    facts: Facts
+    def __init__(self, verdicts: _Optional[bytes] = ..., distances: _Optional[bytes] = ..., sqs: _Optional[bytes] = ..., cqs_before: _Optional[bytes] = ..., cqs_after: _Optional[bytes] = ..., causes: _Optional[bytes] = ..., facts: _Optional[_Union[Facts, _Mapping]] = ...) -> None: ...
+
+class Facts(_message.Message):
+    __slots__ = ("distances", "cqs_before", "cqs_after", "group_cqs_before", "group_cqs_after", "generations", "group_generations", "budgets", "group_budgets", "bits", "scopes")
+    DISTANCES_FIELD_NUMBER: _ClassVar[int]
+    CQS_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    CQS_AFTER_FIELD_NUMBER: _ClassVar[int]
+    GROUP_CQS_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    GROUP_CQS_AFTER_FIELD_NUMBER: _ClassVar[int]
+    GENERATIONS_FIELD_NUMBER: _ClassVar[int]
+    GROUP_GENERATIONS_FIELD_NUMBER: _ClassVar[int]
+    BUDGETS_FIELD_NUMBER: _ClassVar[int]
+    GROUP_BUDGETS_FIELD_NUMBER: _ClassVar[int]
+    BITS_FIELD_NUMBER: _ClassVar[int]
+    SCOPES_FIELD_NUMBER: _ClassVar[int]
+    distances: bytes
+    cqs_before: bytes
+    cqs_after: bytes
+    group_cqs_before: bytes
+    group_cqs_after: bytes
+    generations: bytes
+    group_generations: bytes
+    budgets: bytes
+    group_budgets: bytes
+    bits: bytes
+    scopes: bytes
+    def __init__(self, distances: _Optional[bytes] = ..., cqs_before: _Optional[bytes] = ..., cqs_after: _Optional[bytes] = ..., group_cqs_before: _Optional[bytes] = ..., group_cqs_after: _Optional[bytes] = ..., generations: _Optional[bytes] = ..., group_generations: _Optional[bytes] = ..., budgets: _Optional[bytes] = ..., group_budgets: _Optional[bytes] = ..., bits: _Optional[bytes] = ..., scopes: _Optional[bytes] = ...) -> None: ...

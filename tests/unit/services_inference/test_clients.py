@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 
 from queen.api.v1 import perturber_pb2, sensitivity_pb2
+from queen.errors import DependencyUnavailable
 from queen.method.contracts import Profile
+from queen.method.facts import FACTS
 from queen.serving.auth import Account
+from queen.wire import encode_facts
 from services.inference.clients import PerturberClient, SensitivityClient
 from services.inference.peers import PERTURBER, SENSITIVITY, Peer
 
@@ -127,3 +130,49 @@ async def test_an_exemption_travels_with_its_account() -> None:
     spared = Account("a", None, None, "hash-a", is_exempt=True)
     policies = await policies_of([spared, Account("b", None, None, "hash-b")])
     assert [policy.exempt for policy in policies] == [True, False]
+
+
+class FactualPeer(RememberingPeer):
+    """A peer that sends facts where they are asked for, of so many rows more than it should."""
+
+    def __init__(self, surplus: int = 0) -> None:
+        super().__init__(SENSITIVITY)
+        self._surplus = surplus
+
+    async def call(self, method: Any, request: Any, timeout_seconds: float) -> Any:
+        """The answer of any peer, with facts."""
+        response = await super().call(method, request, timeout_seconds)
+        if request.with_facts:
+            facts = np.zeros(len(request.labels) // 4 + self._surplus, FACTS)
+            facts["budgets"] = 7
+            response.facts.CopyFrom(encode_facts(facts))
+        return response
+
+
+async def assessed_with(peer: Peer, *, with_facts: bool) -> Any:
+    """Verdicts on two queries."""
+    client = SensitivityClient(peer, "digest", Profile.PAPER, with_facts=with_facts)
+    account, index = Account("a", None, None, "hash"), np.zeros(2, np.uint32)
+    try:
+        return await client.assess(
+            [account], index, np.zeros(2, np.int64), np.zeros((2, 2), np.float32), 1.0
+        )
+    finally:
+        await peer.channel.close(None)
+
+
+async def test_facts_are_asked_for_only_where_they_are_wanted() -> None:
+    """They cost bytes that only a decision log reads; a peer that knows none sends none."""
+    for peer, with_facts, budgets in (
+        (FactualPeer(), False, [0, 0]),
+        (FactualPeer(), True, [7, 7]),
+        (RememberingPeer(SENSITIVITY), True, [0, 0]),
+    ):
+        assessed = await assessed_with(peer, with_facts=with_facts)
+        assert assessed.facts["budgets"].tolist() == budgets
+
+
+async def test_facts_of_another_number_of_rows_are_no_answer() -> None:
+    """As for every other tensor of the peer's."""
+    with pytest.raises(DependencyUnavailable, match=r"facts\.distances: expected 16 bytes, got 24"):
+        await assessed_with(FactualPeer(surplus=1), with_facts=True)

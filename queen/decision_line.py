@@ -1,0 +1,88 @@
+"""Decision records as fields of JSON, and back: what one Queen writes, any Queen replays.
+
+A record has single values for its request and lists for its queries. Pure: no file, no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from queen.method.facts import FACTS, GROUP_SHIFT, Fact, FactArray
+from queen.method.ledger import Cause, Scope, Verdict
+
+LOGGER = "decisions"
+"""What the field `logger` of a decision record says."""
+DECISION, UNASSESSED = "decision", "unassessed"
+"""What its field `msg` says: the request has verdicts, or it has none."""
+
+NUMBERS = {
+    "d": "distances",
+    "cqs_before": "cqs_before",
+    "cqs_after": "cqs_after",
+    "generation": "generations",
+}
+"""Lists of numbers, by the field of `FACTS` that they hold."""
+BITS = {"novel": Fact.NOVEL, "crossed": Fact.CROSSED, "off": Fact.OFF_DISTRIBUTION}
+"""Lists of 0 and 1."""
+GROUP_NUMBERS = {
+    f"group_{name}": f"group_{field}" for name, field in NUMBERS.items() if name != "d"
+}
+GROUP_BITS = {f"group_{name}": int(bit) << GROUP_SHIFT for name, bit in BITS.items()}
+"""The same lists of the group; a record of an account without one has none of them."""
+SCOPES = {scope.name.lower(): scope for scope in Scope}
+VERDICTS = {verdict.name: verdict for verdict in Verdict}
+
+
+def fact_fields(facts: FactArray) -> dict[str, Any]:
+    """The facts (B,) of one request, B > 0, as fields of its record."""
+    first = facts[0]
+    fields: dict[str, Any] = {
+        "scope": Scope(int(first["scopes"])).name.lower(),
+        "exempt": bool(first["bits"] & Fact.EXEMPT),
+        "budget": int(first["budgets"]),
+    }
+    fields |= _lists(facts, NUMBERS, BITS)
+    if first["group_budgets"]:
+        fields["group_budget"] = int(first["group_budgets"])
+        fields |= _lists(facts, GROUP_NUMBERS, GROUP_BITS)
+    return fields
+
+
+def _lists(
+    facts: FactArray, numbers: Mapping[str, str], bits: Mapping[str, int]
+) -> dict[str, list[Any]]:
+    lists = {name: facts[field].tolist() for name, field in numbers.items()}
+    flags = {name: ((facts["bits"] & bit) > 0).astype(int).tolist() for name, bit in bits.items()}
+    return lists | flags
+
+
+def facts_from(columns: Mapping[str, NDArray[Any]], rows: int) -> FactArray:
+    """Facts (B,) from the lists of any number of records, one behind the other, as arrays (B,).
+
+    `columns` are those of `fact_fields` by name, with scopes as numbers. A query without a
+    group has zeros in the columns of groups.
+    """
+    facts = np.zeros(rows, FACTS)
+    for name, field in (NUMBERS | GROUP_NUMBERS).items():
+        facts[field] = columns[name]
+    for name, bit in ({**BITS, **GROUP_BITS, "exempt": int(Fact.EXEMPT)}).items():
+        facts["bits"] |= (columns[name] != 0) * np.uint8(bit)
+    for name, field in (("budget", "budgets"), ("group_budget", "group_budgets")):
+        facts[field] = columns[name]
+    facts["scopes"] = columns["scope"]
+    return facts
+
+
+@cache
+def cause_name(bits: int) -> str:
+    """Names of the causes in `bits`, for example GROUP or ACCOUNT|OFF_DISTRIBUTION."""
+    return "|".join(cause.name or "" for cause in Cause if cause & bits)
+
+
+CAUSES = {cause_name(bits): bits for bits in range(8)}
+"""Every combination of causes, by its name; the empty name is none."""

@@ -1,0 +1,131 @@
+"""The records of each ledger, put one behind the other: none may contradict another.
+
+A ledger's cqs takes one value after the next, and each record takes it from one to a larger
+one. So no two records leave the same value, their steps do not overlap, and no query sees
+the ledger amid a step. What the log does not hold is a gap between steps, and no error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from queen.method.geometry import FloatArray
+from queen.replay.chunks import Chunk
+from queen.replay.report import Contradiction, ReplayReport
+from queen.replay.verdicts import DOUBLE_ROUNDING, place_of
+
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class _Steps:
+    """S sightings of ledgers: `before` and `after` (S,) differ where a record was made.
+
+    `ledgers` (S, 3) name owner, class and generation; `places` (S, 3) file, line and query.
+    """
+
+    ledgers: IntArray
+    before: FloatArray
+    after: FloatArray
+    places: IntArray
+
+    def take(self, chosen: NDArray[np.integer] | NDArray[np.bool_]) -> _Steps:
+        """Some of them, in that order."""
+        return _Steps(
+            self.ledgers[chosen], self.before[chosen], self.after[chosen], self.places[chosen]
+        )
+
+
+class Chain:
+    """Collects what chunks say of ledgers, and judges it at the end."""
+
+    def __init__(self, report: ReplayReport) -> None:
+        self._report = report
+        self._parts: list[_Steps] = []
+
+    def take(self, chunk: Chunk) -> None:
+        """Keep the steps of a chunk; within a request, cqs may not fall."""
+        for kind, owners, prefix in ((0, chunk.accounts, ""), (1, chunk.groups, "group_")):
+            rows = np.flatnonzero(owners[chunk.request] >= 0)
+            if len(rows):
+                steps = _steps_of(chunk, rows, 2 * owners[chunk.request[rows]] + kind, prefix)
+                self._require_order(chunk, rows, steps, f"{prefix}cqs_before")
+                self._parts.append(_distinct(steps))
+
+    def close(self) -> None:
+        """Count ledgers, records and gaps, and report what contradicts."""
+        if not self._parts:
+            return
+        steps = _distinct(_joined(self._parts))
+        report = self._report
+        report.records = int((steps.after != steps.before).sum())
+        is_same = (steps.ledgers[1:] == steps.ledgers[:-1]).all(axis=1)
+        report.ledgers = int((~is_same).sum()) + 1
+        left = np.r_[0.0, np.where(is_same, steps.after[:-1], 0.0)]
+        slack = DOUBLE_ROUNDING * left
+        report.gaps = int((steps.before > left + slack).sum())
+        broken = np.flatnonzero(np.r_[False, is_same] & (steps.before < left - slack))
+        report.broken_chains += len(broken)
+        for at in broken[:20].tolist():
+            report.add(self._overlap(steps, at))
+
+    def _overlap(self, steps: _Steps, at: int) -> Contradiction:
+        (file, line, row), (other, *place) = steps.places[[at, at - 1]].tolist()
+        files = self._report.files
+        expected = (
+            f"at least {steps.after[at - 1]:.17g}, to which {files[other]}:{place[0]}, query "
+            f"{place[1]}, took the ledger from {steps.before[at - 1]:.17g}"
+        )
+        got = f"{steps.before[at]:.17g}"
+        return Contradiction(files[file], line, row, "cqs_before in the chain", expected, got)
+
+    def _require_order(
+        self, chunk: Chunk, rows: NDArray[np.int64], steps: _Steps, what: str
+    ) -> None:
+        """Queries of one request are taken in order: each finds what the one before it left."""
+        request = chunk.request[rows]
+        order = np.lexsort((rows, *steps.ledgers.T, request))
+        before, after = steps.before[order], steps.after[order]
+        names = np.column_stack([steps.ledgers, request])[order]
+        is_same = (names[1:] == names[:-1]).all(axis=1)
+        falls = np.flatnonzero(is_same & (before[1:] < after[:-1] * (1 - DOUBLE_ROUNDING)))
+        self._report.broken_chains += len(falls)
+        for at in falls[:20].tolist():
+            expected, got = f"at least {float(after[at]):.17g}", f"{float(before[at + 1]):.17g}"
+            row = int(rows[order[at + 1]])
+            self._report.add(place_of(chunk, row, self._report, what, expected, got))
+
+
+def _steps_of(chunk: Chunk, rows: NDArray[np.int64], owners: IntArray, prefix: str) -> _Steps:
+    facts, request = chunk.facts[rows], chunk.request[rows]
+    generations = facts[f"{prefix}generations"].astype(np.int64)
+    return _Steps(
+        np.column_stack([owners, chunk.labels[rows], generations]),
+        facts[f"{prefix}cqs_before"],
+        facts[f"{prefix}cqs_after"],
+        np.column_stack([chunk.files[request], chunk.lines[request], chunk.row[rows]]),
+    )
+
+
+def _joined(parts: Sequence[_Steps]) -> _Steps:
+    return _Steps(
+        np.concatenate([part.ledgers for part in parts]),
+        np.concatenate([part.before for part in parts]),
+        np.concatenate([part.after for part in parts]),
+        np.concatenate([part.places for part in parts]),
+    )
+
+
+def _distinct(steps: _Steps) -> _Steps:
+    """By ledger and cqs; of queries that saw a ledger alike and left it so, the first."""
+    ordered = steps.take(np.lexsort((steps.after, steps.before, *steps.ledgers.T[::-1])))
+    is_seen = (ordered.ledgers[1:] == ordered.ledgers[:-1]).all(axis=1)
+    is_seen &= ordered.before[1:] == ordered.before[:-1]
+    is_seen &= ordered.after[1:] == ordered.after[:-1]
+    # A record that is there twice is a contradiction, and not the same one seen again.
+    is_seen &= ordered.after[1:] == ordered.before[1:]
+    return ordered.take(np.r_[True, ~is_seen])

@@ -1,0 +1,186 @@
+"""Decision records in arrays: a chunk of requests, and the draft that it is made from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from queen.decision_line import (
+    BITS,
+    CAUSES,
+    GROUP_BITS,
+    GROUP_NUMBERS,
+    NUMBERS,
+    SCOPES,
+    VERDICTS,
+    facts_from,
+)
+from queen.errors import DecisionLogInvalid
+from queen.method.facts import FactArray
+
+_LISTS = ("class", "verdict", "cause", "sqs", *NUMBERS, *BITS)
+_GROUP_LISTS = (*GROUP_NUMBERS, *GROUP_BITS)
+_REAL = ("sqs", *(name for name in (*NUMBERS, *GROUP_NUMBERS) if "generation" not in name))
+_WHOLE = {
+    **dict.fromkeys((*BITS, *GROUP_BITS), 1),
+    **dict.fromkeys(("generation", "group_generation"), 2**63 - 1),
+}
+"""Lists of whole numbers from 0 on, and the largest that each may hold."""
+_NAMES: Mapping[str, Mapping[str, int]] = {"verdict": VERDICTS, "cause": CAUSES}
+_LARGEST = float(np.finfo(np.float64).max)
+Fail = Callable[[str, str], NoReturn]
+"""Raises DecisionLogInvalid for a line: expected, got."""
+
+
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """Q requests and their B queries, in the order of the log.
+
+    `files` and `lines` (Q,) say where a request is, `request` (B,) in 0..Q-1 whose query a row
+    is, and `row` (B,) which of them. `accounts` and `groups` (Q,) number the owners, -1 for
+    no group. `labels`, `verdicts`, `causes`, `sqs` and `facts` are (B,).
+    """
+
+    files: NDArray[np.int64]
+    lines: NDArray[np.int64]
+    request: NDArray[np.int64]
+    row: NDArray[np.int64]
+    accounts: NDArray[np.int64]
+    groups: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    verdicts: NDArray[np.uint8]
+    causes: NDArray[np.uint8]
+    sqs: NDArray[np.float64]
+    facts: FactArray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def failing(file: str, number: int) -> Fail:
+    """What refuses the line `number` of `file`."""
+
+    def fail(expected: str, got: str) -> NoReturn:
+        raise DecisionLogInvalid(f"{file}:{number}: expected {expected}, got {got}")
+
+    return fail
+
+
+def text_of(entry: dict[str, Any], name: str, fail: Fail) -> str:
+    """A field that holds text."""
+    value = entry[name]
+    if not isinstance(value, str) or not value:
+        fail(f"text in '{name}'", repr(value)[:40])
+    return value
+
+
+def whole_of(entry: dict[str, Any], name: str, bound: int, fail: Fail) -> int:
+    """A field that holds a whole number from 1 on, below `bound`."""
+    value = entry[name]
+    if type(value) is not int or not 0 < value < bound:
+        fail(f"a whole number from 1 on in '{name}'", repr(value)[:40])
+    return value
+
+
+class Draft:
+    """A chunk that is being filled: one list for each field, over all requests."""
+
+    def __init__(self, num_classes: int) -> None:
+        self.num_classes = num_classes
+        self.count = 0
+        self._rows: list[int] = []
+        self._places: list[tuple[int, int, int, int]] = []
+        self._terms: list[tuple[int, int, int, bool]] = []
+        self._lists: dict[str, list[Any]] = {name: [] for name in (*_LISTS, *_GROUP_LISTS)}
+
+    def take(
+        self, entry: dict[str, Any], rows: int, place: tuple[int, int, int, int], fail: Fail
+    ) -> None:
+        """Put a record behind the others; `place` is file, line, account and group."""
+        is_grouped = place[3] >= 0
+        budget = whole_of(entry, "budget", 2**32, fail)
+        group_budget = whole_of(entry, "group_budget", 2**32, fail) if is_grouped else 0
+        scope, exempt = SCOPES.get(text_of(entry, "scope", fail)), entry["exempt"]
+        if scope is None or not isinstance(exempt, bool):
+            names = ", ".join(SCOPES)
+            fail(f"one of {names} in 'scope' and a truth value in 'exempt'", "another value")
+        for name in (*_LISTS, *(_GROUP_LISTS if is_grouped else ())):
+            values = entry[name]
+            if not isinstance(values, list) or len(values) != rows:
+                fail(f"a list of {rows} in '{name}'", _brief(values))
+            self._lists[name] += values
+        if not is_grouped:
+            nothing = [0] * rows
+            for name in _GROUP_LISTS:
+                self._lists[name] += nothing
+        self._terms.append((budget, group_budget, scope, exempt))
+        self._rows.append(rows)
+        self._places.append(place)
+        self.count += rows
+
+    def close(self, files: Sequence[str]) -> Chunk:
+        """The chunk as arrays; DecisionLogInvalid, with the line, for a value of a wrong kind."""
+        self._files = files
+        request = np.repeat(np.arange(len(self._rows)), self._rows)
+        starts = np.cumsum([0, *self._rows[:-1]])
+        place = np.array(self._places, np.int64)
+        terms = np.array(self._terms, np.int64)[request]
+        columns: dict[str, NDArray[Any]] = {name: self._real(name) for name in _REAL}
+        columns |= {name: self._whole(name, most) for name, most in _WHOLE.items()}
+        columns |= dict(zip(("budget", "group_budget", "scope", "exempt"), terms.T, strict=True))
+        return Chunk(
+            files=place[:, 0],
+            lines=place[:, 1],
+            request=request,
+            row=np.arange(self.count) - starts[request],
+            accounts=place[:, 2],
+            groups=place[:, 3],
+            labels=self._whole("class", self.num_classes - 1).astype(np.int64),
+            verdicts=self._named("verdict"),
+            causes=self._named("cause"),
+            sqs=columns["sqs"],
+            facts=facts_from(columns, self.count),
+        )
+
+    def _real(self, name: str) -> NDArray[np.float64]:
+        values = self._lists[name]
+        if not all(map(_is_finite, values)):
+            self._blame(name, "finite numbers", _is_finite)
+        return np.array(values, np.float64)
+
+    def _whole(self, name: str, most: int) -> NDArray[np.uint64]:
+        values = self._lists[name]
+        if set(map(type, values)) != {int} or min(values) < 0 or max(values) > most:
+            what = f"whole numbers from 0 to {most}"
+            self._blame(name, what, lambda value: type(value) is int and 0 <= value <= most)
+        return np.array(values, np.uint64)
+
+    def _named(self, name: str) -> NDArray[np.uint8]:
+        known, values = _NAMES[name], self._lists[name]
+        if not set(map(type, values)) <= {str} or not set(values) <= known.keys():
+            what = f"names among {', '.join(filter(None, known))}"
+            self._blame(name, what, lambda value: isinstance(value, str) and value in known)
+        return np.array([known[value] for value in values], np.uint8)
+
+    def _blame(self, name: str, what: str, is_right: Callable[[Any], Any]) -> NoReturn:
+        wrong = next(row for row, value in enumerate(self._lists[name]) if not is_right(value))
+        request = int(np.searchsorted(np.cumsum(self._rows), wrong, side="right"))
+        file, number, *_ = self._places[request]
+        failing(self._files[file], number)(f"{what} in '{name}'", _brief(self._lists[name][wrong]))
+
+
+def _is_finite(value: Any) -> bool:
+    # Also of whole numbers that are too large for a float.
+    return type(value) in {int, float} and -_LARGEST <= value <= _LARGEST
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, list):
+        return f"a list of {len(value)}"
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:40]}..."

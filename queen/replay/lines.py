@@ -1,0 +1,124 @@
+"""From the lines of decision logs to chunks: every line is checked before it is used."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from queen.bundle import Bundle
+from queen.decision_line import DECISION, LOGGER, UNASSESSED
+from queen.replay.chunks import Chunk, Draft, Fail, failing, text_of, whole_of
+from queen.replay.report import Contradiction, ReplayReport
+
+CHUNK_ROWS = 1 << 16
+"""Queries that are computed at once."""
+
+
+class LogReader:
+    """Reads logs of one bundle and counts what is in them into `report`."""
+
+    def __init__(self, bundle: Bundle, report: ReplayReport, *, skip_other_bundles: bool) -> None:
+        self._digest = bundle.digest
+        self._report = report
+        self._skips_others = skip_other_bundles
+        self._seen: dict[str, int] = {}
+        self._owners: dict[str, dict[str, int]] = {"account": {}, "group": {}}
+        self._draft = Draft(bundle.manifest.num_classes)
+
+    def chunks(self, logs: Sequence[Path]) -> Iterator[Chunk]:
+        """The decisions of all logs, a chunk at a time; DecisionLogInvalid for a bad line."""
+        for path in logs:
+            file = self._report.name_of(path)
+            with path.open("rb") as stream:
+                for number, line in enumerate(stream, 1):
+                    self._take(line, file, number)
+                    if self._draft.count >= CHUNK_ROWS:
+                        yield self._cut()
+        if self._draft.count:
+            yield self._cut()
+
+    def _cut(self) -> Chunk:
+        chunk = self._draft.close(self._report.files)
+        self._draft = Draft(self._draft.num_classes)
+        self._report.accounts = len(self._owners["account"])
+        self._report.groups = len(self._owners["group"])
+        return chunk
+
+    def _take(self, line: bytes, file: int, number: int) -> None:
+        fail = failing(self._report.files[file], number)
+        try:
+            entry = json.loads(line.decode())
+        except ValueError:
+            if line.endswith(b"\n"):
+                fail("a line of JSON", "something else")
+            self._report.truncated.append(self._report.files[file])
+            return
+        if not isinstance(entry, dict):
+            fail("an object", type(entry).__name__)
+        if entry.get("logger") != LOGGER:
+            self._report.other_lines += 1
+            return
+        try:
+            self._take_record(entry, hash(line), file, number, fail)
+        except KeyError as error:
+            fail(f"a field {error}", "none")
+
+    def _take_record(
+        self, entry: dict[str, Any], content: int, file: int, number: int, fail: Fail
+    ) -> None:
+        kind = entry.get("msg", entry.get("event"))
+        if kind not in {DECISION, UNASSESSED}:
+            fail(f"'{DECISION}' or '{UNASSESSED}' in msg", repr(kind))
+        if entry["bundle"] != self._digest:
+            if not self._skips_others:
+                fail(
+                    f"records of bundle {self._digest[:12]}",
+                    f"{str(entry['bundle'])[:12]} (name that bundle, or skip other bundles)",
+                )
+            self._report.other_bundles += 1
+            return
+        if self._is_repeated(text_of(entry, "request_id", fail), content, file, number):
+            return
+        rows = whole_of(entry, "rows", 2**32, fail)
+        self._note_time(str(entry.get("ts", "")))
+        if "failure_mode" in entry:
+            self._report.failure_modes[str(entry["failure_mode"])] += 1
+        if kind == UNASSESSED:
+            self._report.unassessed_rows += rows
+            return
+        self._report.requests += 1
+        self._report.rows += rows
+        self._report.profiles[text_of(entry, "profile", fail)] += rows
+        if "novel" not in entry:
+            self._report.unchecked += rows
+            return
+        account = self._number("account", text_of(entry, "account_hash", fail))
+        grouped = "group_budget" in entry
+        group = self._number("group", text_of(entry, "group_hash", fail)) if grouped else -1
+        self._draft.take(entry, rows, (file, number, account, group), fail)
+
+    def _is_repeated(self, request_id: str, content: int, file: int, number: int) -> bool:
+        """Whether a record was there already: rotated logs are easily given twice."""
+        if request_id not in self._seen:
+            self._seen[request_id] = content
+            return False
+        if self._seen[request_id] == content:
+            self._report.duplicates += 1
+            return True
+        self._report.broken_chains += 1
+        self._report.add(
+            Contradiction(
+                self._report.files[file], number, 0, "request_id", "one record", "a second one"
+            )
+        )
+        return False
+
+    def _number(self, kind: str, name: str) -> int:
+        return self._owners[kind].setdefault(name, len(self._owners[kind]))
+
+    def _note_time(self, moment: str) -> None:
+        report = self._report
+        report.first = min(filter(None, (report.first, moment)), default="")
+        report.last = max(report.last, moment)

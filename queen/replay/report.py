@@ -1,0 +1,100 @@
+"""What a replay found."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+MOST_SHOWN = 20
+"""Contradictions that are told one by one; all are counted."""
+
+
+@dataclass(frozen=True)
+class Contradiction:
+    """A claim of the log that does not follow from the rest of it.
+
+    `row` counts the queries of the request from 0. `what` is the field, or the rule, at fault.
+    """
+
+    file: str
+    line: int
+    row: int
+    what: str
+    expected: str
+    got: str
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}, query {self.row}"
+        return f"{where}: {self.what}: expected {self.expected}, got {self.got}"
+
+
+@dataclass
+class ReplayReport:
+    """Counts of a log, and what contradicts in it."""
+
+    bundle_digest: str
+    files: list[str] = field(default_factory=list)
+    requests: int = 0
+    """With verdicts, each counted once."""
+    rows: int = 0
+    """Queries in them."""
+    verdicts: Counter[str] = field(default_factory=Counter)
+    causes: Counter[str] = field(default_factory=Counter)
+    profiles: Counter[str] = field(default_factory=Counter)
+    """Queries by profile."""
+    unassessed_rows: int = 0
+    """Queries that a failure mode answered, for want of a verdict."""
+    failure_modes: Counter[str] = field(default_factory=Counter)
+    """Requests that a failure mode answered, in whole or in part."""
+    reproduced: int = 0
+    """Queries of which all that can be computed again came out the same."""
+    contradicting: int = 0
+    """Queries of which something did not."""
+    unchecked: int = 0
+    """Queries whose record has no facts to compute with."""
+    accounts: int = 0
+    groups: int = 0
+    ledgers: int = 0
+    """Ledgers of a class, of accounts and groups, by generation."""
+    records: int = 0
+    """Records made in them."""
+    gaps: int = 0
+    """Places where a ledger has grown by records that are not in the log."""
+    broken_chains: int = 0
+    """Places where the records of a ledger contradict one another."""
+    duplicates: int = 0
+    """Lines that were there twice, and left out."""
+    truncated: list[str] = field(default_factory=list)
+    """Files whose last line is cut off."""
+    other_lines: int = 0
+    """Lines of other loggers."""
+    other_bundles: int = 0
+    """Records of other bundles, left out."""
+    first: str = ""
+    last: str = ""
+    """Times of the earliest and the latest record."""
+    contradictions: list[Contradiction] = field(default_factory=list)
+    """The first few."""
+
+    @property
+    def is_reproduced(self) -> bool:
+        """Whether every verdict came out the same and nothing contradicts."""
+        return not (self.contradicting or self.unchecked or self.broken_chains)
+
+    def add(self, found: Contradiction) -> None:
+        """Keep a contradiction if it is among the first."""
+        if len(self.contradictions) < MOST_SHOWN:
+            self.contradictions.append(found)
+
+    def name_of(self, path: Path) -> int:
+        """Number of a file in `files`."""
+        self.files.append(str(path))
+        return len(self.files) - 1
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, ready for JSON."""
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        shown = [asdict(one) for one in self.contradictions]
+        return values | {"contradictions": shown, "is_reproduced": self.is_reproduced}

@@ -1,0 +1,132 @@
+"""Every verdict a second time, from the facts of its record and the bundle's regions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from queen.bundle import Bundle
+from queen.decision_line import cause_name
+from queen.errors import ConfigError, DecisionLogInvalid
+from queen.method.facts import GROUP_SHIFT, Fact, reenact
+from queen.method.geometry import FloatArray
+from queen.method.ledger import Verdict
+from queen.method.sensitivity import budget_thresholds
+from queen.replay.chunks import Chunk
+from queen.replay.report import MOST_SHOWN, Contradiction, ReplayReport
+
+SINGLE_ROUNDING = 2.0**-22
+"""Of sqs, which is logged as float32."""
+DOUBLE_ROUNDING = 1e-14
+"""Of cqs: the same sum again, on a machine whose erfc may differ in the last bits."""
+_SMALLEST_SINGLE = 1e-38
+
+
+@dataclass(frozen=True, eq=False)
+class _Claim:
+    """One field of the log: what it should be, what it is, and where they differ, (B,) each."""
+
+    what: str
+    expected: NDArray[Any]
+    got: NDArray[Any]
+    differs: NDArray[np.bool_]
+    show: Callable[[Any], str] = repr
+
+
+class VerdictCheck:
+    """Compares chunks with what follows from their facts, and counts into `report`."""
+
+    def __init__(self, bundle: Bundle, report: ReplayReport) -> None:
+        self._geometry = bundle.geometry
+        self._mean_squared_sqs = bundle.mean_squared_sqs
+        self._report = report
+        self._tables: dict[int, FloatArray] = {0: np.full(bundle.manifest.num_classes, np.inf)}
+
+    def take(self, chunk: Chunk) -> None:
+        """Check the queries of a chunk; DecisionLogInvalid for a budget that is none here."""
+        is_wrong = np.zeros(len(chunk), np.bool_)
+        for claim in self._claims(chunk):
+            is_wrong |= claim.differs
+            for at in np.flatnonzero(claim.differs)[:MOST_SHOWN].tolist():
+                expected, got = claim.show(claim.expected[at]), claim.show(claim.got[at])
+                self._report.add(place_of(chunk, at, self._report, claim.what, expected, got))
+        wrong = int(is_wrong.sum())
+        self._report.contradicting += wrong
+        self._report.reproduced += len(chunk) - wrong
+        self._count(chunk)
+
+    def _claims(self, chunk: Chunk) -> Iterator[_Claim]:
+        facts = chunk.facts
+        own = self._thresholds(chunk, "budgets")
+        grouped = self._thresholds(chunk, "group_budgets")
+        again, group_after = reenact(self._geometry, facts, chunk.labels, own, grouped)
+        differs = again.verdicts != chunk.verdicts
+        yield _Claim("verdict", again.verdicts, chunk.verdicts, differs, _verdict)
+        differs = again.causes != chunk.causes
+        yield _Claim("cause", again.causes, chunk.causes, differs, _cause)
+        near = np.isclose(chunk.sqs, again.sqs, SINGLE_ROUNDING, _SMALLEST_SINGLE)
+        yield _Claim("sqs", again.sqs, chunk.sqs, ~near, _number)
+        for what, expected in (("cqs_after", again.cqs_after), ("group_cqs_after", group_after)):
+            near = np.isclose(facts[what], expected, DOUBLE_ROUNDING, 0.0)
+            yield _Claim(what, expected, facts[what], ~near, _number)
+        for what, limits, shift in (("", own, 0), ("group_", grouped, GROUP_SHIFT)):
+            is_over = facts[f"{what}cqs_before"] > limits
+            is_said = (facts["bits"] >> shift) & Fact.CROSSED > 0
+            yield _Claim(f"{what}crossed", is_over, is_said, is_over & ~is_said, _bit)
+
+    def _thresholds(self, chunk: Chunk, field: str) -> FloatArray:
+        """T of each row's ledger under its budget, (B,)."""
+        budgets, index = np.unique(chunk.facts[field], return_inverse=True)
+        tables = np.stack([self._table(chunk, field, budget) for budget in budgets.tolist()])
+        thresholds: FloatArray = tables[index, chunk.labels]
+        return thresholds
+
+    def _table(self, chunk: Chunk, field: str, budget: int) -> FloatArray:
+        if budget not in self._tables:
+            try:
+                table = budget_thresholds(self._geometry, self._mean_squared_sqs, budget)
+            except ConfigError as error:
+                at = int(np.flatnonzero(chunk.facts[field] == budget)[0])
+                request = chunk.request[at]
+                file = self._report.files[chunk.files[request]]
+                raise DecisionLogInvalid(f"{file}:{chunk.lines[request]}: {error}") from error
+            self._tables[budget] = table
+        return self._tables[budget]
+
+    def _count(self, chunk: Chunk) -> None:
+        for verdict, count in enumerate(np.bincount(chunk.verdicts, minlength=4).tolist()):
+            if verdict:
+                self._report.verdicts[Verdict(verdict).name] += count
+        for bits, count in enumerate(np.bincount(chunk.causes, minlength=8).tolist()):
+            if bits and count:
+                self._report.causes[cause_name(bits)] += count
+
+
+def place_of(
+    chunk: Chunk, at: int, report: ReplayReport, what: str, expected: str, got: str
+) -> Contradiction:
+    """A contradiction in the row `at` of a chunk."""
+    request = int(chunk.request[at])
+    file = report.files[int(chunk.files[request])]
+    row = int(chunk.row[at])
+    return Contradiction(file, int(chunk.lines[request]), row, what, expected, got)
+
+
+def _verdict(number: Any) -> str:
+    return Verdict(int(number)).name
+
+
+def _cause(bits: Any) -> str:
+    return cause_name(int(bits)) or "none"
+
+
+def _number(value: Any) -> str:
+    return f"{float(value):.17g}"
+
+
+def _bit(value: Any) -> str:
+    return str(int(value))

@@ -1,0 +1,84 @@
+"""Whatever the engine decided, its log gives again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from queen.bundle import Bundle, open_bundle
+from queen.method.ledger import Scope, Verdict
+from queen.replay import replay
+from services.sensitivity.ledgers import AccountPolicy
+from tests.bundles import make_bundle
+
+from .written import Row, WrittenLog
+
+CLASSES = 4
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A bundle in which a handful of records spend a budget."""
+    path = Path(tmp_path_factory.mktemp("replay")) / "bundle"
+    make_bundle(path, coverage_fraction=0.1)
+    return open_bundle(path)
+
+
+rows = st.lists(
+    st.tuples(
+        st.integers(0, 2),
+        st.integers(0, CLASSES - 1),
+        st.sampled_from(np.linspace(0, 6, 12).tolist()),
+        # Some on the edge of the region, some far enough for the meter.
+        st.sampled_from([0.0, 0.3, 0.6, 0.9, 1.0, 1.1, 6.0]),
+    ),
+    min_size=1,
+    max_size=24,
+)
+policies = st.tuples(
+    *(
+        st.builds(
+            AccountPolicy,
+            st.just(f"account-{number}"),
+            st.sampled_from([0, 1, 3]),
+            st.sampled_from(list(Scope)),
+            st.sampled_from(["", "acme", "other"]),
+            st.just(2),
+            st.booleans(),
+        )
+        for number in range(3)
+    )
+)
+events = st.sampled_from(["", "", "", "restart", "account-0", "group acme"])
+"""Between two micro-batches: nothing, another engine on the store, or an erasure."""
+
+
+@given(policies, st.lists(st.tuples(rows, events), min_size=1, max_size=6))
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_sequence_of_the_engine_is_reproduced(
+    bundle: Bundle,
+    tmp_path: Path,
+    chosen: Sequence[AccountPolicy],
+    batches: Sequence[tuple[Sequence[Row], str]],
+) -> None:
+    """Groups, scopes, exemptions, the meter, erasures and restarts: no verdict contradicts."""
+    log = WrittenLog(bundle, budget=3)
+    verdicts: list[int] = []
+    for batch, event in batches:
+        verdicts += log.ask(chosen, batch).verdicts.tolist()
+        if event == "restart":
+            log.restart()
+        elif event:
+            log.erase(event)
+    report = replay([log.write(tmp_path / "log")], bundle)
+    assert report.contradictions == []
+    assert report.is_reproduced
+    assert report.reproduced == report.rows == len(verdicts)
+    for verdict in Verdict:
+        assert report.verdicts[verdict.name] == verdicts.count(verdict)
+    assert report.gaps == 0

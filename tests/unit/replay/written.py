@@ -1,0 +1,115 @@
+"""Decision logs as the services write them: the engine's verdicts, the front door's lines."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from queen.bundle import Bundle
+from queen.method.contracts import Profile
+from queen.serving.auth import Account
+from queen.serving.logging import account_hash
+from queen.wire import read_facts
+from services.inference.batching import Pending
+from services.inference.clients import Assessed
+from services.inference.decision_file import line_of
+from services.inference.decisions import DecisionLog, DecisionRecord
+from services.sensitivity.ledger_store import LedgerStore, MemoryLedgerStore
+from services.sensitivity.ledgers import AccountPolicy, LedgerBook, Queries
+from services.sensitivity.servicer import encode_assessment
+from services.sensitivity.thresholds import Thresholds
+
+Row = tuple[int, int, float, float]
+"""Account, class, angle, and distance from the cluster center in sensitive radii."""
+_LOOP = asyncio.new_event_loop()
+_LOOP.close()
+
+
+class WrittenLog:
+    """A sensitivity engine over a real store, and the log of the front door that asks it."""
+
+    def __init__(self, bundle: Bundle, *, budget: int = 12, store: LedgerStore | None = None):
+        self.bundle = bundle
+        self.records: list[DecisionRecord] = []
+        self._store = store or MemoryLedgerStore()
+        self._budget = budget
+        self._log = DecisionLog("all", bundle, Profile.PAPER, self.records.append)
+        self.restart()
+
+    def restart(self) -> None:
+        """Another engine over the same store."""
+        thresholds = Thresholds(self.bundle.geometry, self.bundle.mean_squared_sqs, self._budget)
+        self.book = LedgerBook(
+            self.bundle.geometry,
+            thresholds,
+            self._store,
+            cached_accounts=100,
+            meter=self.bundle.meter,
+            recheck_seconds=0.0,
+        )
+
+    def erase(self, owner: str) -> None:
+        """Erase an owner, as an operator would."""
+        self._store.erase(owner, [self.bundle.geometry.digest], 1)
+
+    def ask(self, policies: Sequence[AccountPolicy], rows: Sequence[Row]) -> Assessed:
+        """One micro-batch; neighbouring rows of an account are one request."""
+        owners = [row[0] for row in rows]
+        present = sorted(set(owners))
+        index = np.array([present.index(owner) for owner in owners])
+        labels = np.array([row[1] for row in rows])
+        embeddings = self._embeddings(rows, labels)
+        queries = Queries([policies[one] for one in present], index, labels, embeddings, True)
+        assessed = _through_the_wire(self.book.assess(queries), len(rows))
+        self._log.record(_spans(policies, owners), labels, assessed)
+        return assessed
+
+    def lines(self) -> list[bytes]:
+        """What the file of the log would hold."""
+        return [line_of(record) for record in self.records]
+
+    def write(self, path: Path) -> Path:
+        """The lines so far, as a file."""
+        path.write_bytes(b"".join(self.lines()))
+        return path
+
+    def _embeddings(self, rows: Sequence[Row], labels: np.ndarray) -> np.ndarray:
+        geometry = self.bundle.geometry
+        angle, reach = np.array([row[2:] for row in rows]).T
+        offset = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        offset *= (reach * geometry.sensitive_radius[labels])[:, None]
+        return (geometry.cluster_centers[labels] + offset).astype(np.float32)
+
+
+def _through_the_wire(assessment: Any, rows: int) -> Assessed:
+    message = encode_assessment(assessment)
+    single = [
+        np.frombuffer(getattr(message, name), "<f4")
+        for name in ("distances", "sqs", "cqs_before", "cqs_after")
+    ]
+    verdicts, causes = (np.frombuffer(data, "u1") for data in (message.verdicts, message.causes))
+    return Assessed(verdicts, *single, causes, read_facts(message.facts, rows))
+
+
+def _spans(policies: Sequence[AccountPolicy], owners: Sequence[int]) -> list[tuple[Pending, slice]]:
+    spans, start = [], 0
+    for place, owner in enumerate(owners, 1):
+        if place == len(owners) or owners[place] != owner:
+            policy = policies[owner]
+            account = Account(
+                policy.account_id,
+                None,
+                policy.budget or None,
+                account_hash(policy.account_id),
+                policy.group or None,
+                policy.group_budget or None,
+                policy.is_exempt,
+            )
+            inputs, answers = np.zeros((place - start, 1)), asyncio.Future(loop=_LOOP)
+            spans.append((Pending(account, inputs, np.inf, 0.0, answers), slice(start, place)))
+            start = place
+    return spans
