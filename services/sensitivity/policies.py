@@ -54,7 +54,7 @@ def charge_owners(queries: Queries) -> tuple[Queries, Charges]:
     B rows of the accounts, in the same order.
     """
     groups = list(dict.fromkeys(policy.group for policy in queries.accounts if policy.group))
-    scopes = np.array([policy.scope for policy in queries.accounts], np.uint8)
+    scopes = np.frombuffer(bytes([policy.scope for policy in queries.accounts]), np.uint8)
     every = np.arange(len(queries))
     index = queries.account_index.astype(np.int64)
     if not groups:
@@ -78,7 +78,10 @@ def group_owner(group: str) -> str:
 
 def spare_exempt(assessment: Assessment, queries: Queries) -> Assessment:
     """The assessment without a REVERSE of an exempt account, (B,); its records stay as they are."""
-    exempt = np.array([policy.is_exempt for policy in queries.accounts], np.bool_)
+    is_exempt = [policy.is_exempt for policy in queries.accounts]
+    if True not in is_exempt:
+        return assessment
+    exempt = np.array(is_exempt)
     spared = exempt[queries.account_index] & (assessment.verdicts == Verdict.REVERSE)
     if not spared.any():
         return assessment

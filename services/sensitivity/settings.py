@@ -53,6 +53,9 @@ class SensitivitySettings(ServiceSettings):
     """Records of a class before reversal begins, for accounts without a budget of their own."""
     cached_accounts: int = Field(default=10_000, ge=1)
     """Accounts kept in memory; the others are read from the store when they next ask."""
+    search: Literal["auto", "cells", "flat", "ivf", "gpu"] = "auto"
+    """How the nearest records are found: by a grid of cells, by FAISS with an index for each
+    ledger (flat, or gpu on a GPU) or with one for all (ivf); auto takes what is fastest."""
     max_rows: int = Field(default=4096, ge=1)
     """Most queries in one call."""
     max_waiting: int = Field(default=256, ge=1)
