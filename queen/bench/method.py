@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -13,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from queen.deployment import service_module
+from queen.bench.ledger_load import engine_module
 from queen.method.decoy import fit_sketch_space, make_decoy, sketch_inputs
 from queen.method.geometry import FloatArray, Geometry
 from queen.method.gradient_reverse import gradient_reverse, reverse_target
@@ -160,22 +159,24 @@ def _step_loop(head: LinearHead, feature: NDArray[np.float32]) -> FloatArray:
 
 
 def _ledger(rng: np.random.Generator, repeats: int, records: int) -> Kernel:
-    """One ledger step with its FAISS search, over a class that holds `records` records."""
-    faiss_index = importlib.import_module(service_module("sensitivity.faiss_index"))
+    """One ledger step with its search, over a class that holds `records` records."""
     geometry = Geometry(
         np.zeros((1, 2), np.float32), np.ones(1, np.float32), coverage_fraction=0.005
     )
     stored = rng.uniform(-0.7, 0.7, (records, 2)).astype(np.float32)
     queries = rng.uniform(-0.7, 0.7, (BATCH, 2)).astype(np.float32)
     labels = np.zeros(BATCH, np.int64)
-    search = faiss_index.NeighborSearch(geometry)
-    index = faiss_index.RecordIndex(2)
-    index.add(stored, search.offsets(stored, np.zeros(records, np.int64)))
+    table = engine_module("ledger_table").LedgerTable(2)
+    search = engine_module("neighbor_search").open_search("auto", geometry, table)
+    numbers, counts = np.array([table.open(0)]), np.array([records])
+    table.extend(numbers, counts, stored, np.ones(records))
+    search.add(numbers, counts, stored)
+    owners = np.full(BATCH, numbers[0])
     # A budget already spent: the costliest steady state, in which every row is searched.
     spent, threshold = np.ones(1), np.zeros(1)
 
     def step() -> object:
-        nearest = search.nearest([index], labels, queries, labels)
+        nearest = np.where(search.is_novel(owners, queries, labels), np.inf, 0.0)
         return assess_rows(geometry, queries, labels, labels, nearest, spent, threshold)
 
     cost = _time(step, BATCH, repeats)

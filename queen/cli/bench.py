@@ -172,6 +172,44 @@ def links(json_path: Path | None, **asked: Any) -> None:
     _publish("links", rows, table, json_path)
 
 
+@command.command()
+@click.option(
+    "--accounts",
+    type=click.IntRange(min=1000),
+    default=1_000_000,
+    show_default=True,
+    help="Accounts that the engine sees.",
+)
+@click.option("--rounds", type=click.IntRange(min=10), default=300, show_default=True)
+@click.option("--redis", "redis_url", help="Of a Redis to append to; else one is started.")
+@_JSON
+def state(accounts: int, rounds: int, redis_url: str | None, json_path: Path | None) -> None:
+    """Measure the ledgers of many accounts: verdicts, appends and memory."""
+    from queen.bench.machine import describe_machine  # noqa: PLC0415
+    from queen.bench.state import (  # noqa: PLC0415 - loads FAISS
+        GOALS,
+        StateOptions,
+        count_steps,
+        run_state_bench,
+    )
+
+    options = StateOptions(accounts=accounts, rounds=rounds, redis_url=redis_url)
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task("state", total=count_steps(options))
+        found = run_state_bench(options, lambda: progress.advance(task))
+    table = Table(title="State of the accounts, engine on one thread", title_justify="left")
+    for column in ("what", "measured", "goal"):
+        table.add_column(column, justify="left" if column == "what" else "right")
+    for goal in GOALS:
+        table.add_row(goal.title, f"{found[goal.key]:,}", goal.verdict(found[goal.key]))
+    for name, rates in found["sqlite_appends_per_second"].items():
+        cells = ", ".join(f"{rate:,} ({batch})" for batch, rate in rates.items())
+        table.add_row(f"records a second into SQLite, synchronous {name}", cells, "")
+    machine = describe_machine()
+    _show(table, machine)
+    _write(json_path, {"bench": "state", "machine": machine, **found})
+
+
 def _ratio(values: list[float]) -> str:
     middle, low, high = values
     return f"{middle:.2f} ({low:.2f} - {high:.2f})"
@@ -181,10 +219,17 @@ def _publish(name: str, rows: list[dict[str, Any]], table: Table, path: Path | N
     from queen.bench.machine import describe_machine  # noqa: PLC0415
 
     machine = describe_machine()
+    _show(table, machine)
+    _write(path, {"bench": name, "machine": machine, "rows": rows})
+
+
+def _show(table: Table, machine: dict[str, str | int]) -> None:
     console = Console()
     console.print(table)
     console.print(f"{machine['processor']}, {machine['cores']} cores, Python {machine['python']}")
+
+
+def _write(path: Path | None, content: dict[str, Any]) -> None:
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        content = {"bench": name, "machine": machine, "rows": rows}
         path.write_text(json.dumps(content, indent=2) + "\n")

@@ -28,6 +28,10 @@ class Scope(IntEnum):
     """Every query, once any class is over its threshold or the account is off-distribution."""
 
 
+# NumPy compares with a number of its own many times faster than with an IntEnum.
+_CLASS, _ACCOUNT = np.uint8(Scope.CLASS), np.uint8(Scope.ACCOUNT)
+
+
 class Cause(IntFlag):
     """Why a query was reversed; several may hold at once."""
 
@@ -46,6 +50,9 @@ class Verdict(IntEnum):
     PRESERVE = 1
     RECORD = 2
     REVERSE = 3
+
+
+_PRESERVE, _RECORD, _REVERSE = (np.uint8(verdict) for verdict in Verdict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +77,8 @@ class Assessment:
     @property
     def recorded(self) -> NDArray[np.int64]:
         """Rows to append to their ledgers, in order."""
-        return np.flatnonzero(self.verdicts == Verdict.RECORD)
+        rows: NDArray[np.int64] = (self.verdicts == _RECORD).nonzero()[0]
+        return rows
 
 
 def assess_rows(
@@ -81,12 +89,13 @@ def assess_rows(
     nearest: FloatArray,
     cqs: FloatArray,
     thresholds: FloatArray,
+    distances: FloatArray | None = None,
 ) -> Assessment:
     """Take B queries in order against L ledgers.
 
     `embeddings` (B, E), `labels` (B,) predicted, `ledger_index` (B,) in 0..L-1,
     `nearest` (B,) distance to the row's ledger before the batch (infinite if empty),
-    `cqs` (L,) before the batch, `thresholds` T (L,).
+    `cqs` (L,) before the batch, `thresholds` T (L,); `distances` d (B,), if they are known.
 
         inside and novel and cqs >  T  -> REVERSE   nothing is recorded
         inside and novel and cqs <= T  -> RECORD    z is kept, cqs grows
@@ -95,16 +104,17 @@ def assess_rows(
     inside is d < rs_y; novel is farther than r_y from every record of the ledger,
     the ones that earlier rows of this batch added included.
     """
-    distances = center_distances(geometry, embeddings, labels)
+    if distances is None:
+        distances = center_distances(geometry, embeddings, labels)
     sqs = single_query_sensitivity(geometry, distances, labels)
     inside = distances < geometry.sensitive_radius[labels]
     candidates = inside & (nearest > geometry.coverage_radius[labels])
     crossed = cqs > thresholds
 
-    verdicts = np.full(len(labels), Verdict.PRESERVE, np.uint8)
-    verdicts[candidates & crossed[ledger_index]] = Verdict.REVERSE
+    verdicts = np.full(len(labels), _PRESERVE)
+    verdicts[candidates & crossed[ledger_index]] = _REVERSE
     weights = record_weight(geometry, sqs)
-    ordered = np.flatnonzero(candidates & ~crossed[ledger_index])
+    ordered = (candidates & ~crossed[ledger_index]).nonzero()[0]
     step = _OrderedRows(geometry, cqs, thresholds)
     reached = cqs[ledger_index]
     for row in ordered.tolist():
@@ -178,7 +188,7 @@ def _running_cqs(
     `reached` (B,) is what recorded rows took it to. Nothing is summed again: another order
     would be off in the last bits, and a ledger beside its threshold could look over it.
     """
-    recorded = verdicts == Verdict.RECORD
+    recorded = verdicts == _RECORD
     start = cqs[ledger_index]
     if not recorded.any():
         return start, start
@@ -225,19 +235,20 @@ def enforce(
     count = len(charges.scopes)
     scopes = charges.scopes[charges.row]
     crossed = owner_was_crossed(step, charges, thresholds, is_crossed)
-    spent = step.verdicts == Verdict.REVERSE
-    spent |= (scopes == Scope.CLASS) & (step.cqs_before > thresholds)
-    spent |= (scopes == Scope.ACCOUNT) & crossed
-    off = (scopes == Scope.ACCOUNT) & is_off
+    spent = step.verdicts == _REVERSE
+    spent |= (scopes == _CLASS) & (step.cqs_before > thresholds)
+    spent |= (scopes == _ACCOUNT) & crossed
+    off = (scopes == _ACCOUNT) & is_off
 
-    causes = np.zeros(count, np.uint8)
-    cause = np.where(np.arange(len(spent)) < count, Cause.ACCOUNT, Cause.GROUP)
-    cause = cause * spent + np.uint8(Cause.OFF_DISTRIBUTION) * off
-    np.bitwise_or.at(causes, charges.row, cause.astype(np.uint8))
-    verdicts = np.zeros(count, np.uint8)
-    np.maximum.at(verdicts, charges.row, step.verdicts)
-    verdicts[causes > 0] = Verdict.REVERSE
-    own = slice(0, count)
+    causes = spent * np.uint8(Cause.ACCOUNT)
+    causes[count:] *= np.uint8(Cause.GROUP)
+    causes[off] |= np.uint8(Cause.OFF_DISTRIBUTION)
+    own, groups = slice(0, count), slice(count, None)
+    verdicts = step.verdicts[own].copy()
+    np.maximum.at(verdicts, charges.row[groups], step.verdicts[groups])
+    np.bitwise_or.at(causes, charges.row[groups], causes[groups])
+    causes = causes[own]
+    verdicts[causes > 0] = _REVERSE
     return Assessment(
         verdicts,
         step.distances[own],

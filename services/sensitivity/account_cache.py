@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
+
 from queen.errors import DependencyUnavailable
 from queen.method.geometry import FloatArray, Geometry
 from queen.method.off_distribution import OffDistributionMeter
@@ -57,24 +59,18 @@ class AccountCache:
     def __getitem__(self, owner: str) -> AccountLedger:
         return self._accounts[owner]
 
-    @property
-    def records(self) -> int:
-        """Records in memory, over all accounts."""
-        return sum(
-            ledger.version
-            for account in self._accounts.values()
-            for ledger in account.classes.values()
-        )
-
-    def take(self, owners: Sequence[str], tables: FloatArray) -> list[AccountLedger]:
-        """The ledgers of O owners, distinct, whose thresholds T are `tables` (O, C)."""
-        pairs = zip(owners, tables, strict=True)
-        due = {owner: self._due_labels(owner, table) for owner, table in pairs}
-        self._recheck({owner: labels for owner, labels in due.items() if labels})
-        self._load([owner for owner in owners if owner not in self._accounts])
+    def take(self, owners: Sequence[str], tables: Sequence[FloatArray]) -> list[AccountLedger]:
+        """The ledgers of O owners, distinct, whose thresholds T (C,) are `tables`, O of them."""
+        known = self._accounts
+        found = list(map(known.get, owners))
+        due = self._due(owners, found, tables)
+        if due or None in found:
+            self._recheck(due)
+            self._load([owner for owner in owners if owner not in known])
+            found = list(map(known.get, owners))
         for owner in owners:
-            self._accounts.move_to_end(owner)
-        return [self._accounts[owner] for owner in owners]
+            known.move_to_end(owner)
+        return [account for account in found if account is not None]
 
     def renew(self, owner: str) -> AccountLedger:
         """The ledger of an owner who was erased, as the store has it by now."""
@@ -85,8 +81,8 @@ class AccountCache:
     def forget(self, owners: Sequence[str]) -> None:
         """Read these owners again before their next verdict."""
         for owner in owners:
-            self._accounts.pop(owner, None)
-            self._aside.pop(owner, None)
+            self._discard(self._accounts, owner)
+            self._discard(self._aside, owner)
 
     def set_aside(self, owners: Sequence[str]) -> None:
         """Read these owners again before their next verdict, since a batch of theirs failed.
@@ -97,6 +93,7 @@ class AccountCache:
         for owner in owners:
             account = self._accounts.pop(owner, None)
             if account is not None:
+                self._discard(self._aside, owner)
                 self._aside[owner] = account
 
     def repair(self, owner: str, account: AccountLedger) -> None:
@@ -113,17 +110,48 @@ class AccountCache:
         """Let the least recently used go."""
         for kept in (self._accounts, self._aside):
             while len(kept) > self._size:
-                kept.popitem(last=False)
+                _, account = kept.popitem(last=False)
+                self._factory.release(account)
 
-    def _due_labels(self, owner: str, thresholds: FloatArray) -> list[int]:
-        """Labels of the owner's lists that the store is to be asked about by now."""
-        account = self._accounts.get(owner)
-        if account is None or self._clock() < account.checked_at + self._recheck_seconds:
-            return []
+    def _discard(self, kept: OrderedDict[str, AccountLedger], owner: str) -> None:
+        account = kept.pop(owner, None)
+        if account is not None:
+            self._factory.release(account)
+
+    def _due(
+        self,
+        owners: Sequence[str],
+        accounts: Sequence[AccountLedger | None],
+        tables: Sequence[FloatArray],
+    ) -> dict[str, list[int]]:
+        """Labels of the lists that the store is to be asked about by now, by owner."""
+        now, wait = self._clock(), self._recheck_seconds
+        limit = np.inf if self._meter is None else self._meter.limit
+        is_crossed = self._factory.is_crossed
+        # Of every account of every batch: written for speed.
+        due = [
+            (owner, account, thresholds)
+            for owner, account, thresholds in zip(owners, accounts, tables, strict=True)
+            if account is not None
+            and now >= account.checked_at + wait
+            and (
+                account.is_in_doubt
+                or account.meter.peak >= limit
+                or (
+                    account.is_crossed
+                    if account.crossed_of is thresholds
+                    else is_crossed(account, thresholds)
+                )
+            )
+        ]
+        labels = {owner: self._due_labels(account, table) for owner, account, table in due}
+        return {owner: found for owner, found in labels.items() if found}
+
+    def _due_labels(self, account: AccountLedger, thresholds: FloatArray) -> list[int]:
         if account.is_in_doubt:
             return self._factory.labels_of(account)
         is_off = self._meter is not None and account.meter.is_off(self._meter)
-        return account.crossed(thresholds) + [self._meter_label] * is_off
+        return self._factory.crossed(account, thresholds) + [self._meter_label] * is_off
 
     def _recheck(self, due: Mapping[str, Sequence[int]]) -> None:
         """Ask about lists of owners in memory, all in one round trip."""
@@ -155,7 +183,7 @@ class AccountCache:
         for asked, result in zip(questions, self._store.append_many(questions), strict=True):
             owner, _, label = asked.key
             if isinstance(result, Renewed):
-                self._accounts.pop(owner, None)
+                self._discard(self._accounts, owner)
             elif isinstance(result, Conflict):
                 self._factory.extend(accounts[owner], label, result.missing_tail)
             elif isinstance(result, Regressed):
@@ -171,8 +199,9 @@ class AccountCache:
         # Generations first: records of a later one are only read again, while records of an
         # earlier one under a later number would be believed.
         generations = self._store.generations(owners, self._digest)
-        for owner, generation in zip(owners, generations, strict=True):
-            account = self._factory.restore(self._store.load(owner, self._digest))
-            account.generation, account.checked_at = generation, self._clock()
+        accounts = self._factory.restore([self._store.load(one, self._digest) for one in owners])
+        now = self._clock()
+        for owner, generation, account in zip(owners, generations, accounts, strict=True):
+            account.generation, account.checked_at = generation, now
             self._accounts[owner] = account
-            self._aside.pop(owner, None)
+            self._discard(self._aside, owner)

@@ -1,11 +1,12 @@
 """Nearest records by FAISS: one exact flat index for each (account, class).
 
-An account's records lie in indexes of its own. No selector separates accounts inside a
-shared index: some FAISS indexes accept a selector and silently ignore it.
+Inside FAISS, records are offsets from the cluster center in units of the sensitive radius,
+so that the kernel's cancellation is relative to the region, wherever it lies.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from queen.method.geometry import FloatArray, Geometry, LabelArray
 from queen.method.neighbors import nearest_distances
 
 from .ledger_store import Records
+from .ledger_table import LedgerTable, Numbers
 
 # FAISS keeps its matrix kernel for searches above this many numbers. For one neighbour
 # in a few dimensions the fused matrix kernel is never slower than the loop of
@@ -28,152 +30,143 @@ faiss.omp_set_num_threads(1)
 _FLOAT32_UNIT = 2.0**-24
 
 
-class RecordIndex:
-    """The records (M, E) of one (account, class), searchable.
+class FaissSearch(ABC):
+    """What all FAISS engines have in common: exactness at the coverage radius.
 
-    Inside FAISS they are offsets from the cluster center in units of the sensitive
-    radius, so that the kernel's cancellation is relative to the region, wherever it lies.
+    FAISS works in float32 and partly by the expansion |a|^2 - 2ab + |b|^2, which loses
+    digits for near neighbours, so a record at 0.9999 r may look novel: recorded twice, it
+    breaks "pairwise more than r apart". Whatever lies as near to r as the rounding reaches
+    is therefore decided in float64.
     """
 
-    __slots__ = ("_buffer", "_count", "_flat", "_reach")
-
-    def __init__(self, embedding_width: int) -> None:
-        # Any: the wrapper adds `search_c` at import, where no checker sees it.
-        self._flat: Any = faiss.IndexFlatL2(embedding_width)
-        self._buffer: Records = np.empty((4, embedding_width), np.float32)
-        self._count = 0
-        self._reach = 1.0
-
-    def __len__(self) -> int:
-        return self._count
-
-    @property
-    def records(self) -> Records:
-        """The recorded embeddings as they were given, (M, E); do not write."""
-        return self._buffer[: self._count]
-
-    @property
-    def reach(self) -> float:
-        """Largest squared length of an offset, at least 1: the scale of rounding errors."""
-        return self._reach
-
-    def add(self, records: Records, offsets: NDArray[np.float32]) -> None:
-        """Append `records` (R, E), whose offsets (R, E) are `NeighborSearch.offsets`."""
-        self._reserve(self._count + len(records))
-        self._buffer[self._count : self._count + len(records)] = records
-        self._count += len(records)
-        self._flat.add(offsets)
-        self._reach = max(self._reach, float(_squared_length(offsets).max(initial=0.0)))
-
-    def search(
-        self,
-        offsets: NDArray[np.float32],
-        squared: NDArray[np.float32],
-        ids: NDArray[np.int64],
-    ) -> None:
-        """Write the nearest record of each of `offsets` (Q, E) into `squared`, `ids` (Q,)."""
-        # The C entry point: the Python wrapper costs as much as a search of 100 records.
-        pointer = faiss.swig_ptr
-        self._flat.search_c(len(offsets), pointer(offsets), 1, pointer(squared), pointer(ids))
-
-    def _reserve(self, count: int) -> None:
-        if count > len(self._buffer):
-            larger = np.empty(
-                (max(count, 2 * len(self._buffer)), self._buffer.shape[1]), np.float32
-            )
-            larger[: self._count] = self.records
-            self._buffer = larger
-
-
-class NeighborSearch:
-    """Distances to the nearest record, for rows of many ledgers at once."""
-
-    def __init__(self, geometry: Geometry) -> None:
+    def __init__(self, geometry: Geometry, table: LedgerTable) -> None:
         self._geometry = geometry
-        self._radius = geometry.coverage_radius
+        self._table = table
+        # Largest squared length of a ledger's offsets, at least 1: the scale of rounding.
+        self._reach = np.ones(table.capacity)
+        self._boundary = geometry.coverage_fraction**2
         # Of an L2 distance as |a|^2 - 2ab + |b|^2 in float32: each of the sums of E + 2
         # terms is off by at most its length in units of rounding, and the offsets are
         # rounded too. Twice the sum of these bounds.
         self._slack = 4.0 * (geometry.embedding_width + 2) * _FLOAT32_UNIT
 
-    def offsets(self, embeddings: Records, labels: LabelArray) -> NDArray[np.float32]:
+    def add(self, numbers: Numbers, counts: Numbers, records: Records) -> None:
+        """See `NeighborSearch.add`."""
+        if self._table.capacity > len(self._reach):
+            more = np.ones(self._table.capacity - len(self._reach))
+            self._reach = np.concatenate([self._reach, more])
+        owners = np.repeat(numbers, counts)
+        offsets = self._offsets(records, self._table.label[owners])
+        np.maximum.at(self._reach, owners, _squared_length(offsets))
+        self._add(numbers, counts, offsets)
+
+    def drop(self, numbers: Sequence[int]) -> None:
+        """See `NeighborSearch.drop`."""
+        for number in numbers:
+            if number < len(self._reach):
+                self._reach[number] = 1.0
+                self._drop(number)
+
+    def is_novel(
+        self, numbers: Numbers, embeddings: Records, labels: LabelArray
+    ) -> NDArray[np.bool_]:
+        """See `NeighborSearch.is_novel`."""
+        offsets = self._offsets(embeddings, labels)
+        squared, places = self._search(numbers, offsets)
+        is_novel: NDArray[np.bool_] = squared > self._boundary
+        for row in self._borderline(numbers, offsets, squared).tolist():
+            known = self._table.records(int(numbers[row]))
+            radius = float(self._geometry.coverage_radius[labels[row]])
+            is_novel[row] = _is_beyond(known, embeddings[row], int(places[row]), radius)
+        return is_novel
+
+    @abstractmethod
+    def _add(self, numbers: Numbers, counts: Numbers, offsets: NDArray[np.float32]) -> None:
+        """Put offsets (R, E) behind those of their ledgers."""
+
+    @abstractmethod
+    def _drop(self, number: int) -> None:
+        """Remove all offsets of one ledger."""
+
+    @abstractmethod
+    def _search(
+        self, numbers: NDArray[np.integer], offsets: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Squared distance of each row to its nearest record (B,), and that record's place (B,).
+
+        Infinite and -1 where there is none.
+        """
+
+    def _offsets(self, embeddings: Records, labels: LabelArray) -> NDArray[np.float32]:
         """(z - c_y) / rs_y: `embeddings` (B, E), `labels` (B,) -> (B, E) float32."""
         offset = embeddings.astype(np.float64) - self._geometry.cluster_centers[labels]
         # A row far outside overflows to infinity, and is then decided exactly.
         with np.errstate(over="ignore"):
             return (offset / self._geometry.sensitive_radius[labels][:, None]).astype(np.float32)
 
-    def nearest(
-        self,
-        indexes: Sequence[RecordIndex | None],
-        ledger_index: NDArray[np.integer],
-        embeddings: Records,
-        labels: LabelArray,
-    ) -> FloatArray:
-        """Distance of each row to the nearest record of its ledger, (B,) float64.
-
-        `indexes` (L,), None for an empty ledger; `ledger_index` (B,) in 0..L-1. Infinite
-        where there is no record. Exactly on the side of the coverage radius r where the
-        float64 oracle `nearest_distances` is; otherwise right to float32.
-
-        FAISS works in float32 and by the expansion |a|^2 - 2ab + |b|^2, which loses
-        digits for near neighbours, so a record at 0.9999 r may look novel: recorded
-        twice, it breaks "pairwise more than r apart". Whatever lies as near to r as the
-        rounding reaches is therefore decided in float64.
-        """
-        offsets = self.offsets(embeddings, labels)
-        squared, ids = _search_all(indexes, ledger_index, offsets)
-        distances = np.sqrt(np.maximum(squared, 0.0, dtype=np.float64))
-        distances *= self._geometry.sensitive_radius[labels]
-        for row in self._borderline(indexes, ledger_index, offsets, squared).tolist():
-            index = indexes[int(ledger_index[row])]
-            if index is not None and len(index):
-                radius = float(self._radius[labels[row]])
-                distances[row] = _exact(index, embeddings[row], int(ids[row]), radius)
-        return distances
-
     def _borderline(
         self,
-        indexes: Sequence[RecordIndex | None],
-        ledger_index: NDArray[np.integer],
+        numbers: NDArray[np.integer],
         offsets: NDArray[np.float32],
         squared: NDArray[np.float32],
     ) -> NDArray[np.int64]:
         """Rows for which float32 cannot tell on which side of r they are."""
-        reach = np.array([1.0 if index is None else index.reach for index in indexes])
-        slack = self._slack * (reach[ledger_index] + _squared_length(offsets))
-        boundary = self._geometry.coverage_fraction**2
+        slack = self._slack * (self._reach[numbers] + _squared_length(offsets))
         # Not `<=`: a NaN that overflow left must count as borderline.
         with np.errstate(invalid="ignore"):
-            return np.flatnonzero(~(np.abs(squared - boundary) > slack))
+            return np.flatnonzero(~(np.abs(squared - self._boundary) > slack))
 
 
-def _search_all(
-    indexes: Sequence[RecordIndex | None],
-    ledger_index: NDArray[np.integer],
-    offsets: NDArray[np.float32],
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """One FAISS search a ledger, over all its rows."""
-    order = np.argsort(ledger_index, kind="stable")
-    bounds = np.searchsorted(ledger_index[order], np.arange(len(indexes) + 1)).tolist()
-    grouped = offsets[order]
-    found = np.full(len(order), np.inf, np.float32)
-    found_ids = np.full(len(order), -1, np.int64)
-    for index, start, end in zip(indexes, bounds, bounds[1:], strict=False):
-        if index is not None and len(index) and start < end:
-            index.search(grouped[start:end], found[start:end], found_ids[start:end])
-    squared, ids = np.empty_like(found), np.empty_like(found_ids)
-    squared[order], ids[order] = found, found_ids
-    return squared, ids
+class FlatSearch(FaissSearch):
+    """An index of its own for each ledger, and one FAISS call for each that a batch reaches."""
+
+    def __init__(self, geometry: Geometry, table: LedgerTable) -> None:
+        super().__init__(geometry, table)
+        # Any: the wrapper adds `search_c` at import, where no checker sees it.
+        self._indexes: dict[int, Any] = {}
+
+    def _index(self) -> Any:
+        """An empty index."""
+        return faiss.IndexFlatL2(self._geometry.embedding_width)
+
+    def _add(self, numbers: Numbers, counts: Numbers, offsets: NDArray[np.float32]) -> None:
+        ends = np.cumsum(counts).tolist()
+        for number, start, end in zip(numbers.tolist(), [0, *ends], ends, strict=False):
+            index = self._indexes.get(number)
+            if index is None:
+                index = self._indexes[number] = self._index()
+            index.add(offsets[start:end])
+
+    def _drop(self, number: int) -> None:
+        self._indexes.pop(number, None)
+
+    def _search(
+        self, numbers: NDArray[np.integer], offsets: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        order = np.argsort(numbers, kind="stable")
+        distinct, starts = np.unique(numbers[order], return_index=True)
+        bounds = [*starts.tolist(), len(order)]
+        grouped = offsets[order]
+        found = np.full(len(order), np.inf, np.float32)
+        places = np.full(len(order), -1, np.int64)
+        pointer = faiss.swig_ptr
+        for number, start, end in zip(distinct.tolist(), bounds, bounds[1:], strict=False):
+            index = self._indexes.get(number)
+            if index is not None:
+                # The C entry point: the Python wrapper costs as much as a search of 100 records.
+                rows = pointer(grouped[start:end])
+                into = (pointer(found[start:end]), pointer(places[start:end]))
+                index.search_c(end - start, rows, 1, *into)
+        squared, ids = np.empty_like(found), np.empty_like(places)
+        squared[order], ids[order] = found, places
+        return squared, ids
 
 
-def _exact(index: RecordIndex, embedding: Records, found: int, radius: float) -> float:
-    """In float64: the record that FAISS found, and all of them if it is beyond `radius`."""
-    if found >= 0:
-        distance = float(nearest_distances(index.records[found : found + 1], embedding[None])[0])
-        if distance <= radius:
-            return distance
-    return float(nearest_distances(index.records, embedding[None])[0])
+def _is_beyond(known: Records, embedding: Records, found: int, radius: float) -> bool:
+    """In float64, of the record that FAISS found, and of all if that one is beyond `radius`."""
+    if found >= 0 and nearest_distances(known[found : found + 1], embedding[None])[0] <= radius:
+        return False
+    return bool(nearest_distances(known, embedding[None])[0] > radius)
 
 
 def _squared_length(offsets: NDArray[np.float32]) -> FloatArray:

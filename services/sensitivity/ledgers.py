@@ -25,7 +25,6 @@ from queen.method.sensitivity import center_distances, record_weight
 from .account_cache import RECHECK_SECONDS, AccountCache
 from .account_ledger import LedgerFactory
 from .crossings import Crossing
-from .faiss_index import NeighborSearch
 from .ledger_repair import LedgerRepair
 from .ledger_store import (
     Append,
@@ -37,6 +36,9 @@ from .ledger_store import (
     Renewed,
     ServerSideAppend,
 )
+from .ledger_table import LedgerTable
+from .meter_ledger import walk_owners
+from .neighbor_search import SearchKind, open_search
 from .policies import (
     AccountPolicy,
     Queries,
@@ -77,13 +79,15 @@ class LedgerBook:
         pause: Callable[[int], None] = jittered_pause,
         clock: Callable[[], float] = time.monotonic,
         recheck_seconds: float = RECHECK_SECONDS,
+        search: SearchKind = "auto",
     ) -> None:
         self._geometry = geometry
         self._meter = meter
         self._thresholds = thresholds
         self._store = store
-        self._neighbors = NeighborSearch(geometry)
-        self._factory = LedgerFactory(geometry, self._neighbors)
+        self._table = LedgerTable(geometry.embedding_width)
+        self._search = open_search(search, geometry, self._table)
+        self._factory = LedgerFactory(geometry, self._table, self._search)
         repair = LedgerRepair(geometry, store, self._factory, count_append, count_repaired)
         self._cache = AccountCache(
             geometry, store, self._factory, repair, meter, cached_accounts, clock, recheck_seconds
@@ -100,7 +104,7 @@ class LedgerBook:
     @property
     def records_cached(self) -> int:
         """Records in memory, over all accounts."""
-        return self._cache.records
+        return self._table.total
 
     def forget(self, account_id: str) -> None:
         """Read an account from the store again before its next verdict."""
@@ -140,15 +144,11 @@ class LedgerBook:
 
     def _touch(self, queries: Queries) -> Touched:
         """The distinct ledgers that the batch reaches."""
-        tables = np.stack([self._thresholds.table(policy.budget) for policy in queries.accounts])
+        budgets = [policy.budget for policy in queries.accounts]
+        tables = {budget: self._thresholds.table(budget) for budget in set(budgets)}
         owners = [policy.account_id for policy in queries.accounts]
-        accounts = self._cache.take(owners, tables)
-        classes = self._geometry.num_classes
-        pairs = queries.account_index.astype(np.int64) * classes + queries.labels
-        distinct, ledger_index = np.unique(pairs, return_inverse=True)
-        place, labels = np.divmod(distinct, classes)
-        places = list(zip(place.tolist(), labels.tolist(), strict=True))
-        return Touched(owners, accounts, places, ledger_index, tables, tables[place, labels])
+        accounts = self._cache.take(owners, [tables[budget] for budget in budgets])
+        return Touched(queries, self._factory, accounts, tables)
 
     def _decide(self, queries: Queries, touched: Touched) -> Assessment:
         decided = empty_assessment(len(queries))
@@ -157,6 +157,10 @@ class LedgerBook:
             self._pause(attempt)
             step = self._step(queries, touched, rows)
             lost = self._record(queries, touched, rows, step)
+            if not attempt and not lost:
+                if queries.with_facts:
+                    touched.settle(rows)
+                return step
             # Ledgers are independent, so only those that lost the race are taken again.
             again = np.isin(touched.ledger_index[rows], lost)
             fill_rows(decided, rows[~again], step, ~again)
@@ -189,7 +193,7 @@ class LedgerBook:
             step = self._step(queries, touched, settled)
             if not np.array_equal(settled[step.recorded], recorded):
                 raise LedgerError("expected the store to decide as the ledger step does")
-            owner, label = touched.places[number]
+            owner, label = touched.place(number)
             self._factory.extend(touched.accounts[owner], label, queries.embeddings[recorded])
             fill_rows(decided, settled, step, np.ones(len(settled), np.bool_))
             if queries.with_facts:
@@ -207,15 +211,17 @@ class LedgerBook:
         rows: NDArray[np.integer],
     ) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
         """One call: the rows that it settled, and those of them that are now in the store."""
-        owner, label = touched.places[number]
+        owner, label = touched.place(number)
         account = touched.accounts[owner]
-        nearest = self._nearest(queries, touched, rows)
-        candidates = rows[nearest > self._geometry.coverage_radius[label]]
+        embeddings, labels = queries.embeddings[rows], queries.labels[rows]
+        distances = center_distances(self._geometry, embeddings, labels)
+        ledger_index = touched.ledger_index[rows]
+        is_novel = self._is_novel(touched, ledger_index, embeddings, labels, distances)
+        candidates = rows[is_novel]
         if not len(candidates):
             return rows, candidates
         append = self._append(touched, number, queries.embeddings[candidates])
-        ledger = account.classes.get(label)
-        cqs, threshold = 0.0 if ledger is None else ledger.cqs, float(touched.thresholds[number])
+        cqs, threshold = self._factory.cqs(account, label), float(touched.thresholds[number])
         result = store.append_if_novel(novel_append(self._geometry, append, cqs, threshold))
         if isinstance(result, Regressed | Renewed):
             self._catch_up(touched, owner, append, result)
@@ -228,32 +234,35 @@ class LedgerBook:
         """The ledger step on some rows, against the ledgers as they are cached."""
         embeddings, labels = queries.embeddings[rows], queries.labels[rows]
         ledger_index = touched.ledger_index[rows]
-        nearest = self._nearest(queries, touched, rows)
+        distances = center_distances(self._geometry, embeddings, labels)
+        is_novel = self._is_novel(touched, ledger_index, embeddings, labels, distances)
         return assess_rows(
             self._geometry,
             embeddings,
             labels,
             ledger_index,
-            nearest,
+            np.where(is_novel, np.inf, 0.0),
             touched.cqs(),
             touched.thresholds,
+            distances,
         )
 
-    def _nearest(self, queries: Queries, touched: Touched, rows: NDArray[np.integer]) -> FloatArray:
-        """Distance of each row to the nearest record of its ledger, 0 outside its region."""
-        embeddings, labels = queries.embeddings[rows], queries.labels[rows]
+    def _is_novel(
+        self,
+        touched: Touched,
+        ledger_index: NDArray[np.integer],
+        embeddings: NDArray[np.float32],
+        labels: NDArray[np.integer],
+        distances: FloatArray,
+    ) -> NDArray[np.bool_]:
+        """Which rows are inside their region, and novel to their ledger."""
+        is_novel = np.zeros(len(labels), np.bool_)
         # A row outside its region is PRESERVE whatever lies near it.
-        nearest = np.zeros(len(rows))
-        distances = center_distances(self._geometry, embeddings, labels)
-        inside = np.flatnonzero(distances < self._geometry.sensitive_radius[labels])
+        inside = (distances < self._geometry.sensitive_radius[labels]).nonzero()[0]
         if len(inside):
-            nearest[inside] = self._neighbors.nearest(
-                [None if ledger is None else ledger.index for ledger in touched.ledgers()],
-                touched.ledger_index[rows[inside]],
-                embeddings[inside],
-                labels[inside],
-            )
-        return nearest
+            numbers = touched.numbers()[ledger_index[inside]]
+            is_novel[inside] = self._search.is_novel(numbers, embeddings[inside], labels[inside])
+        return is_novel
 
     def _record(
         self,
@@ -271,46 +280,55 @@ class LedgerBook:
         recorded, ledger_index = recorded[order], ledger_index[order]
         numbers, starts = np.unique(ledger_index, return_index=True)
         embeddings = queries.embeddings[rows[recorded]]
-        pieces = [slice(a, b) for a, b in zip(starts, [*starts[1:], len(recorded)], strict=True)]
+        bounds = [*starts.tolist(), len(recorded)]
         appends = [
-            self._append(touched, number, embeddings[piece])
-            for number, piece in zip(numbers.tolist(), pieces, strict=True)
+            self._append(touched, number, embeddings[start:end])
+            for number, start, end in zip(numbers.tolist(), bounds, bounds[1:], strict=False)
         ]
         results = self._store.append_many(appends)
 
-        offsets = self._neighbors.offsets(embeddings, queries.labels[rows[recorded]])
+        is_appended = np.array([isinstance(result, Appended) for result in results])
         weights = record_weight(self._geometry, step.sqs[recorded])
+        self._keep(touched, numbers, np.diff(bounds), is_appended, embeddings, weights)
         lost: list[int] = []
-        for number, piece, append, result in zip(
-            numbers.tolist(), pieces, appends, results, strict=True
-        ):
-            owner, label = touched.places[number]
-            account = touched.accounts[owner]
-            if isinstance(result, Appended):
-                self._count_append("appended")
-                ledger = self._factory.class_ledger(account, label)
-                ledger.extend(append.records, offsets[piece], weights[piece])
-            else:
-                lost += [number, *self._catch_up(touched, owner, append, result)]
+        for place in np.flatnonzero(~is_appended).tolist():
+            number, append, result = int(numbers[place]), appends[place], results[place]
+            lost += [number, *self._catch_up(touched, touched.place(number)[0], append, result)]
         return lost
+
+    def _keep(
+        self,
+        touched: Touched,
+        numbers: NDArray[np.integer],
+        counts: NDArray[np.integer],
+        is_appended: NDArray[np.bool_],
+        embeddings: NDArray[np.float32],
+        weights: FloatArray,
+    ) -> None:
+        """Put what the store took into the cached ledgers: `counts` (L,) rows of each in turn."""
+        rows = np.repeat(is_appended, counts)
+        numbers, counts = numbers[is_appended], counts[is_appended]
+        for number in numbers.tolist():
+            owner, label = touched.place(number)
+            self._factory.number(touched.accounts[owner], label)
+            self._count_append("appended")
+        if len(numbers):
+            ledgers = touched.numbers()[numbers]
+            self._factory.keep(ledgers, counts, embeddings[rows], weights[rows])
+            touched.recorded(numbers)
 
     def _meter_rows(
         self, charged: Queries, touched: Touched, step: Assessment
     ) -> NDArray[np.bool_]:
         """Whether each row's owner was off-distribution before it, (R,); new marks are kept."""
-        is_off = np.zeros(len(charged), np.bool_)
         if self._meter is None:
-            return is_off
+            return np.zeros(len(charged), np.bool_)
         is_far = self._meter.is_far(step.distances, charged.labels)
-        order = np.argsort(charged.account_index, kind="stable")
-        owners = np.arange(len(touched.accounts) + 1)
-        bounds = np.searchsorted(charged.account_index[order], owners).tolist()
-        for owner, account in enumerate(touched.accounts):
-            rows = order[bounds[owner] : bounds[owner + 1]]
-            taken = account.meter.take(self._meter, is_far[rows], charged.embeddings[rows])
-            is_off[rows] = taken.is_off
-            for mark in taken.marks:
-                self._keep_mark(touched, owner, mark)
+        meters = [account.meter for account in touched.accounts]
+        index, embeddings = charged.account_index, charged.embeddings
+        is_off, marks = walk_owners(self._meter, meters, index, is_far, embeddings)
+        for owner, mark in marks:
+            self._keep_mark(touched, owner, mark)
         return is_off
 
     def _keep_mark(self, touched: Touched, owner: int, mark: float) -> None:
@@ -333,7 +351,7 @@ class LedgerBook:
         raise LedgerConflict(f"another writer was first {APPEND_ATTEMPTS} times on a meter")
 
     def _append(self, touched: Touched, number: int, records: NDArray[np.float32]) -> Append:
-        owner, label = touched.places[number]
+        owner, label = touched.place(number)
         account = touched.accounts[owner]
         return self._factory.append(touched.owners[owner], account, label, records)
 

@@ -56,7 +56,7 @@ def charge_owners(queries: Queries) -> tuple[Queries, Charges]:
     B rows of the accounts, in the same order.
     """
     groups = list(dict.fromkeys(policy.group for policy in queries.accounts if policy.group))
-    scopes = np.array([policy.scope for policy in queries.accounts], np.uint8)
+    scopes = np.frombuffer(bytes([policy.scope for policy in queries.accounts]), np.uint8)
     every = np.arange(len(queries))
     index = queries.account_index.astype(np.int64)
     if not groups:
@@ -79,7 +79,8 @@ def group_owner(group: str) -> str:
 
 def spare_exempt(assessment: Assessment, queries: Queries) -> Assessment:
     """The assessment without a REVERSE of an exempt account, (B,); its records stay as they are."""
-    return spare(assessment, exempt_rows(queries))
+    is_exempt = [policy.is_exempt for policy in queries.accounts]
+    return spare(assessment, exempt_rows(queries)) if True in is_exempt else assessment
 
 
 def exempt_rows(queries: Queries) -> NDArray[np.bool_]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,76 +11,138 @@ from queen.method.geometry import FloatArray
 from queen.method.ledger import Assessment
 from queen.method.off_distribution import OffDistributionMeter
 
-from .account_ledger import AccountLedger, ClassLedger
+from .account_ledger import AccountLedger, LedgerFactory
 from .crossings import Crossing
+from .ledger_table import NO_LEDGER, Numbers
+from .policies import Queries
 
 
-@dataclass(frozen=True, eq=False)
 class Touched:
-    """The L ledgers of a batch: `places` are (owner, class), `thresholds` T (L,).
+    """The L ledgers of a batch of B rows: `owner` (L,) of each and its class `labels` (L,).
 
-    `tables` are the thresholds of all classes of the O owners, (O, C). Of each owner
-    `is_crossed` (O,) says whether a class of it was over its threshold before the batch.
+    `ledger_index` (B,) says which of them a row reaches, `thresholds` T (L,) are theirs. Of
+    each of O `owners`, `is_crossed` (O,) says whether a class of it was over its threshold
+    before the batch.
     """
 
-    owners: list[str]
+    def __init__(
+        self,
+        queries: Queries,
+        ledgers: LedgerFactory,
+        accounts: list[AccountLedger],
+        tables: Mapping[int, FloatArray],
+    ) -> None:
+        self._ledgers = ledgers
+        self._tables = [tables[policy.budget] for policy in queries.accounts]
+        self._numbers: Numbers = np.zeros(0, np.int64)
+        self._numbers_as_of = -1
+        classes = len(self._tables[0])
+        pairs = queries.account_index.astype(np.int64) * classes + queries.labels
+        distinct, self.ledger_index = _distinct(pairs)
+        self.owner, self.labels = np.divmod(distinct, classes)
+        self.owners = [policy.account_id for policy in queries.accounts]
+        self.accounts = accounts
+        self.thresholds = _pick(queries, tables, self.owner, self.labels)
+        judge = ledgers.is_crossed
+        judged = [
+            account.is_crossed if account.crossed_of is table else judge(account, table)
+            for account, table in zip(accounts, self._tables, strict=True)
+        ]
+        self.is_crossed = np.array(judged, np.bool_)
+        self.generations = np.zeros(len(queries), np.uint64)
+        """Of the ledger that each row was decided on, (B,), as far as `settle` was told."""
+        self._cqs_before = self.cqs()
+        self._peaks_before = [account.meter.peak for account in accounts]
 
-    accounts: list[AccountLedger]
-    places: list[tuple[int, int]]
-    ledger_index: NDArray[np.integer]
-    tables: FloatArray
-    thresholds: FloatArray
-    is_crossed: NDArray[np.bool_] = field(init=False)
-    generations: NDArray[np.uint64] = field(init=False)
-    """Of the ledger that each row was decided on, (R,), as far as `settle` was told."""
-    cqs_before: FloatArray = field(init=False)
-    peaks_before: list[float] = field(init=False)
-
-    def __post_init__(self) -> None:
-        pairs = zip(self.accounts, self.tables, strict=True)
-        crossed = np.array([account.is_crossed(table) for account, table in pairs], np.bool_)
-        object.__setattr__(self, "is_crossed", crossed)
-        rows = len(self.ledger_index)
-        object.__setattr__(self, "generations", np.zeros(rows, np.uint64))
-        object.__setattr__(self, "cqs_before", self.cqs())
-        object.__setattr__(self, "peaks_before", [one.meter.peak for one in self.accounts])
+    def place(self, number: int) -> tuple[int, int]:
+        """Owner and class of a ledger of the batch."""
+        return int(self.owner[number]), int(self.labels[number])
 
     def renew(self, owner: int, account: AccountLedger) -> list[int]:
         """Take over the ledger of an owner who was erased; the ledgers to be decided again."""
         self.accounts[owner] = account
-        self.is_crossed[owner] = account.is_crossed(self.tables[owner])
-        return [number for number, place in enumerate(self.places) if place[0] == owner]
+        self.is_crossed[owner] = self._ledgers.is_crossed(account, self._tables[owner])
+        return np.flatnonzero(self.owner == owner).tolist()
+
+    def recorded(self, numbers: NDArray[np.integer]) -> None:
+        """Note what records did to those ledgers of the batch: some may have crossed."""
+        ledgers = self.numbers()[numbers]
+        over = self._ledgers.table.cqs[ledgers] > self.thresholds[numbers]
+        for owner in self.owner[numbers[over]].tolist():
+            self.accounts[owner].is_crossed = True
+
+    def numbers(self) -> Numbers:
+        """Numbers of the ledgers in the table as they are now, (L,)."""
+        table = self._ledgers.table
+        if self._numbers_as_of != table.changes:
+            accounts = self.accounts
+            pairs = zip(self.owner.tolist(), self.labels.tolist(), strict=True)
+            found = [accounts[owner].numbers.get(label, NO_LEDGER) for owner, label in pairs]
+            self._numbers, self._numbers_as_of = np.array(found, np.int64), table.changes
+        return self._numbers
 
     def settle(self, rows: NDArray[np.integer]) -> None:
         """Note of which generation the ledgers are that `rows` were decided on."""
         known = np.array([account.generation for account in self.accounts], np.uint64)
-        owners = np.array([owner for owner, _ in self.places])
-        self.generations[rows] = known[owners[self.ledger_index[rows]]]
+        self.generations[rows] = known[self.owner[self.ledger_index[rows]]]
 
     def cqs(self) -> FloatArray:
         """Cqs of the ledgers as they are now, (L,)."""
-        return np.array([0.0 if ledger is None else ledger.cqs for ledger in self.ledgers()])
-
-    def ledgers(self) -> list[ClassLedger | None]:
-        """The ledgers as they are now; None where nothing was recorded yet."""
-        accounts = self.accounts
-        return [accounts[owner].classes.get(label) for owner, label in self.places]
+        cqs: FloatArray = self._ledgers.table.cqs[self.numbers()]
+        return cqs
 
     def crossings(self, meter: OffDistributionMeter | None) -> list[Crossing]:
         """What was crossed in this batch: thresholds of classes, and the meter's limit."""
         cqs = self.cqs()
-        crossed = np.flatnonzero((self.cqs_before <= self.thresholds) & (cqs > self.thresholds))
+        crossed = ((self._cqs_before <= self.thresholds) & (cqs > self.thresholds)).nonzero()[0]
         found = []
         for number in crossed.tolist():
-            owner, label = self.places[number]
+            owner, label = self.place(number)
             reached, threshold = float(cqs[number]), float(self.thresholds[number])
             found.append(Crossing(self.owners[owner], label, reached, threshold))
         if meter is None:
             return found
-        for name, account, peak in zip(self.owners, self.accounts, self.peaks_before, strict=True):
-            if peak < meter.limit <= account.meter.peak:
-                found.append(Crossing(name, None, account.meter.peak, meter.limit))
+        peaks = [account.meter.peak for account in self.accounts]
+        if peaks != self._peaks_before:
+            for name, before, peak in zip(self.owners, self._peaks_before, peaks, strict=True):
+                if before < meter.limit <= peak:
+                    found.append(Crossing(name, None, peak, meter.limit))
         return found
+
+
+def _distinct(
+    pairs: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The distinct of `pairs` (B,) in order (L,), and the place of each row among them (B,).
+
+    np.unique with its inverse takes twice as long for as few.
+    """
+    order = np.argsort(pairs, kind="stable")
+    ordered = pairs[order]
+    is_first = np.empty(len(pairs), np.bool_)
+    is_first[:1] = True
+    np.not_equal(ordered[1:], ordered[:-1], out=is_first[1:])
+    places = np.empty(len(pairs), np.int64)
+    places[order] = np.cumsum(is_first) - 1
+    return ordered[is_first], places
+
+
+def _pick(
+    queries: Queries,
+    tables: Mapping[int, FloatArray],
+    owner: NDArray[np.integer],
+    labels: NDArray[np.integer],
+) -> FloatArray:
+    """Thresholds (L,) of ledgers from the `tables` (C,) of their owners' budgets."""
+    picked: FloatArray
+    if len(tables) == 1:
+        (table,) = tables.values()
+        picked = table[labels]
+        return picked
+    place = {budget: number for number, budget in enumerate(tables)}
+    which = np.array([place[policy.budget] for policy in queries.accounts])
+    picked = np.stack(list(tables.values()))[which[owner], labels]
+    return picked
 
 
 def empty_assessment(rows: int) -> Assessment:

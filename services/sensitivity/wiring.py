@@ -60,6 +60,7 @@ async def wire(settings: SensitivitySettings, shell: Shell) -> AsyncIterator[Seq
             count_append=metrics.count_append,
             count_repaired=metrics.count_repaired,
             announce=feed.publish,
+            search=settings.search,
         )
         servicer = SensitivityServicer(
             bundle,

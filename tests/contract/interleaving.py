@@ -363,8 +363,9 @@ class World:
         found = {}
         for policy in charge_owners(queries)[0].accounts:
             account = book._cache._accounts.get(policy.account_id)
-            for label, ledger in ({} if account is None else account.classes).items():
-                found[key_of(policy.account_id, label)] = ledger.records.copy()
+            for label in () if account is None else account.numbers:
+                records = book._factory.records_of(account, label)
+                found[key_of(policy.account_id, label)] = records
         return found
 
     def _check(self, queries: Queries, told: Told, frame: Frame) -> None:

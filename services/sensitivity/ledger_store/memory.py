@@ -24,6 +24,9 @@ class MemoryLedgerStore:
 
     def __init__(self) -> None:
         self._lists: dict[LedgerKey, Records] = {}
+        # Classes in which an account ever had a list, and the arrays that lists are views of.
+        self._labels: dict[tuple[str, str], set[int]] = {}
+        self._rooms: dict[LedgerKey, tuple[Records, int]] = {}
         self._generations: dict[tuple[str, str], int] = {}
         self._audit: list[bytes] = []
         self._lock = threading.Lock()
@@ -36,11 +39,8 @@ class MemoryLedgerStore:
     def load(self, account_id: str, geometry_digest: str) -> dict[int, Records]:
         """See `LedgerStore.load`."""
         with self._lock:
-            return {
-                key.label: records
-                for key, records in self._lists.items()
-                if (key.account_id, key.geometry_digest) == (account_id, geometry_digest)
-            }
+            owner = (account_id, geometry_digest)
+            return {key.label: self._lists[key] for key in self._keys(owner)}
 
     def list_accounts(self, geometry_digest: str, after: str, limit: int) -> list[str]:
         """See `LedgerStore.list_accounts`."""
@@ -83,7 +83,9 @@ class MemoryLedgerStore:
         """Nothing to release."""
 
     def _renew(self, owner: tuple[str, str], generation: int) -> None:
-        self._lists = {key: kept for key, kept in self._lists.items() if key[:2] != owner}
+        for key in self._keys(owner):
+            del self._lists[key]
+            self._rooms.pop(key, None)
         self._generations[owner] = generation
 
     def _append(self, append: Append) -> AppendResult:
@@ -101,9 +103,26 @@ class MemoryLedgerStore:
         if refused is not None:
             return refused
         if len(append.records):
-            # A new array every time: one that was handed out never changes.
-            fresh = append.records.astype(np.float32)
-            joined = fresh if current is None else np.concatenate([current, fresh])
-            joined.flags.writeable = False
-            self._lists[append.key] = joined
+            self._labels.setdefault(owner, set()).add(append.key.label)
+            self._lists[append.key] = self._joined(append.key, current, append.records)
         return Appended(version + len(append.records))
+
+    def _keys(self, owner: tuple[str, str]) -> list[LedgerKey]:
+        """The lists of an (account, geometry)."""
+        keys = [LedgerKey(*owner, label) for label in sorted(self._labels.get(owner, ()))]
+        return [key for key in keys if key in self._lists]
+
+    def _joined(self, key: LedgerKey, current: Records | None, records: Records) -> Records:
+        """A list with `records` (R, E) behind it; what was handed out of it never changes."""
+        held = 0 if current is None else len(current)
+        count = held + len(records)
+        room, filled = self._rooms.get(key, (records[:0], 0))
+        # In place only behind all that anybody has seen of the array.
+        if current is None or current.base is not room or held != filled or count > len(room):
+            room = np.empty((max(count, 2 * held), records.shape[1]), np.float32)
+            room[:held] = records[:0] if current is None else current
+        room[held:count] = records
+        self._rooms[key] = (room, count)
+        joined = room[:count]
+        joined.flags.writeable = False
+        return joined

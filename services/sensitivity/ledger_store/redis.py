@@ -65,7 +65,9 @@ class RedisLedgerStore:
 
     def append_many(self, appends: Sequence[Append]) -> list[AppendResult]:
         """See `LedgerStore.append_many`; one script call an account."""
-        self._index(append.key for append in appends if _may_be_first(append))
+        first = [append.key for append in appends if _may_be_first(append)]
+        if first:
+            self._index(first)
         groups: dict[tuple[str, str], list[int]] = {}
         for place, append in enumerate(appends):
             groups.setdefault(append.key[:2], []).append(place)
@@ -215,11 +217,13 @@ def _zadd(geometry_digest: str, account_ids: Sequence[str]) -> Command:
 
 def _append(appends: Sequence[Append]) -> Command:
     """All appends of one account under one geometry."""
-    first = appends[0].key
-    keys = [generations_key(first.account_id), classes_key(*first[:2])]
-    arguments: list[Word] = [first.geometry_digest]
+    account_id, geometry, _ = appends[0].key
+    card = generations_key(account_id)
+    classes = f"{card}:{geometry}"
+    keys = [card, classes]
+    arguments: list[Word] = [geometry]
     for append in appends:
-        keys.append(list_key(append.key))
+        keys.append(f"{classes}:{append.key.label}")
         blobs = _blobs(append.records)
         arguments += [append.key.label, append.generation, append.expected_version]
         arguments += [append.behind, len(blobs), *blobs]

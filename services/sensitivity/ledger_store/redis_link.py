@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ssl
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Any
+from contextlib import contextmanager, suppress
+from typing import Any, NamedTuple
 
 from redis import Redis
 from redis import exceptions as redis_errors
@@ -31,8 +31,7 @@ UNREACHABLE = (
 _WAIT_FOR = {"local": (1, 0), "replica": (1, 1)}
 
 
-@dataclass(frozen=True)
-class _Sent:
+class _Sent(NamedTuple):
     """A command under way: its place among the replies, and where a cluster sent us with it."""
 
     place: int
@@ -54,6 +53,7 @@ class RedisLink:
         self._wait = _WAIT_FOR.get(options.durability)
         self._wait_milliseconds = round(1000 * options.durability_timeout_seconds)
         self._is_stale = False
+        self._own = threading.local()
 
     def exchange(self, commands: Sequence[Command], *, is_write: bool = False) -> list[Any]:
         """The replies to `commands`, one pipeline a server.
@@ -62,6 +62,11 @@ class RedisLink:
         DependencyUnavailable, and then nobody knows which of the commands took place.
         """
         with self._guarded():
+            if len(commands) == 1 and commands[0].script and not (is_write and self._wait):
+                client = self._client
+                if isinstance(client, Redis):
+                    with suppress(redis_errors.NoScriptError):
+                        return [self._script_reply(client, commands[0])]
             self._renew_topology()
             replies: list[Any] = [None] * len(commands)
             waiting = [_Sent(place, command) for place, command in enumerate(commands)]
@@ -81,6 +86,31 @@ class RedisLink:
     def close(self) -> None:
         """Close all connections."""
         self._client.close()
+
+    def _script_reply(self, server: Redis, command: Command) -> Any:
+        """The reply to one script call.
+
+        Straight to a connection that this thread keeps: what the client does around a
+        command, or around a pipeline of one, takes as long as the server. A script's reply
+        is for no callback of the client.
+        """
+        connection = getattr(self._own, "connection", None)
+        if connection is None:
+            connection = self._own.connection = server.connection_pool.get_connection()
+        try:
+            connection.connect()
+            # Readable before anything was sent: the server has closed it.
+            if connection.can_read():
+                connection.disconnect()
+                connection.connect()
+            connection.send_command(*command.words)
+            return connection.read_response()
+        except redis_errors.ResponseError:
+            raise
+        except BaseException:
+            # Its reply may still come, and would be taken for that of the next command.
+            connection.disconnect()
+            raise
 
     def _round(self, waiting: list[_Sent], replies: list[Any], is_write: bool) -> list[_Sent]:
         """One pipeline a server; what has to be sent again, and to whom."""
@@ -120,7 +150,7 @@ class RedisLink:
     def _follow(self, sent: _Sent, reply: Any) -> _Sent | None:
         """What to send after such a reply; None if it is the answer."""
         if isinstance(reply, redis_errors.NoScriptError) and sent.command.script:
-            return replace(sent, command=sent.command.with_text())
+            return sent._replace(command=sent.command.with_text())
         if isinstance(reply, redis_errors.AskError) and isinstance(self._client, RedisCluster):
             return self._redirected(self._client, sent, reply)
         if isinstance(reply, Exception):
@@ -132,12 +162,12 @@ class RedisLink:
     ) -> _Sent:
         if isinstance(reply, redis_errors.MovedError):
             cluster.nodes_manager.move_slot(reply)
-            return replace(sent, asking=None)
+            return sent._replace(asking=None)
         node = cluster.get_node(host=reply.host, port=reply.port)
         if node is None:
             self._is_stale = True
             raise reply
-        return replace(sent, asking=cluster.get_redis_connection(node))
+        return sent._replace(asking=cluster.get_redis_connection(node))
 
     def _server(self, key: str) -> Redis:
         if isinstance(self._client, RedisCluster):

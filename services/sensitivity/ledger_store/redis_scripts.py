@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 Word = bytes | str | int | float
 
 
-@dataclass(frozen=True)
-class Command:
+class Command(NamedTuple):
     """One command; `key` says which server of a cluster it is for."""
 
     key: str
@@ -24,7 +24,7 @@ class Command:
 
     def with_text(self) -> Command:
         """The same call with the text in it, for a server that does not know the digest."""
-        return replace(self, words=("EVAL", self.script, *self.words[2:]), script="")
+        return self._replace(words=("EVAL", self.script, *self.words[2:]), script="")
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,12 @@ class WrittenLog:
             recheck_seconds=0.0,
         )
 
+    def records_of(self, owner: str) -> int:
+        """Records of an owner in the store, over all classes."""
+        stored = self._store.load(owner, self.bundle.geometry.digest)
+        classes = self.bundle.geometry.num_classes
+        return sum(len(records) for label, records in stored.items() if label < classes)
+
     def erase(self, owner: str) -> None:
         """Erase an owner, as an operator would."""
         self._store.erase(owner, [self.bundle.geometry.digest], 1)

@@ -33,8 +33,8 @@ def test_the_reader_has_the_cqs_of_the_engine_bit_for_bit() -> None:
         book.assess(queries_of(*stream(geometry, seed, 100)))
     reader = AccountReader(geometry, book._thresholds, store, meter_of(geometry))
     state = reader.get("a")
-    kept = book._cache["a"].classes
-    assert {label: ledger.cqs for label, ledger in kept.items()} == dict(state.cqs)
-    assert state.record_count == sum(ledger.version for ledger in kept.values())
+    kept, ledgers = book._cache["a"], book._factory
+    assert {label: ledgers.cqs(kept, label) for label in kept.numbers} == dict(state.cqs)
+    assert state.record_count == sum(ledgers.version(kept, label) for label in kept.numbers)
     with pytest.raises(AccountNotFound):
         reader.get("b")

@@ -1,0 +1,143 @@
+"""What the state of the accounts costs: verdicts, appends and memory, at scale.
+
+Times of the engine are CPU times of its one thread, so that other work on the machine counts
+less; those of stores and of accounts that are read from one are wall-clock times.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from queen.bench.ledger_load import Crowd, Site, engine_module
+from queen.bench.ledger_records import measure_records
+from queen.bench.ledger_search import count_cells, measure_search
+from queen.bench.ledger_timing import cpu_times, p50
+from queen.bench.many_accounts import measure_many_accounts, measure_memory
+from queen.bench.store_appends import measure_redis, measure_sqlite
+
+_STEPS = ("bytes_per_account", "assess", "records", "redis", "sqlite")
+_SEEN_TOGETHER = 4096
+_MODES: tuple[tuple[str, int, list[int] | None, float], ...] = (
+    ("64 accounts", 64, None, 0.0),
+    ("64 rows of 1 account", 64, [0], 0.0),
+    ("1,024 rows", 1024, None, 0.0),
+    ("64 accounts, every tenth row recorded", 64, None, 0.1),
+    ("64 accounts, every row recorded", 64, None, 1.0),
+)
+"""What a batch is: its name, rows, accounts if not drawn at random, and share of novel rows."""
+
+
+@dataclass(frozen=True)
+class StateOptions:
+    """`accounts` known in all, `crowd` of them with full ledgers; `rounds` of each measure.
+
+    Without `redis_url` the bench starts a redis-server of its own.
+    """
+
+    accounts: int = 1_000_000
+    crowd: int = 1000
+    rounds: int = 300
+    redis_url: str | None = None
+    cached_accounts: int = 10_000
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a measure is meant to be: between `least` and `most`."""
+
+    key: str
+    title: str
+    least: float = 0.0
+    most: float = float("inf")
+
+    def verdict(self, measured: float) -> str:
+        """The goal in words, and whether it is met; empty if there is none."""
+        if self.most == float("inf") and not self.least:
+            return ""
+        bounds = [f">= {self.least:,g}"] * bool(self.least)
+        bounds += [f"<= {self.most:,g}"] * (self.most < float("inf"))
+        return f"{', '.join(bounds)} {'met' if self.least <= measured <= self.most else 'MISSED'}"
+
+
+GOALS = (
+    Goal("assess_per_second_per_core", "queries a second and core", least=100_000),
+    Goal("append_over_bare_lua", "append to Redis over a bare Lua call", most=1.5),
+    Goal("p50_ratio_accounts", "p50 with many accounts over that with 10", 0.8, 1.2),
+    Goal("p50_ratio_records", "p50 at most records of a class over that at 0", 0.8, 1.2),
+    Goal("bytes_per_account", "resident bytes of an account, 500 records"),
+    Goal("bytes_per_empty_account", "resident bytes of an account without a record"),
+    Goal("rss_gib_1m_accounts", "resident GiB after all accounts", most=4.0),
+)
+
+
+def count_steps(options: StateOptions) -> int:
+    """How often `run_state_bench` calls `on_step`."""
+    return len(_STEPS) + count_cells() + -(-options.accounts // _SEEN_TOGETHER)
+
+
+def run_state_bench(
+    options: StateOptions, on_step: Callable[[], None] = lambda: None
+) -> dict[str, Any]:
+    """All measures by name; docs/results.md says what each of them is.
+
+    Raises ConfigError where there is neither a Redis nor a redis-server to start.
+    """
+    found: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        found |= measure_memory(4 * options.crowd)
+        on_step()
+        batches = _batches(options.accounts)
+        with _sqlite(Path(folder) / "many") as store:
+            found |= measure_many_accounts(
+                store, options.cached_accounts, batches, options.rounds, on_step
+            )
+        found |= measure_assess(options)
+        on_step()
+        found |= measure_records(options.rounds)
+        on_step()
+        found["search"] = measure_search(options.rounds, on_step)
+        found |= measure_redis(options.redis_url, Path(folder), options.rounds)
+        on_step()
+        found |= measure_sqlite(Path(folder), options.rounds)
+        on_step()
+    return found
+
+
+def _batches(accounts: int) -> list[range]:
+    starts = range(0, accounts, _SEEN_TOGETHER)
+    return [range(start, min(start + _SEEN_TOGETHER, accounts)) for start in starts]
+
+
+@contextmanager
+def _sqlite(path: Path) -> Iterator[Any]:
+    store = engine_module("ledger_store").SqliteLedgerStore(path)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def measure_assess(options: StateOptions) -> dict[str, Any]:
+    """Queries a second and core, from memory, over accounts with 100 records in 5 classes."""
+    crowd = Crowd(Site(), options.crowd, classes=5, records=100)
+    store = engine_module("ledger_store").MemoryLedgerStore()
+    crowd.fill(store)
+    # Twice the records: nothing is crossed, so that what is novel is recorded.
+    book = crowd.site.book(store, budget=200, cached_accounts=options.cached_accounts)
+    rng = np.random.default_rng(0)
+    for first in range(0, options.crowd, 256):
+        names = range(first, min(first + 256, options.crowd))
+        book.assess(crowd.batch(rng, len(names), accounts=names))
+    rates = {}
+    for name, rows, accounts, novel in _MODES:
+        count = options.rounds if rows < 1000 else options.rounds // 8 + 1
+        batches = [crowd.batch(rng, rows, accounts=accounts, novel=novel) for _ in range(count)]
+        rates[name] = round(rows / p50(cpu_times(book.assess, batches)))
+    return {"assess_per_second_per_core": rates["64 accounts"], "assess_rates": rates}
