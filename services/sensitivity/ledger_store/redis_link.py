@@ -99,8 +99,7 @@ class RedisLink:
             connection = self._own.connection = server.connection_pool.get_connection()
         try:
             connection.connect()
-            # Readable before anything was sent: the server has closed it.
-            if connection.can_read():
+            if _is_spent(connection):
                 connection.disconnect()
                 connection.connect()
             connection.send_command(*command.words)
@@ -199,6 +198,14 @@ class RedisLink:
                 f"the ledger store refused a command ({type(error).__name__})"
             ) from None
         self._breaker.succeeded()
+
+
+def _is_spent(connection: Any) -> bool:
+    """Whether there is something to read before anything was asked: the server has closed it."""
+    try:
+        return bool(connection.can_read())
+    except UNREACHABLE:
+        return True
 
 
 def _require_durable(reply: Any, wanted: tuple[int, int]) -> None:
