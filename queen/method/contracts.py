@@ -57,7 +57,11 @@ def check_simplex(answers: NDArray[np.floating]) -> None:
 
 def check_label_kept(answers: NDArray[np.floating], probabilities: NDArray[np.floating]) -> None:
     """Require the argmax of every answer (B, C) to be the protectee's; ContractViolated."""
-    changed = int((answers.argmax(axis=1) != probabilities.argmax(axis=1)).sum())
+    _require_labels(answers, probabilities.argmax(axis=1))
+
+
+def _require_labels(answers: NDArray[np.floating], labels: NDArray[np.integer]) -> None:
+    changed = int((answers.argmax(axis=1) != labels).sum())
     if changed:
         raise ContractViolated(f"expected every label kept, got {changed} changed")
 
@@ -67,12 +71,15 @@ def check_answers(
     answers: NDArray[np.floating],
     probabilities: NDArray[np.floating],
     *,
+    labels: NDArray[np.integer] | None = None,
     balanced_l1: float = BALANCED_L1,
 ) -> None:
     """Require answers (B, C) to REVERSE verdicts to hold the profile's contract.
 
-    `probabilities` (B, C) are the protectee's. Raises ContractViolated. That a label under
-    `strict` changes for no other verdict is `check_label_kept` on those answers.
+    `probabilities` (B, C) are the protectee's, and `labels` (B,) its predicted classes: by
+    default their argmax, but two that differ as logits can be equal in float32. Raises
+    ContractViolated. That a label under `strict` changes for no other verdict is
+    `check_label_kept` on those answers.
     """
     check_simplex(answers)
     if profile is Profile.BALANCED:
@@ -80,11 +87,15 @@ def check_answers(
     if profile is Profile.OBSERVE and not np.array_equal(answers, probabilities):
         raise ContractViolated("expected the protectee's own answers, got others")
     if profile is Profile.SAFE:
-        _check_safe(answers, probabilities)
+        _check_safe(answers, probabilities, labels)
 
 
-def _check_safe(answers: NDArray[np.floating], probabilities: NDArray[np.floating]) -> None:
-    check_label_kept(answers, probabilities)
+def _check_safe(
+    answers: NDArray[np.floating],
+    probabilities: NDArray[np.floating],
+    labels: NDArray[np.integer] | None,
+) -> None:
+    _require_labels(answers, probabilities.argmax(axis=1) if labels is None else labels)
     ordered = np.sort(answers, axis=1)
     margin = (ordered[:, -1] - ordered[:, -2]).min(initial=1.0)
     if margin < SAFE_MARGIN:

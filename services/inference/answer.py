@@ -161,7 +161,7 @@ class Answerer:
         safe = safe_answer(own, part, self._partners)
 
         def check(chosen: RowIndex | slice) -> None:
-            check_answers(Profile.SAFE, safe[chosen], own[chosen])
+            check_answers(Profile.SAFE, safe[chosen], own[chosen], labels=part[chosen])
 
         self._hold(check, safe, part)
         answers[rows] = safe

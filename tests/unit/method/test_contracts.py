@@ -126,3 +126,14 @@ def test_a_kept_label_is_counted_row_by_row() -> None:
     check_label_kept(rows, rows)
     with pytest.raises(ContractViolated, match="got 2 changed"):
         check_label_kept(rows, rows[[0, 2, 1]])
+
+
+def test_a_label_that_logits_tell_apart_counts_where_probabilities_tie() -> None:
+    """Logits of 20 and of a float32 step more give one probability, but only one is the label."""
+    tied = np.array([[0.5, 0.5, 0.0]], np.float32)
+    answers = np.array([[0.38, 0.62, 0.0]], np.float32)
+    check_answers(Profile.SAFE, answers, tied, labels=np.array([1]))
+    with pytest.raises(ContractViolated, match="1 changed"):
+        check_answers(Profile.SAFE, answers, tied, labels=np.array([0]))
+    with pytest.raises(ContractViolated, match="1 changed"):
+        check_answers(Profile.SAFE, answers, tied)

@@ -91,6 +91,20 @@ def test_safe_answers_hold_their_contract_on_any_input(classes: int, seed: int) 
 
 @cases
 @bounded
+def test_safe_answers_keep_the_label_that_the_logits_chose(classes: int, seed: int) -> None:
+    """Where the two largest p are equal in float32, either of them may be the label."""
+    p = awkward_simplex_rows(np.random.default_rng(seed), classes)
+    second = np.argsort(p, axis=1, kind="stable")[:, -2]
+    rows = np.arange(len(p))
+    p[rows, second] = p.max(axis=1)
+    p = (p / p.sum(axis=1, keepdims=True, dtype=np.float64)).astype(np.float32)
+    for labels in (p.argmax(axis=1), second):
+        answers = safe_answer(p, labels, partner_classes(DIGEST, classes))
+        check_answers(Profile.SAFE, answers, p, labels=labels)
+
+
+@cases
+@bounded
 def test_safe_labels_survive_half_precision_and_three_decimals(classes: int, seed: int) -> None:
     """The margin is there so that a caller who rounds still reads the same label."""
     p = awkward_simplex_rows(np.random.default_rng(seed), classes)
