@@ -8,7 +8,7 @@ STUBS := build/protos-venv
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo redis test lint types protos protos-check buf k8s bench results redteam data data-cifar10 wheel clean
+.PHONY: help setup demo redis test chaos soak lint types protos protos-check buf k8s bench results redteam data data-cifar10 wheel clean
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -40,6 +40,12 @@ redis: ## Install a redis-server, which the tests start, where there is none
 
 test: $(READY) redis ## Run all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+chaos: $(READY) redis ## Put a deployment under faults: kills, failovers, a broken network (SEED=1)
+	QUEEN_CHAOS_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -s tests/chaos
+
+soak: $(READY) redis ## Serve for long and see that memory and descriptors stay flat (SECONDS=600)
+	$(BIN)/python -m tests.chaos.soak --seconds $(or $(SECONDS),600)
 
 lint: $(READY) ## Check style, formatting, import contracts and the protos
 	$(BIN)/ruff check .
