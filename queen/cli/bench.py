@@ -187,11 +187,11 @@ def state(accounts: int, rounds: int, redis_url: str | None, json_path: Path | N
     """Measure the ledgers of many accounts: verdicts, appends and memory."""
     from queen.bench.machine import describe_machine  # noqa: PLC0415
     from queen.bench.state import (  # noqa: PLC0415 - loads FAISS
-        GOALS,
         StateOptions,
         count_steps,
         run_state_bench,
     )
+    from queen.bench.state_goals import GOALS  # noqa: PLC0415
 
     options = StateOptions(accounts=accounts, rounds=rounds, redis_url=redis_url)
     with Progress(console=Console(stderr=True)) as progress:
@@ -207,7 +207,11 @@ def state(accounts: int, rounds: int, redis_url: str | None, json_path: Path | N
         table.add_row(f"records a second into SQLite, synchronous {name}", cells, "")
     machine = describe_machine()
     _show(table, machine)
-    _write(json_path, {"bench": "state", "machine": machine, **found})
+    goals = [
+        {"key": goal.key, "title": goal.title, "goal": goal.verdict(found[goal.key])}
+        for goal in GOALS
+    ]
+    _write(json_path, {"bench": "state", "machine": machine, "goals": goals, **found})
 
 
 def _ratio(values: list[float]) -> str:

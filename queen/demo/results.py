@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from queen.demo.results_state import state_section
 from queen.redteam.aggregation import standings
 from queen.redteam.markdown import NOTES, attack_table, render_standings
 from queen.redteam.plan import PLANS
@@ -110,6 +111,7 @@ def render_results(folder: Path) -> str:
             "",
             *_method_table(method["rows"]),
             "",
+            *_state(folder / "bench-state.json"),
         ]
     )
 
@@ -224,6 +226,14 @@ def _method_table(rows: list[dict[str, Any]]) -> list[str]:
         for row in rows
     ]
     return _table(["kernel", "us a query", "goal", "faster"], cells)
+
+
+def _state(file: Path) -> list[str]:
+    """The section, if the bench was run."""
+    if not file.exists():
+        return []
+    found = _read(file)
+    return state_section(found, _machine(found))
 
 
 def _table(titles: list[str], rows: list[list[str]]) -> list[str]:

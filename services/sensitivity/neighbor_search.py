@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from queen.method.geometry import Geometry, LabelArray
 
-from .cell_search import CELLS_WIDTH, CellSearch
+from .cell_search import CellSearch
 from .faiss_gpu import GpuSearch
 from .faiss_index import FlatSearch
 from .faiss_ivf import IvfSearch
@@ -18,6 +18,8 @@ from .ledger_store import Records
 from .ledger_table import LedgerTable, Numbers
 
 SearchKind = Literal["auto", "cells", "flat", "ivf", "gpu"]
+AUTO_CELLS_WIDTH = 3
+"""Most axes for which auto takes cells; wider, large batches are faster by FAISS."""
 
 
 class NeighborSearch(Protocol):
@@ -53,10 +55,10 @@ class NeighborSearch(Protocol):
 def open_search(kind: SearchKind, geometry: Geometry, table: LedgerTable) -> NeighborSearch:
     """The engine of a setting; ConfigError for one that cannot run here.
 
-    auto is cells for embeddings of up to CELLS_WIDTH axes, and ivf for wider ones.
+    auto is cells for embeddings of up to AUTO_CELLS_WIDTH axes, and flat for wider ones.
     """
     if kind == "auto":
-        kind = "cells" if geometry.embedding_width <= CELLS_WIDTH else "ivf"
+        kind = "cells" if geometry.embedding_width <= AUTO_CELLS_WIDTH else "flat"
     if kind == "cells":
         return CellSearch(geometry, table)
     if kind == "flat":

@@ -57,7 +57,8 @@ class SensitivitySettings(ServiceSettings):
     """Time between two surveys of all accounts, for alarms and suggested links; 0 makes none."""
     search: Literal["auto", "cells", "flat", "ivf", "gpu"] = "auto"
     """How the nearest records are found: by a grid of cells, by FAISS with an index for each
-    ledger (flat, or gpu on a GPU) or with one for all (ivf); auto takes what is fastest."""
+    ledger (flat, or gpu on a GPU) or with one for all (ivf); auto takes cells where they
+    are few."""
     max_rows: int = Field(default=4096, ge=1)
     """Most queries in one call."""
     max_waiting: int = Field(default=256, ge=1)

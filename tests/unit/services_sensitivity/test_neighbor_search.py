@@ -16,7 +16,12 @@ from services.sensitivity.faiss_gpu import GpuSearch
 from services.sensitivity.faiss_index import FlatSearch
 from services.sensitivity.faiss_ivf import IvfSearch
 from services.sensitivity.ledger_table import NO_LEDGER, LedgerTable
-from services.sensitivity.neighbor_search import NeighborSearch, SearchKind, open_search
+from services.sensitivity.neighbor_search import (
+    AUTO_CELLS_WIDTH,
+    NeighborSearch,
+    SearchKind,
+    open_search,
+)
 
 HAS_GPU = hasattr(faiss, "StandardGpuResources") and faiss.get_num_gpus() > 0
 GPU = pytest.param("gpu", marks=[pytest.mark.gpu, pytest.mark.skipif(not HAS_GPU, reason="no GPU")])
@@ -235,11 +240,17 @@ def test_a_query_that_overflows_float32_is_decided_exactly(kind: SearchKind, far
 
 
 def test_auto_takes_the_engine_for_the_width() -> None:
-    """Cells where they are few, the FAISS index of all ledgers beyond."""
-    for width, engine in ((2, CellSearch), (CELLS_WIDTH, CellSearch), (CELLS_WIDTH + 1, IvfSearch)):
+    """Cells where they are few, FAISS beyond; a name is that engine."""
+    for kind, width, engine in (
+        ("auto", 2, CellSearch),
+        ("auto", AUTO_CELLS_WIDTH, CellSearch),
+        ("auto", AUTO_CELLS_WIDTH + 1, FlatSearch),
+        ("cells", CELLS_WIDTH, CellSearch),
+        ("flat", 2, FlatSearch),
+        ("ivf", 2, IvfSearch),
+    ):
         geometry = geometry_of(width, 0.1)
-        assert type(open_search("auto", geometry, LedgerTable(width))) is engine
-    assert type(open_search("flat", geometry_of(2, 0.1), LedgerTable(2))) is FlatSearch
+        assert type(open_search(kind, geometry, LedgerTable(width))) is engine
 
 
 def test_cells_of_too_many_axes_are_refused() -> None:
