@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -29,12 +29,11 @@ from queen.serving.auth import Account
 from .batching import Pending, Run
 from .clients import NO_VERDICT, Assessed, Assessor, PerturberClient
 from .decisions import DecisionLog, Span
+from .failure import Fallback, SingleArray, answering_in_time, protect_answers
 from .measures import Measures
 from .settings import FailureMode
 
-SingleArray = NDArray[np.float32]
 RowIndex = NDArray[np.int64]
-PROTECT_CONFIDENCE = 0.9
 _OBSERVE, _PAPER, _SAFE, _BALANCED, _STRICT = range(5)
 _PROFILE_CODES = {
     Profile.OBSERVE: _OBSERVE,
@@ -80,13 +79,14 @@ class Answerer:
         self._perturber = perturber
         self._decisions = decisions
         self._measures = measures
+        self._fallback = Fallback(policy.failure_mode, measures)
 
     async def finish(self, run: Run) -> Coroutine[Any, Any, None] | None:
         """Resolve the requests without a flagged row; return what resolves the others."""
         labels = run.outputs.logits.argmax(axis=1)
         profiles = self._profiles(run.batch)
         try:
-            assessed = await self._assess(run, labels)
+            assessed, late = await self._assess(run, labels, profiles)
         except DependencyUnavailable as error:
             self._answer_unassessed(run, labels, profiles, error)
             return None
@@ -95,6 +95,12 @@ class Answerer:
             run, assessed = run.part(has_verdict), assessed.take(has_verdict)
             labels, profiles = labels[has_verdict], profiles[has_verdict]
         self._count(assessed)
+        if late:
+            in_time = self._record_late(run.batch, labels, assessed, late)
+            run, assessed = run.part(in_time), assessed.take(in_time)
+            labels, profiles = labels[in_time], profiles[in_time]
+        if not run.batch:
+            return None
         answers = self._preserve(run, labels, profiles)
         is_reversed = np.isin(profiles, [_PROFILE_CODES[profile] for profile in _REVERSED])
         flagged = np.flatnonzero((assessed.verdicts == Verdict.REVERSE) & is_reversed)
@@ -116,24 +122,72 @@ class Answerer:
         waiting: Sequence[Span],
         assessed: Assessed,
     ) -> None:
-        mode = ""
+        protected = answers.copy()
+        protected[flagged] = protect_answers(labels[flagged], answers.shape[1])
+
+        def protect(pending: Pending, rows: slice) -> str:
+            return self._fallback.protect(pending, protected[rows])
+
+        requests = [pending for pending, _rows in waiting]
+        timeout = self._time_left(requests, self._policy.reverse_timeout_seconds)
+        margin = self._policy.deadline_margin_seconds
+        modes: dict[Pending, str] = {}
         try:
-            answers[flagged], mode = await self._reverse(run, labels, profiles, flagged, waiting)
+            with answering_in_time(waiting, timeout, margin, protect) as modes:
+                answers[flagged] = await self._reverse(run, labels, profiles, flagged, timeout)
             for pending, rows in waiting:
                 pending.resolve(answers[rows])
+        except DependencyUnavailable:
+            modes = {pending: protect(pending, rows) for pending, rows in waiting} | modes
         finally:
             # Also of requests that failed: what they recorded is in the ledgers.
-            self._decisions.record(waiting, labels, assessed, mode)
+            self._record(waiting, labels, assessed, modes)
 
-    async def _assess(self, run: Run, labels: RowIndex) -> Assessed:
+    async def _assess(
+        self, run: Run, labels: RowIndex, profiles: NDArray[np.uint8]
+    ) -> tuple[Assessed, dict[Pending, str]]:
+        """Verdicts, and the requests that had to be answered before they came."""
         started = perf_counter()
         accounts, index = _distinct_accounts(run.batch)
         timeout = self._time_left(run.batch, self._policy.assess_timeout_seconds)
-        assessed = await self._sensitivity.assess(
-            accounts, index, labels, run.outputs.embeddings, timeout
-        )
+
+        def give_up(pending: Pending, rows: slice) -> str:
+            return self._fail(run, labels, profiles, (pending, rows))
+
+        margin = self._policy.deadline_margin_seconds
+        with answering_in_time(_spans(run.batch), timeout, margin, give_up) as late:
+            assessed = await self._sensitivity.assess(
+                accounts, index, labels, run.outputs.embeddings, timeout
+            )
         self._measures.stages["assess"].observe(perf_counter() - started)
-        return assessed
+        return assessed, late
+
+    def _record_late(
+        self,
+        batch: Sequence[Pending],
+        labels: RowIndex,
+        assessed: Assessed,
+        late: Mapping[Pending, str],
+    ) -> NDArray[np.bool_]:
+        """Record the requests that were answered before; which rows (B,) are the others'."""
+        in_time = np.ones(len(labels), np.bool_)
+        spans = [span for span in _spans(batch) if span[0] in late]
+        for _pending, rows in spans:
+            in_time[rows] = False
+        self._record(spans, labels, assessed, late)
+        return in_time
+
+    def _record(
+        self,
+        spans: Sequence[Span],
+        labels: RowIndex,
+        assessed: Assessed,
+        modes: Mapping[Pending, str],
+    ) -> None:
+        """Write the records of requests, each with the failure mode that answered it, if any."""
+        for mode in ("", *sorted({*modes.values()} - {""})):
+            of_mode = [span for span in spans if modes.get(span[0], "") == mode]
+            self._decisions.record(of_mode, labels, assessed, mode)
 
     def _preserve(self, run: Run, labels: RowIndex, profiles: NDArray[np.uint8]) -> SingleArray:
         """Answers to all rows that are not reversed, as their profiles say, with the label kept."""
@@ -172,30 +226,23 @@ class Answerer:
         labels: RowIndex,
         profiles: NDArray[np.uint8],
         flagged: RowIndex,
-        waiting: Sequence[Span],
-    ) -> tuple[SingleArray, str]:
-        """Answers to the flagged rows, in one call, and the failure mode if it gave them."""
+        timeout: float,
+    ) -> SingleArray:
+        """Answers to the flagged rows, in one call; DependencyUnavailable if there are none."""
         started = perf_counter()
-        requests = [pending for pending, _rows in waiting]
-        timeout = self._time_left(requests, self._policy.reverse_timeout_seconds)
         shadow_inputs = run.inputs if self._shadows_read_inputs else run.outputs.features
         probabilities = run.outputs.probabilities[flagged]
-        try:
-            answers = await self._perturber.reverse(
-                profiles[flagged],
-                shadow_inputs[flagged],
-                probabilities,
-                run.outputs.embeddings[flagged],
-                sketch_inputs(run.inputs[flagged]),
-                self._policy.balanced_l1,
-                timeout,
-            )
-        except DependencyUnavailable:
-            self._measures.failure_mode["protect"].inc(len(waiting))
-            return protect_answers(labels[flagged], probabilities.shape[1]), "protect"
+        answers = await self._perturber.reverse(
+            profiles[flagged],
+            shadow_inputs[flagged],
+            probabilities,
+            run.outputs.embeddings[flagged],
+            sketch_inputs(run.inputs[flagged]),
+            self._policy.balanced_l1,
+            timeout,
+        )
         self._measures.stages["reverse"].observe(perf_counter() - started)
-        checked = self._checked(answers.copy(), probabilities, labels[flagged], profiles[flagged])
-        return checked, ""
+        return self._checked(answers.copy(), probabilities, labels[flagged], profiles[flagged])
 
     def _checked(
         self,
@@ -257,23 +304,19 @@ class Answerer:
         error: DependencyUnavailable,
     ) -> None:
         """Without verdicts: the failure mode decides, except under observe, which needs none."""
-        mode = self._policy.failure_mode
-        probabilities = run.outputs.probabilities
-        answers = probabilities.copy()
-        if mode != "allow":
-            enforced = profiles != _OBSERVE
-            answers[enforced] = protect_answers(labels[enforced], probabilities.shape[1])
         self._measures.decisions["unassessed"].inc(len(labels))
-        for pending, rows in _spans(run.batch):
-            if profiles[rows.start] == _OBSERVE:
-                pending.resolve(answers[rows])
-                continue
-            self._measures.failure_mode[mode].inc()
-            if mode == "deny":
-                pending.fail(DependencyUnavailable("answers are not available; retry later"))
-            else:
-                pending.resolve(answers[rows])
-        self._decisions.record_unassessed(run.batch, mode, error)
+        for span in _spans(run.batch):
+            self._fail(run, labels, profiles, span)
+        self._decisions.record_unassessed(run.batch, self._policy.failure_mode, error)
+
+    def _fail(self, run: Run, labels: RowIndex, profiles: NDArray[np.uint8], span: Span) -> str:
+        pending, rows = span
+        return self._fallback.answer(
+            pending,
+            labels[rows],
+            run.outputs.probabilities[rows],
+            is_observed=bool(profiles[rows.start] == _OBSERVE),
+        )
 
     def _profiles(self, batch: Sequence[Pending]) -> NDArray[np.uint8]:
         default = self._policy.default_profile
@@ -287,17 +330,10 @@ class Answerer:
 
     def _time_left(self, batch: Sequence[Pending], cap_seconds: float) -> float:
         # The most patient caller decides: an impatient one must not cost the others
-        # their verdicts.
+        # their verdicts. It is answered without, before its own deadline.
         latest = max(pending.expires for pending in batch)
         remaining = latest - asyncio.get_running_loop().time()
         return float(min(cap_seconds, remaining - self._policy.deadline_margin_seconds))
-
-
-def protect_answers(labels: RowIndex, classes: int) -> SingleArray:
-    """Label-only answers (B, C): 0.9 on the label, the rest shared evenly."""
-    answers = np.full((len(labels), classes), (1 - PROTECT_CONFIDENCE) / (classes - 1), np.float32)
-    answers[np.arange(len(labels)), labels] = PROTECT_CONFIDENCE
-    return answers
 
 
 def _deliver_unflagged(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from queen.bundle import open_bundle
 from queen.method.geometry import Geometry
 from queen.method.label_preserving import preserve_label
-from services.inference.answer import protect_answers
+from services.inference.failure import protect_answers
 from tests.bundles import SmallBundle
 
 Array = NDArray[np.float32]

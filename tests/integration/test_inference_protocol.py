@@ -322,6 +322,35 @@ async def test_a_slow_peer_costs_no_more_than_its_share(small: SmallBundle, tmp_
         assert door.metric("queen_failure_mode_total", mode="protect") == 1
 
 
+async def test_an_impatient_caller_beside_a_patient_one_is_answered_in_time(
+    small: SmallBundle, tmp_path: Path
+) -> None:
+    """The peer is given the patient caller's time, and the other is answered before its own end.
+
+    The first request holds the only slot, so that the two others share a micro-batch.
+    """
+    accounts = write_accounts(tmp_path, alice="")
+    request = raw_request(small.inputs[:1])
+    # The way to the server and back is part of a caller's time, and long on a busy machine.
+    settings = {"assess_timeout_seconds": 2.0, "deadline_margin_seconds": 0.5}
+    async with (
+        hanging_peer(small) as target,
+        open_door(small, accounts, sensitivity_target=target, **settings) as door,
+    ):
+        first = asyncio.create_task(door.client.send(request, timeout=30))
+        async with asyncio.timeout(15):
+            while not door.metric("queen_batch_rows_count"):
+                await asyncio.sleep(0.01)
+        patient = asyncio.create_task(door.client.send(request, timeout=30))
+        hurried = await door.client.send(request, timeout=3.3)
+        assert first.done()
+        assert not patient.done()
+        answer = np.frombuffer(hurried.raw_output_contents[0], "<f4")
+        assert answer.max() == np.float32(0.9)
+        await patient
+        assert door.metric("queen_failure_mode_total", mode="protect") == 3
+
+
 async def test_too_much_at_once_is_refused_with_a_delay(small: SmallBundle, tmp_path: Path) -> None:
     """Beyond the queue's bound requests are RESOURCE_EXHAUSTED, and the rest are answered."""
     settings = {"max_request_rows": 64, "account_rows": 64, "queue_rows": 64}
