@@ -1,4 +1,4 @@
-"""`queen accounts reset | delete | export | import | watch | audit`."""
+"""`queen accounts reset | delete | exempt | export | import | watch | audit`."""
 
 from __future__ import annotations
 
@@ -74,6 +74,33 @@ def delete(
         f"{answer.geometries} geometries; its key works on until accounts.yaml drops it",
         err=True,
     )
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  queen accounts exempt acme --reason 'load test until Friday, ticket 901'
+  queen accounts exempt acme --end --reason 'the load test is over'
+"""
+)
+@click.argument("account_id", metavar="ID")
+@_mandated
+@click.option("--end", "is_ending", is_flag=True, help="The exemption ends.")
+@reaching
+def exempt(
+    account_id: str, actor: str, reason: str, is_ending: bool, admin: str | None, state: Path
+) -> None:
+    """Audit that account ID is exempt, and say what to write into accounts.yaml.
+
+    The accounts file alone decides how an account is answered: the exemption holds on every
+    replica once the file says so.
+    """
+    with asking(admin, state) as client:
+        records = client.audit_exemption(account_id, not is_ending, actor, reason)
+    said = "the end of the exemption is" if is_ending else "the exemption is"
+    click.echo(f"{said} in the audit; '{account_id}' has {records} records", err=True)
+    click.echo("now write into the account's entry in accounts.yaml:", err=True)
+    click.echo(f"exempt: {str(not is_ending).lower()}")
 
 
 @click.command()
@@ -163,4 +190,4 @@ def audit(admin: str | None, state: Path) -> None:
     Console().print(table)
 
 
-COMMANDS = (reset, delete, export, import_accounts, watch, audit)
+COMMANDS = (reset, delete, exempt, export, import_accounts, watch, audit)

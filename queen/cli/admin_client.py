@@ -100,6 +100,13 @@ class AdminClient:
         answer: pb.DeleteAccountResponse = self._stub.DeleteAccount(request, timeout=self._timeout)
         return answer
 
+    def audit_exemption(self, account_id: str, is_exempt: bool, actor: str, reason: str) -> int:
+        """Put an exemption, or its end, into the audit; the account's records by now."""
+        request = pb.AuditExemptionRequest(
+            account_id=account_id, actor=actor, reason=reason, exempt=is_exempt
+        )
+        return int(self._stub.AuditExemption(request, timeout=self._timeout).records)
+
     def export(self, account_ids: Sequence[str] = ()) -> Iterator[pb.AccountRecords]:
         """The records of all accounts, or of those that are named."""
         for answer in self._stub.ExportAccounts(pb.ExportAccountsRequest(account_ids=account_ids)):

@@ -109,6 +109,17 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
         erased = await self._work(self._administration.delete, account_id, mandate)
         return pb.DeleteAccountResponse(records_before=erased.records, geometries=erased.geometries)
 
+    async def AuditExemption(  # noqa: N802 - gRPC's name
+        self,
+        request: pb.AuditExemptionRequest,
+        context: Any,  # noqa: ARG002
+    ) -> pb.AuditExemptionResponse:
+        """Put an exemption, or its end, into the audit."""
+        account_id, mandate = read_account_id(request.account_id), read_mandate(request)
+        told = self._administration.audit_exemption
+        records = await self._work(told, account_id, request.exempt, mandate)
+        return pb.AuditExemptionResponse(records=records)
+
     async def ExportAccounts(  # noqa: N802 - gRPC's name
         self,
         request: pb.ExportAccountsRequest,

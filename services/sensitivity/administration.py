@@ -61,6 +61,16 @@ class Administration:
         digests = sorted({*known, self._geometry.digest})
         return self._erase("delete", account_id, mandate, digests, bool(known))
 
+    def audit_exemption(self, account_id: str, is_exempt: bool, mandate: Mandate) -> int:
+        """Put an exemption, or its end, into the audit; records of the account by now.
+
+        The policy itself is the front door's. An account that never asked may be exempt.
+        """
+        records = self._count(account_id, self._geometry.digest)
+        action = "exempt" if is_exempt else "end of exemption"
+        self._audit.record(action, account_id, mandate, records)
+        return records
+
     def _erase(
         self,
         action: str,

@@ -208,6 +208,30 @@ def test_the_audit_is_in_pages_and_in_the_log(small: SmallBundle, service: Servi
     assert "named-in-no-log" not in log
 
 
+def test_an_exemption_is_audited_and_changes_nothing_by_itself(
+    small: SmallBundle, service: Service
+) -> None:
+    """Its beginning and its end are acts with a name and a reason, also of who never asked."""
+    verdicts = ask(service, small, "vip")
+    records = verdicts.count(Verdict.RECORD)
+    for account_id, exempt, known in (
+        ("vip", True, records),
+        ("vip", False, records),
+        ("new", True, 0),
+    ):
+        request = pb.AuditExemptionRequest(account_id=account_id, exempt=exempt, **WHO)
+        assert service.admin.AuditExemption(request).records == known
+    page = service.admin.ListAuditEntries(pb.ListAuditEntriesRequest(page_size=1000))
+    told = [(entry.action, entry.account_hash) for entry in page.entries[-3:]]
+    assert told == [
+        ("exempt", account_hash("vip")),
+        ("end of exemption", account_hash("vip")),
+        ("exempt", account_hash("new")),
+    ]
+    assert Verdict.REVERSE in verdicts
+    assert Verdict.REVERSE in ask(service, small, "vip")
+
+
 def run(service: Service, *words: str) -> tuple[int, str]:
     """Exit code and output of `queen accounts` against the service."""
     result = CliRunner().invoke(command, [*words, "--admin", service.process.addresses["admin"]])
@@ -232,6 +256,9 @@ def test_the_command_line_does_all_of_it(
     code, said = run(service, "import", str(file), "--reason", "it was none")
     assert (code, " 0 covered" in said) == (0, True), said
     assert get_records(service, "typed").keys() == before.keys()
+    for end, line in ((), "exempt: true"), (("--end",), "exempt: false"):
+        code, said = run(service, "exempt", "typed", "--reason", "load test", *end)
+        assert (code, line in said.splitlines()) == (0, True), said
     code, said = run(service, "delete", "typed", "--reason", "left", "--yes")
     assert (code, "is erased" in said) == (0, True), said
     code, said = run(service, "audit")
@@ -245,6 +272,7 @@ def test_the_command_line_does_all_of_it(
         (("reset", "typed"), "--reason"),
         (("reset", "nobody-here", "--reason", "r"), "NOT_FOUND"),
         (("reset", "typed", "--reason", " "), "reason: expected 1 to 1024"),
+        (("exempt", "typed", "--reason", " "), "reason: expected 1 to 1024"),
         (("delete", "typed", "--reason", "r", "--yes", "--actor", ""), "actor: expected 1 to 256"),
         (("export", "out", "--account", "nobody-here"), "NOT_FOUND"),
     ],

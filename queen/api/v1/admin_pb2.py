@@ -24,15 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18queen/api/v1/admin.proto\x12\x0cqueen.api.v1\"j\n\x13ListAccountsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12,\n\x07\x62udgets\x18\x03 \x03(\x0b\x32\x1b.queen.api.v1.AccountBudget\"3\n\rAccountBudget\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0e\n\x06\x62udget\x18\x02 \x01(\r\"_\n\x14ListAccountsResponse\x12.\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0b\x32\x1c.queen.api.v1.AccountSummary\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8e\x01\n\x0e\x41\x63\x63ountSummary\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07records\x18\x02 \x01(\x03\x12\x17\n\x0f\x63rossed_classes\x18\x03 \x03(\x05\x12\x14\n\x0c\x62udget_spent\x18\x04 \x01(\x01\x12\x18\n\x10off_distribution\x18\x05 \x01(\x01\x12\x0e\n\x06\x62udget\x18\x06 \x01(\r\"7\n\x11GetAccountRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0e\n\x06\x62udget\x18\x02 \x01(\r\"\x86\x01\n\x12GetAccountResponse\x12-\n\x07summary\x18\x01 \x01(\x0b\x32\x1c.queen.api.v1.AccountSummary\x12*\n\x07\x63lasses\x18\x02 \x03(\x0b\x32\x19.queen.api.v1.ClassLedger\x12\x15\n\rbundle_digest\x18\x03 \x01(\t\"P\n\x0b\x43lassLedger\x12\r\n\x05label\x18\x01 \x01(\x05\x12\x0b\n\x03\x63qs\x18\x02 \x01(\x01\x12\x11\n\tthreshold\x18\x03 \x01(\x01\x12\x12\n\nembeddings\x18\x04 \x01(\x0c\"H\n\x13ResetAccountRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\".\n\x14ResetAccountResponse\x12\x16\n\x0erecords_before\x18\x01 \x01(\x03\"I\n\x14\x44\x65leteAccountRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"C\n\x15\x44\x65leteAccountResponse\x12\x16\n\x0erecords_before\x18\x01 \x01(\x03\x12\x12\n\ngeometries\x18\x02 \x01(\x05\"y\n\x0e\x41\x63\x63ountRecords\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x17\n\x0fgeometry_digest\x18\x02 \x01(\t\x12+\n\x07\x63lasses\x18\x03 \x03(\x0b\x32\x1a.queen.api.v1.ClassRecords\x12\r\n\x05marks\x18\x04 \x03(\x01\"1\n\x0c\x43lassRecords\x12\r\n\x05label\x18\x01 \x01(\x05\x12\x12\n\nembeddings\x18\x02 \x01(\x0c\",\n\x15\x45xportAccountsRequest\x12\x13\n\x0b\x61\x63\x63ount_ids\x18\x01 \x03(\t\"G\n\x16\x45xportAccountsResponse\x12-\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x1c.queen.api.v1.AccountRecords\"e\n\x15ImportAccountsRequest\x12\r\n\x05\x61\x63tor\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12-\n\x07\x61\x63\x63ount\x18\x03 \x01(\x0b\x32\x1c.queen.api.v1.AccountRecords\"Z\n\x16ImportAccountsResponse\x12\x10\n\x08\x61\x63\x63ounts\x18\x01 \x01(\x03\x12\x15\n\rrecords_added\x18\x02 \x01(\x03\x12\x17\n\x0frecords_covered\x18\x03 \x01(\x03\"\x17\n\x15WatchCrossingsRequest\"\xac\x01\n\x16WatchCrossingsResponse\x12\x17\n\x0ftime_unix_nanos\x18\x01 \x01(\x03\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12(\n\x08\x63rossing\x18\x03 \x01(\x0e\x32\x16.queen.api.v1.Crossing\x12\r\n\x05label\x18\x04 \x01(\x05\x12\r\n\x05level\x18\x05 \x01(\x01\x12\r\n\x05limit\x18\x06 \x01(\x01\x12\x0e\n\x06missed\x18\x07 \x01(\x03\"\x12\n\x10ListLinksRequest\"t\n\x11ListLinksResponse\x12$\n\x06survey\x18\x01 \x01(\x0b\x32\x14.queen.api.v1.Survey\x12!\n\x05links\x18\x02 \x03(\x0b\x32\x12.queen.api.v1.Link\x12\x16\n\x0esurvey_seconds\x18\x03 \x01(\x01\"\xa4\x02\n\x06Survey\x12\x17\n\x0ftime_unix_nanos\x18\x01 \x01(\x03\x12\x0f\n\x07seconds\x18\x02 \x01(\x01\x12\x10\n\x08\x61\x63\x63ounts\x18\x03 \x01(\x03\x12\x0f\n\x07records\x18\x04 \x01(\x03\x12\x1c\n\x14\x61\x63\x63ounts_over_budget\x18\x05 \x01(\x03\x12\x14\n\x0c\x62udget_spent\x18\x06 \x01(\x01\x12\x16\n\x0eregion_covered\x18\x07 \x01(\x01\x12\x13\n\x0b\x63lasses_cut\x18\x08 \x01(\x05\x12\x1d\n\x15\x61\x63\x63ounts_not_compared\x18\t \x01(\x03\x12\x1c\n\x14records_not_compared\x18\n \x01(\x03\x12\x1a\n\x12pairs_not_compared\x18\x0b \x01(\x03\x12\x13\n\x0blinks_found\x18\x0c \x01(\x03\"\x9d\x01\n\x04Link\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x18\n\x10other_account_id\x18\x02 \x01(\t\x12\r\n\x05score\x18\x03 \x01(\x01\x12\x16\n\x0eshared_records\x18\x04 \x01(\x03\x12\x18\n\x10\x65xpected_records\x18\x05 \x01(\x01\x12\x0f\n\x07records\x18\x06 \x01(\x03\x12\x15\n\rother_records\x18\x07 \x01(\x03\"@\n\x17ListAuditEntriesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"^\n\x18ListAuditEntriesResponse\x12)\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x18.queen.api.v1.AuditEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"w\n\nAuditEntry\x12\x0c\n\x04time\x18\x01 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x04 \x01(\t\x12\x14\n\x0c\x61\x63\x63ount_hash\x18\x05 \x01(\t\x12\x16\n\x0erecords_before\x18\x06 \x01(\x03*[\n\x08\x43rossing\x12\x18\n\x14\x43ROSSING_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43ROSSING_THRESHOLD\x10\x01\x12\x1d\n\x19\x43ROSSING_OFF_DISTRIBUTION\x10\x02\x32\xb5\x06\n\x0c\x41\x64minService\x12U\n\x0cListAccounts\x12!.queen.api.v1.ListAccountsRequest\x1a\".queen.api.v1.ListAccountsResponse\x12O\n\nGetAccount\x12\x1f.queen.api.v1.GetAccountRequest\x1a .queen.api.v1.GetAccountResponse\x12U\n\x0cResetAccount\x12!.queen.api.v1.ResetAccountRequest\x1a\".queen.api.v1.ResetAccountResponse\x12X\n\rDeleteAccount\x12\".queen.api.v1.DeleteAccountRequest\x1a#.queen.api.v1.DeleteAccountResponse\x12]\n\x0e\x45xportAccounts\x12#.queen.api.v1.ExportAccountsRequest\x1a$.queen.api.v1.ExportAccountsResponse0\x01\x12]\n\x0eImportAccounts\x12#.queen.api.v1.ImportAccountsRequest\x1a$.queen.api.v1.ImportAccountsResponse(\x01\x12]\n\x0eWatchCrossings\x12#.queen.api.v1.WatchCrossingsRequest\x1a$.queen.api.v1.WatchCrossingsResponse0\x01\x12L\n\tListLinks\x12\x1e.queen.api.v1.ListLinksRequest\x1a\x1f.queen.api.v1.ListLinksResponse\x12\x61\n\x10ListAuditEntries\x12%.queen.api.v1.ListAuditEntriesRequest\x1a&.queen.api.v1.ListAuditEntriesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18queen/api/v1/admin.proto\x12\x0cqueen.api.v1\"j\n\x13ListAccountsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12,\n\x07\x62udgets\x18\x03 \x03(\x0b\x32\x1b.queen.api.v1.AccountBudget\"3\n\rAccountBudget\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0e\n\x06\x62udget\x18\x02 \x01(\r\"_\n\x14ListAccountsResponse\x12.\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0b\x32\x1c.queen.api.v1.AccountSummary\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8e\x01\n\x0e\x41\x63\x63ountSummary\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07records\x18\x02 \x01(\x03\x12\x17\n\x0f\x63rossed_classes\x18\x03 \x03(\x05\x12\x14\n\x0c\x62udget_spent\x18\x04 \x01(\x01\x12\x18\n\x10off_distribution\x18\x05 \x01(\x01\x12\x0e\n\x06\x62udget\x18\x06 \x01(\r\"7\n\x11GetAccountRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0e\n\x06\x62udget\x18\x02 \x01(\r\"\x86\x01\n\x12GetAccountResponse\x12-\n\x07summary\x18\x01 \x01(\x0b\x32\x1c.queen.api.v1.AccountSummary\x12*\n\x07\x63lasses\x18\x02 \x03(\x0b\x32\x19.queen.api.v1.ClassLedger\x12\x15\n\rbundle_digest\x18\x03 \x01(\t\"P\n\x0b\x43lassLedger\x12\r\n\x05label\x18\x01 \x01(\x05\x12\x0b\n\x03\x63qs\x18\x02 \x01(\x01\x12\x11\n\tthreshold\x18\x03 \x01(\x01\x12\x12\n\nembeddings\x18\x04 \x01(\x0c\"H\n\x13ResetAccountRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\".\n\x14ResetAccountResponse\x12\x16\n\x0erecords_before\x18\x01 \x01(\x03\"I\n\x14\x44\x65leteAccountRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"C\n\x15\x44\x65leteAccountResponse\x12\x16\n\x0erecords_before\x18\x01 \x01(\x03\x12\x12\n\ngeometries\x18\x02 \x01(\x05\"Z\n\x15\x41uditExemptionRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0e\n\x06\x65xempt\x18\x04 \x01(\x08\")\n\x16\x41uditExemptionResponse\x12\x0f\n\x07records\x18\x01 \x01(\x03\"y\n\x0e\x41\x63\x63ountRecords\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x17\n\x0fgeometry_digest\x18\x02 \x01(\t\x12+\n\x07\x63lasses\x18\x03 \x03(\x0b\x32\x1a.queen.api.v1.ClassRecords\x12\r\n\x05marks\x18\x04 \x03(\x01\"1\n\x0c\x43lassRecords\x12\r\n\x05label\x18\x01 \x01(\x05\x12\x12\n\nembeddings\x18\x02 \x01(\x0c\",\n\x15\x45xportAccountsRequest\x12\x13\n\x0b\x61\x63\x63ount_ids\x18\x01 \x03(\t\"G\n\x16\x45xportAccountsResponse\x12-\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x1c.queen.api.v1.AccountRecords\"e\n\x15ImportAccountsRequest\x12\r\n\x05\x61\x63tor\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12-\n\x07\x61\x63\x63ount\x18\x03 \x01(\x0b\x32\x1c.queen.api.v1.AccountRecords\"Z\n\x16ImportAccountsResponse\x12\x10\n\x08\x61\x63\x63ounts\x18\x01 \x01(\x03\x12\x15\n\rrecords_added\x18\x02 \x01(\x03\x12\x17\n\x0frecords_covered\x18\x03 \x01(\x03\"\x17\n\x15WatchCrossingsRequest\"\xac\x01\n\x16WatchCrossingsResponse\x12\x17\n\x0ftime_unix_nanos\x18\x01 \x01(\x03\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12(\n\x08\x63rossing\x18\x03 \x01(\x0e\x32\x16.queen.api.v1.Crossing\x12\r\n\x05label\x18\x04 \x01(\x05\x12\r\n\x05level\x18\x05 \x01(\x01\x12\r\n\x05limit\x18\x06 \x01(\x01\x12\x0e\n\x06missed\x18\x07 \x01(\x03\"\x12\n\x10ListLinksRequest\"t\n\x11ListLinksResponse\x12$\n\x06survey\x18\x01 \x01(\x0b\x32\x14.queen.api.v1.Survey\x12!\n\x05links\x18\x02 \x03(\x0b\x32\x12.queen.api.v1.Link\x12\x16\n\x0esurvey_seconds\x18\x03 \x01(\x01\"\xa4\x02\n\x06Survey\x12\x17\n\x0ftime_unix_nanos\x18\x01 \x01(\x03\x12\x0f\n\x07seconds\x18\x02 \x01(\x01\x12\x10\n\x08\x61\x63\x63ounts\x18\x03 \x01(\x03\x12\x0f\n\x07records\x18\x04 \x01(\x03\x12\x1c\n\x14\x61\x63\x63ounts_over_budget\x18\x05 \x01(\x03\x12\x14\n\x0c\x62udget_spent\x18\x06 \x01(\x01\x12\x16\n\x0eregion_covered\x18\x07 \x01(\x01\x12\x13\n\x0b\x63lasses_cut\x18\x08 \x01(\x05\x12\x1d\n\x15\x61\x63\x63ounts_not_compared\x18\t \x01(\x03\x12\x1c\n\x14records_not_compared\x18\n \x01(\x03\x12\x1a\n\x12pairs_not_compared\x18\x0b \x01(\x03\x12\x13\n\x0blinks_found\x18\x0c \x01(\x03\"\x9d\x01\n\x04Link\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x18\n\x10other_account_id\x18\x02 \x01(\t\x12\r\n\x05score\x18\x03 \x01(\x01\x12\x16\n\x0eshared_records\x18\x04 \x01(\x03\x12\x18\n\x10\x65xpected_records\x18\x05 \x01(\x01\x12\x0f\n\x07records\x18\x06 \x01(\x03\x12\x15\n\rother_records\x18\x07 \x01(\x03\"@\n\x17ListAuditEntriesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"^\n\x18ListAuditEntriesResponse\x12)\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x18.queen.api.v1.AuditEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"w\n\nAuditEntry\x12\x0c\n\x04time\x18\x01 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x04 \x01(\t\x12\x14\n\x0c\x61\x63\x63ount_hash\x18\x05 \x01(\t\x12\x16\n\x0erecords_before\x18\x06 \x01(\x03*[\n\x08\x43rossing\x12\x18\n\x14\x43ROSSING_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43ROSSING_THRESHOLD\x10\x01\x12\x1d\n\x19\x43ROSSING_OFF_DISTRIBUTION\x10\x02\x32\x92\x07\n\x0c\x41\x64minService\x12U\n\x0cListAccounts\x12!.queen.api.v1.ListAccountsRequest\x1a\".queen.api.v1.ListAccountsResponse\x12O\n\nGetAccount\x12\x1f.queen.api.v1.GetAccountRequest\x1a .queen.api.v1.GetAccountResponse\x12U\n\x0cResetAccount\x12!.queen.api.v1.ResetAccountRequest\x1a\".queen.api.v1.ResetAccountResponse\x12X\n\rDeleteAccount\x12\".queen.api.v1.DeleteAccountRequest\x1a#.queen.api.v1.DeleteAccountResponse\x12[\n\x0e\x41uditExemption\x12#.queen.api.v1.AuditExemptionRequest\x1a$.queen.api.v1.AuditExemptionResponse\x12]\n\x0e\x45xportAccounts\x12#.queen.api.v1.ExportAccountsRequest\x1a$.queen.api.v1.ExportAccountsResponse0\x01\x12]\n\x0eImportAccounts\x12#.queen.api.v1.ImportAccountsRequest\x1a$.queen.api.v1.ImportAccountsResponse(\x01\x12]\n\x0eWatchCrossings\x12#.queen.api.v1.WatchCrossingsRequest\x1a$.queen.api.v1.WatchCrossingsResponse0\x01\x12L\n\tListLinks\x12\x1e.queen.api.v1.ListLinksRequest\x1a\x1f.queen.api.v1.ListLinksResponse\x12\x61\n\x10ListAuditEntries\x12%.queen.api.v1.ListAuditEntriesRequest\x1a&.queen.api.v1.ListAuditEntriesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'queen.api.v1.admin_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CROSSING']._serialized_start=2551
-  _globals['_CROSSING']._serialized_end=2642
+  _globals['_CROSSING']._serialized_start=2686
+  _globals['_CROSSING']._serialized_end=2777
   _globals['_LISTACCOUNTSREQUEST']._serialized_start=42
   _globals['_LISTACCOUNTSREQUEST']._serialized_end=148
   _globals['_ACCOUNTBUDGET']._serialized_start=150
@@ -55,36 +55,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELETEACCOUNTREQUEST']._serialized_end=916
   _globals['_DELETEACCOUNTRESPONSE']._serialized_start=918
   _globals['_DELETEACCOUNTRESPONSE']._serialized_end=985
-  _globals['_ACCOUNTRECORDS']._serialized_start=987
-  _globals['_ACCOUNTRECORDS']._serialized_end=1108
-  _globals['_CLASSRECORDS']._serialized_start=1110
-  _globals['_CLASSRECORDS']._serialized_end=1159
-  _globals['_EXPORTACCOUNTSREQUEST']._serialized_start=1161
-  _globals['_EXPORTACCOUNTSREQUEST']._serialized_end=1205
-  _globals['_EXPORTACCOUNTSRESPONSE']._serialized_start=1207
-  _globals['_EXPORTACCOUNTSRESPONSE']._serialized_end=1278
-  _globals['_IMPORTACCOUNTSREQUEST']._serialized_start=1280
-  _globals['_IMPORTACCOUNTSREQUEST']._serialized_end=1381
-  _globals['_IMPORTACCOUNTSRESPONSE']._serialized_start=1383
-  _globals['_IMPORTACCOUNTSRESPONSE']._serialized_end=1473
-  _globals['_WATCHCROSSINGSREQUEST']._serialized_start=1475
-  _globals['_WATCHCROSSINGSREQUEST']._serialized_end=1498
-  _globals['_WATCHCROSSINGSRESPONSE']._serialized_start=1501
-  _globals['_WATCHCROSSINGSRESPONSE']._serialized_end=1673
-  _globals['_LISTLINKSREQUEST']._serialized_start=1675
-  _globals['_LISTLINKSREQUEST']._serialized_end=1693
-  _globals['_LISTLINKSRESPONSE']._serialized_start=1695
-  _globals['_LISTLINKSRESPONSE']._serialized_end=1811
-  _globals['_SURVEY']._serialized_start=1814
-  _globals['_SURVEY']._serialized_end=2106
-  _globals['_LINK']._serialized_start=2109
-  _globals['_LINK']._serialized_end=2266
-  _globals['_LISTAUDITENTRIESREQUEST']._serialized_start=2268
-  _globals['_LISTAUDITENTRIESREQUEST']._serialized_end=2332
-  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_start=2334
-  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_end=2428
-  _globals['_AUDITENTRY']._serialized_start=2430
-  _globals['_AUDITENTRY']._serialized_end=2549
-  _globals['_ADMINSERVICE']._serialized_start=2645
-  _globals['_ADMINSERVICE']._serialized_end=3466
+  _globals['_AUDITEXEMPTIONREQUEST']._serialized_start=987
+  _globals['_AUDITEXEMPTIONREQUEST']._serialized_end=1077
+  _globals['_AUDITEXEMPTIONRESPONSE']._serialized_start=1079
+  _globals['_AUDITEXEMPTIONRESPONSE']._serialized_end=1120
+  _globals['_ACCOUNTRECORDS']._serialized_start=1122
+  _globals['_ACCOUNTRECORDS']._serialized_end=1243
+  _globals['_CLASSRECORDS']._serialized_start=1245
+  _globals['_CLASSRECORDS']._serialized_end=1294
+  _globals['_EXPORTACCOUNTSREQUEST']._serialized_start=1296
+  _globals['_EXPORTACCOUNTSREQUEST']._serialized_end=1340
+  _globals['_EXPORTACCOUNTSRESPONSE']._serialized_start=1342
+  _globals['_EXPORTACCOUNTSRESPONSE']._serialized_end=1413
+  _globals['_IMPORTACCOUNTSREQUEST']._serialized_start=1415
+  _globals['_IMPORTACCOUNTSREQUEST']._serialized_end=1516
+  _globals['_IMPORTACCOUNTSRESPONSE']._serialized_start=1518
+  _globals['_IMPORTACCOUNTSRESPONSE']._serialized_end=1608
+  _globals['_WATCHCROSSINGSREQUEST']._serialized_start=1610
+  _globals['_WATCHCROSSINGSREQUEST']._serialized_end=1633
+  _globals['_WATCHCROSSINGSRESPONSE']._serialized_start=1636
+  _globals['_WATCHCROSSINGSRESPONSE']._serialized_end=1808
+  _globals['_LISTLINKSREQUEST']._serialized_start=1810
+  _globals['_LISTLINKSREQUEST']._serialized_end=1828
+  _globals['_LISTLINKSRESPONSE']._serialized_start=1830
+  _globals['_LISTLINKSRESPONSE']._serialized_end=1946
+  _globals['_SURVEY']._serialized_start=1949
+  _globals['_SURVEY']._serialized_end=2241
+  _globals['_LINK']._serialized_start=2244
+  _globals['_LINK']._serialized_end=2401
+  _globals['_LISTAUDITENTRIESREQUEST']._serialized_start=2403
+  _globals['_LISTAUDITENTRIESREQUEST']._serialized_end=2467
+  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_start=2469
+  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_end=2563
+  _globals['_AUDITENTRY']._serialized_start=2565
+  _globals['_AUDITENTRY']._serialized_end=2684
+  _globals['_ADMINSERVICE']._serialized_start=2780
+  _globals['_ADMINSERVICE']._serialized_end=3694
 # @@protoc_insertion_point(module_scope)

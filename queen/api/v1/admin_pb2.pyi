@@ -122,6 +122,24 @@ class DeleteAccountResponse(_message.Message):
     geometries: int
     def __init__(self, records_before: _Optional[int] = ..., geometries: _Optional[int] = ...) -> None: ...
 
+class AuditExemptionRequest(_message.Message):
+    __slots__ = ("account_id", "actor", "reason", "exempt")
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    EXEMPT_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    actor: str
+    reason: str
+    exempt: bool
+    def __init__(self, account_id: _Optional[str] = ..., actor: _Optional[str] = ..., reason: _Optional[str] = ..., exempt: _Optional[bool] = ...) -> None: ...
+
+class AuditExemptionResponse(_message.Message):
+    __slots__ = ("records",)
+    RECORDS_FIELD_NUMBER: _ClassVar[int]
+    records: int
+    def __init__(self, records: _Optional[int] = ...) -> None: ...
+
 class AccountRecords(_message.Message):
     __slots__ = ("account_id", "geometry_digest", "classes", "marks")
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]

@@ -55,6 +55,11 @@ class AdminServiceStub:
                 request_serializer=queen_dot_api_dot_v1_dot_admin__pb2.DeleteAccountRequest.SerializeToString,
                 response_deserializer=queen_dot_api_dot_v1_dot_admin__pb2.DeleteAccountResponse.FromString,
                 _registered_method=True)
+        self.AuditExemption = channel.unary_unary(
+                '/queen.api.v1.AdminService/AuditExemption',
+                request_serializer=queen_dot_api_dot_v1_dot_admin__pb2.AuditExemptionRequest.SerializeToString,
+                response_deserializer=queen_dot_api_dot_v1_dot_admin__pb2.AuditExemptionResponse.FromString,
+                _registered_method=True)
         self.ExportAccounts = channel.unary_stream(
                 '/queen.api.v1.AdminService/ExportAccounts',
                 request_serializer=queen_dot_api_dot_v1_dot_admin__pb2.ExportAccountsRequest.SerializeToString,
@@ -109,6 +114,14 @@ class AdminServiceServicer:
 
     def DeleteAccount(self, request, context):
         """Erases what is recorded of an account under every geometry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AuditExemption(self, request, context):
+        """Puts an account's exemption, or the end of it, into the audit. It holds by the accounts file
+        of the front door, so the file and the audit tell the same story.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -173,6 +186,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.DeleteAccount,
                     request_deserializer=queen_dot_api_dot_v1_dot_admin__pb2.DeleteAccountRequest.FromString,
                     response_serializer=queen_dot_api_dot_v1_dot_admin__pb2.DeleteAccountResponse.SerializeToString,
+            ),
+            'AuditExemption': grpc.unary_unary_rpc_method_handler(
+                    servicer.AuditExemption,
+                    request_deserializer=queen_dot_api_dot_v1_dot_admin__pb2.AuditExemptionRequest.FromString,
+                    response_serializer=queen_dot_api_dot_v1_dot_admin__pb2.AuditExemptionResponse.SerializeToString,
             ),
             'ExportAccounts': grpc.unary_stream_rpc_method_handler(
                     servicer.ExportAccounts,
@@ -309,6 +327,33 @@ class AdminService:
             '/queen.api.v1.AdminService/DeleteAccount',
             queen_dot_api_dot_v1_dot_admin__pb2.DeleteAccountRequest.SerializeToString,
             queen_dot_api_dot_v1_dot_admin__pb2.DeleteAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AuditExemption(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/queen.api.v1.AdminService/AuditExemption',
+            queen_dot_api_dot_v1_dot_admin__pb2.AuditExemptionRequest.SerializeToString,
+            queen_dot_api_dot_v1_dot_admin__pb2.AuditExemptionResponse.FromString,
             options,
             channel_credentials,
             insecure,
