@@ -126,6 +126,15 @@ def test_rollouts_never_go_below_the_count(service: str) -> None:
     assert update == {"maxUnavailable": 0, "maxSurge": 1}
 
 
+def test_a_rollout_of_sensitivity_waits_for_the_front_doors() -> None:
+    """A door that has not yet found the new pod would have nobody to ask once the old one goes.
+
+    It looks the name up every 2 s and probes every second, and a cluster's DNS caches for 5 s.
+    """
+    spec = deployment("sensitivity", "overlays/redis")["spec"]
+    assert spec["minReadySeconds"] >= 2 + 1 + 5
+
+
 @pytest.mark.parametrize("service", SCALED)
 def test_pods_spread_over_nodes_and_zones(service: str) -> None:
     """Both constraints pick the pods that they spread."""
