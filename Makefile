@@ -78,6 +78,7 @@ k8s: $(READY) ## Check the Kubernetes manifests and the Dockerfiles
 bench: $(READY) ## Measure what the defence costs
 	$(BIN)/queen bench method
 	$(BIN)/queen bench serve
+	$(BIN)/queen bench state
 
 results: $(READY) ## Write docs/results.md from docs/results/*.json, and the tables of docs/redteam.md
 	$(BIN)/python -m queen.demo.results docs
