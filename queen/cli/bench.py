@@ -194,9 +194,10 @@ def state(accounts: int, rounds: int, redis_url: str | None, json_path: Path | N
     from queen.bench.state_goals import GOALS  # noqa: PLC0415
 
     options = StateOptions(accounts=accounts, rounds=rounds, redis_url=redis_url)
-    with Progress(console=Console(stderr=True)) as progress:
+    # No thread of its own draws: it would take the interpreter's lock from the engine.
+    with Progress(console=Console(stderr=True), auto_refresh=False) as progress:
         task = progress.add_task("state", total=count_steps(options))
-        found = run_state_bench(options, lambda: progress.advance(task))
+        found = run_state_bench(options, lambda: progress.update(task, advance=1, refresh=True))
     table = Table(title="State of the accounts, engine on one thread", title_justify="left")
     for column in ("what", "measured", "goal"):
         table.add_column(column, justify="left" if column == "what" else "right")
