@@ -109,6 +109,12 @@ class Overloaded(QueenError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class DeadlineExceeded(QueenError):
+    """A request's own deadline leaves no time for its answer (DEADLINE_EXCEEDED); give it more."""
+
+    reason = "DEADLINE_EXCEEDED"
+
+
 class LedgerError(QueenError):
     """A ledger store refused or failed; raised by the stores."""
 

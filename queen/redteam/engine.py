@@ -126,7 +126,7 @@ class InProcessTarget:
         outputs = models.Outputs(seen.probabilities, seen.logits, seen.features, seen.embeddings)
         rest = await self._answerer.finish(batching.Run([pending], queries, outputs))
         if rest is not None:
-            await rest
+            await rest.work
         answers: Answers = await pending.answers
         return answers
 
@@ -159,6 +159,7 @@ class InProcessTarget:
             default_profile=self._defended.profile,
             failure_mode="deny",
             assess_timeout_seconds=_PATIENCE_SECONDS,
+            assess_patience_seconds=_PATIENCE_SECONDS,
             reverse_timeout_seconds=_PATIENCE_SECONDS,
             deadline_margin_seconds=0.0,
         )

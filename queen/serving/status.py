@@ -23,6 +23,7 @@ CODES: dict[type[errors.QueenError], grpc.StatusCode] = {
     errors.AccountNotFound: grpc.StatusCode.NOT_FOUND,
     errors.BundleMismatch: grpc.StatusCode.FAILED_PRECONDITION,
     errors.Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
     errors.LedgerError: grpc.StatusCode.UNAVAILABLE,
     errors.DependencyUnavailable: grpc.StatusCode.UNAVAILABLE,
     errors.Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,

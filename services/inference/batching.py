@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter as Tally
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter
@@ -75,9 +75,16 @@ class Run:
         return Run(batch, self.inputs[rows], self.outputs.take(rows))
 
 
-Rest = Coroutine[Any, Any, None]
+@dataclass(frozen=True, slots=True, eq=False)
+class Rest:
+    """Requests of a run that are not answered yet, and what resolves them."""
+
+    requests: Sequence[Pending]
+    work: Coroutine[Any, Any, None]
+
+
 Finish = Callable[[Run], Awaitable[Rest | None]]
-"""Resolves the requests of a run, except those that the coroutine it returns will resolve."""
+"""Resolves the requests of a run, except those of the rest that it returns."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +118,7 @@ class MicroBatcher:
 
     @property
     def rows(self) -> int:
-        """Queries that wait or run."""
+        """Queries that wait or run, also of callers who have left."""
         return self._rows
 
     def start(self) -> None:
@@ -144,11 +151,7 @@ class MicroBatcher:
         pending = Pending(account, inputs, expires, perf_counter(), answers, request_id)
         self._waiting.append(pending)
         self._wake.set()
-        try:
-            return await answers
-        finally:
-            self._rows -= rows
-            self._release(account, rows)
+        return await answers
 
     def _admit(self, account: Account, rows: int) -> None:
         if self._rows + rows > self._limits.queue_rows:
@@ -164,12 +167,18 @@ class MicroBatcher:
         self._rows += rows
         self._account_rows[account.account_id] += rows
 
-    def _release(self, account: Account, rows: int) -> None:
-        left = self._account_rows[account.account_id] - rows
-        if left:
-            self._account_rows[account.account_id] = left
-        else:
-            del self._account_rows[account.account_id]
+    def _release(self, requests: Iterable[Pending]) -> None:
+        """Give back the places of requests, each of them once.
+
+        That is when the work on them is over, not when the caller leaves: who leaves early
+        and comes again would have no bound.
+        """
+        for pending in requests:
+            account = pending.account.account_id
+            self._rows -= pending.rows
+            self._account_rows[account] -= pending.rows
+            if not self._account_rows[account]:
+                del self._account_rows[account]
 
     async def _take_batches(self) -> None:
         while True:
@@ -177,7 +186,10 @@ class MicroBatcher:
             await self._slots.acquire()
             # Requests that arrived in the same turn of the event loop get to join.
             await asyncio.sleep(0)
-            runs = await self._run(self._take())
+            batch = self._take()
+            runs = await self._run(batch)
+            carried = {pending for run in runs for pending in run.batch}
+            self._release(pending for pending in batch if pending not in carried)
             self._spawn(self._finish_runs(runs))
 
     def _take(self) -> list[Pending]:
@@ -191,6 +203,8 @@ class MicroBatcher:
                     break
                 batch.append(pending)
                 rows += pending.rows
+            else:
+                self._release([pending])
             self._waiting.popleft()
         if not self._waiting:
             self._wake.clear()
@@ -246,27 +260,34 @@ class MicroBatcher:
     async def _finish_runs(self, runs: list[Run]) -> None:
         try:
             for run in runs:
-                rest = await self._guard(run, self._finish(run))
+                rest = await _guard(run.batch, self._finish(run))
+                later = frozenset(() if rest is None else rest.requests)
+                self._release(pending for pending in run.batch if pending not in later)
                 if rest is not None:
                     # The next batch does not wait for reversals: the honest accounts in it
                     # would pay for the flagged ones here.
-                    self._spawn(self._guard(run, rest))
+                    self._spawn(self._finish_rest(rest))
         finally:
             self._slots.release()
 
-    async def _guard(self, run: Run, finishing: Awaitable[T]) -> T | None:
-        try:
-            return await finishing
-        except Exception as error:  # noqa: BLE001 - goes to the callers, who log it
-            for pending in run.batch:
-                pending.fail(error)
-            return None
+    async def _finish_rest(self, rest: Rest) -> None:
+        await _guard(rest.requests, rest.work)
+        self._release(rest.requests)
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.create_task(work)
         # The event loop itself keeps no strong reference to a task.
         self._finishing.add(task)
         task.add_done_callback(self._finishing.discard)
+
+
+async def _guard(requests: Sequence[Pending], finishing: Awaitable[T]) -> T | None:
+    try:
+        return await finishing
+    except Exception as error:  # noqa: BLE001 - goes to the callers, who log it
+        for pending in requests:
+            pending.fail(error)
+        return None
 
 
 def _refuse_overflow(run: Run) -> list[Run]:

@@ -1,4 +1,4 @@
-"""Answers without a verdict: what the failure mode says, for each caller before it gives up."""
+"""What is answered without a verdict: by the failure mode, in an overload, to the impatient."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
-from queen.errors import DependencyUnavailable
+from queen.errors import DeadlineExceeded, DependencyUnavailable, Overloaded
 
 from .batching import Pending
 from .decisions import Span
@@ -63,6 +63,25 @@ class Fallback:
             pending.resolve(protect_answers(labels, probabilities.shape[1]))
         return self.mode
 
+    def refuse_overload(self, pending: Pending) -> str:
+        """Answer a request for which a peer has no room: never by the failure mode.
+
+        Callers can fill a peer, and must not choose with it what they are answered.
+        """
+        if not pending.answers.done():
+            self._measures.dropped["overloaded"].inc()
+            pending.fail(Overloaded("too many queries at once; retry after the delay"))
+        return ""
+
+    def refuse_hurry(self, pending: Pending) -> str:
+        """Answer a request whose own deadline is over before the failure mode may speak.
+
+        The text is the same whatever was waited for: that would tell the verdict.
+        """
+        self._measures.dropped["hurried"].inc()
+        pending.fail(DeadlineExceeded("the deadline is too short for an answer; give it more time"))
+        return ""
+
     def protect(self, pending: Pending, answers: SingleArray) -> str:
         """Answer a request whose flagged rows are protect answers already; the mode."""
         if pending.answers.done():
@@ -81,7 +100,7 @@ def answering_in_time(
 ) -> Iterator[dict[Pending, str]]:
     """While a peer is waited for, answer each request before its own deadline.
 
-    The peer is given as long as the most patient caller has: a request with less is handed to
+    The peer is given its timeout whatever the callers have: a request with less is handed to
     `answer` a margin before it expires. Yields those that were, with what `answer` returned;
     a request that was answered before is not among them.
     """

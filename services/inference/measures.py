@@ -29,9 +29,10 @@ class Measures:
         )
         self.dropped = metrics.labeled(
             "queen_dropped_requests_total",
-            "Requests given up before their run.",
+            "Requests that were given no answer: left or too late before their run, "
+            "in too much of a hurry for a verdict, or too many for a peer.",
             "reason",
-            ("cancelled", "expired"),
+            ("cancelled", "expired", "hurried", "overloaded"),
         )
         self.violations = metrics.counter(
             "queen_contract_violations_total",

@@ -23,6 +23,10 @@ class PeerUnavailable(DependencyUnavailable):
     """A peer is not there (UNAVAILABLE), or is known not to be: another may be asked."""
 
 
+class PeerOverloaded(DependencyUnavailable):
+    """A peer is there and full (RESOURCE_EXHAUSTED), as its callers can make it."""
+
+
 class Probed(Protocol):
     """Something that serves or does not: one peer, or several that stand for one another."""
 
@@ -37,6 +41,12 @@ class Probed(Protocol):
 
     async def close(self) -> None:
         """End its channels."""
+
+
+_KINDS: dict[grpc.StatusCode, type[DependencyUnavailable]] = {
+    grpc.StatusCode.UNAVAILABLE: PeerUnavailable,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: PeerOverloaded,
+}
 
 
 class Peer:
@@ -62,7 +72,7 @@ class Peer:
         """The response; DependencyUnavailable for whatever else happens.
 
         A peer that failed its last probe is not tried: waiting for it would hold the queue.
-        That, and UNAVAILABLE, are PeerUnavailable.
+        That, and UNAVAILABLE, are PeerUnavailable; RESOURCE_EXHAUSTED is PeerOverloaded.
         """
         if not self.is_up:
             raise PeerUnavailable(f"{self.service} is not serving")
@@ -101,7 +111,7 @@ class Peer:
             # Once for each kind in a row: failures come at the rate of the traffic.
             self._failure = code.name
             self._log.warning("peer call failed", code=code.name, text=error.details())
-        kind = PeerUnavailable if is_away else DependencyUnavailable
+        kind = _KINDS.get(code, DependencyUnavailable)
         return kind(f"{self.service}: {code.name}")
 
 

@@ -19,7 +19,7 @@ from queen.errors import DependencyUnavailable
 from queen.serving.auth import Account
 
 from .clients import Assessed, SingleArray
-from .peers import SENSITIVITY, PeerUnavailable
+from .peers import SENSITIVITY, PeerOverloaded, PeerUnavailable
 from .rendezvous import owner_of
 from .replicas import Replica, Replicas
 
@@ -129,8 +129,13 @@ class RoutedClient:
 
 
 def _joined(parts: Sequence[Part], rows: int) -> Assessed:
-    """The parts in the order of the rows; the error of the first if none has a verdict."""
-    problem = next((what for _, what in parts if isinstance(what, DependencyUnavailable)), None)
+    """The parts in the order of the rows; what was wrong if none has a verdict.
+
+    Of several problems an overload counts, since it is answered most carefully.
+    """
+    problems = [what for _, what in parts if isinstance(what, DependencyUnavailable)]
+    problems.sort(key=lambda problem: not isinstance(problem, PeerOverloaded))
+    problem = problems[0] if problems else None
     known = [(where, what) for where, what in parts if isinstance(what, Assessed)]
     if not known:
         raise problem or DependencyUnavailable(f"{SENSITIVITY} was asked nothing")

@@ -58,6 +58,8 @@ class InferenceSettings(ServiceSettings):
     """Most micro-batches between the start of their run and their verdicts; fewer are larger."""
     assess_timeout_seconds: float = Field(default=0.5, gt=0)
     """Longest wait for a verdict."""
+    assess_patience_seconds: float = Field(default=0.1, ge=0)
+    """A caller's deadline that ends the wait for a verdict sooner brings no answer at all."""
     reverse_timeout_seconds: float = Field(default=2.0, gt=0)
     """Longest wait for a reversed answer."""
     deadline_margin_seconds: float = Field(default=0.01, ge=0)

@@ -96,6 +96,7 @@ def _answerer(
         settings.default_profile,
         settings.failure_mode,
         settings.assess_timeout_seconds,
+        settings.assess_patience_seconds,
         settings.reverse_timeout_seconds,
         settings.deadline_margin_seconds,
         settings.balanced_l1,

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from functools import partial
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
 
 import grpc
 import numpy as np
@@ -17,10 +14,7 @@ import pytest_asyncio
 from google.rpc import error_details_pb2, status_pb2
 
 from queen.api.oip import open_inference_pb2 as oip
-from queen.api.v1 import sensitivity_pb2, sensitivity_pb2_grpc
 from queen.serving.auth import key_digest
-from queen.serving.server import Offer, Shell, running
-from services.sensitivity.settings import SensitivitySettings
 from tests.bundles import SmallBundle, make_bundle
 
 from .inference_door import Door, open_door, raw_request, write_accounts
@@ -280,90 +274,3 @@ async def test_keys_are_swapped_under_traffic(small: SmallBundle, tmp_path: Path
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await door.client.ask(small.inputs[:1])
         assert caught.value.code() is CODE.UNAUTHENTICATED
-
-
-class SlowSensitivity(sensitivity_pb2_grpc.SensitivityServiceServicer):
-    """Says nothing for longer than anyone waits."""
-
-    async def Assess(  # noqa: N802
-        self, _request: sensitivity_pb2.AssessRequest, _context: Any
-    ) -> sensitivity_pb2.AssessResponse:
-        """Hang."""
-        await asyncio.sleep(30)
-        return sensitivity_pb2.AssessResponse()
-
-
-@asynccontextmanager
-async def hanging_peer(small: SmallBundle) -> AsyncIterator[str]:
-    """A sensitivity service that is healthy and too slow; its target."""
-
-    @asynccontextmanager
-    async def wire(settings: SensitivitySettings, shell: Shell) -> AsyncIterator[Sequence[Offer]]:
-        add = sensitivity_pb2_grpc.add_SensitivityServiceServicer_to_server
-        yield [Offer("queen.api.v1.SensitivityService", partial(add, SlowSensitivity()))]
-
-    settings = SensitivitySettings(
-        bundle=small.path, state="memory", port=0, metrics_port=-1, admin_port=0, drain_seconds=0
-    )
-    async with running(settings, wire) as process:
-        yield process.addresses["address"]
-
-
-async def test_a_slow_peer_costs_no_more_than_its_share(small: SmallBundle, tmp_path: Path) -> None:
-    """A verdict that is late is no verdict: the answer is label-only, well within the deadline."""
-    accounts = write_accounts(tmp_path, alice="")
-    async with (
-        hanging_peer(small) as target,
-        open_door(small, accounts, sensitivity_target=target, assess_timeout_seconds=20.0) as door,
-    ):
-        response = await door.client.send(raw_request(small.inputs[:1]), timeout=0.5)
-        answer = np.frombuffer(response.raw_output_contents[0], "<f4")
-        assert answer.max() == np.float32(0.9)
-        assert door.metric("queen_failure_mode_total", mode="protect") == 1
-
-
-async def test_an_impatient_caller_beside_a_patient_one_is_answered_in_time(
-    small: SmallBundle, tmp_path: Path
-) -> None:
-    """The peer is given the patient caller's time, and the other is answered before its own end.
-
-    The first request holds the only slot, so that the two others share a micro-batch.
-    """
-    accounts = write_accounts(tmp_path, alice="")
-    request = raw_request(small.inputs[:1])
-    # The way to the server and back is part of a caller's time, and long on a busy machine.
-    settings = {"assess_timeout_seconds": 2.0, "deadline_margin_seconds": 0.5}
-    async with (
-        hanging_peer(small) as target,
-        open_door(small, accounts, sensitivity_target=target, **settings) as door,
-    ):
-        first = asyncio.create_task(door.client.send(request, timeout=30))
-        async with asyncio.timeout(15):
-            while not door.metric("queen_batch_rows_count"):
-                await asyncio.sleep(0.01)
-        patient = asyncio.create_task(door.client.send(request, timeout=30))
-        hurried = await door.client.send(request, timeout=3.3)
-        assert first.done()
-        assert not patient.done()
-        answer = np.frombuffer(hurried.raw_output_contents[0], "<f4")
-        assert answer.max() == np.float32(0.9)
-        await patient
-        assert door.metric("queen_failure_mode_total", mode="protect") == 3
-
-
-async def test_too_much_at_once_is_refused_with_a_delay(small: SmallBundle, tmp_path: Path) -> None:
-    """Beyond the queue's bound requests are RESOURCE_EXHAUSTED, and the rest are answered."""
-    settings = {"max_request_rows": 64, "account_rows": 64, "queue_rows": 64}
-    settings |= {"assess_timeout_seconds": 0.3}
-    accounts = write_accounts(tmp_path, alice="")
-    async with (
-        hanging_peer(small) as target,
-        open_door(small, accounts, sensitivity_target=target, **settings) as door,
-    ):
-        results = await asyncio.gather(
-            *(door.client.ask(small.inputs[:40]) for _ in range(30)), return_exceptions=True
-        )
-        refused = [one for one in results if isinstance(one, grpc.aio.AioRpcError)]
-        assert 0 < len(refused) < 30
-        assert {one.code() for one in refused} == {CODE.RESOURCE_EXHAUSTED}
-        assert len(await door.client.ask(small.inputs[:40])) == 40

@@ -12,7 +12,7 @@ import pytest
 
 from queen.errors import InvalidQuery, Overloaded
 from queen.serving.auth import Account
-from services.inference.batching import Limits, MicroBatcher, Run
+from services.inference.batching import Limits, MicroBatcher, Rest, Run
 from services.inference.measures import Measures
 from services.inference.models import Outputs, Protectee
 from tests.bundles import SmallBundle
@@ -99,7 +99,51 @@ async def test_cancelled_and_expired_requests_are_dropped_before_the_run(
     assert finisher.sizes == [[1], [4]]
     assert batcher.rows == 0
     counts = {reason: counter._value.get() for reason, counter in measures.dropped.items()}
-    assert counts == {"cancelled": 1, "expired": 1}
+    assert counts == {"cancelled": 1, "expired": 1, "hurried": 0, "overloaded": 0}
+
+
+async def test_who_leaves_early_keeps_his_places_until_the_work_is_over(
+    small: SmallBundle, protectee: Protectee, measures: Measures, account: Account
+) -> None:
+    """Neither in the queue, nor in a run, nor in its rest does a cancelled request make room."""
+    rest_gate = asyncio.Event()
+
+    class Resting(Finisher):
+        async def finish(self, run: Run) -> Rest | None:  # type: ignore[override]
+            await self.gate.wait()
+            for pending in run.batch[1:]:
+                pending.resolve(run.outputs.probabilities[: pending.rows])
+            return Rest(run.batch[:1], wait_for_gate())
+
+    async def wait_for_gate() -> None:
+        await rest_gate.wait()
+
+    async def refused() -> None:
+        with pytest.raises(Overloaded):
+            await batcher.submit(account, small.inputs[:1], None)
+
+    finisher = Resting()
+    async with batching(protectee, finisher, measures) as batcher:
+        running = asyncio.create_task(batcher.submit(account, small.inputs[:4], None))
+        await settle()
+        waiting = asyncio.create_task(batcher.submit(account, small.inputs[:8], None))
+        await settle()
+        running.cancel()
+        waiting.cancel()
+        await settle()
+        assert batcher.rows == 12
+        await refused()
+        finisher.gate.set()
+        await settle()
+        # The one that waited is dropped; the other's rest goes on.
+        assert batcher.rows == 4
+        rest_gate.set()
+        await settle()
+        assert batcher.rows == 0
+        waiting = asyncio.create_task(batcher.submit(account, small.inputs[:8], None))
+        await settle()
+        assert batcher.rows == 0
+        waiting.cancel()
 
 
 async def test_a_full_queue_refuses_and_then_recovers(

@@ -16,7 +16,7 @@ from queen.serving.auth import Account
 from services.inference.clients import NO_VERDICT, Assessed, SensitivityClient
 from services.inference.endpoints import read_target
 from services.inference.measures import Measures
-from services.inference.peers import SENSITIVITY, Peer, PeerUnavailable
+from services.inference.peers import SENSITIVITY, Peer, PeerOverloaded, PeerUnavailable
 from services.inference.rendezvous import owner_of, weight
 from services.inference.replicas import Replica, Replicas
 from services.inference.routing import RoutedClient
@@ -160,6 +160,16 @@ async def test_another_failure_is_not_repeated_and_hits_its_rows_alone(measures:
         assert 0 < lost.sum() < 120
         np.testing.assert_array_equal(assessed.verdicts == NO_VERDICT, lost)
         np.testing.assert_array_equal(assessed.distances, np.where(lost, 0, np.arange(120)))
+        assert measures.failovers._value.get() == 0
+
+
+async def test_an_overload_counts_before_another_failure(measures: Measures) -> None:
+    """It is what all rows without a verdict are told, and no other replica is filled with it."""
+    async with routed(measures, ENDPOINTS) as to:
+        to.peers[ENDPOINTS[0]].failure = DependencyUnavailable("DEADLINE_EXCEEDED")
+        to.peers[ENDPOINTS[1]].failure = PeerOverloaded("full")
+        assessed = await to.ask(ACCOUNTS)
+        assert isinstance(assessed.problem, PeerOverloaded)
         assert measures.failovers._value.get() == 0
 
 

@@ -32,6 +32,7 @@ def details(error: BaseException) -> dict[str, object]:
         (errors.ModelNotFound("x"), grpc.StatusCode.NOT_FOUND),
         (errors.AccountNotFound("x"), grpc.StatusCode.NOT_FOUND),
         (errors.Overloaded("x"), grpc.StatusCode.RESOURCE_EXHAUSTED),
+        (errors.DeadlineExceeded("x"), grpc.StatusCode.DEADLINE_EXCEEDED),
         (errors.LedgerConflict("x"), grpc.StatusCode.UNAVAILABLE),
         (errors.DependencyUnavailable("x"), grpc.StatusCode.UNAVAILABLE),
         (errors.BundleMismatch("x"), grpc.StatusCode.FAILED_PRECONDITION),

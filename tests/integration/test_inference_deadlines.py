@@ -1,0 +1,223 @@
+"""Deadlines of callers and limits of peers: neither lets a caller choose what is answered."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+
+from queen.api.v1 import sensitivity_pb2, sensitivity_pb2_grpc
+from queen.errors import Overloaded
+from queen.serving.server import Offer, Shell, running
+from services.sensitivity.settings import SensitivitySettings
+from tests.bundles import SmallBundle, make_bundle
+
+from .inference_door import Child, open_door, raw_request, write_accounts
+
+CODE = grpc.StatusCode
+SENSITIVITY = "queen.api.v1.SensitivityService"
+PERTURBER = "queen.api.v1.PerturberService"
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> SmallBundle:
+    """A bundle."""
+    return make_bundle(Path(tmp_path_factory.mktemp("bundle")) / "b", samples=800)
+
+
+class SlowSensitivity(sensitivity_pb2_grpc.SensitivityServiceServicer):
+    """Takes its time for a verdict, and gives none; or is full at once."""
+
+    def __init__(self, seconds: float, *, is_full: bool) -> None:
+        self._seconds = seconds
+        self._is_full = is_full
+        self.begun = self.ended = 0
+
+    async def Assess(  # noqa: N802
+        self, _request: sensitivity_pb2.AssessRequest, _context: Any
+    ) -> sensitivity_pb2.AssessResponse:
+        """Hang, and count the callers that waited to the end."""
+        self.begun += 1
+        if self._is_full:
+            raise Overloaded("full")
+        await asyncio.sleep(self._seconds)
+        self.ended += 1
+        return sensitivity_pb2.AssessResponse()
+
+
+@asynccontextmanager
+async def hanging_peer(
+    small: SmallBundle, seconds: float = 30.0, *, is_full: bool = False
+) -> AsyncIterator[tuple[str, SlowSensitivity]]:
+    """A sensitivity service that is healthy and too slow, or too busy; its target, and itself."""
+    servicer = SlowSensitivity(seconds, is_full=is_full)
+
+    @asynccontextmanager
+    async def wire(settings: SensitivitySettings, shell: Shell) -> AsyncIterator[Sequence[Offer]]:
+        add = sensitivity_pb2_grpc.add_SensitivityServiceServicer_to_server
+        yield [Offer(SENSITIVITY, partial(add, servicer))]
+
+    settings = SensitivitySettings(
+        bundle=small.path, state="memory", port=0, metrics_port=-1, admin_port=0, drain_seconds=0
+    )
+    async with running(settings, wire) as process:
+        yield process.addresses["address"], servicer
+
+
+async def test_a_slow_peer_costs_no_more_than_its_share(small: SmallBundle, tmp_path: Path) -> None:
+    """A verdict that is late is no verdict: the answer is label-only, well within the deadline."""
+    accounts = write_accounts(tmp_path, alice="")
+    async with (
+        hanging_peer(small) as (target, _peer),
+        open_door(small, accounts, sensitivity_target=target, assess_timeout_seconds=20.0) as door,
+    ):
+        response = await door.client.send(raw_request(small.inputs[:1]), timeout=0.5)
+        answer = np.frombuffer(response.raw_output_contents[0], "<f4")
+        assert answer.max() == np.float32(0.9)
+        assert door.metric("queen_failure_mode_total", mode="protect") == 1
+
+
+async def test_an_impatient_caller_beside_a_patient_one_is_answered_in_time(
+    small: SmallBundle, tmp_path: Path
+) -> None:
+    """The peer is given the patient caller's time, and the other is answered before its own end.
+
+    The first request holds the only slot, so that the two others share a micro-batch.
+    """
+    accounts = write_accounts(tmp_path, alice="")
+    request = raw_request(small.inputs[:1])
+    # The way to the server and back is part of a caller's time, and long on a busy machine.
+    settings = {"assess_timeout_seconds": 2.0, "deadline_margin_seconds": 0.5}
+    async with (
+        hanging_peer(small) as (target, _peer),
+        open_door(small, accounts, sensitivity_target=target, **settings) as door,
+    ):
+        first = asyncio.create_task(door.client.send(request, timeout=30))
+        async with asyncio.timeout(15):
+            while not door.metric("queen_batch_rows_count"):
+                await asyncio.sleep(0.01)
+        patient = asyncio.create_task(door.client.send(request, timeout=30))
+        hurried = await door.client.send(request, timeout=3.3)
+        assert first.done()
+        assert not patient.done()
+        answer = np.frombuffer(hurried.raw_output_contents[0], "<f4")
+        assert answer.max() == np.float32(0.9)
+        await patient
+        assert door.metric("queen_failure_mode_total", mode="protect") == 3
+
+
+async def test_too_much_at_once_is_refused_with_a_delay(small: SmallBundle, tmp_path: Path) -> None:
+    """Beyond the queue's bound requests are RESOURCE_EXHAUSTED, and the rest are answered."""
+    settings = {"max_request_rows": 64, "account_rows": 64, "queue_rows": 64}
+    settings |= {"assess_timeout_seconds": 0.3}
+    accounts = write_accounts(tmp_path, alice="")
+    async with (
+        hanging_peer(small) as (target, _peer),
+        open_door(small, accounts, sensitivity_target=target, **settings) as door,
+    ):
+        results = await asyncio.gather(
+            *(door.client.ask(small.inputs[:40]) for _ in range(30)), return_exceptions=True
+        )
+        refused = [one for one in results if isinstance(one, grpc.aio.AioRpcError)]
+        assert 0 < len(refused) < 30
+        assert {one.code() for one in refused} == {CODE.RESOURCE_EXHAUSTED}
+        assert len(await door.client.ask(small.inputs[:40])) == 40
+
+
+async def test_a_hurried_caller_gets_no_answer_and_the_peer_its_time(
+    small: SmallBundle, tmp_path: Path
+) -> None:
+    """Sooner than the patience a deadline ends without a label; what was asked is still assessed.
+
+    An account under observe needs no verdict, and gets its answer.
+    """
+    accounts = write_accounts(tmp_path, alice="", observer="profile: observe")
+    request = raw_request(small.inputs[:1])
+    settings = {"assess_patience_seconds": 15.0, "assess_timeout_seconds": 20.0}
+    settings |= {"deadline_margin_seconds": 0.7}
+    async with (
+        hanging_peer(small, 1.5) as (target, peer),
+        open_door(small, accounts, sensitivity_target=target, **settings) as door,
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await door.client.send(request, timeout=1.2)
+        assert caught.value.code() is CODE.DEADLINE_EXCEEDED
+        assert "give it more time" in (caught.value.details() or "")
+        assert door.metric("queen_failure_mode_total", mode="protect") == 0
+        assert door.metric("queen_dropped_requests_total", reason="hurried") == 1
+        async with asyncio.timeout(10):
+            while not peer.ended:
+                await asyncio.sleep(0.02)
+        observed = await door.client.send(request, "observer", timeout=1.2)
+        answer = np.frombuffer(observed.raw_output_contents[0], "<f4")
+        assert answer.max() != np.float32(0.9)
+
+
+async def test_a_full_peer_is_an_overload_and_no_failure(
+    small: SmallBundle, tmp_path: Path
+) -> None:
+    """Callers can fill a peer: they are told to come back, and get no label for it."""
+    accounts = write_accounts(tmp_path, alice="", observer="profile: observe")
+    async with (
+        hanging_peer(small, is_full=True) as (target, peer),
+        open_door(small, accounts, sensitivity_target=target) as door,
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await door.client.ask(small.inputs[:4])
+        assert caught.value.code() is CODE.RESOURCE_EXHAUSTED
+        assert len(await door.client.ask(small.inputs[:4], "observer")) == 4
+        assert peer.begun == 2
+        assert door.metric("queen_failure_mode_total", mode="protect") == 0
+        assert door.metric("queen_dropped_requests_total", reason="overloaded") == 1
+
+
+async def test_no_deadline_brings_a_flagged_query_its_label(
+    small: SmallBundle, tmp_path: Path
+) -> None:
+    """While the perturber hangs a spent account that is in a hurry gets nothing at all.
+
+    Who waits for the whole of reverse_timeout_seconds gets the protect answer.
+    """
+    (tmp_path / "secret").write_bytes(bytes(range(32)))
+    accounts = write_accounts(tmp_path, alice="budget: 2, profile: strict")
+    bundle = ("--bundle", str(small.path))
+    perturber = Child("perturber", tmp_path, *bundle, "--secret-file", str(tmp_path / "secret"))
+    sensitivity = Child("sensitivity", tmp_path, *bundle, "--state", "memory", "--admin-port", "0")
+    try:
+        sensitivity.start()
+        perturber.start()
+        async with open_door(
+            small,
+            accounts,
+            sensitivity_target=sensitivity.target,
+            perturber_target=perturber.target,
+            assess_timeout_seconds=5.0,
+            reverse_timeout_seconds=3.0,
+            probe_seconds=60.0,
+        ) as door:
+            for start in (0, 200):
+                await door.client.ask(small.inputs[start : start + 200])
+            assert perturber.process is not None
+            os.kill(perturber.process.pid, signal.SIGSTOP)
+            flagged = raw_request(small.inputs[:8])
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await door.client.send(flagged, timeout=1.5)
+            assert caught.value.code() is CODE.DEADLINE_EXCEEDED
+            assert door.metric("queen_failure_mode_total", mode="protect") == 0
+            patient = await door.client.send(flagged, timeout=30)
+            answer = np.frombuffer(patient.raw_output_contents[0], "<f4").reshape(8, -1)
+            np.testing.assert_allclose(answer.max(axis=1), 0.9, rtol=1e-6)
+            assert door.metric("queen_failure_mode_total", mode="protect") == 1
+    finally:
+        # It also ends a process that is stopped.
+        sensitivity.kill()
+        perturber.kill()
