@@ -75,10 +75,21 @@ class OipClient:
             answer.name, tensor.name, tensor.datatype, tuple(tensor.shape), names
         )
 
-    def infer(self, model: ModelDescription, rows: Array, *, typed: bool = False) -> Array:
-        """Probabilities (B, C) of rows (B, ...), sent raw or as typed contents."""
+    def infer(
+        self,
+        model: ModelDescription,
+        rows: Array,
+        *,
+        typed: bool = False,
+        timeout_seconds: float | None = None,
+    ) -> Array:
+        """Probabilities (B, C) of rows (B, ...), sent raw or as typed contents.
+
+        `timeout_seconds` takes the place of the client's own, for this request.
+        """
         request = infer_request(model, model.fit(rows), typed=typed)
-        answer = self._stub.ModelInfer(request, timeout=self._timeout, metadata=self._metadata)
+        timeout = self._timeout if timeout_seconds is None else timeout_seconds
+        answer = self._stub.ModelInfer(request, timeout=timeout, metadata=self._metadata)
         return read_output(answer, PROBABILITIES)
 
     def __enter__(self) -> Self:

@@ -94,6 +94,19 @@ class EndpointAccount:
         answers = [self._ask_batch(queries[start : start + self._batch]) for start in starts]
         return np.concatenate(answers)
 
+    def ask_within(self, queries: Images, seconds: float) -> Answers | None:
+        """Probabilities (Q, C) for `queries` (Q, ...) in one request; None without an answer.
+
+        That is when the deadline passes, or the server has no room.
+        """
+        try:
+            answers = self._client.infer(self._model, queries, timeout_seconds=seconds)
+        except grpc.RpcError as error:
+            if _is_exhausted(error) or _is_late(error):
+                return None
+            raise
+        return answers.astype(np.float32, copy=False)
+
     def _ask_batch(self, queries: Images) -> Answers:
         retrying = Retrying(
             retry=retry_if_exception(_is_exhausted),
@@ -109,3 +122,7 @@ def _is_exhausted(error: BaseException) -> bool:
     """Whether the server had no room, and has charged nothing."""
     # What a blocking call raises is a grpc.RpcError that is the finished call as well.
     return isinstance(error, grpc.Call) and error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def _is_late(error: BaseException) -> bool:
+    return isinstance(error, grpc.Call) and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED

@@ -22,7 +22,7 @@ from queen.method.contracts import Profile
 from queen.redteam.attacks import ATTACKS, Means
 from queen.redteam.cache import DEFAULT_CACHE, Cache
 from queen.redteam.datasets import Images, Labels
-from queen.redteam.endpoint import EndpointTarget
+from queen.redteam.endpoint import EndpointAccount, EndpointTarget
 from queen.redteam.measure import traffic_figures
 from queen.redteam.networks import (
     architecture_for,
@@ -229,7 +229,7 @@ class _RecordingTarget:
 
 
 class _RecordingAccount:
-    def __init__(self, target: _RecordingTarget, name: str, account: Account) -> None:
+    def __init__(self, target: _RecordingTarget, name: str, account: EndpointAccount) -> None:
         self._target = target
         self._name = name
         self._account = account
@@ -237,4 +237,10 @@ class _RecordingAccount:
     def ask(self, queries: Images) -> Answers:
         answers = self._account.ask(queries)
         self._target.keep(self._name, queries, answers)
+        return answers
+
+    def ask_within(self, queries: Images, seconds: float) -> Answers | None:
+        answers = self._account.ask_within(queries, seconds)
+        if answers is not None:
+            self._target.keep(self._name, queries, answers)
         return answers

@@ -5,7 +5,7 @@ Shapes: Q queries, C classes.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,15 @@ class Account(Protocol):
 
     def ask(self, queries: Images) -> Answers:
         """Probabilities (Q, C) for `queries` (Q, ...), taken in order; every row is charged."""
+        ...
+
+
+@runtime_checkable
+class HurriedAccount(Protocol):
+    """One credential at an endpoint that knows deadlines."""
+
+    def ask_within(self, queries: Images, seconds: float) -> Answers | None:
+        """Probabilities (Q, C) for `queries` (Q, ...) in one request; None if too late."""
         ...
 
 
@@ -59,9 +68,9 @@ class MeteredTarget:
         """Queries that may still be asked."""
         return self.budget - self.spent
 
-    def open_account(self, name: str) -> Account:
+    def open_account(self, name: str) -> MeteredAccount:
         """A fresh account whose queries are charged here."""
-        return _MeteredAccount(self, self._target.open_account(name))
+        return MeteredAccount(self, self._target.open_account(name))
 
     def charge(self, queries: int) -> None:
         """Take so many queries from the budget."""
@@ -72,11 +81,24 @@ class MeteredTarget:
         self.spent += queries
 
 
-class _MeteredAccount:
+class MeteredAccount:
+    """One credential, every row of which is charged to the budget of its target."""
+
     def __init__(self, meter: MeteredTarget, account: Account) -> None:
         self._meter = meter
         self._account = account
 
     def ask(self, queries: Images) -> Answers:
+        """Probabilities (Q, C) for `queries` (Q, ...)."""
         self._meter.charge(len(queries))
+        return self._account.ask(queries)
+
+    def ask_within(self, queries: Images, seconds: float) -> Answers | None:
+        """As `ask`, or None if the deadline passes; charged either way.
+
+        An account without deadlines answers always.
+        """
+        self._meter.charge(len(queries))
+        if isinstance(self._account, HurriedAccount):
+            return self._account.ask_within(queries, seconds)
         return self._account.ask(queries)

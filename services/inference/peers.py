@@ -159,7 +159,8 @@ def _options(service: str, max_message_bytes: int, *, retries: bool) -> list[tup
         ("grpc.keepalive_timeout_ms", 5_000),
         # A peer that comes back is found within a second or two, not within two minutes.
         ("grpc.initial_reconnect_backoff_ms", 200),
-        ("grpc.min_reconnect_backoff_ms", 200),
+        # In truth the time that a connection is given to be made: a busy or distant peer needs it.
+        ("grpc.min_reconnect_backoff_ms", 1_000),
         ("grpc.max_reconnect_backoff_ms", 1_000),
         ("grpc.dns_min_time_between_resolutions_ms", 2_000),
     ]

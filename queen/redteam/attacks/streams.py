@@ -5,6 +5,7 @@ from __future__ import annotations
 from queen.redteam.attacks import (
     discard,
     early_trust,
+    hurried,
     invert,
     label_only,
     out_of_region,
@@ -31,4 +32,5 @@ STREAM_ATTACKS: tuple[Attack, ...] = (
     two_heads.ATTACK,
     warm_up.ATTACK,
     slow_drip.ATTACK,
+    hurried.ATTACK,
 )

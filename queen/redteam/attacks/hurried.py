@@ -1,0 +1,87 @@
+"""Hurried: too little time for a verdict, in the hope of an answer that was made without one.
+
+A front door that answers in its failure mode whoever cannot wait gives a true label for a
+short deadline, over the budget too. Needs the clock of a served endpoint; where there
+is none, this asks as `knockoff` does. Shapes: Q queries, C classes, N images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import cycle
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from queen.redteam.attacks.base import Attack, Means, one_hot
+from queen.redteam.attacks.prefix import prefix_length
+from queen.redteam.datasets import Images
+from queen.redteam.target import Answers, MeteredAccount, MeteredTarget
+
+Accounts = Sequence[MeteredAccount]
+_REQUEST = 16
+_SHARES = (0.5, 0.7, 0.85, 1.0, 1.3)
+"""Deadlines that are tried in turn, in units of the time that an answer usually takes."""
+_ALIKE = 1e-6
+_NOTHING = 1e-4
+
+
+def steal(target: MeteredTarget, means: Means) -> nn.Module:
+    """Time the first answers, hurry the rest, and believe labels that came without numbers.
+
+    If none did, learn all that was answered.
+    """
+    accounts = [target.open_account(f"thief-{number}") for number in range(means.accounts)]
+    usual = prefix_length(len(means.stream), target.num_classes)
+    first, seconds = _timed(accounts, means.stream[:usual])
+    rest, answers = _hurry(accounts, means.stream[usual:], first.shape[1], seconds)
+    bare = is_label_only(answers)
+    if bare.any():
+        rest, answers = rest[bare], one_hot(answers[bare])
+    queries = np.concatenate([means.stream[:usual], rest])
+    return means.train(queries, np.concatenate([first, answers]))
+
+
+def is_label_only(answers: Answers) -> NDArray[np.bool_]:
+    """Which answers (N, C) tell a label and nothing else: all other classes are alike.
+
+    A model that is very sure gives nearly nothing to each of them, which is no such answer.
+    """
+    others = np.sort(answers, axis=1)[:, :-1]
+    alike: NDArray[np.bool_] = others[:, -1] - others[:, 0] < _ALIKE
+    return alike & (others[:, 0] > _NOTHING)
+
+
+def _timed(accounts: Accounts, queries: Images) -> tuple[Answers, float]:
+    """Answers (N, C), and the median of the seconds that a request took."""
+    answers, seconds = [], []
+    for account, part in _requests(accounts, queries):
+        began = perf_counter()
+        answers.append(account.ask(part))
+        seconds.append(perf_counter() - began)
+    return np.concatenate(answers), float(np.median(seconds))
+
+
+def _hurry(
+    accounts: Accounts, queries: Images, classes: int, seconds: float
+) -> tuple[Images, Answers]:
+    """The queries (N, ...) that were answered in a hurry, and their answers (N, C)."""
+    kept, answers = [queries[:0]], [np.empty((0, classes), np.float32)]
+    for share, (account, part) in zip(cycle(_SHARES), _requests(accounts, queries), strict=False):
+        found = account.ask_within(part, share * seconds)
+        if found is not None:
+            kept.append(part)
+            answers.append(found)
+    return np.concatenate(kept), np.concatenate(answers)
+
+
+def _requests(accounts: Accounts, queries: Images) -> Iterator[tuple[MeteredAccount, Images]]:
+    """Small requests, the accounts in turn."""
+    starts = range(0, len(queries), _REQUEST)
+    for account, start in zip(cycle(accounts), starts, strict=False):
+        yield account, queries[start : start + _REQUEST]
+
+
+ATTACK = Attack("hurried", "deadlines too short for a verdict; needs an endpoint", steal)
