@@ -156,7 +156,7 @@ def full_plan() -> Plan:
             Part("other budgets", ["knockoff"], ours(30, 300, profiles=_WITH_A_BUDGET)),
             Part(
                 "adaptive attacks on the other profiles",
-                ["early-trust-prefix-only", "invert-permutation", "two-heads"],
+                ["early-trust-prefix-only", "invert-permutation", "two-heads", "disambiguate"],
                 ours(100, profiles=("paper", "balanced")),
             ),
             Part("every other attack on the strictest profile", _OTHERS, strict),
@@ -167,7 +167,11 @@ def full_plan() -> Plan:
                 queries=(2_000, 5_000, 10_000),
             ),
             Part("the slowest attacks on the strictest profile", _SLOWEST, strict),
-            Part("baselines undone", ["d-dae"], baselines("modelguard-w", "mad-argmax", "grad2")),
+            Part(
+                "baselines undone",
+                ["d-dae", "disambiguate"],
+                baselines("modelguard-w", "mad-argmax", "grad2"),
+            ),
         ),
         left_out=(
             "Not run, for want of time: every attack on every profile (all meet `strict`, the "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from queen.redteam.attacks import (
+    disambiguate,
     discard,
     early_trust,
     hurried,
@@ -25,6 +26,7 @@ STREAM_ATTACKS: tuple[Attack, ...] = (
     *twice_ask.ATTACKS,
     s4l.ATTACK,
     *discard.ATTACKS,
+    disambiguate.ATTACK,
     *early_trust.ATTACKS,
     *invert.ATTACKS,
     *out_of_region.ATTACKS,

@@ -15,6 +15,7 @@ from torch import nn
 from queen.redteam.attacks import ATTACKS, s4l
 from queen.redteam.attacks.base import Means, Rehearsal
 from queen.redteam.attacks.copies import augmented
+from queen.redteam.attacks.disambiguate import narrowed, shortlist
 from queen.redteam.attacks.early_trust import scan_lengths
 from queen.redteam.attacks.invert import explained, least_probable, true_classes
 from queen.redteam.attacks.prefix import prefix_length
@@ -249,6 +250,34 @@ def test_what_varies_is_dropped():
     dropped, _ = _steal("twice-ask-drop", _Target(distort), _means(MANY))
     believed, _ = _steal("knockoff", _Target(distort), _means(MANY))
     assert _score(dropped) > _score(believed)
+
+
+def test_a_class_that_is_always_listed_is_found_out():
+    """Most of the mass on another class, mostly the same one, misleads who believes the mass."""
+    rng = np.random.default_rng(3)
+
+    def distort(answers: Answers, _had: int) -> Answers:
+        moves = np.where(rng.random(len(answers)) < 0.85, 1, 4)
+        others = (answers.argmax(axis=1) + moves) % 10
+        return (0.4 * answers + 0.6 * np.eye(10)[others]).astype(np.float32)
+
+    believed, _ = _steal("knockoff", _Target(distort), _means(MANY))
+    listed, _ = _steal("disambiguate", _Target(distort), _means(MANY))
+    assert _score(listed) > _score(believed) + 0.3
+
+
+def test_a_belief_is_narrowed_to_the_list():
+    """Classes with a tenth are listed, and the largest always; rows sum to 1 without a belief."""
+    answers = np.array([[0.6, 0.3, 0.05, 0.05], [0.25, 0.25, 0.25, 0.25]], np.float32)
+    listed = shortlist(answers)
+    assert listed.tolist() == [[1, 1, 0, 0], [1, 1, 1, 1]]
+    even = np.full((1, 20), 0.05, np.float32)
+    even[0, 3] = 0.06
+    assert shortlist(even).argmax() == 3
+    assert shortlist(even).sum() == 1
+    belief = np.array([[0.1, 0.3, 0.6, 0.0], [0.0, 0.0, 0.0, 0.0]], np.float32)
+    expected = [[0.25, 0.75, 0, 0], [0.25, 0.25, 0.25, 0.25]]
+    np.testing.assert_allclose(narrowed(listed, belief), expected, rtol=1e-6)
 
 
 def test_a_larger_pool_is_chosen_from():

@@ -1,0 +1,49 @@
+"""Disambiguate: an answer is a short list with the true class on it; find out which it is.
+
+A defence that is held to a small L1 cannot take all mass from a sure class. What it adds
+looks like noise once many images are seen together, as in learning from partial labels: Lv
+et al. (2020), "Progressive Identification of True Labels for Partial-Label Learning".
+
+Shapes: Q queries, C classes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import nn
+
+from queen.redteam.attacks.base import Attack, Means, ask_spread
+from queen.redteam.attacks.readout import posterior
+from queen.redteam.target import Answers, MeteredTarget
+
+_ROUNDS = 2
+_LISTED = 0.1
+"""Probability from which a class is on the list."""
+
+
+def steal(target: MeteredTarget, means: Means) -> nn.Module:
+    """Learn the lists, then twice what the last copy makes of them."""
+    queries = means.stream
+    listed = shortlist(ask_spread(target, queries, means.accounts))
+    copy = means.train(queries, narrowed(listed, np.ones_like(listed)))
+    for round_number in range(1, _ROUNDS + 1):
+        targets = narrowed(listed, posterior(copy, queries))
+        copy = means.train(queries, targets, salt=round_number)
+    return copy
+
+
+def shortlist(answers: Answers) -> Answers:
+    """1 where a class has a tenth of an answer (Q, C) or is its largest, else 0, (Q, C)."""
+    is_listed = (answers >= _LISTED) | (answers == answers.max(axis=1, keepdims=True))
+    listed: Answers = is_listed.astype(np.float32)
+    return listed
+
+
+def narrowed(listed: Answers, belief: Answers) -> Answers:
+    """A belief (Q, C) given that the true class is `listed` (Q, C); rows sum to 1."""
+    weights = listed * np.maximum(belief, np.finfo(np.float32).tiny)
+    targets: Answers = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    return targets
+
+
+ATTACK = Attack("disambiguate", "learn which class of each answer's short list is meant", steal)
