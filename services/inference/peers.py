@@ -12,6 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from queen.errors import ConfigError, DependencyUnavailable
 from queen.serving.logging import logger
+from queen.serving.status import DETAILS_KEY
 
 SENSITIVITY = "queen.api.v1.SensitivityService"
 PERTURBER = "queen.api.v1.PerturberService"
@@ -104,7 +105,7 @@ class Peer:
     def _failed(self, error: grpc.aio.AioRpcError) -> DependencyUnavailable:
         code = error.code()
         is_away = code is grpc.StatusCode.UNAVAILABLE
-        if is_away:
+        if is_away and not _was_heard(error):
             # Its retries are spent; the next probe says when it is back.
             self.is_up = False
         if code.name != self._failure:
@@ -127,6 +128,12 @@ async def watch_peers(
             await asyncio.sleep(seconds)
 
     await asyncio.gather(*(watch(peer) for peer in peers))
+
+
+def _was_heard(error: grpc.aio.AioRpcError) -> bool:
+    """Whether the peer itself said so: it is there, and what it needs is not, or not for all."""
+    trailers: Any = error.trailing_metadata() or ()
+    return any(key == DETAILS_KEY for key, _value in trailers)
 
 
 def _plain(target: str) -> str:

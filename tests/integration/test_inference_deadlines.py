@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from queen.api.v1 import sensitivity_pb2, sensitivity_pb2_grpc
-from queen.errors import Overloaded
+from queen.errors import DependencyUnavailable, Overloaded
 from queen.serving.server import Offer, Shell, running
 from services.sensitivity.settings import SensitivitySettings
 from tests.bundles import SmallBundle, make_bundle
@@ -35,11 +35,11 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> SmallBundle:
 
 
 class SlowSensitivity(sensitivity_pb2_grpc.SensitivityServiceServicer):
-    """Takes its time for a verdict, and gives none; or is full at once."""
+    """Takes its time for a verdict, and gives none; or refuses at once."""
 
-    def __init__(self, seconds: float, *, is_full: bool) -> None:
+    def __init__(self, seconds: float, refusal: Exception | None) -> None:
         self._seconds = seconds
-        self._is_full = is_full
+        self._refusal = refusal
         self.begun = self.ended = 0
 
     async def Assess(  # noqa: N802
@@ -47,8 +47,8 @@ class SlowSensitivity(sensitivity_pb2_grpc.SensitivityServiceServicer):
     ) -> sensitivity_pb2.AssessResponse:
         """Hang, and count the callers that waited to the end."""
         self.begun += 1
-        if self._is_full:
-            raise Overloaded("full")
+        if self._refusal is not None:
+            raise self._refusal
         await asyncio.sleep(self._seconds)
         self.ended += 1
         return sensitivity_pb2.AssessResponse()
@@ -56,10 +56,10 @@ class SlowSensitivity(sensitivity_pb2_grpc.SensitivityServiceServicer):
 
 @asynccontextmanager
 async def hanging_peer(
-    small: SmallBundle, seconds: float = 30.0, *, is_full: bool = False
+    small: SmallBundle, seconds: float = 30.0, refusal: Exception | None = None
 ) -> AsyncIterator[tuple[str, SlowSensitivity]]:
-    """A sensitivity service that is healthy and too slow, or too busy; its target, and itself."""
-    servicer = SlowSensitivity(seconds, is_full=is_full)
+    """A sensitivity service that is healthy and too slow, or refuses; its target, and itself."""
+    servicer = SlowSensitivity(seconds, refusal)
 
     @asynccontextmanager
     async def wire(settings: SensitivitySettings, shell: Shell) -> AsyncIterator[Sequence[Offer]]:
@@ -168,7 +168,7 @@ async def test_a_full_peer_is_an_overload_and_no_failure(
     """Callers can fill a peer: they are told to come back, and get no label for it."""
     accounts = write_accounts(tmp_path, alice="", observer="profile: observe")
     async with (
-        hanging_peer(small, is_full=True) as (target, peer),
+        hanging_peer(small, refusal=Overloaded("full")) as (target, peer),
         open_door(small, accounts, sensitivity_target=target) as door,
     ):
         with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -178,6 +178,24 @@ async def test_a_full_peer_is_an_overload_and_no_failure(
         assert peer.begun == 2
         assert door.metric("queen_failure_mode_total", mode="protect") == 0
         assert door.metric("queen_dropped_requests_total", reason="overloaded") == 1
+
+
+async def test_a_peer_without_its_store_is_still_there(small: SmallBundle, tmp_path: Path) -> None:
+    """UNAVAILABLE in its own words leaves it asked: the next account may need no store."""
+    accounts = write_accounts(tmp_path, alice="")
+    gone = DependencyUnavailable("the ledger store does not answer")
+    async with (
+        hanging_peer(small, refusal=gone) as (target, peer),
+        open_door(small, accounts, sensitivity_target=target, probe_seconds=60.0) as door,
+    ):
+        begun = [0]
+        for _ in range(2):
+            answers = await door.client.ask(small.inputs[:4])
+            np.testing.assert_allclose(answers.max(axis=1), 0.9, rtol=1e-6)
+            begun.append(peer.begun)
+        assert door.metric("queen_failure_mode_total", mode="protect") == 2
+        assert door.metric("queen_sensitivity_endpoints", state="up") == 1
+        assert begun[2] > begun[1] > 0
 
 
 async def test_no_deadline_brings_a_flagged_query_its_label(
