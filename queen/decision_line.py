@@ -19,6 +19,8 @@ LOGGER = "decisions"
 """What the field `logger` of a decision record says."""
 DECISION, UNASSESSED = "decision", "unassessed"
 """What its field `msg` says: the request has verdicts, or it has none."""
+HURRIED, OVERLOADED = "hurried", "overloaded"
+"""What its field `refused` says of a request without an answer: its deadline, or a full peer."""
 
 NUMBERS = {
     "d": "distances",

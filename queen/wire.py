@@ -111,6 +111,10 @@ def requested_outputs(request: oip.ModelInferRequest, known: Sequence[str]) -> S
     """
     if not request.outputs:
         return known[:1]
+    if len(request.outputs) > len(known):
+        raise InvalidQuery(
+            f"expected at most {len(known)} outputs, got {len(request.outputs)}", field="outputs"
+        )
     names = [output.name for output in request.outputs]
     for place, name in enumerate(names):
         if name not in known:
@@ -143,15 +147,18 @@ def encode_response(
 
 
 def _require_only_input(request: oip.ModelInferRequest, signature: TensorSignature) -> None:
-    names = [tensor.name for tensor in request.inputs]
-    if len(names) != 1:
+    # Counts first: a message can hold a million empty tensors, and nobody waits for their names.
+    count = len(request.inputs)
+    if count != 1:
+        names = [tensor.name for tensor in request.inputs[:MOST_SHOWN]]
         raise InvalidQuery(
-            f"expected 1 input, '{signature.name}', got {len(names)}{_listed(names)}",
+            f"expected 1 input, '{signature.name}', got {count}{_listed(names, count)}",
             field="inputs",
         )
-    if names[0] != signature.name:
+    name = request.inputs[0].name
+    if name != signature.name:
         raise InvalidQuery(
-            f"expected input '{signature.name}', got '{_brief(names[0])}'", field="inputs[0].name"
+            f"expected input '{signature.name}', got '{_brief(name)}'", field="inputs[0].name"
         )
     if request.inputs[0].datatype != signature.datatype:
         raise ShapeMismatch(
@@ -164,8 +171,8 @@ def _require_only_input(request: oip.ModelInferRequest, signature: TensorSignatu
 def _require_shape(
     tensor: oip.ModelInferRequest.InferInputTensor, signature: TensorSignature, max_rows: int
 ) -> tuple[int, ...]:
-    got = tuple(tensor.shape)
     expected = signature.shape
+    got = tuple(tensor.shape[: max(MOST_SHOWN, len(expected) + 1)])
     fits = len(got) == len(expected) and all(
         extent > 0 if wanted < 0 else extent == wanted
         for extent, wanted in zip(got, expected, strict=True)
@@ -259,9 +266,9 @@ def _other_fields(tensor: oip.ModelInferRequest.InferInputTensor, field: str) ->
     return f"; {', '.join(others)} is not the field of {tensor.datatype}" if others else ""
 
 
-def _listed(names: Sequence[str]) -> str:
-    text = ", ".join(f"'{_brief(name)}'" for name in names[:MOST_SHOWN])
-    more = ", ..." if len(names) > MOST_SHOWN else ""
+def _listed(names: Sequence[str], count: int) -> str:
+    text = ", ".join(f"'{_brief(name)}'" for name in names)
+    more = ", ..." if count > len(names) else ""
     return f": {text}{more}" if text else ""
 
 

@@ -75,6 +75,7 @@ def _lines(report: ReplayReport) -> list[tuple[str, int, str]]:
     causes = ", ".join(f"{name} {count:,}" for name, count in sorted(report.causes.items()))
     profiles = ", ".join(f"{name} {count:,}" for name, count in sorted(report.profiles.items()))
     modes = ", ".join(f"{name} {count:,}" for name, count in sorted(report.failure_modes.items()))
+    refusals = ", ".join(f"{name} {count:,}" for name, count in sorted(report.refusals.items()))
     return [
         ("requests", report.requests, f"{report.first} to {report.last}"),
         ("queries", report.rows, profiles),
@@ -84,6 +85,7 @@ def _lines(report: ReplayReport) -> list[tuple[str, int, str]]:
         ("contradicting", report.contradicting, ""),
         ("unchecked", report.unchecked, "no facts in their records" if report.unchecked else ""),
         ("unassessed", report.unassessed_rows, f"failure modes: {modes}" if modes else ""),
+        ("refused", report.refusals.total(), f"requests: {refusals}" if refusals else ""),
         ("accounts", report.accounts, f"groups {report.groups:,}" if report.groups else ""),
         ("ledgers", report.ledgers, "of a class, by owner and generation"),
         ("records", report.records, "in them"),

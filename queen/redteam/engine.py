@@ -192,10 +192,10 @@ class _Decisions:
     def __init__(self) -> None:
         self.is_reversed: NDArray[np.bool_] = np.empty(0, bool)
 
-    def record(self, _spans: Any, _labels: Any, assessed: Any, _failure_mode: str = "") -> None:
+    def record(self, _spans: Any, _labels: Any, assessed: Any, _outcome: str = "") -> None:
         self.is_reversed = assessed.verdicts == Verdict.REVERSE
 
-    def record_unassessed(self, _batch: Any, _mode: str, error: Exception) -> None:
+    def record_unassessed(self, _batch: Any, _outcomes: Any, error: Exception) -> None:
         raise error
 
 

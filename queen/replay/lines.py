@@ -85,6 +85,8 @@ class LogReader:
         self._note_time(str(entry.get("ts", "")))
         if "failure_mode" in entry:
             self._report.failure_modes[str(entry["failure_mode"])] += 1
+        if "refused" in entry:
+            self._report.refusals[str(entry["refused"])] += 1
         if kind == UNASSESSED:
             self._report.unassessed_rows += rows
             return

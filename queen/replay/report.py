@@ -45,9 +45,11 @@ class ReplayReport:
     profiles: Counter[str] = field(default_factory=Counter)
     """Queries by profile."""
     unassessed_rows: int = 0
-    """Queries that a failure mode answered, for want of a verdict."""
+    """Queries without a verdict: a failure mode answered them, or they were refused."""
     failure_modes: Counter[str] = field(default_factory=Counter)
     """Requests that a failure mode answered, in whole or in part."""
+    refusals: Counter[str] = field(default_factory=Counter)
+    """Requests that were given no answer, by reason."""
     reproduced: int = 0
     """Queries of which all that can be computed again came out the same."""
     contradicting: int = 0

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
@@ -73,6 +75,17 @@ def refuse(error: BaseException) -> Refusal:
     if is_known:
         _add_particulars(status, error, code, message)
     return Refusal(code, f"{message}{_mention(code, request_id)}", request_id, _bytes(status))
+
+
+def reason_in(trailers: Iterable[tuple[str, Any]]) -> str:
+    """The reason of a Queen error among a call's trailing metadata; empty if there is none."""
+    for key, value in trailers:
+        if key == DETAILS_KEY:
+            for detail in status_pb2.Status.FromString(value).details:
+                info = error_details_pb2.ErrorInfo()
+                if detail.Unpack(info) and info.domain == DOMAIN:
+                    return str(info.reason)
+    return ""
 
 
 def request_id_of(error: BaseException) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from time import perf_counter
+from time import monotonic, perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +18,10 @@ from queen.serving.auth import Account
 from .batching import Pending, Rest, Run
 from .clients import NO_VERDICT, Assessed, Assessor, PerturberClient
 from .decisions import DecisionLog, Span
-from .failure import Fallback, SingleArray, answering_in_time, protect_answers
+from .failure import Fallback, Outcome, SingleArray, answering_in_time, protect_answers
 from .guard import PROFILE_CODES, REVERSED, ContractGuard, Profiles, RowIndex
 from .measures import Measures
-from .peers import PeerOverloaded
+from .peers import PeerOverloaded, PeerUnavailable
 from .preserve import Preserver
 from .reverse import Reverser
 from .settings import FailureMode
@@ -46,7 +46,10 @@ class Policy:
 
 
 class Answerer:
-    """Asks for verdicts on a micro-batch, and answers each row as its verdict says."""
+    """Asks for verdicts on a micro-batch, and answers each row as its verdict says.
+
+    `attention`, in seconds, is the clock by which a peer is waited for with patience.
+    """
 
     def __init__(
         self,
@@ -56,6 +59,7 @@ class Answerer:
         perturber: PerturberClient,
         decisions: DecisionLog,
         measures: Measures,
+        attention: Callable[[], float] = monotonic,
     ) -> None:
         guard = ContractGuard(measures.violations)
         self._policy = policy
@@ -65,18 +69,24 @@ class Answerer:
         self._decisions = decisions
         self._measures = measures
         self._fallback = Fallback(policy.failure_mode, measures)
+        self._attention = attention
 
     async def finish(self, run: Run) -> Rest | None:
         """Resolve the requests without a flagged row; return what resolves the others."""
         labels = run.outputs.logits.argmax(axis=1)
         profiles = self._profiles(run.batch)
+        late: dict[Pending, Outcome] = {}
         try:
-            assessed, late = await self._assess(run, labels, profiles)
+            assessed = await self._assess(run, labels, profiles, late)
         except DependencyUnavailable as error:
-            self._answer_unassessed(run, labels, profiles, error)
+            self._answer_unassessed(run, labels, profiles, late, error)
             return None
         if assessed.problem is not None:
-            has_verdict = self._answer_partly(run, labels, profiles, assessed, assessed.problem)
+            missing = _without_verdict(run.batch, assessed)
+            self._answer_unassessed(
+                run.part(missing), labels[missing], profiles[missing], late, assessed.problem
+            )
+            has_verdict = ~missing
             run, assessed = run.part(has_verdict), assessed.take(has_verdict)
             labels, profiles = labels[has_verdict], profiles[has_verdict]
         self._count(assessed)
@@ -112,58 +122,59 @@ class Answerer:
         protected[flagged] = protect_answers(labels[flagged], answers.shape[1])
         timeout = self._policy.reverse_timeout_seconds
 
-        def give_up(pending: Pending, _rows: slice) -> str:
+        def give_up(pending: Pending, _rows: slice) -> Outcome:
             # These are over their budget: no deadline of theirs brings them a label.
             return self._fallback.refuse_hurry(pending)
 
         margin = self._policy.deadline_margin_seconds
-        modes: dict[Pending, str] = {}
+        outcomes: dict[Pending, Outcome] = {}
         try:
-            with answering_in_time(waiting, timeout, margin, give_up):
+            with answering_in_time(waiting, timeout, margin, give_up, outcomes):
                 answers[flagged] = await self._reverser.answers(
                     run, labels, profiles, flagged, timeout
                 )
             for pending, rows in waiting:
                 pending.resolve(answers[rows])
-        except PeerOverloaded:
-            for pending, _rows in waiting:
-                self._fallback.refuse_overload(pending)
-        except DependencyUnavailable:
+        except PeerUnavailable:
             for pending, rows in waiting:
-                modes[pending] = self._fallback.protect(pending, protected[rows])
+                outcomes.setdefault(pending, self._fallback.protect(pending, protected[rows]))
+        except DependencyUnavailable:
+            # It is there. What made it late or fail may be the size of what was asked.
+            for pending, _rows in waiting:
+                outcomes.setdefault(pending, self._fallback.refuse_overload(pending))
         finally:
             # Also of requests that failed: what they recorded is in the ledgers.
-            self._record(waiting, labels, assessed, modes)
+            self._record(waiting, labels, assessed, outcomes)
 
     async def _assess(
-        self, run: Run, labels: RowIndex, profiles: Profiles
-    ) -> tuple[Assessed, dict[Pending, str]]:
-        """Verdicts, and the requests that had to be answered before they came."""
-        started = perf_counter()
+        self, run: Run, labels: RowIndex, profiles: Profiles, late: dict[Pending, Outcome]
+    ) -> Assessed:
+        """Verdicts; requests that have to be answered before they come get among the `late`."""
+        started, attentive = perf_counter(), self._attention()
         accounts, index = _distinct_accounts(run.batch)
         timeout = self._policy.assess_timeout_seconds
         patience = min(self._policy.assess_patience_seconds, timeout)
 
-        def give_up(pending: Pending, rows: slice) -> str:
+        def give_up(pending: Pending, rows: slice) -> Outcome:
             is_observed = profiles[rows.start] == PROFILE_CODES[Profile.OBSERVE]
-            if perf_counter() - started < patience and not is_observed:
+            if self._attention() - attentive < patience and not is_observed:
                 return self._fallback.refuse_hurry(pending)
             return self._fail(run, labels, profiles, (pending, rows))
 
         margin = self._policy.deadline_margin_seconds
-        with answering_in_time(_spans(run.batch), timeout, margin, give_up) as late:
+        with answering_in_time(_spans(run.batch), timeout, margin, give_up, late):
             assessed = await self._sensitivity.assess(
                 accounts, index, labels, run.outputs.embeddings, timeout
             )
         self._measures.stages["assess"].observe(perf_counter() - started)
-        return assessed, late
+        return assessed
 
     def _record_late(
         self,
         batch: Sequence[Pending],
         labels: RowIndex,
         assessed: Assessed,
-        late: Mapping[Pending, str],
+        late: Mapping[Pending, Outcome],
     ) -> NDArray[np.bool_]:
         """Record the requests that were answered before; which rows (B,) are the others'."""
         in_time = np.ones(len(labels), np.bool_)
@@ -178,42 +189,33 @@ class Answerer:
         spans: Sequence[Span],
         labels: RowIndex,
         assessed: Assessed,
-        modes: Mapping[Pending, str],
+        outcomes: Mapping[Pending, Outcome],
     ) -> None:
-        """Write the records of requests, each with the failure mode that answered it, if any."""
-        for mode in ("", *sorted({*modes.values()} - {""})):
-            of_mode = [span for span in spans if modes.get(span[0], "") == mode]
-            self._decisions.record(of_mode, labels, assessed, mode)
-
-    def _answer_partly(
-        self,
-        run: Run,
-        labels: RowIndex,
-        profiles: Profiles,
-        assessed: Assessed,
-        problem: DependencyUnavailable,
-    ) -> NDArray[np.bool_]:
-        """Answer the requests with a row without a verdict; which rows (B,) are the others'."""
-        missing: NDArray[np.bool_] = assessed.verdicts == NO_VERDICT
-        for _pending, rows in _spans(run.batch):
-            missing[rows] = missing[rows].any()
-        self._answer_unassessed(run.part(missing), labels[missing], profiles[missing], problem)
-        return ~missing
+        """Write the records of requests, each with its outcome."""
+        for outcome in ("", *sorted({*outcomes.values()} - {""})):
+            alike = [span for span in spans if outcomes.get(span[0], "") == outcome]
+            self._decisions.record(alike, labels, assessed, outcome)
 
     def _answer_unassessed(
         self,
         run: Run,
         labels: RowIndex,
         profiles: Profiles,
+        late: Mapping[Pending, Outcome],
         error: DependencyUnavailable,
     ) -> None:
         """Without verdicts: the failure mode decides, except under observe, which needs none."""
+        if not run.batch:
+            return
         self._measures.decisions["unassessed"].inc(len(labels))
-        is_overload = isinstance(error, PeerOverloaded)
-        for span in _spans(run.batch):
-            self._fail(run, labels, profiles, span, is_overload=is_overload)
-        mode = "" if is_overload else self._policy.failure_mode
-        self._decisions.record_unassessed(run.batch, mode, error)
+        outcomes = dict(late)
+        for pending, rows in _spans(run.batch):
+            if pending not in outcomes:
+                is_overload = isinstance(error, PeerOverloaded)
+                outcomes[pending] = self._fail(
+                    run, labels, profiles, (pending, rows), is_overload=is_overload
+                )
+        self._decisions.record_unassessed(run.batch, outcomes, error)
 
     def _fail(
         self,
@@ -223,7 +225,7 @@ class Answerer:
         span: Span,
         *,
         is_overload: bool = False,
-    ) -> str:
+    ) -> Outcome:
         pending, rows = span
         is_observed = bool(profiles[rows.start] == PROFILE_CODES[Profile.OBSERVE])
         if is_overload and not is_observed:
@@ -266,6 +268,14 @@ def _spans(batch: Sequence[Pending]) -> list[Span]:
         spans.append((pending, slice(start, start + pending.rows)))
         start += pending.rows
     return spans
+
+
+def _without_verdict(batch: Sequence[Pending], assessed: Assessed) -> NDArray[np.bool_]:
+    """Which rows (B,) are of requests that have no verdict on one of theirs."""
+    missing: NDArray[np.bool_] = assessed.verdicts == NO_VERDICT
+    for _pending, rows in _spans(batch):
+        missing[rows] = missing[rows].any()
+    return missing
 
 
 def _distinct_accounts(

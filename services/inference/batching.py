@@ -260,19 +260,27 @@ class MicroBatcher:
     async def _finish_runs(self, runs: list[Run]) -> None:
         try:
             for run in runs:
-                rest = await _guard(run.batch, self._finish(run))
-                later = frozenset(() if rest is None else rest.requests)
-                self._release(pending for pending in run.batch if pending not in later)
-                if rest is not None:
-                    # The next batch does not wait for reversals: the honest accounts in it
-                    # would pay for the flagged ones here.
-                    self._spawn(self._finish_rest(rest))
+                await self._finish_run(run)
         finally:
             self._slots.release()
 
+    async def _finish_run(self, run: Run) -> None:
+        later: frozenset[Pending] = frozenset()
+        try:
+            rest = await _guard(run.batch, self._finish(run))
+            if rest is not None:
+                # The next batch does not wait for reversals: the honest accounts in it
+                # would pay for the flagged ones here.
+                later = frozenset(rest.requests)
+                self._spawn(self._finish_rest(rest))
+        finally:
+            self._release(pending for pending in run.batch if pending not in later)
+
     async def _finish_rest(self, rest: Rest) -> None:
-        await _guard(rest.requests, rest.work)
-        self._release(rest.requests)
+        try:
+            await _guard(rest.requests, rest.work)
+        finally:
+            self._release(rest.requests)
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.create_task(work)
@@ -284,6 +292,10 @@ class MicroBatcher:
 async def _guard(requests: Sequence[Pending], finishing: Awaitable[T]) -> T | None:
     try:
         return await finishing
+    except asyncio.CancelledError:
+        for pending in requests:
+            pending.fail(Overloaded("the service is shutting down"))
+        raise
     except Exception as error:  # noqa: BLE001 - goes to the callers, who log it
         for pending in requests:
             pending.fail(error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -14,7 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from queen.bundle import Bundle
-from queen.decision_line import DECISION, LOGGER, UNASSESSED, cause_name, fact_fields
+from queen.decision_line import (
+    DECISION,
+    HURRIED,
+    LOGGER,
+    OVERLOADED,
+    UNASSESSED,
+    cause_name,
+    fact_fields,
+)
 from queen.errors import DependencyUnavailable
 from queen.method.contracts import Profile
 from queen.method.ledger import Verdict
@@ -75,11 +83,12 @@ class DecisionLog:
         spans: Sequence[Span],
         labels: NDArray[np.int64],
         assessed: Assessed,
-        failure_mode: str = "",
+        outcome: str = "",
     ) -> None:
         """Write the records of requests of one micro-batch that was assessed.
 
-        `failure_mode` is what answered their flagged rows, if the perturber did not.
+        `outcome` is what answered them instead of their verdicts, if anything did: a failure
+        mode, or the word for a refusal.
         """
         if self._which == "off" or not spans:
             return
@@ -90,19 +99,25 @@ class DecisionLog:
                 harshest = Verdict.RECORD
             request_id = secrets.token_hex(8)
             if self._takes(harshest, request_id):
-                about = self._about(pending, request_id, failure_mode)
+                about = self._about(pending, request_id, outcome)
                 by_row = partial(_row_fields, labels[rows], assessed, rows)
                 name, now = harshest.name.lower(), time.time()
                 self._write(DecisionRecord(DECISION, name, now, pending.rows, about, by_row))
 
     def record_unassessed(
-        self, batch: Sequence[Pending], mode: str, error: DependencyUnavailable
+        self,
+        batch: Sequence[Pending],
+        outcomes: Mapping[Pending, str],
+        error: DependencyUnavailable,
     ) -> None:
-        """Write the records of a micro-batch that got no verdict; only where all are wanted."""
+        """Write the records of a micro-batch that got no verdict; only where all are wanted.
+
+        `outcomes` are those of the requests that were answered all the same, or refused.
+        """
         if self._which != "all":
             return
         for pending in batch:
-            about = self._about(pending, secrets.token_hex(8), mode)
+            about = self._about(pending, secrets.token_hex(8), outcomes.get(pending, ""))
             about["problem"] = str(error)
             self._write(DecisionRecord(UNASSESSED, UNASSESSED, time.time(), pending.rows, about))
 
@@ -112,7 +127,7 @@ class DecisionLog:
         # The id is random, so it is also the draw.
         return harshest is not Verdict.PRESERVE or int(request_id, 16) < self._sampled_below
 
-    def _about(self, pending: Pending, request_id: str, failure_mode: str) -> dict[str, Any]:
+    def _about(self, pending: Pending, request_id: str, outcome: str) -> dict[str, Any]:
         account = pending.account
         profile = account.profile or self._default_profile
         about = self._of | {
@@ -126,8 +141,10 @@ class DecisionLog:
             about["caller_id_hash"] = hash_of("request", pending.request_id)
         if account.group:
             about["group_hash"] = account_hash(f"group {account.group}")
-        if failure_mode and profile is not Profile.OBSERVE:
-            about["failure_mode"] = failure_mode
+        if outcome in {HURRIED, OVERLOADED}:
+            about["refused"] = outcome
+        elif outcome:
+            about["failure_mode"] = outcome
         return about
 
 

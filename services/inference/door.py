@@ -55,6 +55,8 @@ class FrontDoor:
         inputs, raw = decode_input(request, self._manifest.input, self._max_rows)
         names = requested_outputs(request, OUTPUTS)
         self._stages["decode"].observe(perf_counter() - started)
+        if remaining_seconds is not None:
+            remaining_seconds -= perf_counter() - started
         answers = await self._batcher.submit(account, inputs, remaining_seconds, request.id)
         started = perf_counter()
         outputs = {name: _output(name, answers) for name in names}

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
-from queen.errors import DeadlineExceeded, DependencyUnavailable, Overloaded
+from queen.decision_line import HURRIED, OVERLOADED
+from queen.errors import DeadlineExceeded, DependencyUnavailable, Overloaded, QueenError
 
 from .batching import Pending
 from .decisions import Span
@@ -17,7 +18,10 @@ from .measures import Measures
 from .settings import FailureMode
 
 SingleArray = NDArray[np.float32]
+_NOT_AVAILABLE = "answers are not available; retry later"
 PROTECT_CONFIDENCE = 0.9
+Outcome = str
+"""What answered a request instead of the verdict: a failure mode, a refusal, or "" for nothing."""
 
 
 def protect_answers(labels: NDArray[np.int64], classes: int) -> SingleArray:
@@ -28,7 +32,7 @@ def protect_answers(labels: NDArray[np.int64], classes: int) -> SingleArray:
 
 
 class Fallback:
-    """Answers requests as the failure mode says, and counts them.
+    """Answers requests as the failure mode says, or refuses them, and counts both.
 
     A request that is answered already, or whose caller has gone, is left alone.
     """
@@ -44,7 +48,7 @@ class Fallback:
         probabilities: SingleArray,
         *,
         is_observed: bool,
-    ) -> str:
+    ) -> Outcome:
         """Answer a request of labels (B,) and probabilities (B, C); the mode, if it decided.
 
         Under observe there is nothing to fail: its answers need no verdict.
@@ -56,39 +60,50 @@ class Fallback:
             return ""
         self._measures.failure_mode[self.mode].inc()
         if self.mode == "deny":
-            pending.fail(DependencyUnavailable("answers are not available; retry later"))
+            pending.fail(DependencyUnavailable(_NOT_AVAILABLE))
         elif self.mode == "allow":
             pending.resolve(probabilities.copy())
         else:
             pending.resolve(protect_answers(labels, probabilities.shape[1]))
         return self.mode
 
-    def refuse_overload(self, pending: Pending) -> str:
-        """Answer a request for which a peer has no room: never by the failure mode.
+    def refuse_overload(self, pending: Pending) -> Outcome:
+        """Refuse a request for which a peer has no room or no time.
 
         Callers can fill a peer, and must not choose with it what they are answered.
         """
-        if not pending.answers.done():
-            self._measures.dropped["overloaded"].inc()
-            pending.fail(Overloaded("too many queries at once; retry after the delay"))
-        return ""
+        too_many = Overloaded("too many queries at once; retry after the delay")
+        return self._refuse(pending, OVERLOADED, too_many)
 
-    def refuse_hurry(self, pending: Pending) -> str:
-        """Answer a request whose own deadline is over before the failure mode may speak.
+    def refuse_hurry(self, pending: Pending) -> Outcome:
+        """Refuse a request whose own deadline is over before the failure mode may speak.
 
         The text is the same whatever was waited for: that would tell the verdict.
         """
-        self._measures.dropped["hurried"].inc()
-        pending.fail(DeadlineExceeded("the deadline is too short for an answer; give it more time"))
-        return ""
+        too_short = DeadlineExceeded("the deadline is too short for an answer; give it more time")
+        return self._refuse(pending, HURRIED, too_short)
 
-    def protect(self, pending: Pending, answers: SingleArray) -> str:
-        """Answer a request whose flagged rows are protect answers already; the mode."""
+    def protect(self, pending: Pending, answers: SingleArray) -> Outcome:
+        """Answer a request whose flagged rows are protect answers already; the mode.
+
+        Under deny it gets none.
+        """
         if pending.answers.done():
             return ""
-        self._measures.failure_mode["protect"].inc()
-        pending.resolve(answers)
-        return "protect"
+        mode: FailureMode = "deny" if self.mode == "deny" else "protect"
+        self._measures.failure_mode[mode].inc()
+        if mode == "deny":
+            pending.fail(DependencyUnavailable(_NOT_AVAILABLE))
+        else:
+            pending.resolve(answers)
+        return mode
+
+    def _refuse(self, pending: Pending, refusal: Outcome, error: QueenError) -> Outcome:
+        if pending.answers.done():
+            return ""
+        self._measures.dropped[refusal].inc()
+        pending.fail(error)
+        return refusal
 
 
 @contextmanager
@@ -96,17 +111,17 @@ def answering_in_time(
     spans: Sequence[Span],
     timeout_seconds: float,
     margin_seconds: float,
-    answer: Callable[[Pending, slice], str],
-) -> Iterator[dict[Pending, str]]:
+    answer: Callable[[Pending, slice], Outcome],
+    late: dict[Pending, Outcome],
+) -> Iterator[None]:
     """While a peer is waited for, answer each request before its own deadline.
 
     The peer is given its timeout whatever the callers have: a request with less is handed to
-    `answer` a margin before it expires. Yields those that were, with what `answer` returned;
-    a request that was answered before is not among them.
+    `answer` a margin before it expires, and is then among the `late`, with what that
+    returned. A request that was answered before is not among them.
     """
     loop = asyncio.get_running_loop()
     ends = loop.time() + timeout_seconds
-    late: dict[Pending, str] = {}
 
     def give_up(pending: Pending, rows: slice) -> None:
         if not pending.answers.done():
@@ -115,7 +130,7 @@ def answering_in_time(
     due = [(pending.expires - margin_seconds, pending, rows) for pending, rows in spans]
     timers = [loop.call_at(at, give_up, pending, rows) for at, pending, rows in due if at < ends]
     try:
-        yield late
+        yield
     finally:
         for timer in timers:
             timer.cancel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from queen.decision_line import HURRIED, OVERLOADED
 from queen.serving.metrics import Metrics
 
 STAGES = ("decode", "queue", "infer", "assess", "preserve", "reverse", "encode")
@@ -32,7 +33,7 @@ class Measures:
             "Requests that were given no answer: left or too late before their run, "
             "in too much of a hurry for a verdict, or too many for a peer.",
             "reason",
-            ("cancelled", "expired", "hurried", "overloaded"),
+            ("cancelled", "expired", HURRIED, OVERLOADED),
         )
         self.violations = metrics.counter(
             "queen_contract_violations_total",

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from time import monotonic
 from typing import Any, Protocol
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from queen.errors import ConfigError, DependencyUnavailable
+from queen.errors import BundleMismatch, ConfigError, DependencyUnavailable, Overloaded
 from queen.serving.logging import logger
-from queen.serving.status import DETAILS_KEY
+from queen.serving.status import reason_in
 
 SENSITIVITY = "queen.api.v1.SensitivityService"
 PERTURBER = "queen.api.v1.PerturberService"
@@ -21,11 +22,14 @@ Call = Callable[..., Awaitable[Any]]
 
 
 class PeerUnavailable(DependencyUnavailable):
-    """A peer is not there (UNAVAILABLE), or is known not to be: another may be asked."""
+    """A peer is not there, or is known not to be, or is of another bundle: ask another one."""
 
 
 class PeerOverloaded(DependencyUnavailable):
-    """A peer is there and full (RESOURCE_EXHAUSTED), as its callers can make it."""
+    """A peer is there and full, or this process is too busy to hear it.
+
+    That is what callers can bring about, and so nothing that they may gain by.
+    """
 
 
 class Probed(Protocol):
@@ -44,20 +48,21 @@ class Probed(Protocol):
         """End its channels."""
 
 
-_KINDS: dict[grpc.StatusCode, type[DependencyUnavailable]] = {
-    grpc.StatusCode.UNAVAILABLE: PeerUnavailable,
-    grpc.StatusCode.RESOURCE_EXHAUSTED: PeerOverloaded,
-}
-
-
 class Peer:
     """One peer service: its channel, whether it serves, and its failures in one type.
 
     `retries` has the channel repeat a call that was UNAVAILABLE; without, the caller may.
+    `clock`, in seconds, tells how long a peer that was late has really been waited for.
     """
 
     def __init__(
-        self, target: str, service: str, max_message_bytes: int, *, retries: bool = True
+        self,
+        target: str,
+        service: str,
+        max_message_bytes: int,
+        *,
+        retries: bool = True,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self.service = service
         self.max_message_bytes = max_message_bytes
@@ -68,29 +73,44 @@ class Peer:
         self._health = health_pb2_grpc.HealthStub(self.channel)
         self._log = logger("peer").bind(peer=service, target=target)
         self._failure = ""
+        self._clock = clock
 
     async def call(self, method: Call, request: Any, timeout_seconds: float) -> Any:
         """The response; DependencyUnavailable for whatever else happens.
 
         A peer that failed its last probe is not tried: waiting for it would hold the queue.
-        That, and UNAVAILABLE, are PeerUnavailable; RESOURCE_EXHAUSTED is PeerOverloaded.
+        That, UNAVAILABLE and another bundle are PeerUnavailable; a full queue there, and a
+        timeout that this process has slept through, are PeerOverloaded.
         """
         if not self.is_up:
             raise PeerUnavailable(f"{self.service} is not serving")
         if timeout_seconds <= 0:
             raise DependencyUnavailable(f"no time is left to ask {self.service}")
+        began = self._clock()
         try:
             return await method(request, timeout=timeout_seconds)
         except grpc.aio.AioRpcError as error:
-            raise self._failed(error) from error
+            waited = self._clock() - began
+            raise self._failed(error, slept=waited < timeout_seconds / 2) from error
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # The channel was closed under the call: the endpoint has left.
+            raise PeerUnavailable(f"{self.service} has left") from error
 
     async def probe(self, timeout_seconds: float) -> bool:
         """Ask the peer's health, remember it and return it."""
         request = health_pb2.HealthCheckRequest(service=self.service)
+        began = self._clock()
         try:
             response = await self._health.Check(request, timeout=timeout_seconds)
             serving = bool(response.status == health_pb2.HealthCheckResponse.SERVING)
-        except grpc.aio.AioRpcError:
+        except grpc.aio.AioRpcError as error:
+            is_late = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+            if is_late and self._clock() - began < timeout_seconds / 2:
+                # It was this process that did not listen.
+                return self.is_up
             serving = False
         if serving is not self.is_up:
             self._log.warning("peer serves" if serving else "peer is out of reach")
@@ -102,18 +122,18 @@ class Peer:
         self.is_up = False
         await self.channel.close(None)
 
-    def _failed(self, error: grpc.aio.AioRpcError) -> DependencyUnavailable:
-        code = error.code()
-        is_away = code is grpc.StatusCode.UNAVAILABLE
-        if is_away and not _was_heard(error):
+    def _failed(self, error: grpc.aio.AioRpcError, *, slept: bool) -> DependencyUnavailable:
+        code, trailers = error.code(), error.trailing_metadata()
+        reason = reason_in(trailers or ())  # type: ignore[arg-type]
+        # An error with a reason is the peer's own: it is there, and what it needs is not.
+        if code is grpc.StatusCode.UNAVAILABLE and not reason:
             # Its retries are spent; the next probe says when it is back.
             self.is_up = False
         if code.name != self._failure:
             # Once for each kind in a row: failures come at the rate of the traffic.
             self._failure = code.name
             self._log.warning("peer call failed", code=code.name, text=error.details())
-        kind = _KINDS.get(code, DependencyUnavailable)
-        return kind(f"{self.service}: {code.name}")
+        return _kind_of(code, reason, slept=slept)(f"{self.service}: {code.name}")
 
 
 async def watch_peers(
@@ -130,10 +150,12 @@ async def watch_peers(
     await asyncio.gather(*(watch(peer) for peer in peers))
 
 
-def _was_heard(error: grpc.aio.AioRpcError) -> bool:
-    """Whether the peer itself said so: it is there, and what it needs is not, or not for all."""
-    trailers: Any = error.trailing_metadata() or ()
-    return any(key == DETAILS_KEY for key, _value in trailers)
+def _kind_of(code: grpc.StatusCode, reason: str, *, slept: bool) -> type[DependencyUnavailable]:
+    if code is grpc.StatusCode.UNAVAILABLE or reason == BundleMismatch.reason:
+        return PeerUnavailable
+    is_unheard = slept and code is grpc.StatusCode.DEADLINE_EXCEEDED
+    # A message that is too large is RESOURCE_EXHAUSTED as well, and no overload.
+    return PeerOverloaded if is_unheard or reason == Overloaded.reason else DependencyUnavailable
 
 
 def _plain(target: str) -> str:

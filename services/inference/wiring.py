@@ -16,6 +16,7 @@ from queen.serving.health import Health
 from queen.serving.server import Offer, Shell
 
 from .answer import Answerer, Policy
+from .attention import Attention
 from .batching import Limits, MicroBatcher
 from .clients import Assessor, PerturberClient, SensitivityClient
 from .decision_file import DecisionFile
@@ -34,8 +35,9 @@ from .settings import InferenceSettings
 @asynccontextmanager
 async def open_service(settings: InferenceSettings, shell: Shell) -> AsyncIterator[Sequence[Offer]]:
     """Load and warm the model, follow the accounts and the peers, and offer the front door."""
-    measures = Measures(shell.metrics)
+    measures, attention = Measures(shell.metrics), Attention()
     async with AsyncExitStack() as stack:
+        await stack.enter_async_context(attention.paid())
         bundle = open_bundle(settings.bundle)
         keyring = await stack.enter_async_context(
             watched_keyring(settings.accounts, shell.metrics, partial(require_budgets, bundle))
@@ -44,10 +46,10 @@ async def open_service(settings: InferenceSettings, shell: Shell) -> AsyncIterat
             bundle, threads=settings.threads, max_batch_rows=settings.max_batch_rows
         )
         clients = await stack.enter_async_context(
-            _open_peers(settings, bundle, shell.health, measures)
+            _open_peers(settings, bundle, shell.health, measures, attention)
         )
         decisions = stack.enter_context(_open_decisions(settings, bundle, measures))
-        answerer = _answerer(settings, bundle, clients, decisions, measures)
+        answerer = _answerer(settings, bundle, clients, decisions, measures, attention)
         batcher = MicroBatcher(protectee, answerer.finish, _limits(settings), measures)
         batcher.start()
         stack.push_async_callback(batcher.close)
@@ -91,6 +93,7 @@ def _answerer(
     clients: tuple[Assessor, PerturberClient],
     decisions: DecisionLog,
     measures: Measures,
+    attention: Attention,
 ) -> Answerer:
     policy = Policy(
         settings.default_profile,
@@ -107,6 +110,7 @@ def _answerer(
         *clients,
         decisions,
         measures,
+        attention.now,
     )
 
 
@@ -146,12 +150,16 @@ def _limits(settings: InferenceSettings) -> Limits:
 
 @asynccontextmanager
 async def _open_peers(
-    settings: InferenceSettings, bundle: Bundle, health: Health, measures: Measures
+    settings: InferenceSettings,
+    bundle: Bundle,
+    health: Health,
+    measures: Measures,
+    attention: Attention,
 ) -> AsyncIterator[tuple[Assessor, PerturberClient]]:
     """Clients of the peers, probed once before we serve and then for as long as we do."""
     cap = settings.max_message_bytes
-    perturber = Peer(settings.perturber_target, PERTURBER, cap)
-    sensitivity, assessor = await _open_sensitivity(settings, bundle, measures)
+    perturber = Peer(settings.perturber_target, PERTURBER, cap, clock=attention.now)
+    sensitivity, assessor = await _open_sensitivity(settings, bundle, measures, attention)
     peers: dict[str, Probed] = {"sensitivity": sensitivity, "perturber": perturber}
     names = {peer.service: name for name, peer in peers.items()}
 
@@ -177,12 +185,13 @@ async def _open_peers(
 
 
 async def _open_sensitivity(
-    settings: InferenceSettings, bundle: Bundle, measures: Measures
+    settings: InferenceSettings, bundle: Bundle, measures: Measures, attention: Attention
 ) -> tuple[Probed, Assessor]:
     """The replicas and the client that routes to them; without affinity, one channel for all."""
 
     def open_replica(endpoint: str, retries: bool) -> Replica:
-        peer = Peer(endpoint, SENSITIVITY, settings.max_message_bytes, retries=retries)
+        cap, clock = settings.max_message_bytes, attention.now
+        peer = Peer(endpoint, SENSITIVITY, cap, retries=retries, clock=clock)
         client = SensitivityClient(
             peer,
             bundle.digest,

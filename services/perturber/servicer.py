@@ -21,6 +21,12 @@ from queen.wire import tensor_bytes
 from .decode import read_flagged
 from .shadows import PROFILES, Flagged, Reversal
 
+TURN_SECONDS = 0.05
+_FIRST_ROWS = 16
+_NEW_SHARE = 0.2
+_LEAST_SECONDS = 1e-7
+"""Of a row: a turn has half a million at most."""
+
 
 class PerturberMetrics:
     """The service's own metrics, every series made in advance."""
@@ -43,8 +49,30 @@ class PerturberMetrics:
             self.answers[profile.value].inc(int((flagged.profiles == code).sum()))
 
 
+class Turns:
+    """How many queries to compute before another call gets its turn.
+
+    Calls take turns, so that a large one does not hold up the others, and one that was given
+    up ends with its turn. A turn is about TURN_SECONDS long, by what the last ones took.
+    """
+
+    def __init__(self) -> None:
+        self._seconds_per_row = TURN_SECONDS / _FIRST_ROWS
+
+    @property
+    def rows(self) -> int:
+        """At least 1."""
+        return max(1, int(TURN_SECONDS / self._seconds_per_row))
+
+    def took(self, rows: int, seconds: float) -> None:
+        """Learn from a turn."""
+        took, expected = max(seconds / rows, _LEAST_SECONDS), self._seconds_per_row
+        # A slow turn counts at once, quick ones little by little: profiles differ in cost.
+        self._seconds_per_row = max(took, expected + _NEW_SHARE * (took - expected))
+
+
 class PerturberServicer(perturber_pb2_grpc.PerturberServiceServicer):
-    """Hands batches to the thread that runs the shadow models."""
+    """Hands batches, turn by turn, to the thread that runs the shadow models."""
 
     def __init__(
         self,
@@ -63,6 +91,7 @@ class PerturberServicer(perturber_pb2_grpc.PerturberServiceServicer):
         self._max_rows = max_rows
         self._max_waiting = max_waiting
         self._waiting = 0
+        self._turns = Turns()
 
     async def Reverse(self, request: pb.ReverseRequest, context: Any) -> pb.ReverseResponse:  # noqa: ARG002, N802 - gRPC's names
         """An answer for every row, the same bytes for the same row every time."""
@@ -77,16 +106,26 @@ class PerturberServicer(perturber_pb2_grpc.PerturberServiceServicer):
             raise Overloaded(f"expected at most {self._max_waiting} waiting calls, got one more")
         self._waiting += 1
         self._metrics.waiting.set(self._waiting)
+        answers = np.empty_like(flagged.probabilities)
         try:
-            # A caller that gives up while it waits is dropped from the queue.
-            return await asyncio.get_running_loop().run_in_executor(
-                self._compute, self._answer, flagged, perf_counter()
-            )
+            done = 0
+            while done < len(flagged):
+                rows = np.arange(done, min(done + self._turns.rows, len(flagged)))
+                # A caller that gives up is dropped from the queue, or ends with its turn.
+                answers[rows] = await asyncio.get_running_loop().run_in_executor(
+                    self._compute, self._answer, flagged.take(rows), perf_counter()
+                )
+                done += len(rows)
         finally:
             self._waiting -= 1
             self._metrics.waiting.set(self._waiting)
+        return answers
 
-    def _answer(self, flagged: Flagged, arrived: float) -> NDArray[np.float32]:
-        self._metrics.stages["wait"].observe(perf_counter() - arrived)
-        with self._metrics.stages["reverse"].time():
-            return self._reversal.answer(flagged)
+    def _answer(self, part: Flagged, arrived: float) -> NDArray[np.float32]:
+        began = perf_counter()
+        self._metrics.stages["wait"].observe(began - arrived)
+        answers = self._reversal.answer(part)
+        seconds = perf_counter() - began
+        self._metrics.stages["reverse"].observe(seconds)
+        self._turns.took(len(part), seconds)
+        return answers

@@ -168,6 +168,27 @@ async def test_a_full_queue_refuses_and_then_recovers(
         assert len(await batcher.submit(account, small.inputs[:1], None)) == 1
 
 
+async def test_a_finish_that_is_cancelled_shuts_nobody_out(
+    small: SmallBundle, protectee: Protectee, measures: Measures, account: Account
+) -> None:
+    """Its requests end with an error, and their places are free again."""
+
+    class Cut(Finisher):
+        async def finish(self, run: Run) -> None:
+            if not self.sizes:
+                self.sizes.append([])
+                raise asyncio.CancelledError
+            await super().finish(run)
+
+    finisher = Cut()
+    finisher.gate.set()
+    async with batching(protectee, finisher, measures) as batcher:
+        with pytest.raises(Overloaded):
+            await batcher.submit(account, small.inputs[:12], None)
+        assert batcher.rows == 0
+        assert len(await batcher.submit(account, small.inputs[:12], None)) == 12
+
+
 class Poisoned:
     """A protectee that fails on batches which hold a marked row."""
 

@@ -189,16 +189,22 @@ def test_without_facts_the_record_is_that_of_before(bundle: Bundle) -> None:
     assert "novel" not in line
 
 
-def test_a_failure_mode_is_told_where_it_answered(bundle: Bundle) -> None:
-    """Of flagged rows without the perturber, and of requests without a verdict, but observe's."""
+def test_what_answered_instead_of_the_verdict_is_told(bundle: Bundle) -> None:
+    """Of flagged rows without the perturber, and of requests without a verdict; or a refusal."""
     records: list[DecisionRecord] = []
     log = DecisionLog("all", bundle, Profile.PAPER, records.append)
     log.record(spans_of([1]), np.zeros(1, np.int64), assessed_of([X]), "protect")
     observer = Account("o", Profile.OBSERVE, None, "hash")
     batch = [spans_of([3])[0][0], spans_of([2], observer)[0][0]]
-    log.record_unassessed(batch, "deny", DependencyUnavailable("sensitivity: UNAVAILABLE"))
-    flagged, refused, observed = (json.loads(line_of(record)) for record in records)
+    outcomes = {batch[0]: "deny"}
+    log.record_unassessed(batch, outcomes, DependencyUnavailable("sensitivity: UNAVAILABLE"))
+    log.record(spans_of([1]), np.zeros(1, np.int64), assessed_of([X]), "hurried")
+    flagged, denied, observed, hurried = (json.loads(line_of(record)) for record in records)
     assert flagged["failure_mode"] == "protect"
-    assert (refused["msg"], refused["failure_mode"], refused["rows"]) == ("unassessed", "deny", 3)
-    assert "failure_mode" not in observed
-    assert [record.harshest for record in records] == ["reverse", "unassessed", "unassessed"]
+    assert (denied["msg"], denied["failure_mode"], denied["rows"]) == ("unassessed", "deny", 3)
+    assert observed["rows"] == 2
+    assert hurried["refused"] == "hurried"
+    assert not {"failure_mode", "refused"} & observed.keys()
+    assert not {"failure_mode"} & hurried.keys()
+    kinds = ["reverse", "unassessed", "unassessed", "reverse"]
+    assert [record.harshest for record in records] == kinds

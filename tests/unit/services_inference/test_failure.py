@@ -7,7 +7,8 @@ import asyncio
 import numpy as np
 import pytest
 
-from queen.errors import DependencyUnavailable
+from queen.decision_line import HURRIED, OVERLOADED
+from queen.errors import DeadlineExceeded, DependencyUnavailable, Overloaded
 from queen.serving.auth import Account
 from services.inference.batching import Pending
 from services.inference.failure import Fallback, answering_in_time, protect_answers
@@ -56,6 +57,37 @@ async def test_observe_needs_no_verdict(account: Account, measures: Measures) ->
     assert measures.failure_mode["deny"]._value.get() == 0
 
 
+@pytest.mark.parametrize("mode", ["protect", "allow", "deny"])
+async def test_flagged_rows_are_protected_or_denied(
+    account: Account, measures: Measures, mode: FailureMode
+) -> None:
+    """Without a perturber they are label-only, in allow mode too, and under deny nothing."""
+    pending = pending_of(account)
+    outcome = Fallback(mode, measures).protect(pending, PROBABILITIES)
+    if mode == "deny":
+        assert outcome == "deny"
+        with pytest.raises(DependencyUnavailable):
+            await pending.answers
+    else:
+        assert outcome == "protect"
+        np.testing.assert_array_equal(await pending.answers, PROBABILITIES)
+    assert measures.failure_mode[outcome]._value.get() == 1
+
+
+async def test_refusals_are_errors_in_any_mode(account: Account, measures: Measures) -> None:
+    """Too full and too hurried: counted once, an error each, and nothing of the answer."""
+    fallback = Fallback("allow", measures)
+    full, hurried = pending_of(account), pending_of(account)
+    assert [fallback.refuse_overload(full) for _ in range(2)] == [OVERLOADED, ""]
+    assert [fallback.refuse_hurry(hurried) for _ in range(2)] == [HURRIED, ""]
+    with pytest.raises(Overloaded):
+        await full.answers
+    with pytest.raises(DeadlineExceeded):
+        await hurried.answers
+    assert [measures.dropped[one]._value.get() for one in (OVERLOADED, HURRIED)] == [1, 1]
+    assert measures.failure_mode["allow"]._value.get() == 0
+
+
 async def test_who_cannot_wait_is_answered_before_its_deadline(account: Account) -> None:
     """Of three requests the hurried one is answered; gone and patient ones are left alone."""
     now = asyncio.get_running_loop().time()
@@ -68,7 +100,8 @@ async def test_who_cannot_wait_is_answered_before_its_deadline(account: Account)
         pending.resolve(PROBABILITIES[rows])
         return "protect"
 
-    with answering_in_time(spans, 30.0, 0.1, answer) as late:
+    late: dict[Pending, str] = {}
+    with answering_in_time(spans, 30.0, 0.1, answer, late):
         await hurried.answers
     assert late == {hurried: "protect"}
     assert not patient.answers.done()
@@ -82,7 +115,8 @@ async def test_nobody_is_answered_once_the_peer_has(account: Account) -> None:
     def answer(pending: Pending, rows: slice) -> str:
         raise AssertionError("answered after the peer")
 
-    with answering_in_time([(hurried, slice(0, 2))], 30.0, 0.01, answer) as late:
+    late: dict[Pending, str] = {}
+    with answering_in_time([(hurried, slice(0, 2))], 30.0, 0.01, answer, late):
         pass
     await asyncio.sleep(0.1)
     assert late == {}
