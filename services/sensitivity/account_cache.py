@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import repeat
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from queen.errors import DependencyUnavailable
 from queen.method.geometry import FloatArray, Geometry
 from queen.method.off_distribution import OffDistributionMeter
 
-from .account_ledger import AccountLedger, LedgerFactory
+from .account_ledger import AccountLedger, LedgerFactory, Tables
+from .account_table import Slots
 from .ledger_repair import LedgerRepair
 from .ledger_store import Conflict, LedgerStore, Regressed, Renewed
 
 RECHECK_SECONDS = 1.0
 """How long a spent account is answered from memory before the store is asked again."""
+_LEAVING = 8
+"""Of so many accounts one is lined up to leave, so that their order is rarely looked up."""
+
+
+class Taken(NamedTuple):
+    """The ledgers of O owners, and their `slots` (O,) in the table."""
+
+    accounts: list[AccountLedger]
+    slots: Slots
 
 
 class AccountCache:
@@ -42,14 +55,19 @@ class AccountCache:
     ) -> None:
         self._digest = geometry.digest
         self._meter_label = geometry.num_classes
+        self._limit = np.inf if meter is None else meter.limit
         self._store = store
         self._factory = factory
         self._repair = repair
-        self._meter = meter
+        self._table = factory.accounts
         self._size = size
         self._clock = clock
         self._recheck_seconds = recheck_seconds
-        self._accounts: OrderedDict[str, AccountLedger] = OrderedDict()
+        self._nobody = factory.nobody()
+        self._accounts: dict[str, AccountLedger] = {}
+        self._uses = 0
+        # The owners who asked least recently, and when they did, as far as it was looked up.
+        self._leaving: deque[tuple[str, int]] = deque()
         self._aside: OrderedDict[str, AccountLedger] = OrderedDict()
         self._alarmed_at = -float("inf")
 
@@ -59,18 +77,32 @@ class AccountCache:
     def __getitem__(self, owner: str) -> AccountLedger:
         return self._accounts[owner]
 
-    def take(self, owners: Sequence[str], tables: Sequence[FloatArray]) -> list[AccountLedger]:
-        """The ledgers of O owners, distinct, whose thresholds T (C,) are `tables`, O of them."""
-        known = self._accounts
-        found = list(map(known.get, owners))
-        due = self._due(owners, found, tables)
-        if due or None in found:
-            self._recheck(due)
-            self._load([owner for owner in owners if owner not in known])
-            found = list(map(known.get, owners))
-        for owner in owners:
-            known.move_to_end(owner)
-        return [account for account in found if account is not None]
+    def take(self, owners: Sequence[str], budgets: Sequence[int], tables: Tables) -> Taken:
+        """The ledgers of O owners, distinct, with `budgets` (O,) whose thresholds are `tables`."""
+        of_owners = np.array(budgets, np.int64)
+        taken = self._look_up(owners, of_owners, tables)
+        due = (self._table.due[taken.slots] <= self._clock()).nonzero()[0]
+        if len(due) or self._nobody in taken.accounts:
+            self._recheck(self._due_lists(taken.accounts, budgets, tables, due.tolist()))
+            self._load([owner for owner in owners if owner not in self._accounts])
+            taken = self._look_up(owners, of_owners, tables)
+        self._use(taken.slots)
+        return taken
+
+    def _look_up(
+        self, owners: Sequence[str], budgets: NDArray[np.int64], tables: Tables
+    ) -> Taken:
+        accounts = list(map(self._accounts.get, owners, repeat(self._nobody)))
+        slots = _slots(accounts)
+        stale = (self._table.judged[slots] != budgets).nonzero()[0]
+        if len(stale):
+            self._factory.judge(slots[stale], budgets[stale], tables)
+        return Taken(accounts, slots)
+
+    def _use(self, slots: Slots) -> None:
+        """Note that these accounts asked, in this order."""
+        self._table.used[slots] = np.arange(self._uses, self._uses + len(slots))
+        self._uses += len(slots)
 
     def renew(self, owner: str) -> AccountLedger:
         """The ledger of an owner who was erased, as the store has it by now."""
@@ -103,54 +135,57 @@ class AccountCache:
         now = self._clock()
         if now >= self._alarmed_at + self._recheck_seconds:
             self._alarmed_at = now
-            for one in self._accounts.values():
-                one.is_in_doubt, one.checked_at = True, -float("inf")
+            slots = _slots(self._accounts.values())
+            self._table.doubt(slots, -np.inf)
 
     def trim(self) -> None:
         """Let the least recently used go."""
-        for kept in (self._accounts, self._aside):
-            while len(kept) > self._size:
-                _, account = kept.popitem(last=False)
-                self._factory.release(account)
+        for _ in range(len(self._accounts) - self._size):
+            self._discard(self._accounts, self._oldest())
+        while len(self._aside) > self._size:
+            _, account = self._aside.popitem(last=False)
+            self._factory.release(account)
 
-    def _discard(self, kept: OrderedDict[str, AccountLedger], owner: str) -> None:
+    def _oldest(self) -> str:
+        """The owner who asked least recently."""
+        while True:
+            if not self._leaving:
+                self._line_up()
+            owner, used = self._leaving.popleft()
+            account = self._accounts.get(owner)
+            # Whoever asked since then is not the oldest any longer.
+            if account is not None and self._table.used[account.slot] == used:
+                return owner
+
+    def _line_up(self) -> None:
+        """Have the share of the accounts leave first that asked least recently, in order."""
+        owners = list(self._accounts)
+        used = self._table.used[_slots(self._accounts.values())]
+        order = np.argsort(used)[: len(owners) // _LEAVING + 1].tolist()
+        self._leaving.extend((owners[place], int(used[place])) for place in order)
+
+    def _discard(self, kept: dict[str, AccountLedger], owner: str) -> None:
         account = kept.pop(owner, None)
         if account is not None:
             self._factory.release(account)
 
-    def _due(
+    def _due_lists(
         self,
-        owners: Sequence[str],
-        accounts: Sequence[AccountLedger | None],
-        tables: Sequence[FloatArray],
+        accounts: Sequence[AccountLedger],
+        budgets: Sequence[int],
+        tables: Tables,
+        due: Sequence[int],
     ) -> dict[str, list[int]]:
         """Labels of the lists that the store is to be asked about by now, by owner."""
-        now, wait = self._clock(), self._recheck_seconds
-        limit = np.inf if self._meter is None else self._meter.limit
-        is_crossed = self._factory.is_crossed
-        # Of every account of every batch: written for speed.
-        due = [
-            (owner, account, thresholds)
-            for owner, account, thresholds in zip(owners, accounts, tables, strict=True)
-            if account is not None
-            and now >= account.checked_at + wait
-            and (
-                account.is_in_doubt
-                or account.meter.peak >= limit
-                or (
-                    account.is_crossed
-                    if account.crossed_of is thresholds
-                    else is_crossed(account, thresholds)
-                )
-            )
-        ]
-        labels = {owner: self._due_labels(account, table) for owner, account, table in due}
-        return {owner: found for owner, found in labels.items() if found}
+        return {
+            accounts[place].owner: self._due_labels(accounts[place], tables[budgets[place]])
+            for place in due
+        }
 
     def _due_labels(self, account: AccountLedger, thresholds: FloatArray) -> list[int]:
-        if account.is_in_doubt:
+        if self._table.is_in_doubt[account.slot]:
             return self._factory.labels_of(account)
-        is_off = self._meter is not None and account.meter.is_off(self._meter)
+        is_off = account.meter.peak >= self._limit
         return self._factory.crossed(account, thresholds) + [self._meter_label] * is_off
 
     def _recheck(self, due: Mapping[str, Sequence[int]]) -> None:
@@ -158,15 +193,16 @@ class AccountCache:
         if not due:
             return
         accounts = {owner: self._accounts[owner] for owner in due}
-        doubted = [account for account in accounts.values() if account.is_in_doubt]
-        for account in accounts.values():
-            account.checked_at, account.is_in_doubt = self._clock(), False
+        slots = _slots(accounts.values())
+        doubted = [one for one in accounts.values() if self._table.is_in_doubt[one.slot]]
+        now = self._clock()
+        self._table.checked(slots, now)
         try:
             self._ask(accounts, due)
         except DependencyUnavailable:
             # A verdict from memory is better than none; it is asked again in its time.
-            for account in doubted:
-                account.is_in_doubt = True
+            still = [account for account in doubted if not account.is_released]
+            self._table.doubt(_slots(still), now)
 
     def _ask(
         self, accounts: Mapping[str, AccountLedger], labels: Mapping[str, Sequence[int]]
@@ -182,6 +218,9 @@ class AccountCache:
         lossy = set()
         for asked, result in zip(questions, self._store.append_many(questions), strict=True):
             owner, _, label = asked.key
+            if accounts[owner].is_released:
+                # An earlier list of the account was told that it is void.
+                continue
             if isinstance(result, Renewed):
                 self._discard(self._accounts, owner)
             elif isinstance(result, Conflict):
@@ -199,9 +238,16 @@ class AccountCache:
         # Generations first: records of a later one are only read again, while records of an
         # earlier one under a later number would be believed.
         generations = self._store.generations(owners, self._digest)
-        accounts = self._factory.restore([self._store.load(one, self._digest) for one in owners])
-        now = self._clock()
+        stored = [self._store.load(owner, self._digest) for owner in owners]
+        accounts = self._factory.restore(owners, stored)
+        slots = _slots(accounts)
+        self._table.checked(slots, self._clock())
         for owner, generation, account in zip(owners, generations, accounts, strict=True):
-            account.generation, account.checked_at = generation, now
+            account.generation = generation
             self._accounts[owner] = account
             self._discard(self._aside, owner)
+        self._use(slots)
+
+
+def _slots(accounts: Iterable[AccountLedger]) -> Slots:
+    return np.array([account.slot for account in accounts], np.int64)

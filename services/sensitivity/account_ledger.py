@@ -11,53 +11,63 @@ from queen.errors import LedgerError
 from queen.method.geometry import FloatArray, Geometry
 from queen.method.sensitivity import center_distances, record_weight, single_query_sensitivity
 
+from .account_table import NOBODY, AccountTable, Slots
 from .ledger_store import Append, LedgerKey, Records, packed_end
 from .ledger_table import NO_LEDGER, LedgerTable, Numbers
 from .meter_ledger import MeterLedger
 from .neighbor_search import NeighborSearch
 
+Tables = Mapping[int, FloatArray]
+"""Thresholds T (C,) by budget, which is 0 for the service's own."""
+
 
 class AccountLedger:
-    """All of one owner: `numbers` are those of its ledgers in the table, by class.
+    """All of one owner, of one `generation`; what every batch asks of it is at `slot` in a table.
 
     `meter` says how far the owner's queries have strayed from the training distribution.
-    All of it is of one `generation`, about which the store was asked at `checked_at` seconds.
-    `is_in_doubt` says that the store may have lost any of it since.
     """
 
-    __slots__ = (
-        "checked_at",
-        "crossed_of",
-        "generation",
-        "is_crossed",
-        "is_in_doubt",
-        "meter",
-        "numbers",
-    )
+    __slots__ = ("_table", "generation", "meter", "owner", "slot")
 
-    def __init__(self, embedding_width: int) -> None:
-        self.numbers: dict[int, int] = {}
+    def __init__(self, owner: str, table: AccountTable, slot: int, embedding_width: int) -> None:
+        self.owner = owner
+        self._table = table
+        self.slot = slot
         self.meter = MeterLedger(embedding_width)
         self.generation = 0
-        self.checked_at = 0.0
-        self.is_in_doubt = False
-        self.crossed_of: FloatArray | None = None
-        """The thresholds that `is_crossed` was found with; None once it has to be found again."""
-        self.is_crossed = False
+
+    @property
+    def numbers(self) -> dict[int, int]:
+        """Numbers of its ledgers by class."""
+        return self._table.ledgers(self.slot)
+
+    @property
+    def is_released(self) -> bool:
+        """Whether nothing of it is in memory any longer."""
+        return self.slot == NOBODY
 
 
 class LedgerFactory:
-    """Builds the ledgers of accounts under one geometry, and keeps table and search together."""
+    """Builds the ledgers of accounts under one geometry, and keeps tables and search together."""
 
-    def __init__(self, geometry: Geometry, table: LedgerTable, search: NeighborSearch) -> None:
+    def __init__(
+        self,
+        geometry: Geometry,
+        accounts: AccountTable,
+        table: LedgerTable,
+        search: NeighborSearch,
+    ) -> None:
         self._geometry = geometry
+        self.accounts = accounts
         self.table = table
         self.search = search
         self._nothing: Records = np.empty((0, geometry.embedding_width), np.float32)
 
-    def restore(self, stored: Sequence[Mapping[int, Records]]) -> list[AccountLedger]:
-        """The ledgers of accounts whose records, by class, are `stored`."""
-        accounts = [AccountLedger(self._geometry.embedding_width) for _ in stored]
+    def restore(
+        self, owners: Sequence[str], stored: Sequence[Mapping[int, Records]]
+    ) -> list[AccountLedger]:
+        """The ledgers of `owners` whose records, by class, are `stored`."""
+        accounts = [self._new(owner) for owner in owners]
         numbers: list[int] = []
         lists: list[Records] = []
         try:
@@ -65,7 +75,7 @@ class LedgerFactory:
                 for label, records in by_class.items():
                     _require_finite(label, records)
                     if label == self._geometry.num_classes:
-                        account.meter.extend(records)
+                        self._mark(account, records)
                     elif len(records):
                         numbers.append(self.number(account, label))
                         lists.append(records)
@@ -77,6 +87,10 @@ class LedgerFactory:
             raise
         return accounts
 
+    def nobody(self) -> AccountLedger:
+        """What stands for every owner who is not in memory."""
+        return AccountLedger("", self.accounts, NOBODY, self._geometry.embedding_width)
+
     def extend(self, account: AccountLedger, label: int, records: Records) -> None:
         """Append `records` (R, E) of class `label` to the account.
 
@@ -85,10 +99,10 @@ class LedgerFactory:
         """
         _require_finite(label, records)
         if label == self._geometry.num_classes:
-            account.meter.extend(records)
+            self._mark(account, records)
         elif len(records):
             number = self.number(account, label)
-            account.crossed_of = None
+            self.accounts.unjudge(account.slot)
             self._append(np.array([number]), np.array([len(records)]), [records])
 
     def keep(
@@ -96,36 +110,41 @@ class LedgerFactory:
     ) -> None:
         """Append `records` (R, E) with their `weights` (R,), `counts` (L,) to each of `numbers`.
 
-        The caller sees to `crossed_of` of their accounts.
+        The caller sees to `is_crossed` of their accounts.
         """
         self.table.extend(numbers, counts, records, weights)
         self.search.add(numbers, counts, records)
 
     def release(self, account: AccountLedger) -> None:
         """Forget all ledgers of an account, which is used no longer."""
-        numbers = list(account.numbers.values())
-        account.numbers.clear()
-        account.crossed_of = None
-        self._close(numbers)
+        if not account.is_released:
+            self._close(list(account.numbers.values()))
+            self.accounts.close(account.slot)
+            # Not to be read again: the slot will be another account's.
+            account.slot = NOBODY
 
-    def is_crossed(self, account: AccountLedger, thresholds: FloatArray) -> bool:
-        """Whether any class is over its threshold T, (C,), an array that never changes."""
-        if account.crossed_of is not thresholds:
-            account.is_crossed = bool(self.crossed(account, thresholds))
-            account.crossed_of = thresholds
-        return account.is_crossed
+    def judge(self, slots: Slots, budgets: NDArray[np.int64], tables: Tables) -> None:
+        """Find out whether any class of some accounts is over its threshold, (S,) each.
+
+        `tables` are the thresholds T (C,) of the distinct `budgets`.
+        """
+        for budget, thresholds in tables.items():
+            of_budget = slots[budgets == budget]
+            if len(of_budget):
+                is_over = self.table.cqs[self.accounts.numbers[of_budget]] > thresholds
+                self.accounts.judge(of_budget, budget, is_over.any(axis=1))
 
     def crossed(self, account: AccountLedger, thresholds: FloatArray) -> list[int]:
         """Classes over their threshold T, (C,)."""
-        cqs = self.table.cqs
-        pairs = account.numbers.items()
-        return [label for label, number in pairs if cqs[number] > thresholds[label]]
+        is_over = self.table.cqs[self.accounts.numbers[account.slot]] > thresholds
+        labels: list[int] = is_over.nonzero()[0].tolist()
+        return labels
 
     def records_of(self, account: AccountLedger, label: int) -> Records:
         """What is known of one list of the account, a class's records or the meter's marks."""
         if label == self._geometry.num_classes:
             return account.meter.records
-        return self.table.records(account.numbers.get(label, NO_LEDGER))
+        return self.table.records(self._known(account, label))
 
     def labels_of(self, account: AccountLedger) -> list[int]:
         """Labels of the lists of which something is known: classes, then the meter's."""
@@ -136,8 +155,9 @@ class LedgerFactory:
         """Put `records` (R, E), at least one, in the place of all that is known of a list."""
         if label == self._geometry.num_classes:
             account.meter.marks, account.meter.peak = [], 0.0
-        elif label in account.numbers:
-            self._close([account.numbers.pop(label)])
+        elif number := self._known(account, label):
+            self.accounts.numbers[account.slot, label] = NO_LEDGER
+            self._close([number])
         self.extend(account, label, records)
 
     def append(self, owner: str, account: AccountLedger, label: int, records: Records) -> Append:
@@ -146,7 +166,7 @@ class LedgerFactory:
         if label == self._geometry.num_classes:
             marks = account.meter.records
             return Append(key, len(marks), records, account.generation, packed_end(marks))
-        number = account.numbers.get(label, NO_LEDGER)
+        number = self._known(account, label)
         version, behind = int(self.table.version[number]), packed_end(self.table.end(number))
         return Append(key, version, records, account.generation, behind)
 
@@ -156,18 +176,31 @@ class LedgerFactory:
 
     def version(self, account: AccountLedger, label: int) -> int:
         """Number of records of a class."""
-        return int(self.table.version[account.numbers.get(label, NO_LEDGER)])
+        return int(self.table.version[self._known(account, label)])
 
     def cqs(self, account: AccountLedger, label: int) -> float:
         """Cqs of a class."""
-        return float(self.table.cqs[account.numbers.get(label, NO_LEDGER)])
+        return float(self.table.cqs[self._known(account, label)])
 
     def number(self, account: AccountLedger, label: int) -> int:
         """Number of the account's ledger of class `label`, opened if it has none."""
-        number = account.numbers.get(label)
-        if number is None:
-            number = account.numbers[label] = self.table.open(label)
+        if account.is_released:
+            raise LedgerError("expected an account in memory, got one that was released")
+        number = self._known(account, label)
+        if number == NO_LEDGER:
+            number = self.accounts.numbers[account.slot, label] = self.table.open(label)
         return number
+
+    def _new(self, owner: str) -> AccountLedger:
+        slot = self.accounts.open()
+        return AccountLedger(owner, self.accounts, slot, self._geometry.embedding_width)
+
+    def _known(self, account: AccountLedger, label: int) -> int:
+        return int(self.accounts.numbers[account.slot, label])
+
+    def _mark(self, account: AccountLedger, records: Records) -> None:
+        account.meter.extend(records)
+        self.accounts.set_peak(account.slot, account.meter.peak)
 
     def _close(self, numbers: Sequence[int]) -> None:
         self.search.drop(numbers)

@@ -22,8 +22,8 @@ class LedgerTable:
     """Ledgers by number: `version` (N,) records each, whose weights sum to `cqs` (N,).
 
     cqs is kept along, never stored, so that it cannot drift from the records. A number is
-    given out again once its ledger is closed; `changes` counts what was opened and closed,
-    so that whoever looked a number up knows whether to look again.
+    given out again once its ledger is closed; `changes` counts what was opened and closed, and
+    `writes` also what was appended, so that whoever looked knows whether to look again.
     """
 
     def __init__(self, embedding_width: int) -> None:
@@ -36,6 +36,7 @@ class LedgerTable:
         self.label = np.zeros(64, np.int64)
         self.cqs = np.zeros(64)
         self.changes = 0
+        self.writes = 0
         self.total = 0
 
     @property
@@ -53,6 +54,7 @@ class LedgerTable:
         number = self._free.pop()
         self.label[number] = label
         self.changes += 1
+        self.writes += 1
         return number
 
     def close(self, numbers: Sequence[int]) -> None:
@@ -65,6 +67,7 @@ class LedgerTable:
             self.cqs[number] = 0.0
         self._free += numbers
         self.changes += 1
+        self.writes += 1
 
     def records(self, number: int) -> Records:
         """Records (M, E) of a ledger, in the order they were recorded; a copy."""
@@ -91,6 +94,7 @@ class LedgerTable:
         self._blocks.rows[rows] = records
         self.version[numbers] = before + counts
         self.total += len(records)
+        self.writes += 1
         # One by one: the same records give the same bits, however they came in.
         np.add.at(self.cqs, np.repeat(numbers, counts), weights)
 

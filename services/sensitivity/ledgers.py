@@ -24,6 +24,7 @@ from queen.method.sensitivity import center_distances, record_weight
 
 from .account_cache import RECHECK_SECONDS, AccountCache
 from .account_ledger import LedgerFactory
+from .account_table import AccountTable
 from .crossings import Crossing
 from .ledger_repair import LedgerRepair
 from .ledger_store import (
@@ -87,7 +88,9 @@ class LedgerBook:
         self._store = store
         self._table = LedgerTable(geometry.embedding_width)
         self._search = open_search(search, geometry, self._table)
-        self._factory = LedgerFactory(geometry, self._table, self._search)
+        limit = np.inf if meter is None else meter.limit
+        self._accounts = AccountTable(geometry.num_classes, limit, recheck_seconds)
+        self._factory = LedgerFactory(geometry, self._accounts, self._table, self._search)
         repair = LedgerRepair(geometry, store, self._factory, count_append, count_repaired)
         self._cache = AccountCache(
             geometry, store, self._factory, repair, meter, cached_accounts, clock, recheck_seconds
@@ -121,13 +124,14 @@ class LedgerBook:
             touched = self._touch(charged)
             step = self._decide(charged, touched)
             is_off = self._meter_rows(charged, touched, step)
+            crossings = touched.crossings(self._meter)
         except BaseException:
             # Nobody knows what the store took: read it again before the next verdict.
             self._cache.set_aside([policy.account_id for policy in charged.accounts])
             raise
         finally:
             self._cache.trim()
-        self._announce(touched.crossings(self._meter))
+        self._announce(crossings)
         thresholds = touched.thresholds[touched.ledger_index]
         enforced = enforce(step, charges, thresholds, touched.is_crossed, is_off)
         assessment = spare_exempt(enforced, queries)
@@ -144,11 +148,11 @@ class LedgerBook:
 
     def _touch(self, queries: Queries) -> Touched:
         """The distinct ledgers that the batch reaches."""
+        owners = [policy.account_id for policy in queries.accounts]
         budgets = [policy.budget for policy in queries.accounts]
         tables = {budget: self._thresholds.table(budget) for budget in set(budgets)}
-        owners = [policy.account_id for policy in queries.accounts]
-        accounts = self._cache.take(owners, [tables[budget] for budget in budgets])
-        return Touched(queries, self._factory, accounts, tables)
+        taken = self._cache.take(owners, budgets, tables)
+        return Touched(queries, owners, budgets, tables, self._factory, taken)
 
     def _decide(self, queries: Queries, touched: Touched) -> Assessment:
         decided = empty_assessment(len(queries))
@@ -324,12 +328,20 @@ class LedgerBook:
         if self._meter is None:
             return np.zeros(len(charged), np.bool_)
         is_far = self._meter.is_far(step.distances, charged.labels)
-        meters = [account.meter for account in touched.accounts]
-        index, embeddings = charged.account_index, charged.embeddings
-        is_off, marks = walk_owners(self._meter, meters, index, is_far, embeddings)
-        for owner, mark in marks:
+        slots, table = touched.slots, self._accounts
+        walk = walk_owners(
+            self._meter,
+            lambda owner: touched.accounts[owner].meter,
+            table.level[slots],
+            table.peak[slots],
+            charged.account_index,
+            is_far,
+            charged.embeddings,
+        )
+        table.level[slots] = walk.levels
+        for owner, mark in walk.marks:
             self._keep_mark(touched, owner, mark)
-        return is_off
+        return walk.is_off
 
     def _keep_mark(self, touched: Touched, owner: int, mark: float) -> None:
         """Put a high-water mark of the meter behind those in the store, unless it is surpassed.
@@ -345,7 +357,7 @@ class LedgerBook:
             (result,) = self._store.append_many([append])
             if isinstance(result, Appended):
                 self._count_append("appended")
-                account.meter.extend(append.records)
+                self._factory.extend(account, label, append.records)
                 return
             self._catch_up(touched, owner, append, result)
         raise LedgerConflict(f"another writer was first {APPEND_ATTEMPTS} times on a meter")

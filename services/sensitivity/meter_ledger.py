@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from queen.method.geometry import FloatArray
 from queen.method.off_distribution import OffDistributionMeter
 
 from .ledger_store import Records
@@ -18,14 +19,18 @@ _REMEMBERED = 64
 
 
 class Taken(NamedTuple):
-    """Whether the owner was over the limit before each of its queries, (Q,), and new marks."""
+    """The level after an owner's queries, and new marks.
 
-    is_off: NDArray[np.bool_]
+    From the query `off_from` on the owner was over the limit; there may be none.
+    """
+
+    level: float
+    off_from: int
     marks: list[float]
 
 
 class MeterLedger:
-    """The level in memory, and its high-water marks as records of their own.
+    """High-water marks of the level, which is in memory alone, as records of their own.
 
     A mark is a record (E,) whose first number is a level. Marks only rise, so they obey
     what holds for all records: append-only, few (a limit's worth of rises), and "over the
@@ -33,11 +38,10 @@ class MeterLedger:
     account's good.
     """
 
-    __slots__ = ("_width", "level", "marks", "peak", "recent")
+    __slots__ = ("_width", "marks", "peak", "recent")
 
     def __init__(self, embedding_width: int) -> None:
         self._width = embedding_width
-        self.level = 0.0
         self.peak = 0.0
         self.marks: list[float] = []
         # None until there is a tail query: most accounts in memory never have one.
@@ -66,47 +70,37 @@ class MeterLedger:
         records[:, 0] = np.where(single < levels, up, single)
         return records
 
-    def is_off(self, meter: OffDistributionMeter) -> bool:
-        """Whether a mark has reached the limit."""
-        return self.peak >= meter.limit
-
     def take(
         self,
         meter: OffDistributionMeter,
-        is_far: NDArray[np.bool_],
+        level: float,
+        is_far: Sequence[bool],
         embeddings: Records,
     ) -> Taken:
-        """Walk over the owner's next queries, (Q,) and (Q, E), in order.
+        """Walk over the owner's next queries, (Q,) and (Q, E), in order, from `level` on.
 
         A tail query that was sent before is no further evidence: a client that retries one
         odd sample must not look like a thief.
         """
-        off = np.zeros(len(is_far), np.bool_)
-        if self.is_off(meter):
-            return Taken(~off, [])
-        if not is_far.any():
-            self.level = max(0.0, self.level - meter.fall * len(is_far))
-            return Taken(off, [])
-        counted = self._distinct(is_far, embeddings)
-        levels = meter.walk(self.level, is_far[counted].tolist())
-        self.level = levels[-1] if levels else self.level
-        over = [place for place, level in enumerate(levels) if level >= meter.limit]
-        if over:
-            off[counted[over[0]] + 1 :] = True
-        return Taken(off, self._new_marks(meter, levels))
+        counted = [
+            row
+            for row, far in enumerate(is_far)
+            if not far or not self._was_sent(embeddings[row].tobytes())
+        ]
+        levels = meter.walk(level, [is_far[row] for row in counted])
+        over = (row for row, reached in zip(counted, levels, strict=True) if reached >= meter.limit)
+        off_from = next(over, len(is_far)) + 1
+        return Taken(levels[-1] if levels else level, off_from, self._new_marks(meter, levels))
 
-    def _distinct(self, is_far: NDArray[np.bool_], embeddings: Records) -> NDArray[np.int64]:
-        """Rows that count: all but the tail queries that were sent before."""
-        counted = np.ones(len(is_far), np.bool_)
+    def _was_sent(self, query: bytes) -> bool:
+        """Whether a tail query was sent before, lately; it is remembered."""
         recent = self.recent = OrderedDict() if self.recent is None else self.recent
-        for row in np.flatnonzero(is_far).tolist():
-            key = embeddings[row].tobytes()
-            counted[row] = key not in recent
-            recent[key] = None
-            recent.move_to_end(key)
-            if len(recent) > _REMEMBERED:
-                recent.popitem(last=False)
-        return np.flatnonzero(counted)
+        was_sent = query in recent
+        recent[query] = None
+        recent.move_to_end(query)
+        if len(recent) > _REMEMBERED:
+            recent.popitem(last=False)
+        return was_sent
 
     def _new_marks(self, meter: OffDistributionMeter, levels: Sequence[float]) -> list[float]:
         """The highest level of a batch, if it is a whole rise above the last mark or the limit."""
@@ -117,30 +111,44 @@ class MeterLedger:
         return [highest] if is_mark else []
 
 
+class Walk(NamedTuple):
+    """What became of the meters in a batch of R rows of O owners.
+
+    `is_off` (R,) says whether each row's owner was over the limit before it, `levels` (O,)
+    are those after the batch, and `marks` are new, each with its owner.
+    """
+
+    is_off: NDArray[np.bool_]
+    levels: FloatArray
+    marks: list[tuple[int, float]]
+
+
 def walk_owners(
     meter: OffDistributionMeter,
-    ledgers: Sequence[MeterLedger],
+    ledger_of: Callable[[int], MeterLedger],
+    levels: FloatArray,
+    peaks: FloatArray,
     owner: NDArray[np.integer],
     is_far: NDArray[np.bool_],
     embeddings: Records,
-) -> tuple[NDArray[np.bool_], list[tuple[int, float]]]:
-    """Walk over R rows of many owners, `owner` (R,) into `ledgers`, each owner's in order.
+) -> Walk:
+    """Walk over R rows of O owners, `owner` (R,), each owner's in order.
 
-    Whether each row's owner was over the limit before it, (R,), and new marks with their owners.
+    `levels` and `peaks` (O,) are those before the batch; `ledger_of` gives an owner's ledger.
     """
-    is_off = np.zeros(len(owner), np.bool_)
+    asked = np.bincount(owner, minlength=len(levels))
+    # Right for all who did not stray: by far the most owners of a batch.
+    after = np.maximum(levels - meter.fall * asked, 0.0)
     marks: list[tuple[int, float]] = []
-    strayed = set(owner[is_far].tolist())
-    falls = (meter.fall * np.bincount(owner, minlength=len(ledgers))).tolist()
-    limit = meter.limit
-    for place, (ledger, fall) in enumerate(zip(ledgers, falls, strict=True)):
-        if place not in strayed and ledger.peak < limit:
-            # As `take` would, without the cost of a call: by far the most owners of a batch.
-            level = ledger.level - fall
-            ledger.level = level if level > 0.0 else 0.0
-            continue
-        rows = np.flatnonzero(owner == place)
-        taken = ledger.take(meter, is_far[rows], embeddings[rows])
-        is_off[rows] = taken.is_off
+    was_off = peaks >= meter.limit
+    is_off: NDArray[np.bool_] = was_off[owner]
+    after[was_off] = levels[was_off]
+    strayed = owner[is_far & ~is_off]
+    for place in sorted(set(strayed.tolist())):
+        rows = (owner == place).nonzero()[0]
+        before = float(levels[place])
+        taken = ledger_of(place).take(meter, before, is_far[rows].tolist(), embeddings[rows])
+        after[place] = taken.level
+        is_off[rows[taken.off_from :]] = True
         marks += [(place, mark) for mark in taken.marks]
-    return is_off, marks
+    return Walk(is_off, after, marks)

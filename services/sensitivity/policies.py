@@ -14,7 +14,7 @@ GROUP_PREFIX = "group "
 """Of the ids of groups in the store; the front door takes no account id with a space."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class AccountPolicy:
     """Who is charged, and what a spent budget does.
 
@@ -55,7 +55,7 @@ def charge_owners(queries: Queries) -> tuple[Queries, Charges]:
     Groups are owners of ledgers like accounts; the rows that charge them stand behind the
     B rows of the accounts, in the same order.
     """
-    groups = list(dict.fromkeys(policy.group for policy in queries.accounts if policy.group))
+    groups = list(dict.fromkeys([policy.group for policy in queries.accounts if policy.group]))
     scopes = np.frombuffer(bytes([policy.scope for policy in queries.accounts]), np.uint8)
     every = np.arange(len(queries))
     index = queries.account_index.astype(np.int64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +11,10 @@ from queen.method.geometry import FloatArray
 from queen.method.ledger import Assessment
 from queen.method.off_distribution import OffDistributionMeter
 
-from .account_ledger import AccountLedger, LedgerFactory
+from .account_cache import Taken
+from .account_ledger import AccountLedger, LedgerFactory, Tables
 from .crossings import Crossing
-from .ledger_table import NO_LEDGER, Numbers
+from .ledger_table import Numbers
 from .policies import Queries
 
 
@@ -21,38 +22,36 @@ class Touched:
     """The L ledgers of a batch of B rows: `owner` (L,) of each and its class `labels` (L,).
 
     `ledger_index` (B,) says which of them a row reaches, `thresholds` T (L,) are theirs. Of
-    each of O `owners`, `is_crossed` (O,) says whether a class of it was over its threshold
-    before the batch.
+    each of O `owners`, `slots` (O,) says where it is in the table of accounts, and `is_crossed`
+    (O,) whether a class of it was over its threshold before the batch.
     """
 
     def __init__(
         self,
         queries: Queries,
+        owners: Sequence[str],
+        budgets: Sequence[int],
+        tables: Tables,
         ledgers: LedgerFactory,
-        accounts: list[AccountLedger],
-        tables: Mapping[int, FloatArray],
+        taken: Taken,
     ) -> None:
+        self.owners = owners
+        self.accounts, self.slots = taken
         self._ledgers = ledgers
-        self._tables = [tables[policy.budget] for policy in queries.accounts]
-        self._numbers: Numbers = np.zeros(0, np.int64)
-        self._numbers_as_of = -1
-        classes = len(self._tables[0])
-        pairs = queries.account_index.astype(np.int64) * classes + queries.labels
+        self._budgets = np.array(budgets, np.int64)
+        self._tables = tables
+        self._classes = len(tables[budgets[0]])
+        pairs = queries.account_index * self._classes + queries.labels
         distinct, self.ledger_index = _distinct(pairs)
-        self.owner, self.labels = np.divmod(distinct, classes)
-        self.owners = [policy.account_id for policy in queries.accounts]
-        self.accounts = accounts
-        self.thresholds = _pick(queries, tables, self.owner, self.labels)
-        judge = ledgers.is_crossed
-        judged = [
-            account.is_crossed if account.crossed_of is table else judge(account, table)
-            for account, table in zip(accounts, self._tables, strict=True)
-        ]
-        self.is_crossed = np.array(judged, np.bool_)
+        self.owner, self.labels = np.divmod(distinct, self._classes)
+        self.thresholds = _pick(tables, self._budgets, self.owner, self.labels)
+        self.is_crossed = ledgers.accounts.is_crossed[self.slots]
         self.generations = np.zeros(len(queries), np.uint64)
         """Of the ledger that each row was decided on, (B,), as far as `settle` was told."""
+        self._numbers_as_of = self._cqs_as_of = -1
         self._cqs_before = self.cqs()
-        self._peaks_before = [account.meter.peak for account in accounts]
+        self._peaks_before = ledgers.accounts.peak[self.slots]
+        self._as_of = (ledgers.table.writes, ledgers.accounts.peaks_changed)
 
     def place(self, number: int) -> tuple[int, int]:
         """Owner and class of a ledger of the batch."""
@@ -61,24 +60,25 @@ class Touched:
     def renew(self, owner: int, account: AccountLedger) -> list[int]:
         """Take over the ledger of an owner who was erased; the ledgers to be decided again."""
         self.accounts[owner] = account
-        self.is_crossed[owner] = self._ledgers.is_crossed(account, self._tables[owner])
+        self.slots[owner] = account.slot
+        at = slice(owner, owner + 1)
+        self._ledgers.judge(self.slots[at], self._budgets[at], self._tables)
+        self.is_crossed[at] = self._ledgers.accounts.is_crossed[self.slots[at]]
         return np.flatnonzero(self.owner == owner).tolist()
 
     def recorded(self, numbers: NDArray[np.integer]) -> None:
         """Note what records did to those ledgers of the batch: some may have crossed."""
-        ledgers = self.numbers()[numbers]
-        over = self._ledgers.table.cqs[ledgers] > self.thresholds[numbers]
-        for owner in self.owner[numbers[over]].tolist():
-            self.accounts[owner].is_crossed = True
+        over = self._ledgers.table.cqs[self.numbers()[numbers]] > self.thresholds[numbers]
+        if np.count_nonzero(over):
+            self._ledgers.accounts.cross(self.slots[self.owner[numbers[over]]])
 
     def numbers(self) -> Numbers:
         """Numbers of the ledgers in the table as they are now, (L,)."""
-        table = self._ledgers.table
-        if self._numbers_as_of != table.changes:
-            accounts = self.accounts
-            pairs = zip(self.owner.tolist(), self.labels.tolist(), strict=True)
-            found = [accounts[owner].numbers.get(label, NO_LEDGER) for owner, label in pairs]
-            self._numbers, self._numbers_as_of = np.array(found, np.int64), table.changes
+        changes = self._ledgers.table.changes
+        if self._numbers_as_of != changes:
+            places = self.slots[self.owner] * self._classes + self.labels
+            self._numbers = self._ledgers.accounts.numbers.take(places).astype(np.int64)
+            self._numbers_as_of = changes
         return self._numbers
 
     def settle(self, rows: NDArray[np.integer]) -> None:
@@ -87,12 +87,22 @@ class Touched:
         self.generations[rows] = known[self.owner[self.ledger_index[rows]]]
 
     def cqs(self) -> FloatArray:
-        """Cqs of the ledgers as they are now, (L,)."""
-        cqs: FloatArray = self._ledgers.table.cqs[self.numbers()]
-        return cqs
+        """Cqs of the ledgers as they are now, (L,); not to be written to."""
+        writes = self._ledgers.table.writes
+        if self._cqs_as_of != writes:
+            self._cqs: FloatArray = self._ledgers.table.cqs[self.numbers()]
+            self._cqs_as_of = writes
+        return self._cqs
 
     def crossings(self, meter: OffDistributionMeter | None) -> list[Crossing]:
         """What was crossed in this batch: thresholds of classes, and the meter's limit."""
+        writes, peaks_changed = self._as_of
+        found = self._classes_crossed() if self._ledgers.table.writes != writes else []
+        if meter is not None and self._ledgers.accounts.peaks_changed != peaks_changed:
+            found += self._limits_reached(meter.limit)
+        return found
+
+    def _classes_crossed(self) -> list[Crossing]:
         cqs = self.cqs()
         crossed = ((self._cqs_before <= self.thresholds) & (cqs > self.thresholds)).nonzero()[0]
         found = []
@@ -100,14 +110,12 @@ class Touched:
             owner, label = self.place(number)
             reached, threshold = float(cqs[number]), float(self.thresholds[number])
             found.append(Crossing(self.owners[owner], label, reached, threshold))
-        if meter is None:
-            return found
-        peaks = [account.meter.peak for account in self.accounts]
-        if peaks != self._peaks_before:
-            for name, before, peak in zip(self.owners, self._peaks_before, peaks, strict=True):
-                if before < meter.limit <= peak:
-                    found.append(Crossing(name, None, peak, meter.limit))
         return found
+
+    def _limits_reached(self, limit: float) -> list[Crossing]:
+        peaks = self._ledgers.accounts.peak[self.slots]
+        reached = ((self._peaks_before < limit) & (peaks >= limit)).nonzero()[0].tolist()
+        return [Crossing(self.owners[place], None, float(peaks[place]), limit) for place in reached]
 
 
 def _distinct(
@@ -117,6 +125,9 @@ def _distinct(
 
     np.unique with its inverse takes twice as long for as few.
     """
+    if np.count_nonzero(pairs[1:] > pairs[:-1]) == len(pairs) - 1:
+        # A row of each account: the most common batch of all.
+        return pairs, np.arange(len(pairs))
     order = np.argsort(pairs, kind="stable")
     ordered = pairs[order]
     is_first = np.empty(len(pairs), np.bool_)
@@ -128,20 +139,20 @@ def _distinct(
 
 
 def _pick(
-    queries: Queries,
-    tables: Mapping[int, FloatArray],
+    tables: Tables,
+    budgets: NDArray[np.int64],
     owner: NDArray[np.integer],
     labels: NDArray[np.integer],
 ) -> FloatArray:
-    """Thresholds (L,) of ledgers from the `tables` (C,) of their owners' budgets."""
+    """Thresholds (L,) of ledgers from the `tables` (C,) of the `budgets` (O,) of their owners."""
     picked: FloatArray
     if len(tables) == 1:
         (table,) = tables.values()
         picked = table[labels]
         return picked
-    place = {budget: number for number, budget in enumerate(tables)}
-    which = np.array([place[policy.budget] for policy in queries.accounts])
-    picked = np.stack(list(tables.values()))[which[owner], labels]
+    distinct = np.array(sorted(tables))
+    which = np.searchsorted(distinct, budgets)
+    picked = np.stack([tables[budget] for budget in sorted(tables)])[which[owner], labels]
     return picked
 
 
