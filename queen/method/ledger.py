@@ -106,22 +106,46 @@ def assess_rows(
     """
     if distances is None:
         distances = center_distances(geometry, embeddings, labels)
-    sqs = single_query_sensitivity(geometry, distances, labels)
     inside = distances < geometry.sensitive_radius[labels]
     candidates = inside & (nearest > geometry.coverage_radius[labels])
-    crossed = cqs > thresholds
+    return assess_candidates(
+        geometry, embeddings, labels, ledger_index, candidates, cqs, thresholds, distances
+    )
 
+
+def assess_candidates(
+    geometry: Geometry,
+    embeddings: NDArray[np.float32],
+    labels: LabelArray,
+    ledger_index: NDArray[np.integer],
+    candidates: NDArray[np.bool_],
+    cqs: FloatArray,
+    thresholds: FloatArray,
+    distances: FloatArray,
+) -> Assessment:
+    """`assess_rows` where it is known which rows are inside and novel: `candidates` (B,)."""
+    sqs = single_query_sensitivity(geometry, distances, labels)
     verdicts = np.full(len(labels), _PRESERVE)
-    verdicts[candidates & crossed[ledger_index]] = _REVERSE
-    weights = record_weight(geometry, sqs)
-    ordered = (candidates & ~crossed[ledger_index]).nonzero()[0]
+    start = cqs[ledger_index]
+    novel = candidates.nonzero()[0]
+    if not len(novel):
+        return Assessment(verdicts, distances, sqs, start, start)
+    is_spent = (start > thresholds[ledger_index])[novel]
+    verdicts[novel[is_spent]] = _REVERSE
+    ordered = novel[~is_spent]
+    weights = record_weight(geometry, sqs[ordered])
+    reached = start.copy()
     step = _OrderedRows(geometry, cqs, thresholds)
-    reached = cqs[ledger_index]
-    for row in ordered.tolist():
+    # The only such row of its ledger changes no other's verdict, and is recorded.
+    is_only = (np.bincount(ledger_index[ordered], minlength=1) == 1)[ledger_index[ordered]]
+    verdicts[ordered[is_only]] = _RECORD
+    reached[ordered[is_only]] += weights[is_only]
+    for place in (~is_only).nonzero()[0].tolist():
+        row = int(ordered[place])
         label, index = int(labels[row]), int(ledger_index[row])
-        verdicts[row] = step.take(index, label, embeddings[row], float(weights[row]))
+        verdicts[row] = step.take(index, label, embeddings[row], float(weights[place]))
         reached[row] = step.cqs(index)
-    before, after = _running_cqs(reached, verdicts, ledger_index, cqs)
+    before, after = _running_cqs(reached, verdicts, ledger_index, start)
     return Assessment(verdicts, distances, sqs, before, after)
 
 
@@ -181,15 +205,14 @@ def _running_cqs(
     reached: FloatArray,
     verdicts: NDArray[np.uint8],
     ledger_index: NDArray[np.integer],
-    cqs: FloatArray,
+    start: FloatArray,
 ) -> tuple[FloatArray, FloatArray]:
     """Cqs of each row's ledger before and after the row, (B,) each.
 
-    `reached` (B,) is what recorded rows took it to. Nothing is summed again: another order
+    It is `start` (B,) before the batch; `reached` (B,) is what recorded rows took it to. Nothing is summed again: another order
     would be off in the last bits, and a ledger beside its threshold could look over it.
     """
     recorded = verdicts == _RECORD
-    start = cqs[ledger_index]
     if not recorded.any():
         return start, start
     order = np.argsort(ledger_index, kind="stable")
@@ -233,20 +256,24 @@ def enforce(
     profile changes has the ledger it would always have had.
     """
     count = len(charges.scopes)
+    has_groups = len(charges.row) > count
+    # What nobody's scope asks for is not computed.
+    in_use = charges.scopes.tobytes()
     scopes = charges.scopes[charges.row]
-    crossed = owner_was_crossed(step, charges, thresholds, is_crossed)
-    spent = step.verdicts == _REVERSE
-    spent |= (scopes == _CLASS) & (step.cqs_before > thresholds)
-    spent |= (scopes == _ACCOUNT) & crossed
-    off = (scopes == _ACCOUNT) & is_off
-
-    causes = spent * np.uint8(Cause.ACCOUNT)
-    causes[count:] *= np.uint8(Cause.GROUP)
-    causes[off] |= np.uint8(Cause.OFF_DISTRIBUTION)
+    causes = (step.verdicts == _REVERSE) * np.uint8(Cause.ACCOUNT)
+    if Scope.CLASS in in_use:
+        causes |= (scopes == _CLASS) & (step.cqs_before > thresholds)
+    if Scope.ACCOUNT in in_use:
+        causes |= (scopes == _ACCOUNT) & owner_was_crossed(step, charges, thresholds, is_crossed)
+    if has_groups:
+        causes[count:] *= np.uint8(Cause.GROUP)
+    if Scope.ACCOUNT in in_use:
+        causes[(scopes == _ACCOUNT) & is_off] |= np.uint8(Cause.OFF_DISTRIBUTION)
     own, groups = slice(0, count), slice(count, None)
     verdicts = step.verdicts[own].copy()
-    np.maximum.at(verdicts, charges.row[groups], step.verdicts[groups])
-    np.bitwise_or.at(causes, charges.row[groups], causes[groups])
+    if has_groups:
+        np.maximum.at(verdicts, charges.row[groups], step.verdicts[groups])
+        np.bitwise_or.at(causes, charges.row[groups], causes[groups])
     causes = causes[own]
     verdicts[causes > 0] = _REVERSE
     return Assessment(

@@ -27,7 +27,7 @@ def center_distances(
     geometry: Geometry, embeddings: NDArray[np.floating], labels: LabelArray
 ) -> FloatArray:
     """d = ||z - c_y||: `embeddings` (B, E), `labels` (B,) predicted -> (B,) float64."""
-    offset = embeddings.astype(np.float64) - geometry.cluster_centers[labels]
+    offset = embeddings.astype(np.float64) - geometry.cluster_centers.take(labels, axis=0)
     distances: FloatArray = np.sqrt(np.einsum("be,be->b", offset, offset))
     return distances
 

@@ -32,6 +32,7 @@ _SLACK = 1e-9
 """Relative difference from r^2 below which the oracle itself decides; far above rounding."""
 _FARTHEST = 1e12
 """Where coordinates end, in cells; a record beyond it is found all the same."""
+_HALF = np.uint64(32)
 _ROWS = 1024
 """Rows that are searched together, which bounds the memory of a search."""
 
@@ -105,22 +106,37 @@ class CellSearch:
     ) -> NDArray[np.bool_]:
         wide = embeddings.astype(np.float64)
         hashes = self._hash(np.floor(self._in_cells(wide, labels) - 0.5))[:, None] + self._corners
-        first = self._first[numbers][:, None]
-        buckets = first + _place(hashes, self._mask[numbers][:, None])
+        buckets = _place(hashes, self._mask[numbers][:, None]) + self._first[numbers][:, None]
         inside = self._buckets.rows.take(buckets, axis=0)
-        squared = _least_squared(inside, wide[:, None, :]).min(axis=1)
-        beyond, within = self._beyond[labels], self._within[labels]
+        squared = _squared(inside, wide[:, None, :]).reshape(len(wide), -1).min(axis=1)
+        is_novel = np.zeros(len(wide), np.bool_)
         # Of a row that is covered already nothing more is to be known.
-        is_full = (inside[:, :, 0, -1] < np.inf) & (squared > within)[:, None]
-        if is_full.any():
-            rows, ways = np.nonzero(is_full)
-            self._probe(numbers, wide, squared, rows, buckets[rows, ways])
-        is_novel: NDArray[np.bool_] = squared > beyond
-        for row in ((squared >= within) & ~is_novel).nonzero()[0].tolist():
+        rows = (squared >= self._within[labels]).nonzero()[0]
+        if len(rows):
+            is_full = inside[rows, :, 0, -1] < np.inf
+            if np.count_nonzero(is_full):
+                places, ways = is_full.nonzero()
+                self._probe(numbers, wide, squared, rows[places], buckets[rows[places], ways])
+            is_novel[rows] = self._is_beyond(numbers, embeddings, labels, squared, rows)
+        return is_novel
+
+    def _is_beyond(
+        self,
+        numbers: Numbers,
+        embeddings: Records,
+        labels: LabelArray,
+        squared: FloatArray,
+        rows: NDArray[np.int64],
+    ) -> NDArray[np.bool_]:
+        """Which of `rows` are beyond r by `squared` (B,) or, where it cannot tell, the oracle."""
+        is_beyond: NDArray[np.bool_] = squared[rows] > self._beyond[labels[rows]]
+        is_open = ~is_beyond & (squared[rows] >= self._within[labels[rows]])
+        for place in is_open.nonzero()[0].tolist():
+            row = int(rows[place])
             known = self._table.records(int(numbers[row]))
             radius = self._geometry.coverage_radius[labels[row]]
-            is_novel[row] = nearest_distances(known, embeddings[row : row + 1])[0] > radius
-        return is_novel
+            is_beyond[place] = nearest_distances(known, embeddings[row : row + 1])[0] > radius
+        return is_beyond
 
     def _probe(
         self,
@@ -135,7 +151,7 @@ class CellSearch:
             first, mask = self._first[numbers[rows]], self._mask[numbers[rows]]
             buckets = first + ((buckets - first + 1) & mask)
             inside = self._buckets.rows.take(buckets, axis=0)
-            np.minimum.at(squared, rows, _least_squared(inside, wide[rows]))
+            np.minimum.at(squared, rows, _squared(inside, wide[rows]).min(axis=1))
             is_full = inside[:, 0, -1] < np.inf
             rows, buckets = rows[is_full], buckets[is_full]
 
@@ -166,31 +182,31 @@ class CellSearch:
 
     def _in_cells(self, wide: FloatArray, labels: LabelArray) -> FloatArray:
         """Coordinates from the cluster center, a cell long each, (B, E)."""
-        offset = wide - self._geometry.cluster_centers[labels]
-        cells: FloatArray = np.clip(offset / self._side[labels][:, None], -_FARTHEST, _FARTHEST)
+        cells: FloatArray = wide - self._geometry.cluster_centers.take(labels, axis=0)
+        cells /= self._side[labels][:, None]
+        np.minimum(cells, _FARTHEST, out=cells)
+        np.maximum(cells, -_FARTHEST, out=cells)
         return cells
 
     def _hash(self, cells: FloatArray) -> NDArray[np.uint64]:
         """A number for each cell (B, E), which wraps at 2^64; neighbours differ by `_corners`."""
-        products = cells.astype(np.int64).view(np.uint64) * self._factors
-        hashes: NDArray[np.uint64] = products.sum(axis=1)
+        hashes: NDArray[np.uint64] = cells.astype(np.int64).view(np.uint64) @ self._factors
         return hashes
 
 
 def _place(hashes: NDArray[np.uint64], mask: NDArray[np.int64]) -> NDArray[np.int64]:
     """Which bucket of its ledger; the upper half of a product depends on all of the cell."""
-    return (hashes >> np.uint64(32)).astype(np.int64) & mask
+    return (hashes >> _HALF).view(np.int64) & mask
 
 
-def _least_squared(inside: NDArray[np.float32], points: FloatArray) -> FloatArray:
-    """Least squared distance in each bucket (..., E, 8) from its point (..., E), in float64.
+def _squared(inside: NDArray[np.float32], points: FloatArray) -> FloatArray:
+    """Squared distances (..., 8) of each bucket (..., E, 8) from its point (..., E), in float64.
 
     Empty places are infinitely far.
     """
-    offset = inside.reshape(*inside.shape[:-2], -1) - np.repeat(points, _BUCKET, axis=-1)
+    offset = inside.reshape(*inside.shape[:-2], -1) - points.repeat(_BUCKET, axis=-1)
     offset *= offset
-    squared = offset[..., :_BUCKET]
+    squared: FloatArray = offset[..., :_BUCKET]
     for start in range(_BUCKET, offset.shape[-1], _BUCKET):
         squared = squared + offset[..., start : start + _BUCKET]
-    least: FloatArray = squared.min(axis=-1)
-    return least
+    return squared

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from queen.errors import LedgerConflict, LedgerError
 from queen.method.facts import gather_facts
 from queen.method.geometry import FloatArray, Geometry
-from queen.method.ledger import Assessment, assess_rows, enforce
+from queen.method.ledger import Assessment, assess_candidates, enforce
 from queen.method.off_distribution import OffDistributionMeter
 from queen.method.sensitivity import center_distances, record_weight
 
@@ -155,17 +155,25 @@ class LedgerBook:
         return Touched(queries, owners, budgets, tables, self._factory, taken)
 
     def _decide(self, queries: Queries, touched: Touched) -> Assessment:
-        decided = empty_assessment(len(queries))
-        rows = np.arange(len(queries))
-        for attempt in range(APPEND_ATTEMPTS):
-            self._pause(attempt)
-            step = self._step(queries, touched, rows)
-            lost = self._record(queries, touched, rows, step)
-            if not attempt and not lost:
-                if queries.with_facts:
-                    touched.settle(rows)
-                return step
-            # Ledgers are independent, so only those that lost the race are taken again.
+        every = np.arange(len(queries))
+        self._pause(0)
+        step = self._step(touched, queries.embeddings, queries.labels, touched.ledger_index)
+        lost = self._record(queries, touched, every, step)
+        if lost:
+            return self._decide_again(queries, touched, step, lost)
+        if queries.with_facts:
+            touched.settle(every)
+        return step
+
+    def _decide_again(
+        self, queries: Queries, touched: Touched, step: Assessment, lost: list[int]
+    ) -> Assessment:
+        """Decide on the rows of the ledgers that lost the race until it is won.
+
+        Ledgers are independent, so only those are taken again.
+        """
+        decided, rows = empty_assessment(len(queries)), np.arange(len(queries))
+        for attempt in range(1, APPEND_ATTEMPTS + 1):
             again = np.isin(touched.ledger_index[rows], lost)
             fill_rows(decided, rows[~again], step, ~again)
             if queries.with_facts:
@@ -173,6 +181,10 @@ class LedgerBook:
             rows = rows[again]
             if not len(rows):
                 return decided
+            if attempt < APPEND_ATTEMPTS:
+                self._pause(attempt)
+                step = self._step_rows(queries, touched, rows)
+                lost = self._record(queries, touched, rows, step)
         for number in np.unique(touched.ledger_index[rows]).tolist():
             waiting = rows[touched.ledger_index[rows] == number]
             self._decide_at_store(queries, touched, number, waiting, decided)
@@ -194,7 +206,7 @@ class LedgerBook:
                     f"another writer was first {APPEND_ATTEMPTS} times in a row on the same ledger"
                 )
             settled, recorded = self._take_at_store(self._store, queries, touched, number, rows)
-            step = self._step(queries, touched, settled)
+            step = self._step_rows(queries, touched, settled)
             if not np.array_equal(settled[step.recorded], recorded):
                 raise LedgerError("expected the store to decide as the ledger step does")
             owner, label = touched.place(number)
@@ -234,18 +246,28 @@ class LedgerBook:
         self._factory.extend(account, label, result.missing_tail)
         return settled_rows(rows, candidates, result)
 
-    def _step(self, queries: Queries, touched: Touched, rows: NDArray[np.integer]) -> Assessment:
-        """The ledger step on some rows, against the ledgers as they are cached."""
-        embeddings, labels = queries.embeddings[rows], queries.labels[rows]
+    def _step_rows(
+        self, queries: Queries, touched: Touched, rows: NDArray[np.integer]
+    ) -> Assessment:
         ledger_index = touched.ledger_index[rows]
+        return self._step(touched, queries.embeddings[rows], queries.labels[rows], ledger_index)
+
+    def _step(
+        self,
+        touched: Touched,
+        embeddings: NDArray[np.float32],
+        labels: NDArray[np.integer],
+        ledger_index: NDArray[np.integer],
+    ) -> Assessment:
+        """The ledger step on some rows, against the ledgers as they are cached."""
         distances = center_distances(self._geometry, embeddings, labels)
         is_novel = self._is_novel(touched, ledger_index, embeddings, labels, distances)
-        return assess_rows(
+        return assess_candidates(
             self._geometry,
             embeddings,
             labels,
             ledger_index,
-            np.where(is_novel, np.inf, 0.0),
+            is_novel,
             touched.cqs(),
             touched.thresholds,
             distances,
