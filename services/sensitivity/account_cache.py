@@ -77,15 +77,14 @@ class AccountCache:
     def __getitem__(self, owner: str) -> AccountLedger:
         return self._accounts[owner]
 
-    def take(self, owners: Sequence[str], budgets: Sequence[int], tables: Tables) -> Taken:
+    def take(self, owners: Sequence[str], budgets: NDArray[np.int64], tables: Tables) -> Taken:
         """The ledgers of O owners, distinct, with `budgets` (O,) whose thresholds are `tables`."""
-        of_owners = np.array(budgets, np.int64)
-        taken = self._look_up(owners, of_owners, tables)
+        taken = self._look_up(owners, budgets, tables)
         due = (self._table.due[taken.slots] <= self._clock()).nonzero()[0]
         if len(due) or self._nobody in taken.accounts:
             self._recheck(self._due_lists(taken.accounts, budgets, tables, due.tolist()))
             self._load([owner for owner in owners if owner not in self._accounts])
-            taken = self._look_up(owners, of_owners, tables)
+            taken = self._look_up(owners, budgets, tables)
         self._use(taken.slots)
         return taken
 
@@ -172,13 +171,13 @@ class AccountCache:
     def _due_lists(
         self,
         accounts: Sequence[AccountLedger],
-        budgets: Sequence[int],
+        budgets: NDArray[np.int64],
         tables: Tables,
         due: Sequence[int],
     ) -> dict[str, list[int]]:
         """Labels of the lists that the store is to be asked about by now, by owner."""
         return {
-            accounts[place].owner: self._due_labels(accounts[place], tables[budgets[place]])
+            accounts[place].owner: self._due_labels(accounts[place], tables[int(budgets[place])])
             for place in due
         }
 

@@ -22,6 +22,7 @@ class AccountTable:
     """
 
     def __init__(self, classes: int, limit: float, recheck_seconds: float) -> None:
+        self.classes = classes
         self._limit = limit
         self._recheck_seconds = recheck_seconds
         self._free: list[int] = []

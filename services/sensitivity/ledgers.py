@@ -151,8 +151,9 @@ class LedgerBook:
         owners = [policy.account_id for policy in queries.accounts]
         budgets = [policy.budget for policy in queries.accounts]
         tables = {budget: self._thresholds.table(budget) for budget in set(budgets)}
-        taken = self._cache.take(owners, budgets, tables)
-        return Touched(queries, owners, budgets, tables, self._factory, taken)
+        of_owners = np.array(budgets, np.int64)
+        taken = self._cache.take(owners, of_owners, tables)
+        return Touched(queries, owners, of_owners, tables, self._factory, taken)
 
     def _decide(self, queries: Queries, touched: Touched) -> Assessment:
         every = np.arange(len(queries))
@@ -287,7 +288,8 @@ class LedgerBook:
         inside = (distances < self._geometry.sensitive_radius[labels]).nonzero()[0]
         if len(inside):
             numbers = touched.numbers()[ledger_index[inside]]
-            is_novel[inside] = self._search.is_novel(numbers, embeddings[inside], labels[inside])
+            points = embeddings.take(inside, axis=0)
+            is_novel[inside] = self._search.is_novel(numbers, points, labels[inside])
         return is_novel
 
     def _record(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -75,20 +75,21 @@ class MeterLedger:
         meter: OffDistributionMeter,
         level: float,
         is_far: Sequence[bool],
-        embeddings: Records,
+        queries: Iterable[Records],
     ) -> Taken:
-        """Walk over the owner's next queries, (Q,) and (Q, E), in order, from `level` on.
+        """Walk over the owner's next `queries` (Q,), embeddings (E,) in order, from `level` on.
 
         A tail query that was sent before is no further evidence: a client that retries one
         odd sample must not look like a thief.
         """
         counted = [
-            row
-            for row, far in enumerate(is_far)
-            if not far or not self._was_sent(embeddings[row].tobytes())
+            place
+            for place, (far, query) in enumerate(zip(is_far, queries, strict=True))
+            if not far or not self._was_sent(query.tobytes())
         ]
-        levels = meter.walk(level, [is_far[row] for row in counted])
-        over = (row for row, reached in zip(counted, levels, strict=True) if reached >= meter.limit)
+        levels = meter.walk(level, [is_far[place] for place in counted])
+        reached = zip(counted, levels, strict=True)
+        over = (place for place, level in reached if level >= meter.limit)
         off_from = next(over, len(is_far)) + 1
         return Taken(levels[-1] if levels else level, off_from, self._new_marks(meter, levels))
 
@@ -136,19 +137,20 @@ def walk_owners(
 
     `levels` and `peaks` (O,) are those before the batch; `ledger_of` gives an owner's ledger.
     """
-    asked = np.bincount(owner, minlength=len(levels))
     # Right for all who did not stray: by far the most owners of a batch.
-    after = np.maximum(levels - meter.fall * asked, 0.0)
+    after = np.maximum(levels - meter.fall * np.bincount(owner, minlength=len(levels)), 0.0)
     marks: list[tuple[int, float]] = []
     was_off = peaks >= meter.limit
     is_off: NDArray[np.bool_] = was_off[owner]
-    after[was_off] = levels[was_off]
-    strayed = owner[is_far & ~is_off]
-    for place in sorted(set(strayed.tolist())):
+    if np.count_nonzero(was_off):
+        after[was_off] = levels[was_off]
+        is_far = is_far & ~is_off
+    for place in sorted(set(owner[is_far].tolist())):
         rows = (owner == place).nonzero()[0]
-        before = float(levels[place])
-        taken = ledger_of(place).take(meter, before, is_far[rows].tolist(), embeddings[rows])
+        before, queries = float(levels[place]), (embeddings[row] for row in rows.tolist())
+        taken = ledger_of(place).take(meter, before, is_far[rows].tolist(), queries)
         after[place] = taken.level
-        is_off[rows[taken.off_from :]] = True
+        if taken.off_from < len(rows):
+            is_off[rows[taken.off_from :]] = True
         marks += [(place, mark) for mark in taken.marks]
     return Walk(is_off, after, marks)

@@ -58,7 +58,7 @@ def charge_owners(queries: Queries) -> tuple[Queries, Charges]:
     groups = list(dict.fromkeys([policy.group for policy in queries.accounts if policy.group]))
     scopes = np.frombuffer(bytes([policy.scope for policy in queries.accounts]), np.uint8)
     every = np.arange(len(queries))
-    index = queries.account_index.astype(np.int64)
+    index = queries.account_index.astype(np.int64, copy=False)
     if not groups:
         return queries, Charges(every, index, scopes[index])
     places = {group: len(queries.accounts) + number for number, group in enumerate(groups)}

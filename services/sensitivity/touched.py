@@ -30,7 +30,7 @@ class Touched:
         self,
         queries: Queries,
         owners: Sequence[str],
-        budgets: Sequence[int],
+        budgets: NDArray[np.int64],
         tables: Tables,
         ledgers: LedgerFactory,
         taken: Taken,
@@ -38,12 +38,10 @@ class Touched:
         self.owners = owners
         self.accounts, self.slots = taken
         self._ledgers = ledgers
-        self._budgets = np.array(budgets, np.int64)
+        self._budgets = budgets
         self._tables = tables
-        self._classes = len(tables[budgets[0]])
-        pairs = queries.account_index * self._classes + queries.labels
-        distinct, self.ledger_index = _distinct(pairs)
-        self.owner, self.labels = np.divmod(distinct, self._classes)
+        self._classes = ledgers.accounts.classes
+        self.owner, self.labels, self.ledger_index = _ledgers(queries, self._classes)
         self.thresholds = _pick(tables, self._budgets, self.owner, self.labels)
         self.is_crossed = ledgers.accounts.is_crossed[self.slots]
         self.generations = np.zeros(len(queries), np.uint64)
@@ -118,16 +116,15 @@ class Touched:
         return [Crossing(self.owners[place], None, float(peaks[place]), limit) for place in reached]
 
 
-def _distinct(
-    pairs: NDArray[np.int64],
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The distinct of `pairs` (B,) in order (L,), and the place of each row among them (B,).
-
-    np.unique with its inverse takes twice as long for as few.
-    """
+def _ledgers(
+    queries: Queries, classes: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Owner and class of each distinct ledger in order, (L,), and the place of each row (B,)."""
+    pairs = queries.account_index * classes + queries.labels
     if np.count_nonzero(pairs[1:] > pairs[:-1]) == len(pairs) - 1:
-        # A row of each account: the most common batch of all.
-        return pairs, np.arange(len(pairs))
+        # A row of each account in turn, which most batches are.
+        return queries.account_index, queries.labels, np.arange(len(pairs))
+    # np.unique with its inverse takes twice as long for as few.
     order = np.argsort(pairs, kind="stable")
     ordered = pairs[order]
     is_first = np.empty(len(pairs), np.bool_)
@@ -135,7 +132,7 @@ def _distinct(
     np.not_equal(ordered[1:], ordered[:-1], out=is_first[1:])
     places = np.empty(len(pairs), np.int64)
     places[order] = np.cumsum(is_first) - 1
-    return ordered[is_first], places
+    return *np.divmod(ordered[is_first], classes), places
 
 
 def _pick(
