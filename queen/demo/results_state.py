@@ -40,6 +40,11 @@ def state_section(found: dict[str, Any], machine: str) -> list[str]:
     """Lines of the section, from what the bench wrote."""
     goals = [[goal["title"], f"{found[goal['key']]:,}", goal["goal"]] for goal in found["goals"]]
     rates = [[name, f"{rate:,}"] for name, rate in found["assess_rates"].items()]
+    spreads = found.get("assess_spreads", {})
+    # A file of before the measure took turns has none.
+    for row, (low, high) in zip(rates, spreads.values(), strict=False):
+        row.append(f"{low:,} - {high:,}")
+    columns = ["a batch", "queries a second and core", "lowest and highest turn"]
     appends = [
         [f"synchronous {name}", *(f"{rate:,}" for rate in row.values())]
         for name, row in found["sqlite_appends_per_second"].items()
@@ -51,7 +56,7 @@ def state_section(found: dict[str, Any], machine: str) -> list[str]:
         "",
         table(["what", "measured", "goal"], goals),
         "",
-        table(["a batch", "queries a second and core"], rates),
+        table(columns[: len(rates[0])], rates),
         _LATENCY.format(known=known, most=most),
         _latencies(found["accounts_latency"] | found["records_latency"]),
         "",

@@ -6,13 +6,13 @@ each (account, predicted class); `ledger_index` says which row belongs to which.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 from enum import IntEnum, IntFlag
 
 import numpy as np
 from numpy.typing import NDArray
 
+from queen.method.fresh_records import FreshRecords
 from queen.method.geometry import FloatArray, Geometry, LabelArray
 from queen.method.sensitivity import center_distances, record_weight, single_query_sensitivity
 
@@ -156,7 +156,7 @@ class _OrderedRows:
         self._geometry = geometry
         self._cqs = cqs.tolist()
         self._thresholds = thresholds
-        self._fresh: dict[int, _FreshRecords] = {}
+        self._fresh: dict[int, FreshRecords] = {}
 
     def cqs(self, index: int) -> float:
         """Cqs of a ledger by now."""
@@ -169,7 +169,7 @@ class _OrderedRows:
         wide = embedding.astype(np.float64)
         fresh = self._fresh.get(index)
         if fresh is None:
-            fresh = self._fresh[index] = _FreshRecords(len(wide))
+            fresh = self._fresh[index] = FreshRecords(len(wide))
         if fresh.cover(wide, self._geometry.coverage_radius[label]):
             return Verdict.PRESERVE
         if self._cqs[index] > self._thresholds[index]:
@@ -177,28 +177,6 @@ class _OrderedRows:
         fresh.append(wide)
         self._cqs[index] += weight
         return Verdict.RECORD
-
-
-class _FreshRecords:
-    """What this batch added to one ledger, in an array that doubles when it is full."""
-
-    def __init__(self, embedding_width: int) -> None:
-        self._points = np.empty((8, embedding_width))
-        self._count = 0
-
-    def cover(self, embedding: FloatArray, radius: float) -> bool:
-        """Whether a record lies within `radius` of `embedding` (E,)."""
-        if not self._count:
-            return False
-        offset = self._points[: self._count] - embedding
-        return math.sqrt(np.einsum("me,me->m", offset, offset).min()) <= radius
-
-    def append(self, embedding: FloatArray) -> None:
-        """Keep `embedding` (E,)."""
-        if self._count == len(self._points):
-            self._points = np.concatenate([self._points, np.empty_like(self._points)])
-        self._points[self._count] = embedding
-        self._count += 1
 
 
 def _running_cqs(
@@ -209,8 +187,9 @@ def _running_cqs(
 ) -> tuple[FloatArray, FloatArray]:
     """Cqs of each row's ledger before and after the row, (B,) each.
 
-    It is `start` (B,) before the batch; `reached` (B,) is what recorded rows took it to. Nothing is summed again: another order
-    would be off in the last bits, and a ledger beside its threshold could look over it.
+    It is `start` (B,) before the batch; `reached` (B,) is what recorded rows took it to.
+    Nothing is summed again: another order would be off in the last bits, and a ledger beside
+    its threshold could look over it.
     """
     recorded = verdicts == _RECORD
     if not recorded.any():

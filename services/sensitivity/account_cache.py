@@ -88,9 +88,7 @@ class AccountCache:
         self._use(taken.slots)
         return taken
 
-    def _look_up(
-        self, owners: Sequence[str], budgets: NDArray[np.int64], tables: Tables
-    ) -> Taken:
+    def _look_up(self, owners: Sequence[str], budgets: NDArray[np.int64], tables: Tables) -> Taken:
         accounts = list(map(self._accounts.get, owners, repeat(self._nobody)))
         slots = _slots(accounts)
         stale = (self._table.judged[slots] != budgets).nonzero()[0]

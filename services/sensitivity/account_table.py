@@ -111,4 +111,3 @@ class AccountTable:
             setattr(self, name, np.concatenate([array, np.zeros_like(array)]))
         self.judged = np.concatenate([self.judged, np.full_like(self.judged, _UNKNOWN)])
         self.due = np.concatenate([self.due, np.full_like(self.due, np.inf)])
-

@@ -46,6 +46,7 @@ class Touched:
         self.is_crossed = ledgers.accounts.is_crossed[self.slots]
         self.generations = np.zeros(len(queries), np.uint64)
         """Of the ledger that each row was decided on, (B,), as far as `settle` was told."""
+        self._numbers: Numbers = np.zeros(0, np.int64)
         self._numbers_as_of = self._cqs_as_of = -1
         self._cqs_before = self.cqs()
         self._peaks_before = ledgers.accounts.peak[self.slots]
@@ -118,9 +119,9 @@ class Touched:
 
 def _ledgers(
     queries: Queries, classes: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+) -> tuple[NDArray[np.integer], NDArray[np.integer], NDArray[np.integer]]:
     """Owner and class of each distinct ledger in order, (L,), and the place of each row (B,)."""
-    pairs = queries.account_index * classes + queries.labels
+    pairs = queries.account_index.astype(np.int64, copy=False) * classes + queries.labels
     if np.count_nonzero(pairs[1:] > pairs[:-1]) == len(pairs) - 1:
         # A row of each account in turn, which most batches are.
         return queries.account_index, queries.labels, np.arange(len(pairs))
