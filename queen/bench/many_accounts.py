@@ -21,7 +21,7 @@ _EMPTY = 20_000
 def measure_memory(accounts: int) -> dict[str, Any]:
     """Resident bytes of an account in the cache, with 100 records in 5 classes and without any.
 
-    To be measured first: memory that the process has to spare would be taken before new memory.
+    In a process of its own: memory that another has to spare would be taken before new memory.
     """
     crowd = Crowd(Site(), accounts, classes=5, records=100, prefix="full")
     empty = Crowd(Site(), _EMPTY, classes=5, records=0, prefix="empty")

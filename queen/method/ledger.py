@@ -53,6 +53,8 @@ class Verdict(IntEnum):
 
 
 _PRESERVE, _RECORD, _REVERSE = (np.uint8(verdict) for verdict in Verdict)
+_BY_ACCOUNT, _BY_GROUP = np.uint8(Cause.ACCOUNT), np.uint8(Cause.GROUP)
+_BY_METER = np.uint8(Cause.OFF_DISTRIBUTION)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +127,8 @@ def assess_candidates(
 ) -> Assessment:
     """`assess_rows` where it is known which rows are inside and novel: `candidates` (B,)."""
     sqs = single_query_sensitivity(geometry, distances, labels)
-    verdicts = np.full(len(labels), _PRESERVE)
+    verdicts = np.empty(len(labels), np.uint8)
+    verdicts.fill(_PRESERVE)
     start = cqs[ledger_index]
     novel = candidates.nonzero()[0]
     if not len(novel):
@@ -238,16 +241,17 @@ def enforce(
     has_groups = len(charges.row) > count
     # What nobody's scope asks for is not computed.
     in_use = charges.scopes.tobytes()
-    scopes = charges.scopes[charges.row]
-    causes = (step.verdicts == _REVERSE) * np.uint8(Cause.ACCOUNT)
-    if Scope.CLASS in in_use:
-        causes |= (scopes == _CLASS) & (step.cqs_before > thresholds)
-    if Scope.ACCOUNT in in_use:
-        causes |= (scopes == _ACCOUNT) & owner_was_crossed(step, charges, thresholds, is_crossed)
+    scopes = charges.scopes[charges.row] if has_groups else charges.scopes
+    spent = step.verdicts == _REVERSE
+    if _CLASS in in_use:
+        spent |= (scopes == _CLASS) & (step.cqs_before > thresholds)
+    if _ACCOUNT in in_use:
+        spent |= (scopes == _ACCOUNT) & owner_was_crossed(step, charges, thresholds, is_crossed)
+    causes = spent * _BY_ACCOUNT
     if has_groups:
-        causes[count:] *= np.uint8(Cause.GROUP)
-    if Scope.ACCOUNT in in_use:
-        causes[(scopes == _ACCOUNT) & is_off] |= np.uint8(Cause.OFF_DISTRIBUTION)
+        causes[count:] *= _BY_GROUP
+    if _ACCOUNT in in_use:
+        causes[(scopes == _ACCOUNT) & is_off] |= _BY_METER
     own, groups = slice(0, count), slice(count, None)
     verdicts = step.verdicts[own].copy()
     if has_groups:

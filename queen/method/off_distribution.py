@@ -60,11 +60,15 @@ class OffDistributionMeter:
         """Which of `distances` d (B,) of predicted `labels` (B,) lie in the tail, (B,)."""
         return distances > self.tail_distance[labels]
 
+    def after(self, level: float, is_far: bool) -> float:
+        """The level after a query: S_i = max(0, S_{i-1} + rise) or max(0, S_{i-1} - fall)."""
+        return level + self.rise if is_far else max(0.0, level - self.fall)
+
     def walk(self, level: float, is_far: Sequence[bool]) -> list[float]:
-        """The level after each query: S_i = max(0, S_{i-1} + rise) or max(0, S_{i-1} - fall)."""
+        """The level after each of several queries in order."""
         levels = []
         for far in is_far:
-            level = level + self.rise if far else max(0.0, level - self.fall)
+            level = self.after(level, far)
             levels.append(level)
         return levels
 

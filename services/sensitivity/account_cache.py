@@ -81,7 +81,7 @@ class AccountCache:
         """The ledgers of O owners, distinct, with `budgets` (O,) whose thresholds are `tables`."""
         taken = self._look_up(owners, budgets, tables)
         due = (self._table.due[taken.slots] <= self._clock()).nonzero()[0]
-        if len(due) or self._nobody in taken.accounts:
+        if len(due) or np.count_nonzero(taken.slots) < len(owners):
             self._recheck(self._due_lists(taken.accounts, budgets, tables, due.tolist()))
             self._load([owner for owner in owners if owner not in self._accounts])
             taken = self._look_up(owners, budgets, tables)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,14 +19,14 @@ _REMEMBERED = 64
 
 
 class Taken(NamedTuple):
-    """The level after an owner's queries, and new marks.
+    """The level after an owner's queries, and a new mark, if there is one.
 
     From the query `off_from` on the owner was over the limit; there may be none.
     """
 
     level: float
     off_from: int
-    marks: list[float]
+    mark: float | None
 
 
 class MeterLedger:
@@ -74,24 +74,24 @@ class MeterLedger:
         self,
         meter: OffDistributionMeter,
         level: float,
+        rows: Sequence[int],
         is_far: Sequence[bool],
-        queries: Iterable[Records],
+        embeddings: Records,
     ) -> Taken:
-        """Walk over the owner's next `queries` (Q,), embeddings (E,) in order, from `level` on.
+        """Walk over the owner's next queries in order, from `level` on: `rows` (Q,) of a batch.
 
         A tail query that was sent before is no further evidence: a client that retries one
         odd sample must not look like a thief.
         """
-        counted = [
-            place
-            for place, (far, query) in enumerate(zip(is_far, queries, strict=True))
-            if not far or not self._was_sent(query.tobytes())
-        ]
-        levels = meter.walk(level, [is_far[place] for place in counted])
-        reached = zip(counted, levels, strict=True)
-        over = (place for place, level in reached if level >= meter.limit)
-        off_from = next(over, len(is_far)) + 1
-        return Taken(levels[-1] if levels else level, off_from, self._new_marks(meter, levels))
+        highest, off_from = 0.0, len(rows)
+        for place, row in enumerate(rows):
+            if is_far[row] and self._was_sent(embeddings[row].tobytes()):
+                continue
+            level = meter.after(level, is_far[row])
+            highest = max(highest, level)
+            if level >= meter.limit:
+                off_from = min(off_from, place + 1)
+        return Taken(level, off_from, self._new_mark(meter, highest))
 
     def _was_sent(self, query: bytes) -> bool:
         """Whether a tail query was sent before, lately; it is remembered."""
@@ -103,13 +103,13 @@ class MeterLedger:
             recent.popitem(last=False)
         return was_sent
 
-    def _new_marks(self, meter: OffDistributionMeter, levels: Sequence[float]) -> list[float]:
+    def _new_mark(self, meter: OffDistributionMeter, highest: float) -> float | None:
         """The highest level of a batch, if it is a whole rise above the last mark or the limit."""
-        highest = min(max(levels, default=0.0), meter.limit)
+        highest = min(highest, meter.limit)
         # A peak that was rounded up must not put off the next mark.
         next_mark = self.peak + meter.rise * (1.0 - 1e-6)
         is_mark = highest >= next_mark or highest >= meter.limit > self.peak
-        return [highest] if is_mark else []
+        return highest if is_mark else None
 
 
 class Walk(NamedTuple):
@@ -145,12 +145,14 @@ def walk_owners(
     if np.count_nonzero(was_off):
         after[was_off] = levels[was_off]
         is_far = is_far & ~is_off
-    for place in sorted(set(owner[is_far].tolist())):
-        rows = (owner == place).nonzero()[0]
-        before, queries = float(levels[place]), (embeddings[row] for row in rows.tolist())
-        taken = ledger_of(place).take(meter, before, is_far[rows].tolist(), queries)
+    strayed = sorted(set(owner[is_far].tolist()))
+    far = is_far.tolist()
+    for place in strayed:
+        rows = (owner == place).nonzero()[0].tolist()
+        before = float(levels[place])
+        taken = ledger_of(place).take(meter, before, rows, far, embeddings)
         after[place] = taken.level
-        if taken.off_from < len(rows):
-            is_off[rows[taken.off_from :]] = True
-        marks += [(place, mark) for mark in taken.marks]
+        is_off[rows[taken.off_from :]] = True
+        if taken.mark is not None:
+            marks.append((place, taken.mark))
     return Walk(is_off, after, marks)
