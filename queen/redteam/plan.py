@@ -156,7 +156,10 @@ def full_plan() -> Plan:
             Part("other budgets", ["knockoff"], ours(30, 300, profiles=_WITH_A_BUDGET)),
             Part(
                 "adaptive attacks on the other profiles",
-                ["early-trust-prefix-only", "invert-permutation", "two-heads", "disambiguate"],
+                [
+                    *("early-trust-prefix-only", "invert-permutation", "two-heads"),
+                    *("disambiguate", "runner-up"),
+                ],
                 ours(100, profiles=("paper", "balanced")),
             ),
             Part("every other attack on the strictest profile", _OTHERS, strict),
@@ -169,7 +172,7 @@ def full_plan() -> Plan:
             Part("the slowest attacks on the strictest profile", _SLOWEST, strict),
             Part(
                 "baselines undone",
-                ["d-dae", "disambiguate"],
+                ["d-dae", "disambiguate", "runner-up"],
                 baselines("modelguard-w", "mad-argmax", "grad2"),
             ),
         ),

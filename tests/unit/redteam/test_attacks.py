@@ -20,6 +20,7 @@ from queen.redteam.attacks.early_trust import scan_lengths
 from queen.redteam.attacks.invert import explained, least_probable, true_classes
 from queen.redteam.attacks.prefix import prefix_length
 from queen.redteam.attacks.readout import entropy, posterior
+from queen.redteam.attacks.runner_up import second_where_close
 from queen.redteam.attacks.slow_drip import in_rotation
 from queen.redteam.attacks.twice_ask import likeliest
 from queen.redteam.datasets import Images, load_digits_split
@@ -278,6 +279,25 @@ def test_a_belief_is_narrowed_to_the_list():
     belief = np.array([[0.1, 0.3, 0.6, 0.0], [0.0, 0.0, 0.0, 0.0]], np.float32)
     expected = [[0.25, 0.75, 0, 0], [0.25, 0.25, 0.25, 0.25]]
     np.testing.assert_allclose(narrowed(listed, belief), expected, rtol=1e-6)
+
+
+def test_half_of_the_mass_on_another_class_is_undone():
+    """A sure answer of which half goes elsewhere has its true class second."""
+
+    def distort(answers: Answers, _had: int) -> Answers:
+        others = (answers.argmax(axis=1) + 1) % 10
+        return (0.48 * answers + 0.52 * np.eye(10)[others]).astype(np.float32)
+
+    believed, _ = _steal("knockoff", _Target(distort), _means(MANY))
+    undone, _ = _steal("runner-up", _Target(distort), _means(MANY))
+    assert _score(believed) < 0.5
+    assert _score(undone) > _score(_undefended("label-only", MANY)) - 0.05
+
+
+def test_the_second_is_believed_where_it_is_close():
+    """From three tenths on; of equals the later one is second."""
+    answers = np.array([[0.52, 0.48, 0], [0.6, 0.29, 0.11], [0.5, 0.0, 0.5]], np.float32)
+    assert second_where_close(answers).argmax(axis=1).tolist() == [1, 0, 2]
 
 
 def test_a_larger_pool_is_chosen_from():
