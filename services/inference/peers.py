@@ -19,6 +19,8 @@ SENSITIVITY = "queen.api.v1.SensitivityService"
 PERTURBER = "queen.api.v1.PerturberService"
 
 Call = Callable[..., Awaitable[Any]]
+HEARD_SHARE = 0.25
+"""A timeout of which less was spent listening says nothing about the peer."""
 
 
 class PeerUnavailable(DependencyUnavailable):
@@ -90,8 +92,8 @@ class Peer:
         try:
             return await method(request, timeout=timeout_seconds)
         except grpc.aio.AioRpcError as error:
-            waited = self._clock() - began
-            raise self._failed(error, slept=waited < timeout_seconds / 2) from error
+            slept = self._clock() - began < HEARD_SHARE * timeout_seconds
+            raise self._failed(error, slept=slept) from error
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is None or task.cancelling():
@@ -108,7 +110,7 @@ class Peer:
             serving = bool(response.status == health_pb2.HealthCheckResponse.SERVING)
         except grpc.aio.AioRpcError as error:
             is_late = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-            if is_late and self._clock() - began < timeout_seconds / 2:
+            if is_late and self._clock() - began < HEARD_SHARE * timeout_seconds:
                 # It was this process that did not listen.
                 return self.is_up
             serving = False
