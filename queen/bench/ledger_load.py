@@ -24,6 +24,7 @@ CLASSES = 10
 MEAN_SQUARED_SQS = 0.45
 _APART = 1.01
 """Spacing of the lattice in units of r."""
+_EARLY_SHARE = 0.6
 _MARK = np.array([[30.0, 0.0]], np.float32)
 """Half the meter's limit: accounts of a long history have strayed before, and rarely go beyond."""
 
@@ -115,14 +116,21 @@ class Crowd:
         return f"{self.prefix}-{account}"
 
     def fill(self, store: Any) -> None:
-        """Put all ledgers into a store, in bulk."""
+        """Put all ledgers into a store, in bulk.
+
+        Each in two appends, so that its list has grown as lists do, and has room at its end.
+        """
         base = engine_module("ledger_store")
+        early = int(_EARLY_SHARE * self.records)
         for first in range(0, self.accounts, 1000):
             appends = []
             for account in range(first, min(first + 1000, self.accounts)):
                 for label in range(self.classes):
                     key = base.LedgerKey(self.name(account), self.site.geometry.digest, label)
-                    appends.append(base.Append(key, 0, self._stored(account, label)))
+                    records = self._stored(account, label)
+                    if early:
+                        appends.append(base.Append(key, 0, records[:early]))
+                    appends.append(base.Append(key, early, records[early:]))
                 key = base.LedgerKey(self.name(account), self.site.geometry.digest, CLASSES)
                 appends.append(base.Append(key, 0, _MARK))
             store.append_many(appends)

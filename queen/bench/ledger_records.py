@@ -25,7 +25,7 @@ def measure_records(rounds: int) -> dict[str, Any]:
     site = Site()
     budget = largest_budget(site.geometry, np.full(1, MEAN_SQUARED_SQS))
     most = _most_records(site, budget)
-    counts = {1: rounds // 2 + 1, 64: rounds // 40 + 1}
+    counts = {1: rounds // 2 + 1, 64: rounds // 15 + 1}
     accounts = sum(batch * count for batch, count in counts.items())
     books, crowds = {}, {}
     for records in (0, 1, most):
