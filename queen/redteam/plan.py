@@ -172,7 +172,7 @@ def full_plan() -> Plan:
             Part("the slowest attacks on the strictest profile", _SLOWEST, strict),
             Part(
                 "baselines undone",
-                ["d-dae", "disambiguate", "runner-up"],
+                ["d-dae", "disambiguate", "runner-up", "runner-up-ties"],
                 baselines("modelguard-w", "mad-argmax", "grad2"),
             ),
         ),

@@ -28,7 +28,7 @@ STREAM_ATTACKS: tuple[Attack, ...] = (
     s4l.ATTACK,
     *discard.ATTACKS,
     disambiguate.ATTACK,
-    runner_up.ATTACK,
+    *runner_up.ATTACKS,
     *early_trust.ATTACKS,
     *invert.ATTACKS,
     *out_of_region.ATTACKS,

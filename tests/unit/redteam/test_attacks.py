@@ -20,7 +20,7 @@ from queen.redteam.attacks.early_trust import scan_lengths
 from queen.redteam.attacks.invert import explained, least_probable, true_classes
 from queen.redteam.attacks.prefix import prefix_length
 from queen.redteam.attacks.readout import entropy, posterior
-from queen.redteam.attacks.runner_up import second_where_close
+from queen.redteam.attacks.runner_up import is_tied, second_where_close
 from queen.redteam.attacks.slow_drip import in_rotation
 from queen.redteam.attacks.twice_ask import likeliest
 from queen.redteam.datasets import Images, load_digits_split
@@ -292,6 +292,31 @@ def test_half_of_the_mass_on_another_class_is_undone():
     undone, _ = _steal("runner-up", _Target(distort), _means(MANY))
     assert _score(believed) < 0.5
     assert _score(undone) > _score(_undefended("label-only", MANY)) - 0.05
+
+
+def test_equal_halves_are_told_apart_by_a_copy():
+    """Of answers half of which are two equal halves, the other half says which to believe."""
+
+    def distort(answers: Answers, _had: int) -> Answers:
+        labels = answers.argmax(axis=1)
+        moved = np.eye(10)[(labels + np.where(labels % 2, 1, 3)) % 10]
+        is_sure = np.arange(len(answers)) % 2 == 0
+        own = np.where(is_sure, 0.5, 0.45)[:, None] * np.eye(10)[labels]
+        return (own + np.where(is_sure, 0.5, 0.55)[:, None] * moved).astype(np.float32)
+
+    plain, _ = _steal("runner-up", _Target(distort), _means(MANY))
+    told, _ = _steal("runner-up-ties", _Target(distort), _means(MANY))
+    assert _score(told) > _score(_undefended("label-only", MANY)) - 0.1
+    assert _score(told) > _score(plain)
+
+
+def test_only_equal_halves_are_ties():
+    """Two classes of the same mass, each nearly half; not two small ones, nor two unequal."""
+    answers = np.array(
+        [[0.5, 0.5, 0.0, 0.0], [0.6, 0.2, 0.2, 0.0], [0.25, 0.25, 0.25, 0.25], [0.51, 0.49, 0, 0]],
+        np.float32,
+    )
+    assert is_tied(answers).tolist() == [True, False, False, False]
 
 
 def test_the_second_is_believed_where_it_is_close():
