@@ -20,7 +20,8 @@ from queen.redteam.target import Answers, MeteredTarget
 
 _HESITATES = 0.3
 """Probability of the runner-up from which it is believed."""
-_ALIKE = 1e-6
+_ALIKE = 1e-4
+"""Halves of a class this sure are the same number, up to what a defence rounds."""
 _FEWEST = 10
 """Rows for each class below which the rest is too small to decide."""
 
