@@ -175,6 +175,11 @@ def full_plan() -> Plan:
                 ["d-dae", "disambiguate", "runner-up", "runner-up-ties"],
                 baselines("modelguard-w", "mad-argmax", "grad2"),
             ),
+            Part(
+                "misinformation undone",
+                ["discard-disagreement", "two-heads"],
+                baselines("adaptive-misinformation"),
+            ),
         ),
         left_out=(
             "Not run, for want of time: every attack on every profile (all meet `strict`, the "
