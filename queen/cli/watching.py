@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 import grpc
 
@@ -16,6 +16,8 @@ from queen.cli.admin_reach import words
 from queen.cli.refusal import Refusal
 
 RETRY_SECONDS = 1.0
+LOOK_SECONDS = 0.5
+"""A Ctrl-C that comes just before a wait begins is seen when it ends: it has to end."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,10 @@ def watch_all(addresses: Mapping[str, str]) -> Iterator[News]:
         threading.Thread(target=_follow, args=(name, address, news), daemon=True).start()
     lost: set[str] = set()
     while True:
-        latest = news.get()
+        try:
+            latest = news.get(timeout=LOOK_SECONDS)
+        except Empty:
+            continue
         if isinstance(latest, Watched):
             lost.discard(latest.name)
         elif isinstance(latest, Lost):
