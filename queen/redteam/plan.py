@@ -155,6 +155,11 @@ def full_plan() -> Plan:
             ),
             Part("other budgets", ["knockoff"], ours(30, 300, profiles=_WITH_A_BUDGET)),
             Part(
+                "a budget that 10,000 honest queries do not spend",
+                ["knockoff", "label-only"],
+                ours(600, profiles=("paper",)),
+            ),
+            Part(
                 "adaptive attacks on the other profiles",
                 [
                     *("early-trust-prefix-only", "invert-permutation", "two-heads"),
