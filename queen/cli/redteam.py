@@ -27,7 +27,7 @@ A run that was stopped goes on where it was: finished cells are in OUT/rows.json
 """
 )
 @click.option("--smoke", "plan", flag_value="smoke", default=True, help="Minutes, on digits.")
-@click.option("--full", "plan", flag_value="full", help="About two hours, on Fashion-MNIST.")
+@click.option("--full", "plan", flag_value="full", help="About five hours, on Fashion-MNIST.")
 @click.option(
     "--candidates",
     "plan",

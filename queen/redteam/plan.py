@@ -123,7 +123,7 @@ def smoke_plan() -> Plan:
 
 
 def full_plan() -> Plan:
-    """About two hours on two cores: Fashion-MNIST, 20,000 queries, three seeds."""
+    """About five hours on two cores: Fashion-MNIST, 20,000 queries, three seeds."""
     main, strict = ours(100), ours(100, profiles=(Profile.STRICT.value,))
     return Plan(
         name="full",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import DecodeError
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from queen import errors
@@ -77,14 +77,20 @@ def refuse(error: BaseException) -> Refusal:
     return Refusal(code, f"{message}{_mention(code, request_id)}", request_id, _bytes(status))
 
 
-def reason_in(trailers: Iterable[tuple[str, Any]]) -> str:
-    """The reason of a Queen error among a call's trailing metadata; empty if there is none."""
-    for key, value in trailers:
-        if key == DETAILS_KEY:
-            for detail in status_pb2.Status.FromString(value).details:
-                info = error_details_pb2.ErrorInfo()
-                if detail.Unpack(info) and info.domain == DOMAIN:
-                    return str(info.reason)
+def reason_in(trailers: Any) -> str:
+    """The reason of a Queen error among a call's trailing metadata; empty if there is none.
+
+    Metadata are pairs of key and value. What a proxy put there and is no Status counts for none.
+    """
+    blobs = [value for key, value in trailers if key == DETAILS_KEY]
+    try:
+        details = [one for blob in blobs for one in status_pb2.Status.FromString(blob).details]
+    except DecodeError:
+        return ""
+    for detail in details:
+        info = error_details_pb2.ErrorInfo()
+        if detail.Unpack(info) and info.domain == DOMAIN:
+            return str(info.reason)
     return ""
 
 

@@ -19,10 +19,11 @@ from .batching import Pending, Rest, Run
 from .clients import NO_VERDICT, Assessed, Assessor, PerturberClient
 from .decisions import DecisionLog, Span
 from .failure import Fallback, Outcome, SingleArray, answering_in_time, protect_answers
-from .guard import PROFILE_CODES, REVERSED, ContractGuard, Profiles, RowIndex
+from .guard import ContractGuard
 from .measures import Measures
 from .peers import PeerOverloaded, PeerUnavailable
 from .preserve import Preserver
+from .profiles import PROFILE_CODES, REVERSED, Profiles, RowIndex
 from .reverse import Reverser
 from .settings import FailureMode
 

@@ -5,28 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from prometheus_client import Counter
 
 from queen.errors import ContractViolated
-from queen.method.contracts import Profile
 
 from .failure import SingleArray, protect_answers
-
-RowIndex = NDArray[np.int64]
-Profiles = NDArray[np.uint8]
-"""The profile of each row (B,), as PROFILE_CODES has it."""
-PROFILE_CODES = {
-    Profile.OBSERVE: 0,
-    Profile.PAPER: 1,
-    Profile.SAFE: 2,
-    Profile.BALANCED: 3,
-    Profile.STRICT: 4,
-}
-"""Profiles as the wire numbers them; observe and safe never travel."""
-REVERSED = (Profile.PAPER, Profile.BALANCED, Profile.STRICT)
-"""Profiles whose flagged rows the perturber answers."""
+from .profiles import RowIndex
 
 Check = Callable[[RowIndex | slice], None]
 """Raises ContractViolated if one of some rows breaks its contract."""

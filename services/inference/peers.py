@@ -126,7 +126,7 @@ class Peer:
 
     def _failed(self, error: grpc.aio.AioRpcError, *, slept: bool) -> DependencyUnavailable:
         code, trailers = error.code(), error.trailing_metadata()
-        reason = reason_in(trailers or ())  # type: ignore[arg-type]
+        reason = reason_in(trailers or ())
         # An error with a reason is the peer's own: it is there, and what it needs is not.
         if code is grpc.StatusCode.UNAVAILABLE and not reason:
             # Its retries are spent; the next probe says when it is back.

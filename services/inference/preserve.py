@@ -13,8 +13,9 @@ from queen.method.misdirection import partner_classes, safe_answer
 
 from .batching import Run
 from .failure import SingleArray
-from .guard import PROFILE_CODES, ContractGuard, Profiles, RowIndex
+from .guard import ContractGuard
 from .measures import Measures
+from .profiles import PROFILE_CODES, Profiles, RowIndex
 
 
 class Preserver:

@@ -13,8 +13,9 @@ from queen.method.decoy import sketch_inputs
 from .batching import Run
 from .clients import PerturberClient
 from .failure import SingleArray
-from .guard import PROFILE_CODES, REVERSED, ContractGuard, Profiles, RowIndex
+from .guard import ContractGuard
 from .measures import Measures
+from .profiles import PROFILE_CODES, REVERSED, Profiles, RowIndex
 
 
 class Reverser:

@@ -42,7 +42,7 @@ class SlowSensitivity(sensitivity_pb2_grpc.SensitivityServiceServicer):
         self._refusal = refusal
         self.begun = self.ended = 0
 
-    async def Assess(  # noqa: N802
+    async def Assess(  # noqa: N802 - gRPC's names
         self, _request: sensitivity_pb2.AssessRequest, _context: Any
     ) -> sensitivity_pb2.AssessResponse:
         """Hang, and count the callers that waited to the end."""

@@ -75,6 +75,7 @@ def test_outputs_come_as_they_were_asked_for() -> None:
     [
         (["logits"], "expected outputs among probabilities, label, got 'logits'"),
         (["label", "label"], "expected each output once, got 'label' twice"),
+        (["label"] * 3, "expected at most 2 outputs, got 3"),
         (["label", ""], "expected outputs among probabilities, label, got ''"),
     ],
 )

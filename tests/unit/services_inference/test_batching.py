@@ -27,7 +27,7 @@ class Finisher:
         self.gate = asyncio.Event()
         self.sizes: list[list[int]] = []
 
-    async def finish(self, run: Run) -> None:
+    async def finish(self, run: Run) -> Rest | None:
         """Resolve all requests."""
         self.sizes.append([pending.rows for pending in run.batch])
         await self.gate.wait()
@@ -35,6 +35,7 @@ class Finisher:
         for pending in run.batch:
             pending.resolve(run.outputs.probabilities[start : start + pending.rows])
             start += pending.rows
+        return None
 
 
 @asynccontextmanager
@@ -109,7 +110,7 @@ async def test_who_leaves_early_keeps_his_places_until_the_work_is_over(
     rest_gate = asyncio.Event()
 
     class Resting(Finisher):
-        async def finish(self, run: Run) -> Rest | None:  # type: ignore[override]
+        async def finish(self, run: Run) -> Rest | None:
             await self.gate.wait()
             for pending in run.batch[1:]:
                 pending.resolve(run.outputs.probabilities[: pending.rows])
@@ -174,11 +175,11 @@ async def test_a_finish_that_is_cancelled_shuts_nobody_out(
     """Its requests end with an error, and their places are free again."""
 
     class Cut(Finisher):
-        async def finish(self, run: Run) -> None:
+        async def finish(self, run: Run) -> Rest | None:
             if not self.sizes:
                 self.sizes.append([])
                 raise asyncio.CancelledError
-            await super().finish(run)
+            return await super().finish(run)
 
     finisher = Cut()
     finisher.gate.set()
@@ -231,11 +232,11 @@ async def test_a_failing_finish_fails_its_requests_only(
     """An error while answering reaches the callers of that batch; the next one is served."""
 
     class Flaky(Finisher):
-        async def finish(self, run: Run) -> None:
+        async def finish(self, run: Run) -> Rest | None:
             if not self.sizes:
                 self.sizes.append([])
                 raise ZeroDivisionError
-            await super().finish(run)
+            return await super().finish(run)
 
     finisher = Flaky()
     finisher.gate.set()

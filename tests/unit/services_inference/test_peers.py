@@ -28,7 +28,7 @@ class Scripted(perturber_pb2_grpc.PerturberServiceServicer, health_pb2_grpc.Heal
         self.error: QueenError | grpc.StatusCode | None = None
         self.seconds = 0.0
 
-    async def Reverse(self, _request: Any, context: Any) -> perturber_pb2.ReverseResponse:  # noqa: N802
+    async def Reverse(self, _request: Any, context: Any) -> perturber_pb2.ReverseResponse:  # noqa: N802 - gRPC's names
         """As told."""
         await asyncio.sleep(self.seconds)
         if isinstance(self.error, grpc.StatusCode):
@@ -39,12 +39,12 @@ class Scripted(perturber_pb2_grpc.PerturberServiceServicer, health_pb2_grpc.Heal
             await context.abort(refusal.code, refusal.message, trailers)
         return perturber_pb2.ReverseResponse(probabilities=b"heard")
 
-    async def Check(self, _request: Any, _context: Any) -> health_pb2.HealthCheckResponse:  # noqa: N802
+    async def Check(self, _request: Any, _context: Any) -> health_pb2.HealthCheckResponse:  # noqa: N802 - gRPC's names
         """Serving."""
         await asyncio.sleep(self.seconds)
         return health_pb2.HealthCheckResponse(status=SERVING)
 
-    async def Watch(  # noqa: N802
+    async def Watch(  # noqa: N802 - gRPC's names
         self, _request: Any, _context: Any
     ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
         """Serving, for as long as anyone listens."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.perturber.servicer import TURN_SECONDS, Turns
+from services.perturber.turns import TURN_SECONDS, Turns
 
 
 def test_a_turn_grows_and_shrinks_with_what_a_row_takes() -> None:

@@ -9,7 +9,7 @@ import pytest
 from google.rpc import error_details_pb2, status_pb2
 
 from queen import errors
-from queen.serving.status import MAX_MESSAGE, code_of, refuse
+from queen.serving.status import DETAILS_KEY, MAX_MESSAGE, code_of, reason_in, refuse
 
 
 def details(error: BaseException) -> dict[str, object]:
@@ -93,3 +93,11 @@ def test_a_message_is_bounded_and_printable() -> None:
     assert len(refusal.message) <= MAX_MESSAGE
     assert refusal.message.isascii()
     assert refusal.message.isprintable()
+
+
+def test_the_reason_is_read_from_trailers_whatever_else_is_there() -> None:
+    """That of a Queen error; none of another server's trailers, nor of what is no status."""
+    refusal = refuse(errors.Overloaded("full"))
+    assert reason_in([("other", "x"), (DETAILS_KEY, refusal.details)]) == "OVERLOADED"
+    assert reason_in([("other", "x")]) == ""
+    assert reason_in([(DETAILS_KEY, b"\xff\xff no status")]) == ""
