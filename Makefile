@@ -82,7 +82,7 @@ bench: $(READY) ## Measure what the defence costs
 
 results: $(READY) ## Write docs/results.md from docs/results/*.json, and the tables of docs/redteam.md
 	$(BIN)/python -m queen.demo.results docs
-	$(BIN)/python -m queen.redteam.listing docs/redteam.md
+	$(BIN)/python -m queen.redteam.plans.listing docs/redteam.md
 
 redteam: $(READY) ## Attack this defence and the baselines on digits, with a report
 	$(BIN)/queen redteam --smoke

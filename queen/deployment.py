@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
 from queen.errors import ConfigError, DependencyUnavailable
-
-
-@cache
-def services_root() -> str:
-    """Package of the services: inside the wheel's `queen`, or beside it in a checkout."""
-    for root in ("queen.services", "services"):
-        if importlib.util.find_spec(root) is not None:
-            return root
-    raise ConfigError("the services are missing from this installation; install Queen again")
-
-
-def service_module(name: str) -> str:
-    """Import name of a module of the services, `inference.settings` for example."""
-    return f"{services_root()}.{name}"
 
 
 class Deployment:

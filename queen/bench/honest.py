@@ -6,7 +6,6 @@ ledgers give the verdicts under the scope of `strict`. Shapes: N samples.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,11 +13,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from queen_inference.protectee import Protectee
+from queen_sensitivity.engine.book import AccountPolicy, LedgerBook, Queries
+from queen_sensitivity.ledger_store import MemoryLedgerStore
+from queen_sensitivity.ledgers.thresholds import Thresholds
 
 from queen.bundle import Bundle, open_bundle
-from queen.deployment import service_module
 from queen.errors import ConfigError
-from queen.fit.strays import honest_volume
+from queen.fit.findings.strays import honest_volume
 from queen.method.ledger import Cause, Scope, Verdict
 
 HISTORIES = (500, 1000, 2000, 5000, 10_000)
@@ -99,27 +101,23 @@ def _send(
     orders: list[NDArray[np.int64]],
 ) -> list[tuple[float, float]]:
     """First reversed query and first flagged query of each account, infinite if there is none."""
-    ledgers = _module("sensitivity.ledgers")
-    book = ledgers.LedgerBook(
+    book = LedgerBook(
         bundle.geometry,
-        _module("sensitivity.thresholds").Thresholds(
-            bundle.geometry, bundle.mean_squared_sqs, budget
-        ),
-        _module("sensitivity.ledger_store").MemoryLedgerStore(),
+        Thresholds(bundle.geometry, bundle.mean_squared_sqs, budget),
+        MemoryLedgerStore(),
         cached_accounts=len(orders),
         meter=bundle.meter,
     )
     found = []
     for number, order in enumerate(orders):
-        policy = ledgers.AccountPolicy(f"honest-{number}", 0, Scope.ACCOUNT)
-        found.append(_walk(ledgers, book, policy, embeddings[order], labels[order]))
+        policy = AccountPolicy(f"honest-{number}", 0, Scope.ACCOUNT)
+        found.append(_walk(book, policy, embeddings[order], labels[order]))
     return found
 
 
 def _walk(
-    ledgers: Any,
-    book: Any,
-    policy: Any,
+    book: LedgerBook,
+    policy: AccountPolicy,
     embeddings: NDArray[np.float32],
     labels: NDArray[np.int64],
 ) -> tuple[float, float]:
@@ -127,7 +125,7 @@ def _walk(
     for start in range(0, len(labels), _BATCH):
         rows = slice(start, start + _BATCH)
         index = np.zeros(len(labels[rows]), np.int64)
-        step = book.assess(ledgers.Queries([policy], index, labels[rows], embeddings[rows]))
+        step = book.assess(Queries([policy], index, labels[rows], embeddings[rows]))
         reversed_rows = np.flatnonzero(step.verdicts == Verdict.REVERSE)
         flagged_rows = np.flatnonzero(step.causes & Cause.OFF_DISTRIBUTION)
         if len(reversed_rows):
@@ -138,10 +136,10 @@ def _walk(
     return reversed_at, flagged_at
 
 
-def _published_volume(bundle: Bundle, protectee: Any, train: Path, budget: int, seed: int) -> int:
-    thresholds = _module("sensitivity.thresholds").Thresholds(
-        bundle.geometry, bundle.mean_squared_sqs, budget
-    )
+def _published_volume(
+    bundle: Bundle, protectee: Protectee, train: Path, budget: int, seed: int
+) -> int:
+    thresholds = Thresholds(bundle.geometry, bundle.mean_squared_sqs, budget)
     embeddings, labels = see_samples(protectee, read_samples(train))
     table = thresholds.table(0).tolist()
     volume = honest_volume(bundle.geometry, embeddings, labels, table, seed)
@@ -164,17 +162,13 @@ def read_samples(path: Path) -> NDArray[Any]:
 
 
 def see_samples(
-    protectee: Any, samples: NDArray[Any]
+    protectee: Protectee, samples: NDArray[Any]
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Embeddings (N, E) and predicted labels (N,) of samples (N, ...)."""
     outputs = protectee.run(samples)
     return outputs.embeddings, outputs.logits.argmax(axis=1)
 
 
-def open_protectee(bundle: Bundle) -> Any:
+def open_protectee(bundle: Bundle) -> Protectee:
     """The protectee as the front door runs it, on one thread."""
-    return _module("inference.models").Protectee(bundle, threads=1, max_batch_rows=256)
-
-
-def _module(name: str) -> Any:
-    return importlib.import_module(service_module(name))
+    return Protectee(bundle, threads=1, max_batch_rows=256)

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from queen_sensitivity.index.base import open_index
+from queen_sensitivity.ledgers.ledger_table import LedgerTable
 
-from queen.bench.ledger_load import engine_module
 from queen.method.decoy import fit_sketch_space, make_decoy, sketch_inputs
 from queen.method.geometry import FloatArray, Geometry
 from queen.method.gradient_reverse import gradient_reverse, reverse_target
@@ -166,8 +167,8 @@ def _ledger(rng: np.random.Generator, repeats: int, records: int) -> Kernel:
     stored = rng.uniform(-0.7, 0.7, (records, 2)).astype(np.float32)
     queries = rng.uniform(-0.7, 0.7, (BATCH, 2)).astype(np.float32)
     labels = np.zeros(BATCH, np.int64)
-    table = engine_module("ledger_table").LedgerTable(2)
-    search = engine_module("neighbor_search").open_search("auto", geometry, table)
+    table = LedgerTable(2)
+    search = open_index("auto", geometry, table)
     numbers, counts = np.array([table.open(0)]), np.array([records])
     table.extend(numbers, counts, stored, np.ones(records))
     search.add(numbers, counts, stored)

@@ -186,12 +186,12 @@ def links(json_path: Path | None, **asked: Any) -> None:
 def state(accounts: int, rounds: int, redis_url: str | None, json_path: Path | None) -> None:
     """Measure the ledgers of many accounts: verdicts, appends and memory."""
     from queen.bench.machine import describe_machine  # noqa: PLC0415
-    from queen.bench.state import (  # noqa: PLC0415 - loads FAISS
+    from queen.bench.state.bench import (  # noqa: PLC0415
         StateOptions,
         count_steps,
         run_state_bench,
     )
-    from queen.bench.state_goals import GOALS  # noqa: PLC0415
+    from queen.bench.state.goals import GOALS  # noqa: PLC0415
 
     options = StateOptions(accounts=accounts, rounds=rounds, redis_url=redis_url)
     # No thread of its own draws: it would take the interpreter's lock from the engine.

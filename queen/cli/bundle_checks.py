@@ -107,14 +107,14 @@ def _meter(bundle: Bundle) -> str:
 
 
 def _build_shadows(bundle: Bundle, states: list[dict[str, NDArray[np.generic]]]) -> None:
-    torch = importlib.import_module("torch")
-    ensemble = importlib.import_module("queen.method.ensemble")
+    import torch  # noqa: PLC0415 - only where the extra is installed
+
+    from queen.method.ensemble import build_shadow  # noqa: PLC0415 - it imports Torch
+
     spec = bundle.manifest.shadows
     for number, state in enumerate(states):
         try:
-            model = ensemble.build_shadow(
-                spec.architecture, spec.input_shape, bundle.manifest.num_classes
-            )
+            model = build_shadow(spec.architecture, spec.input_shape, bundle.manifest.num_classes)
             model.load_state_dict({name: torch.from_numpy(one) for name, one in state.items()})
         except (RuntimeError, TypeError) as error:
             first = str(error).splitlines()[-1].strip()
@@ -136,7 +136,8 @@ def _protectee(bundle: Bundle) -> str:
 
 
 def _session(bundle: Bundle) -> Any:
-    runtime = importlib.import_module("onnxruntime")
+    import onnxruntime as runtime  # noqa: PLC0415 - only where the extra is installed
+
     options = runtime.SessionOptions()
     options.log_severity_level, options.intra_op_num_threads = 4, 1
     try:

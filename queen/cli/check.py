@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from queen.cli.bundle_checks import Finding, check_bundle
-from queen.cli.deployment import SERVICES, settings_type
+from queen.cli.up.plan import SERVICES, SETTINGS
 from queen.errors import ConfigError, QueenError
 from queen.serving.auth import read_accounts
 from queen.serving.settings import read_yaml, validate_settings_file
@@ -79,5 +79,5 @@ def _looked(subject: str, look: Callable[[], str]) -> Finding:
 
 
 def _check_settings(path: Path, service: str) -> str:
-    validate_settings_file(settings_type(service), path)
+    validate_settings_file(SETTINGS[service], path)
     return ""

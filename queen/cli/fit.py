@@ -9,8 +9,8 @@ import click
 from rich.console import Console
 
 from queen.fit import FitOptions, fit_bundle
-from queen.fit.shadow_training import SHADOW_RATE
-from queen.fit.summary import print_outcome
+from queen.fit.findings.summary import print_outcome
+from queen.fit.training.shadows import SHADOW_RATE
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 

@@ -11,7 +11,7 @@ import click
 
 from queen.cli.refusal import Refusal, sentence
 
-_OWN = ("queen", "services")
+_OWN = ("queen", "queen_inference", "queen_sensitivity", "queen_perturber")
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ def command(lists: bool, endpoint: str | None, **asked: Any) -> None:
     """
     console = Console()
     if lists:
-        from queen.redteam.listing import print_listing  # noqa: PLC0415 - loads Torch
+        from queen.redteam.plans.listing import print_listing  # noqa: PLC0415 - loads Torch
 
         print_listing(console)
         return
@@ -105,9 +105,9 @@ def command(lists: bool, endpoint: str | None, **asked: Any) -> None:
 
 
 def _run_plan(asked: dict[str, Any], console: Console) -> None:
-    from queen.redteam.campaign import Campaign, run_campaign  # noqa: PLC0415 - loads Torch
-    from queen.redteam.choice import Choice  # noqa: PLC0415
-    from queen.redteam.harness import Site  # noqa: PLC0415
+    from queen.redteam.plans.choice import Choice  # noqa: PLC0415
+    from queen.redteam.runs.campaign import Campaign, run_campaign  # noqa: PLC0415 - loads Torch
+    from queen.redteam.runs.harness import Site  # noqa: PLC0415
 
     names = ("dataset", "seeds", "queries", "defenses", "attacks", "profiles", "budgets")
     choice = Choice(**{name: asked[name] for name in (*names, "pools", "accounts", "linked")})
@@ -124,7 +124,7 @@ def _run_plan(asked: dict[str, Any], console: Console) -> None:
 
 
 def _attack_endpoint(endpoint: str, asked: dict[str, Any], console: Console) -> None:
-    from queen.redteam.field import FieldOptions, attack_endpoint  # noqa: PLC0415 - loads Torch
+    from queen.redteam.runs.own_endpoint import FieldOptions, attack_endpoint  # noqa: PLC0415 - loads Torch
 
     if not asked["key_files"] or asked["data"] is None:
         raise click.UsageError("--endpoint needs --key-file and --data")

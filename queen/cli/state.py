@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from queen.cli.account_file import account_lines, new_key
+from queen.cli.accounts.file import account_lines, new_key
 from queen.errors import ConfigError
 
 DEFAULT_STATE = Path(".queen")

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from queen.demo.results_state import state_section
-from queen.redteam.aggregation import standings
-from queen.redteam.markdown import NOTES, attack_table, render_standings
-from queen.redteam.plan import PLANS
+from queen.redteam.plans.plan import PLANS
+from queen.redteam.report.aggregation import standings
+from queen.redteam.report.markdown import NOTES, attack_table, render_standings
 
 _INTRO = """# Results
 

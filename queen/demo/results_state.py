@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from queen.redteam.markdown import table
+from queen.redteam.report.markdown import table
 
 _INTRO = """
 ## The state of many accounts

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from queen.errors import FitError
-from queen.fit.batch_axis import CHECKED_BATCHES, require_free_batch
-from queen.fit.session import Array, GraphSession
-from queen.fit.surgery import EMBEDDINGS, FEATURES, LOGITS, PROBABILITIES, Protectee
+from queen.fit.graph.batch_axis import CHECKED_BATCHES, require_free_batch
+from queen.fit.graph.session import Array, GraphSession
+from queen.fit.graph.surgery import EMBEDDINGS, FEATURES, LOGITS, PROBABILITIES, Protectee
 
 _ROWS = 512
 _OUTPUTS = [PROBABILITIES, LOGITS, FEATURES]

@@ -17,18 +17,15 @@ from queen.bundle import (
     write_bundle,
 )
 from queen.errors import ConfigError, FitError
-from queen.fit.advice import find_warnings
 from queen.fit.collect import Responses, collect_responses
-from queen.fit.coverage import inside_regions, measure_coverage
-from queen.fit.embedding_map import draw_embedding_map
-from queen.fit.measures import held_out_rows, measure_protectee
+from queen.fit.findings.advice import find_warnings
+from queen.fit.findings.coverage import inside_regions, measure_coverage
+from queen.fit.findings.embedding_map import draw_embedding_map
+from queen.fit.findings.measures import held_out_rows, measure_protectee
+from queen.fit.findings.profile_prices import PriceStage, ProfilePrice, price_profiles
+from queen.fit.findings.strays import honest_volume
 from queen.fit.options import MAP_FILE, REPORT_FILE, FitOptions, FitOutcome, FitReport
-from queen.fit.profile_prices import PriceStage, ProfilePrice, price_profiles
 from queen.fit.progress import FitProgress, Update
-from queen.fit.shadow_training import (
-    choose_architecture,
-    shadow_tensors,
-)
 from queen.fit.stages import (
     Regions,
     Shadows,
@@ -40,7 +37,7 @@ from queen.fit.stages import (
     linear_head,
     open_task,
 )
-from queen.fit.strays import honest_volume
+from queen.fit.training.shadows import choose_architecture, shadow_tensors
 from queen.method.label_preserving import LinearHead
 from queen.method.sensitivity import (
     budget_thresholds,

@@ -9,11 +9,11 @@ from typing import Any
 
 from queen.bundle.manifest import Manifest
 from queen.errors import FitError
-from queen.fit.coverage import ClassCoverage
-from queen.fit.mapping_training import LOSSES, Loss
-from queen.fit.profile_prices import ProfilePrice
-from queen.fit.shadow_training import SHADOW_RATE, Source
-from queen.fit.surgery import AUTO
+from queen.fit.findings.coverage import ClassCoverage
+from queen.fit.findings.profile_prices import ProfilePrice
+from queen.fit.graph.surgery import AUTO
+from queen.fit.training.mapping import LOSSES, Loss
+from queen.fit.training.shadows import SHADOW_RATE, Source
 
 MAP_FILE, REPORT_FILE = "embedding_map.png", "fit.json"
 """What lies in the bundle's report folder."""

@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from queen.bundle import DecoySpec, MeterSpec
 from queen.errors import FitError
 from queen.fit.collect import Responses, require_embeddings
-from queen.fit.coverage import inside_regions
-from queen.fit.fuse import fuse_mapping
-from queen.fit.mapping_training import MappingPlan, embed, mapping_weights, train_mapping
-from queen.fit.measures import held_out_rows, measure_mapping, measure_shadows
-from queen.fit.onnx_file import read_graph
+from queen.fit.findings.coverage import inside_regions
+from queen.fit.findings.measures import held_out_rows, measure_mapping, measure_shadows
+from queen.fit.findings.strays import FittedMeter, fit_off_distribution
+from queen.fit.graph.fuse import fuse_mapping
+from queen.fit.graph.onnx_file import read_graph
+from queen.fit.graph.surgery import Protectee, open_protectee
 from queen.fit.options import FitOptions
 from queen.fit.progress import Update
-from queen.fit.shadow_training import FEWEST_STEPS, SHADOW_BATCH, ShadowPlan, train_shadows
-from queen.fit.strays import FittedMeter, fit_off_distribution
-from queen.fit.surgery import Protectee, open_protectee
+from queen.fit.training.mapping import MappingPlan, embed, mapping_weights, train_mapping
+from queen.fit.training.shadows import FEWEST_STEPS, SHADOW_BATCH, ShadowPlan, train_shadows
 from queen.fit.training_set import (
     TrainingSet,
     fit_to_input,

@@ -52,11 +52,11 @@ class ServiceSettings(BaseSettings):
     """File that is written, with the addresses, once the service answers."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe log line to write."""
-    drain_seconds: float = Field(5.0, ge=0)
+    drain_seconds: float = Field(default=5.0, ge=0)
     """Time that requests in flight get to finish after SIGTERM."""
-    prestop_seconds: float = Field(0.0, ge=0)
+    prestop_seconds: float = Field(default=0.0, ge=0)
     """Time between reporting NOT_SERVING and refusing requests, for load balancers to notice."""
-    max_message_bytes: int = Field(16 * 2**20, ge=1024)
+    max_message_bytes: int = Field(default=16 * 2**20, ge=1024)
     """Largest gRPC message taken."""
 
     @classmethod

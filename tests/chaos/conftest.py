@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from .report import say, table, write
-from .scenario import Opened, Setting, open_setting, opened
+from tests.chaos.report import say, table, write
+from tests.chaos.scenario import Opened, Setting, open_setting, opened
 
 REPORT = Path("build/chaos/report.json")
 

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import redis
+from queen_sensitivity.ledger_store import RedisLedgerStore
 
 from queen.method.geometry import Geometry
-from services.sensitivity.ledger_store import RedisLedgerStore
+from tests.chaos.ledgers import Ledgers
+from tests.chaos.proxy import HALF_OPEN, FaultProxy, ProxyLoop
+from tests.chaos.stage import state_url
 from tests.redis_servers import LOOPBACK, RedisServer, free_port, redis_cluster, redis_server
-
-from .ledgers import Ledgers
-from .proxy import HALF_OPEN, FaultProxy, ProxyLoop
-from .stage import state_url
 
 _SETTLE_SECONDS = 20
 _PRIMARY = ("--repl-diskless-sync-delay", "0")

@@ -6,15 +6,14 @@ from collections.abc import Iterable, Mapping
 
 import grpc
 import numpy as np
+from queen_sensitivity.ledgers.account_ledger import record_weights
 from scipy.spatial import cKDTree
 
 from queen.api.v1 import admin_pb2, admin_pb2_grpc
 from queen.method.geometry import Geometry
 from queen.method.sensitivity import center_distances, cumulative_query_sensitivity
-from services.sensitivity.account_ledger import record_weights
-
-from .load import Acknowledged, Answer
-from .queries import Array
+from tests.chaos.load import Acknowledged, Answer
+from tests.chaos.queries import Array
 
 Ledgers = Mapping[str, Mapping[int, Array]]
 """Records (M, E) by account and class, in the order of the store."""

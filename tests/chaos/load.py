@@ -15,10 +15,9 @@ from queen.api.oip import open_inference_pb2_grpc
 from queen.api.v1 import sensitivity_pb2 as pb
 from queen.api.v1 import sensitivity_pb2_grpc
 from queen.method.ledger import Verdict
+from tests.chaos.queries import Array, Asked, Labels, Questions
+from tests.chaos.stage import GROUPS, SPENT_BUDGET, Stage
 from tests.integration.inference_door import raw_request
-
-from .queries import Array, Asked, Labels, Questions
-from .stage import GROUPS, SPENT_BUDGET, Stage
 
 DEADLINE_SECONDS = 2.5
 HASTY_SECONDS = 0.3

@@ -18,7 +18,7 @@ _PORTS = {"address": "port", "metrics": "metrics_port", "admin": "admin_port"}
 
 
 class ServiceProcess:
-    """`python -m services.SERVICE` with `settings` as flags; its files are named `name`.
+    """`python -m queen_SERVICE` with `settings` as flags; its files are named `name`.
 
     The ports are free ones at the first start, and the same at each later one.
     """

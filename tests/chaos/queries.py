@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from queen_inference.answers.fallback import protect_answers
 
 from queen.bundle import open_bundle
 from queen.method.geometry import Geometry
 from queen.method.label_preserving import preserve_label
-from services.inference.failure import protect_answers
 from tests.bundles import SmallBundle
 
 Array = NDArray[np.float32]

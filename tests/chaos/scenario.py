@@ -12,18 +12,17 @@ from typing import Any
 import numpy as np
 
 from tests.bundles import SmallBundle, make_bundle
+from tests.chaos.failovers import held_by
+from tests.chaos.judgement import count_answers, judge_answers, judge_ledgers
+from tests.chaos.ledgers import Ledgers, exported, missing
+from tests.chaos.liveness import Liveness
+from tests.chaos.load import EVERY_ACCOUNT, Acknowledged, Load, Told, assessors_of
+from tests.chaos.processes import ServiceProcess
+from tests.chaos.proxy import ProxyLoop
+from tests.chaos.queries import Questions
+from tests.chaos.report import Tally, say
+from tests.chaos.stage import Stage, open_stage, perturber_process
 from tests.redis_servers import RedisServer, redis_server
-
-from .failovers import held_by
-from .judgement import count_answers, judge_answers, judge_ledgers
-from .ledgers import Ledgers, exported, missing
-from .liveness import Liveness
-from .load import EVERY_ACCOUNT, Acknowledged, Load, Told, assessors_of
-from .processes import ServiceProcess
-from .proxy import ProxyLoop
-from .queries import Questions
-from .report import Tally, say
-from .stage import Stage, open_stage, perturber_process
 
 RECOVERY_SECONDS = 8.0
 """Probes, breakers and reconnections each take a second or two."""

@@ -18,11 +18,10 @@ import click
 import psutil
 
 from tests.bundles import SmallBundle, make_bundle
+from tests.chaos.soak_load import SoakLoad, write_soak_accounts
+from tests.chaos.soak_measures import Finding, Series, judge, plot
 from tests.e2e.running_up import QUEEN, environment
 from tests.redis_servers import redis_server
-
-from .soak_load import SoakLoad, write_soak_accounts
-from .soak_measures import Finding, Series, judge, plot
 
 WARM_UP_SHARE = 0.25
 _SAMPLE_SECONDS = 1.0

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 from tests.bundles import SmallBundle
+from tests.chaos.processes import ServiceProcess
+from tests.chaos.proxy import FaultProxy, Faults, ProxyLoop
 from tests.integration.inference_door import write_accounts
 from tests.redis_servers import RedisServer
-
-from .processes import ServiceProcess
-from .proxy import FaultProxy, Faults, ProxyLoop
 
 BUDGET = 4000
 """Records of a class: more than a scenario makes."""

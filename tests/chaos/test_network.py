@@ -8,9 +8,9 @@ from typing import Literal
 
 import pytest
 
-from .proxy import HALF_OPEN, FaultProxy, Faults
-from .report import Tally
-from .scenario import Opened, scenario
+from tests.chaos.proxy import HALF_OPEN, FaultProxy, Faults
+from tests.chaos.report import Tally
+from tests.chaos.scenario import Opened, scenario
 
 Way = Literal["store", "peer"]
 WAYS = {"store": "replica to Redis", "peer": "door to replica"}

@@ -6,7 +6,7 @@ import signal
 import time
 from pathlib import Path
 
-from .scenario import Opened, Scenario, Setting, opened, scenario
+from tests.chaos.scenario import Opened, Scenario, Setting, opened, scenario
 
 
 def kill_all_and_restart(run: Scenario) -> None:

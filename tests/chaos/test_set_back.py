@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from .failovers import cut_off, replicated_cluster, replicated_pair, take_over
-from .scenario import Scenario, Setting, opened, opened_over, scenario
+from tests.chaos.failovers import cut_off, replicated_cluster, replicated_pair, take_over
+from tests.chaos.scenario import Scenario, Setting, opened, opened_over, scenario
 
 AOF = "appendonlydir"
 LOADS = {"quiet": True, "under load": False}

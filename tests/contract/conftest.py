@@ -2,8 +2,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from queen_sensitivity.ledger_store import LedgerStore
 
-from services.sensitivity.ledger_store import LedgerStore
 from tests.contract.ledger_stores import STORES
 
 

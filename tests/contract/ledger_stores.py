@@ -6,8 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-
-from services.sensitivity.ledger_store import (
+from queen_sensitivity.ledger_store import (
     Append,
     LedgerKey,
     LedgerStore,
@@ -16,6 +15,7 @@ from services.sensitivity.ledger_store import (
     RedisOptions,
     SqliteLedgerStore,
 )
+
 from tests.redis_servers import RedisServer, redis_binary, valkey_binary
 
 OpenStore = Callable[[Path], LedgerStore]

@@ -9,6 +9,15 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from queen_sensitivity.ledger_store import (
+    Append,
+    Decided,
+    LedgerKey,
+    NovelAppend,
+    RedisLedgerStore,
+    Regressed,
+    packed_end,
+)
 
 from queen.method.geometry import Geometry
 from queen.method.ledger import assess_rows
@@ -18,15 +27,6 @@ from queen.method.sensitivity import (
     cumulative_query_sensitivity,
     record_weight,
     single_query_sensitivity,
-)
-from services.sensitivity.ledger_store import (
-    Append,
-    Decided,
-    LedgerKey,
-    NovelAppend,
-    RedisLedgerStore,
-    Regressed,
-    packed_end,
 )
 from tests.contract.ledger_stores import PATIENT
 from tests.redis_servers import redis_binary, redis_server, valkey_binary

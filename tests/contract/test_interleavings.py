@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from queen_sensitivity.engine import book as ledgers
 
-from services.sensitivity import ledgers
 from tests.contract.interleaving import (
     CACHED,
     OWNERS,
@@ -31,7 +31,7 @@ from tests.contract.interleaving import (
     WatchedStore,
     World,
 )
-from tests.unit.services_sensitivity.regions import CLASSES
+from tests.unit.sensitivity.regions import CLASSES
 
 HISTORIES = int(os.environ.get("QUEEN_INTERLEAVINGS", "0"))
 SEEDS = st.integers(0, 2**32 - 1)

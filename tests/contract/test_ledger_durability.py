@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
+from queen_sensitivity.ledger_store import Appended, SqliteLedgerStore
 
 from queen.errors import ConfigError, DependencyUnavailable, LedgerError
-from services.sensitivity.ledger_store import Appended, SqliteLedgerStore
 from tests.contract.ledger_stores import append_of
 
 

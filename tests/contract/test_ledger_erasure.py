@@ -8,8 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-
-from services.sensitivity.ledger_store import (
+from queen_sensitivity.ledger_store import (
     Append,
     Appended,
     LedgerKey,
@@ -18,6 +17,7 @@ from services.sensitivity.ledger_store import (
     Renewed,
     SqliteLedgerStore,
 )
+
 from tests.contract.ledger_stores import append_of, records_of
 
 

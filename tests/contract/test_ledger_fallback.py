@@ -8,10 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from queen.errors import LedgerConflict
-from queen.method.ledger import Verdict
-from services.sensitivity.ledger_store import (
+from queen_sensitivity.engine.book import APPEND_ATTEMPTS, LedgerBook
+from queen_sensitivity.ledger_store import (
     Append,
     AppendResult,
     Conflict,
@@ -19,11 +17,13 @@ from services.sensitivity.ledger_store import (
     MemoryLedgerStore,
     RedisLedgerStore,
 )
-from services.sensitivity.ledgers import APPEND_ATTEMPTS, LedgerBook
-from services.sensitivity.thresholds import Thresholds
+from queen_sensitivity.ledgers.thresholds import Thresholds
+
+from queen.errors import LedgerConflict
+from queen.method.ledger import Verdict
 from tests.contract.ledger_stores import PATIENT
 from tests.redis_servers import redis_server
-from tests.unit.services_sensitivity.regions import queries_of, small_geometry, stream
+from tests.unit.sensitivity.regions import queries_of, small_geometry, stream
 
 GEOMETRY = small_geometry()
 

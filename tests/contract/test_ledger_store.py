@@ -6,8 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
-
-from services.sensitivity.ledger_store import (
+from queen_sensitivity.ledger_store import (
     Append,
     Appended,
     Conflict,
@@ -16,6 +15,7 @@ from services.sensitivity.ledger_store import (
     Regressed,
     packed_end,
 )
+
 from tests.contract.ledger_stores import append_of, records_of
 
 

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-
-from services.sensitivity.ledger_store import (
+from queen_sensitivity.ledger_store import (
     Append,
     Appended,
     Conflict,
@@ -21,6 +20,7 @@ from services.sensitivity.ledger_store import (
     Renewed,
     packed_end,
 )
+
 from tests.contract.ledger_stores import DURABLE, STORES, OpenStore, records_of
 
 KEYS = st.builds(

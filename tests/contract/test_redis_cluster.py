@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import redis
+from queen_sensitivity.ledger_store import Appended, Conflict, RedisLedgerStore
+from queen_sensitivity.ledger_store.redis.store import classes_key
 from redis.crc import key_slot
 
 from queen.errors import DependencyUnavailable
-from services.sensitivity.ledger_store import Appended, Conflict, RedisLedgerStore
-from services.sensitivity.ledger_store.redis import classes_key
 from tests.contract.ledger_stores import PATIENT, PERMISSIONS, append_of, records_of
 from tests.redis_servers import RedisServer, redis_cluster
 

@@ -13,9 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import structlog
-
-from queen.errors import ConfigError, DependencyUnavailable, LedgerError
-from services.sensitivity.ledger_store import (
+from queen_sensitivity.ledger_store import (
     Append,
     Appended,
     Conflict,
@@ -25,12 +23,14 @@ from services.sensitivity.ledger_store import (
     Regressed,
     ServerSideAppend,
 )
-from services.sensitivity.ledger_store.redis import (
+from queen_sensitivity.ledger_store.redis.store import (
     classes_key,
     generations_key,
     index_key,
     list_key,
 )
+
+from queen.errors import ConfigError, DependencyUnavailable, LedgerError
 from tests.contract.ledger_stores import PATIENT, PERMISSIONS, STRICT, append_of
 from tests.redis_servers import RedisServer, redis_server, valkey_binary
 

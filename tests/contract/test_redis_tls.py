@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from queen_sensitivity.ledger_store import Appended, RedisLedgerStore
 
 from queen.errors import ConfigError, DependencyUnavailable
-from services.sensitivity.ledger_store import Appended, RedisLedgerStore
 from tests.contract.ledger_stores import PATIENT, append_of
 from tests.redis_servers import free_port, redis_server
 

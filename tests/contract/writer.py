@@ -11,7 +11,8 @@ from itertools import count
 from pathlib import Path
 from typing import Literal, cast
 
-from services.sensitivity.ledger_store import Append, Appended, LedgerKey, SqliteLedgerStore
+from queen_sensitivity.ledger_store import Append, Appended, LedgerKey, SqliteLedgerStore
+
 from tests.contract.ledger_stores import records_of
 
 

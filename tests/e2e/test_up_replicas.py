@@ -14,7 +14,7 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from queen.cli.admin_client import AdminClient
+from queen.cli.accounts.admin_client import AdminClient
 from queen.deployment import Deployment
 from queen.errors import ConfigError
 from queen.oip_client import OipClient

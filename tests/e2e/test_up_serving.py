@@ -12,7 +12,7 @@ import psutil
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from queen.cli.admin_client import AdminClient
+from queen.cli.accounts.admin_client import AdminClient
 from queen.oip_client import OipClient
 from tests.bundles import make_bundle
 from tests.e2e.running_up import QUEEN, Up, environment, eventually, gone, run_queen

@@ -16,13 +16,13 @@ from typing import Any
 import grpc
 import numpy as np
 from numpy.typing import NDArray
+from queen_inference.settings import InferenceSettings
+from queen_inference.wiring import open_service
 
 from queen.api.oip import open_inference_pb2 as oip
 from queen.api.oip import open_inference_pb2_grpc
 from queen.serving.auth import key_digest
 from queen.serving.server import Process, running
-from services.inference.settings import InferenceSettings
-from services.inference.wiring import open_service
 from tests.bundles import SmallBundle
 
 NOWHERE = "127.0.0.1:1"
@@ -124,7 +124,7 @@ class Child:
     def start(self, port: int = 0) -> Child:
         """Start it and wait until it serves."""
         self._ready.unlink(missing_ok=True)
-        command = [sys.executable, "-m", f"services.{self._service}", "--port", str(port)]
+        command = [sys.executable, "-m", f"queen_{self._service}", "--port", str(port)]
         command += ["--metrics-port", "-1", "--ready-file", str(self._ready), *self._flags]
         with (self._folder / f"{self._service}.log").open("ab") as log:
             self.process = subprocess.Popen(

@@ -44,7 +44,7 @@ class LeafProcess:
 
 @contextmanager
 def leaf_process(service: str, folder: Path, **settings: object) -> Iterator[LeafProcess]:
-    """`python -m services.SERVICE` with `settings` as flags; killed at the end if it still runs."""
+    """`python -m queen_SERVICE` with `settings` as flags; killed at the end if it still runs."""
     ready, log = folder / f"{service}.ready", folder / f"{service}.log"
     ready.unlink(missing_ok=True)
     flags = {"port": 0, "metrics-port": 0, "ready-file": ready, **settings}
@@ -78,7 +78,7 @@ def run_refused(service: str, **settings: object) -> str:
 def command(service: str, **settings: object) -> list[str]:
     """The command line of a service."""
     pairs = ((f"--{name.replace('_', '-')}", str(value)) for name, value in settings.items())
-    return [sys.executable, "-m", f"services.{service}", *(text for pair in pairs for text in pair)]
+    return [sys.executable, "-m", f"queen_{service}", *(text for pair in pairs for text in pair)]
 
 
 def clean_env() -> dict[str, str]:

@@ -13,19 +13,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-
-from queen.method.geometry import Geometry
-from queen.method.ledger import Verdict
-from services.sensitivity import ledgers
-from services.sensitivity.ledger_store import (
+from queen_sensitivity.engine import book as ledgers
+from queen_sensitivity.engine.book import AccountPolicy, LedgerBook, Queries
+from queen_sensitivity.ledger_store import (
     Append,
     Appended,
     AppendResult,
     RedisLedgerStore,
     RedisOptions,
 )
-from services.sensitivity.ledgers import AccountPolicy, LedgerBook, Queries
-from services.sensitivity.thresholds import Thresholds
+from queen_sensitivity.ledgers.thresholds import Thresholds
+
+from queen.method.geometry import Geometry
+from queen.method.ledger import Verdict
 
 ACCOUNT = "hot"
 CLASSES = 3

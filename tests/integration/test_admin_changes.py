@@ -14,7 +14,7 @@ from google.protobuf import json_format
 
 from queen.api.v1 import admin_pb2 as pb
 from queen.api.v1 import sensitivity_pb2
-from queen.cli.accounts import command
+from queen.cli.accounts.command import command
 from queen.method.ledger import Verdict
 from queen.serving.logging import account_hash
 from tests.bundles import SmallBundle

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from queen.cli.accounts import command
+from queen.cli.accounts.command import command
 from tests.integration.inference_door import NOWHERE
 from tests.integration.sensitivity_calls import small_bundle, small_service
 

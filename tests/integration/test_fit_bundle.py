@@ -11,7 +11,7 @@ from queen.bundle import OUTPUTS, open_bundle
 from queen.cli import main
 from queen.errors import FitError
 from queen.fit import FitOptions, FitOutcome, fit_bundle
-from queen.fit.session import GraphSession
+from queen.fit.graph.session import GraphSession
 from queen.method.ensemble import build_shadow
 from queen.method.sensitivity import center_distances
 from tests.integration.exported_models import digits, export_sklearn, export_torch

@@ -14,14 +14,13 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from queen_sensitivity.settings import SensitivitySettings
 
 from queen.api.v1 import sensitivity_pb2, sensitivity_pb2_grpc
 from queen.errors import DependencyUnavailable, Overloaded
 from queen.serving.server import Offer, Shell, running
-from services.sensitivity.settings import SensitivitySettings
 from tests.bundles import SmallBundle, make_bundle
-
-from .inference_door import Child, open_door, raw_request, write_accounts
+from tests.integration.inference_door import Child, open_door, raw_request, write_accounts
 
 CODE = grpc.StatusCode
 SENSITIVITY = "queen.api.v1.SensitivityService"

@@ -12,8 +12,7 @@ import grpc
 import pytest
 
 from tests.bundles import SmallBundle, make_bundle
-
-from .inference_door import NOWHERE, Child, Client, write_accounts
+from tests.integration.inference_door import NOWHERE, Child, Client, write_accounts
 
 
 @pytest.fixture
@@ -102,7 +101,7 @@ def test_a_start_that_cannot_be_is_refused(
         blocker = Child("inference", tmp_path, *flags(small, tmp_path)).start()
         given += ["--port", str(blocker.port)]
     ready = tmp_path / "never.json"
-    command = [sys.executable, "-m", "services.inference", *given, "--ready-file", str(ready)]
+    command = [sys.executable, "-m", "queen_inference", *given, "--ready-file", str(ready)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     finally:

@@ -15,13 +15,12 @@ import pytest
 import pytest_asyncio
 import structlog
 from prometheus_client.parser import text_string_to_metric_families
+from queen_inference.peers.rendezvous import Rendezvous
 
 from queen.serving.logging import account_hash
-from services.inference.rendezvous import Rendezvous
 from tests.bundles import SmallBundle, make_bundle
+from tests.integration.inference_door import Child, Door, open_door, write_accounts
 from tests.redis_servers import redis_server
-
-from .inference_door import Child, Door, open_door, write_accounts
 
 SENSITIVITY = "queen.api.v1.SensitivityService"
 LONERS = [f"loner{number}" for number in range(20)]

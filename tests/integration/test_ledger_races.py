@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from queen_sensitivity.ledger_store import RedisLedgerStore
+from queen_sensitivity.ledgers.account_ledger import record_weights
 from scipy.spatial import cKDTree
 
-from services.sensitivity.account_ledger import record_weights
-from services.sensitivity.ledger_store import RedisLedgerStore
 from tests.integration.leaf_processes import clean_env
 from tests.integration.ledger_writer import (
     ACCOUNT,

@@ -9,11 +9,11 @@ import grpc
 import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from queen_perturber.shadows import PROFILES
 
 from queen.api.v1 import perturber_pb2 as pb
 from queen.api.v1 import perturber_pb2_grpc
 from queen.method.contracts import check_answers
-from services.perturber.shadows import PROFILES
 from tests.bundles import SmallBundle
 from tests.integration.leaf_processes import (
     LeafProcess,
@@ -21,7 +21,7 @@ from tests.integration.leaf_processes import (
     reason_of,
     run_refused,
 )
-from tests.unit.services_perturber.flagged import SECRET, flagged_of, small_bundle
+from tests.unit.perturber.flagged import SECRET, flagged_of, small_bundle
 
 Stub = perturber_pb2_grpc.PerturberServiceStub
 

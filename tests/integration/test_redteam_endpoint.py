@@ -18,11 +18,10 @@ from queen.api.oip import open_inference_pb2_grpc
 from queen.errors import ConfigError
 from queen.oip_client import OipClient
 from queen.redteam.attacks.base import ask_spread
-from queen.redteam.endpoint import ATTEMPTS, EndpointTarget
-from queen.redteam.target import MeteredTarget
+from queen.redteam.targets.base import MeteredTarget
+from queen.redteam.targets.endpoint import ATTEMPTS, EndpointTarget
 from tests.bundles import SmallBundle, make_bundle
-
-from .inference_door import open_door, write_accounts
+from tests.integration.inference_door import open_door, write_accounts
 
 KEYS = ["key-of-alice", "key-of-bob"]
 

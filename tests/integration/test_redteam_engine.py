@@ -13,7 +13,7 @@ from queen.deployment import Deployment
 from queen.errors import ConfigError
 from queen.method.contracts import Profile
 from queen.oip_client import OipClient
-from queen.redteam.engine import Defended, InProcessTarget
+from queen.redteam.targets.in_process import Defended, InProcessTarget
 from tests.bundles import SmallBundle, make_bundle
 
 SECRET = hashlib.sha256(b"engine test").digest()

@@ -13,14 +13,13 @@ from torch import nn
 
 from queen.redteam.attacks import hurried
 from queen.redteam.attacks.base import Means, Rehearsal
-from queen.redteam.attacks.prefix import prefix_length
+from queen.redteam.attacks.parts.prefix import prefix_length
 from queen.redteam.datasets import Images
-from queen.redteam.endpoint import EndpointTarget
-from queen.redteam.target import Answers, MeteredTarget
+from queen.redteam.targets.base import Answers, MeteredTarget
+from queen.redteam.targets.endpoint import EndpointTarget
 from tests.bundles import SmallBundle, make_bundle
 from tests.chaos.proxy import FaultProxy, Faults, ProxyLoop
-
-from .inference_door import Child, open_door, write_accounts
+from tests.integration.inference_door import Child, open_door, write_accounts
 
 CLASSES, QUERIES = 4, 480
 ROUND_TRIP_SECONDS = 0.4

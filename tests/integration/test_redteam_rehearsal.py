@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from queen.errors import FitError
-from queen.redteam.cache import Cache
 from queen.redteam.datasets import Split, load_digits_split
 from queen.redteam.networks import build_network, train_network
-from queen.redteam.rehearsal import Recipe, rehearse, secret_of, see_network
+from queen.redteam.runs.cache import Cache
+from queen.redteam.targets.rehearsal import Recipe, rehearse, secret_of, see_network
 
 QUEEN = Recipe("digits", "queen", "paper", 8, "steps", 0)
 

@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from queen.api.v1 import admin_pb2 as pb
 from queen.api.v1 import sensitivity_pb2
 from queen.bundle import open_bundle
-from queen.cli.accounts import command
+from queen.cli.accounts.command import command
 from queen.method.geometry import Geometry
 from queen.method.ledger import Verdict
 from queen.serving.auth import key_digest

@@ -13,8 +13,7 @@ from queen.wire import (
     requested_outputs,
     tensor_bytes,
 )
-
-from .test_wire import ROUND_TRIPS, Request, extremes
+from tests.unit.test_wire import ROUND_TRIPS, Request, extremes
 
 
 @pytest.mark.parametrize(("datatype", "raw"), ROUND_TRIPS)

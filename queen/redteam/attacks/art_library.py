@@ -23,7 +23,7 @@ from torch import nn
 from queen.errors import ConfigError
 from queen.redteam.attacks.base import Attack, Means, ask_spread
 from queen.redteam.networks import build_network, training_device
-from queen.redteam.target import MeteredTarget
+from queen.redteam.targets.base import MeteredTarget
 
 _BATCH = 64
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from queen.redteam.datasets import Images
-from queen.redteam.target import Answers, MeteredTarget
+from queen.redteam.targets.base import Answers, MeteredTarget
 
 
 class TrainCopy(Protocol):

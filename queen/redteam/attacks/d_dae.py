@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from queen.redteam.attacks.base import Attack, Means, Rehearsal
-from queen.redteam.attacks.rehearsed import ask_and_rehearse
-from queen.redteam.target import Answers, MeteredTarget
+from queen.redteam.attacks.parts.rehearsed import ask_and_rehearse
+from queen.redteam.targets.base import Answers, MeteredTarget
 
 EPOCHS = 200
 CONCENTRATION = 50.0

@@ -13,8 +13,8 @@ import numpy as np
 from torch import nn
 
 from queen.redteam.attacks.base import Attack, Means, ask_spread
-from queen.redteam.attacks.readout import posterior
-from queen.redteam.target import Answers, MeteredTarget
+from queen.redteam.attacks.parts.readout import posterior
+from queen.redteam.targets.base import Answers, MeteredTarget
 
 _ROUNDS = 2
 _LISTED = 0.1

@@ -9,9 +9,9 @@ import numpy as np
 from torch import nn
 
 from queen.redteam.attacks.base import Attack, Means
-from queen.redteam.attacks.prefix import ask_prefix, ask_rest
-from queen.redteam.attacks.readout import entropy, posterior
-from queen.redteam.target import MeteredTarget
+from queen.redteam.attacks.parts.prefix import ask_prefix, ask_rest
+from queen.redteam.attacks.parts.readout import entropy, posterior
+from queen.redteam.targets.base import MeteredTarget
 
 _QUANTILE = 0.9
 

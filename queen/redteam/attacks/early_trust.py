@@ -9,11 +9,11 @@ import numpy as np
 from torch import nn
 
 from queen.redteam.attacks.base import Attack, Means, ask_spread
-from queen.redteam.attacks.prefix import Prefix, ask_prefix
-from queen.redteam.attacks.readout import posterior
+from queen.redteam.attacks.parts.prefix import Prefix, ask_prefix
+from queen.redteam.attacks.parts.readout import posterior
 from queen.redteam.datasets import Images
 from queen.redteam.networks import predict
-from queen.redteam.target import Answers, MeteredTarget
+from queen.redteam.targets.base import Answers, MeteredTarget
 
 _DIVISORS = (100, 50, 20, 10, 5)
 

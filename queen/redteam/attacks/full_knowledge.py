@@ -9,8 +9,8 @@ import numpy as np
 from torch import nn
 
 from queen.redteam.attacks.base import Attack, Means, one_hot
-from queen.redteam.attacks.rehearsed import ask_and_rehearse
-from queen.redteam.target import Answers, MeteredTarget
+from queen.redteam.attacks.parts.rehearsed import ask_and_rehearse
+from queen.redteam.targets.base import Answers, MeteredTarget
 
 EXPLAINED = 0.5
 """Largest L1 distance at which an inverted answer, reversed again, counts as the same answer."""

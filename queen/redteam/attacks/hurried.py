@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from queen.redteam.attacks.base import Attack, Means, one_hot
-from queen.redteam.attacks.prefix import prefix_length
+from queen.redteam.attacks.parts.prefix import prefix_length
 from queen.redteam.datasets import Images
-from queen.redteam.target import Answers, MeteredAccount, MeteredTarget
+from queen.redteam.targets.base import Answers, MeteredAccount, MeteredTarget
 
 Accounts = Sequence[MeteredAccount]
 _REQUEST = 16

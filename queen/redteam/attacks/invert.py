@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from queen.redteam.attacks.base import Attack, Means, one_hot
-from queen.redteam.attacks.prefix import ask_prefix, ask_rest
-from queen.redteam.attacks.readout import posterior
+from queen.redteam.attacks.parts.prefix import ask_prefix, ask_rest
+from queen.redteam.attacks.parts.readout import posterior
 from queen.redteam.datasets import Labels
-from queen.redteam.target import Answers, MeteredTarget
+from queen.redteam.targets.base import Answers, MeteredTarget
 
 _ROUNDS = 10
 _FLOOR = 0.01

@@ -16,7 +16,7 @@ from torch import nn
 from queen.redteam.attacks.base import Attack, Means, ask_spread
 from queen.redteam.datasets import Images
 from queen.redteam.networks import build_network, predict, train_network, training_device
-from queen.redteam.target import MeteredTarget
+from queen.redteam.targets.base import MeteredTarget
 
 SEEDS = 1000
 COPIES = 3

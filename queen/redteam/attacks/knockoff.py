@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from queen.redteam.attacks.base import Attack, Means, ask_spread
-from queen.redteam.target import MeteredTarget
+from queen.redteam.targets.base import MeteredTarget
 
 
 def steal(target: MeteredTarget, means: Means) -> nn.Module:

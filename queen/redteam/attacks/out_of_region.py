@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from queen.redteam.attacks.base import Attack, Means, ask_spread
-from queen.redteam.attacks.prefix import Prefix, ask_prefix
-from queen.redteam.attacks.readout import entropy, penultimate, posterior
+from queen.redteam.attacks.parts.prefix import Prefix, ask_prefix
+from queen.redteam.attacks.parts.readout import entropy, penultimate, posterior
 from queen.redteam.datasets import Images
-from queen.redteam.target import MeteredTarget
+from queen.redteam.targets.base import MeteredTarget
 
 Score = Callable[[Prefix, Images], NDArray[np.floating]]
 

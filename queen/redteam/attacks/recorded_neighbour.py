@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from queen.redteam.attacks.base import Attack, Means, ask_spread
-from queen.redteam.attacks.copies import augmented
-from queen.redteam.attacks.prefix import Prefix, ask_prefix
-from queen.redteam.attacks.readout import penultimate
+from queen.redteam.attacks.parts.copies import augmented
+from queen.redteam.attacks.parts.prefix import Prefix, ask_prefix
+from queen.redteam.attacks.parts.readout import penultimate
 from queen.redteam.datasets import Images
-from queen.redteam.target import MeteredTarget
+from queen.redteam.targets.base import MeteredTarget
 
 _BATCH = 1024
 

@@ -12,8 +12,8 @@ from functools import partial
 from torch import nn
 
 from queen.redteam.attacks.base import Attack, Means
-from queen.redteam.attacks.copies import affordable, ask_copies, augmented
-from queen.redteam.target import MeteredTarget
+from queen.redteam.attacks.parts.copies import affordable, ask_copies, augmented
+from queen.redteam.targets.base import MeteredTarget
 
 
 def repeat(target: MeteredTarget, means: Means, *, copies: int) -> nn.Module:

@@ -15,8 +15,8 @@ from torch import nn
 
 from queen.redteam.attacks.base import Attack, Means, ask_spread
 from queen.redteam.attacks.disambiguate import narrowed
-from queen.redteam.attacks.readout import posterior
-from queen.redteam.target import Answers, MeteredTarget
+from queen.redteam.attacks.parts.readout import posterior
+from queen.redteam.targets.base import Answers, MeteredTarget
 
 _HESITATES = 0.3
 """Probability of the runner-up from which it is believed."""

@@ -18,7 +18,7 @@ from torch.nn.functional import cross_entropy
 from queen.redteam.attacks.base import Attack, Means, ask_spread
 from queen.redteam.datasets import Images
 from queen.redteam.networks import build_network, predict, training_device
-from queen.redteam.target import Answers, MeteredTarget
+from queen.redteam.targets.base import Answers, MeteredTarget
 
 _BATCH = 64
 _STEPS = 600

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from queen.redteam.attacks.base import Attack, Means, ask_spread
-from queen.redteam.attacks.prefix import ask_prefix
+from queen.redteam.attacks.parts.prefix import ask_prefix
 from queen.redteam.datasets import Labels
 from queen.redteam.networks import predict
-from queen.redteam.target import Answers, MeteredTarget
+from queen.redteam.targets.base import Answers, MeteredTarget
 
 _REQUEST = 16
 

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from queen.redteam.attacks.base import Attack, Means, one_hot
-from queen.redteam.attacks.copies import affordable, ask_copies
-from queen.redteam.attacks.prefix import prefix_length
-from queen.redteam.attacks.readout import posterior
-from queen.redteam.target import Answers, MeteredTarget
+from queen.redteam.attacks.parts.copies import affordable, ask_copies
+from queen.redteam.attacks.parts.prefix import prefix_length
+from queen.redteam.attacks.parts.readout import posterior
+from queen.redteam.targets.base import Answers, MeteredTarget
 
 
 def drop(target: MeteredTarget, means: Means) -> nn.Module:

@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from queen.redteam.attacks.base import Attack, Means
-from queen.redteam.attacks.prefix import ask_prefix, ask_rest
+from queen.redteam.attacks.parts.prefix import ask_prefix, ask_rest
 from queen.redteam.datasets import Images
 from queen.redteam.networks import build_network
-from queen.redteam.target import Answers, MeteredTarget
+from queen.redteam.targets.base import Answers, MeteredTarget
 
 _BATCH = 64
 _TRUSTED = 32

@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import nn
 
 from queen.redteam.attacks.base import Attack, Means, ask_spread
-from queen.redteam.target import MeteredTarget
+from queen.redteam.targets.base import MeteredTarget
 
 _SHARE = 10
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from queen.redteam.datasets import Images, Labels
 from queen.redteam.defenses.base import Answer, Answers, Asked, Defense, Training
-from queen.redteam.defenses.simplex import FloatArray, as_answers, on_simplex
-from queen.redteam.defenses.surrogates import class_probabilities, random_network
+from queen.redteam.defenses.parts.simplex import FloatArray, as_answers, on_simplex
+from queen.redteam.defenses.parts.surrogates import class_probabilities, random_network
 
 _NU = 1000.0
 _SHARE = 0.05

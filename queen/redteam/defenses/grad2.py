@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, jvp, vmap
 
 from queen.redteam.defenses.base import Answer, Answers, Asked, Defense, Training
-from queen.redteam.defenses.linear_program import maximise
-from queen.redteam.defenses.simplex import FloatArray, as_answers, l1_room, on_simplex
-from queen.redteam.defenses.surrogates import random_network, wide_parts
+from queen.redteam.defenses.parts.linear_program import maximise
+from queen.redteam.defenses.parts.simplex import FloatArray, as_answers, l1_room, on_simplex
+from queen.redteam.defenses.parts.surrogates import random_network, wide_parts
 from queen.redteam.networks import train_network
 
 _L1 = 1.0

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from queen.errors import ConfigError
 from queen.redteam.defenses.base import Answer, Answers, Asked, Defense, Training
-from queen.redteam.defenses.simplex import (
+from queen.redteam.defenses.parts.simplex import (
     FloatArray,
     as_answers,
     drawn_within,
@@ -15,7 +15,7 @@ from queen.redteam.defenses.simplex import (
     on_simplex,
     with_lead,
 )
-from queen.redteam.defenses.surrogates import class_probabilities, random_network
+from queen.redteam.defenses.parts.surrogates import class_probabilities, random_network
 
 _L1 = 1.0
 # All 2^(C - 1) vertices are tried; past this they do not fit.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from queen.redteam.defenses.base import Answer, Answers, Asked, Defense, Training
-from queen.redteam.defenses.linear_program import maximise_keeping_label
-from queen.redteam.defenses.simplex import as_answers, l1_room, on_simplex, with_lead
+from queen.redteam.defenses.parts.linear_program import maximise_keeping_label
+from queen.redteam.defenses.parts.simplex import as_answers, l1_room, on_simplex, with_lead
 
 _L1 = 1.0
 # Below it a probability is 0 to a thief, and its logarithm must not outweigh the rest.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from queen.redteam.defenses.base import Answer, Answers, Asked, Defense, Training
-from queen.redteam.defenses.simplex import as_answers
+from queen.redteam.defenses.parts.simplex import as_answers
 
 _BETA = 0.2
 _GAMMA = 0.2

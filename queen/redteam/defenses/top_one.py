@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from queen.redteam.defenses.base import Answer, Answers, Asked, Defense, Training
-from queen.redteam.defenses.simplex import one_hot
+from queen.redteam.defenses.parts.simplex import one_hot
 
 
 def top_one(probabilities: Answers) -> Answers:

@@ -13,8 +13,7 @@ from queen.bundle import (
     ShadowSpec,
     TensorSignature,
 )
-
-from .made import manifest
+from tests.unit.bundle.made import manifest
 
 SHADOWS = {"on": "features", "architecture": "head", "input_shape": [5], "count": 2, "drawn": 1}
 DECOY = {"sketch_width": 4, "rank": 2, "confidence": 0.75}

@@ -12,8 +12,17 @@ import pytest
 
 from queen.bundle import Bundle, Manifest, open_bundle
 from queen.errors import BundleCorrupt, BundleError, BundleNotFound, BundleVersionUnsupported
-
-from .made import PROTECTEE, Parts, content, geometry, head, meter, reseal, shadow, sketch_space
+from tests.unit.bundle.made import (
+    PROTECTEE,
+    Parts,
+    content,
+    geometry,
+    head,
+    meter,
+    reseal,
+    shadow,
+    sketch_space,
+)
 
 FILES = [
     "protectee.onnx",

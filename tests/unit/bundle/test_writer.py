@@ -12,8 +12,7 @@ import pytest
 from queen.bundle import DecoySpec, open_bundle
 from queen.errors import BundleError
 from queen.method.geometry import Geometry
-
-from .made import Parts, content, geometry, manifest, meter, shadow, sketch_space
+from tests.unit.bundle.made import Parts, content, geometry, manifest, meter, shadow, sketch_space
 
 
 def test_every_file_is_listed_with_its_digest(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from queen.bundle import layout
 from queen.cli import main
-from queen.cli.account_file import account_lines
+from queen.cli.accounts.file import account_lines
 from tests.bundles import make_bundle
 from tests.unit.bundle.made import reseal
 

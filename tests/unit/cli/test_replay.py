@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from queen_sensitivity.engine.book import AccountPolicy
 
 from queen.bundle import Bundle, open_bundle
 from queen.cli import main
-from services.sensitivity.ledgers import AccountPolicy
 from tests.bundles import make_bundle
 from tests.unit.replay.written import WrittenLog
 

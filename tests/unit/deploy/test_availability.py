@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from .manifests import (
+from tests.unit.deploy.manifests import (
     DEPLOYABLE,
     ROOT,
     SERVICES,

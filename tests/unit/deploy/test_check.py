@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .manifests import ROOT
+from tests.unit.deploy.manifests import ROOT
 
 SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: x}\nspec: {ports: [{port: 1}]}\n"
 DOCKERFILE = 'FROM python:3.11.14-slim-bookworm\nUSER 10001\nENTRYPOINT ["python"]\n'

@@ -9,8 +9,15 @@ import tomllib
 import pytest
 
 import queen
-
-from .manifests import DEPLOYABLE, ROOT, SERVICES, config, container, pod_spec, render
+from tests.unit.deploy.manifests import (
+    DEPLOYABLE,
+    ROOT,
+    SERVICES,
+    config,
+    container,
+    pod_spec,
+    render,
+)
 
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 
@@ -74,7 +81,7 @@ class TestDockerfile:
     def test_starts_its_own_service_without_a_shell(self, service: str) -> None:
         """The entry point is the module, in exec form, so that it gets the signals."""
         (entry,) = arguments(service, "ENTRYPOINT")
-        assert json.loads(entry) == ["python", "-m", f"queen.services.{service}"]
+        assert json.loads(entry) == ["python", "-m", f"queen_{service}"]
 
     def test_installs_one_extra_under_the_constraints(self, service: str) -> None:
         """The default extra is the service's own, its GPU twin exists, versions are the tested."""

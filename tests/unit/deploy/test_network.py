@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from .manifests import (
+from tests.unit.deploy.manifests import (
     DEPLOYABLE,
     SERVICES,
     SHARED_LEDGER,

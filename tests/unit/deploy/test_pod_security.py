@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from .manifests import DEPLOYABLE, SERVICES, SHARED_LEDGER, Document, named, pod_spec, render
+from tests.unit.deploy.manifests import (
+    DEPLOYABLE,
+    SERVICES,
+    SHARED_LEDGER,
+    Document,
+    named,
+    pod_spec,
+    render,
+)
 
 PODS = [(folder, service) for folder in DEPLOYABLE for service in SERVICES]
 

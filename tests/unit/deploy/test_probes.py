@@ -6,8 +6,7 @@ import pytest
 
 from queen.api.oip import open_inference_pb2
 from queen.api.v1 import perturber_pb2, sensitivity_pb2
-
-from .manifests import DEPLOYABLE, SERVICES, config, container
+from tests.unit.deploy.manifests import DEPLOYABLE, SERVICES, config, container
 
 GRPC_SERVICE = {
     "inference": open_inference_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name,

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
+from queen_inference.peers.endpoints import read_target
 
-from queen.serving.settings import ServiceSettings, load_settings
-from services.inference.endpoints import read_target
-
-from .manifests import (
+from queen.cli.up.plan import SETTINGS
+from queen.serving.settings import load_settings
+from tests.unit.deploy.manifests import (
     DEPLOYABLE,
     SERVICES,
     SHARED_LEDGER,
@@ -30,24 +28,13 @@ KILL_MARGIN_SECONDS = 5
 """What a process needs beyond its own waits to be gone before it is killed."""
 
 
-def settings_type(service: str) -> type[ServiceSettings]:
-    """The settings class of a service."""
-    module = importlib.import_module(f"services.{service}.settings")
-    (found,) = [
-        member
-        for _, member in inspect.getmembers(module, inspect.isclass)
-        if issubclass(member, ServiceSettings) and member is not ServiceSettings
-    ]
-    return found
-
-
 def effective(service: str, folder: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """Settings as the pod would load them: its file and its variables."""
     file = tmp_path / "config.yaml"
     file.write_text(config_text(service, folder))
     for variable in container(service, folder).get("env", []):
         monkeypatch.setenv(variable["name"], variable["value"])
-    return load_settings(settings_type(service), ["--config", str(file)])
+    return load_settings(SETTINGS[service], ["--config", str(file)])
 
 
 @pytest.mark.parametrize(("folder", "service"), PODS)
@@ -67,9 +54,9 @@ def test_every_prefixed_variable_is_a_setting(folder: str, service: str) -> None
     names = [variable["name"] for variable in container(service, folder).get("env", [])]
     ours = [name for name in names if name.startswith("QUEEN_")]
     assert all(name.startswith(prefix) for name in ours)
-    fields = settings_type(service).model_fields
+    fields = SETTINGS[service].model_fields
     assert all(name.removeprefix(prefix).lower() in fields for name in ours)
-    assert settings_type(service).model_config["env_prefix"] == prefix
+    assert SETTINGS[service].model_config["env_prefix"] == prefix
 
 
 @pytest.mark.parametrize(("folder", "service"), PODS)

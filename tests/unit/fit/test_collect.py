@@ -5,8 +5,8 @@ import pytest
 
 from queen.errors import FitError
 from queen.fit.collect import collect_responses, require_embeddings
-from queen.fit.fuse import MappingWeights, fuse_mapping
-from tests.unit.fit.graphs import (
+from queen.fit.graph.fuse import MappingWeights, fuse_mapping
+from tests.unit.fit.graph.graphs import (
     FEATURES,
     SAMPLES,
     WEIGHTS,

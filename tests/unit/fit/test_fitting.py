@@ -7,9 +7,9 @@ import pytest
 
 from queen.bundle import open_bundle
 from queen.fit import FitOptions, FitOutcome, fit_bundle, fitting, stages
-from queen.fit.strays import FittedMeter
+from queen.fit.findings.strays import FittedMeter
 from queen.method.off_distribution import OffDistributionMeter
-from tests.unit.fit.graphs import FEATURES, write_model
+from tests.unit.fit.graph.graphs import FEATURES, write_model
 
 SAMPLES = 80 * 64
 

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from queen.method.ledger import Assessment, Cause, Charges, Scope, Verdict, assess_rows, enforce
 from queen.method.neighbors import nearest_distances
 from queen.method.sensitivity import cumulative_query_sensitivity
-
-from .streams import GEOMETRY, Row, embeddings
+from tests.unit.method.streams import GEOMETRY, Row, embeddings
 
 ACCOUNTS, GROUPS, CLASSES = 3, 2, 2
 Key = tuple[int, int]

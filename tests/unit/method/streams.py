@@ -15,8 +15,7 @@ from queen.method.geometry import Geometry
 from queen.method.ledger import Verdict, assess_rows
 from queen.method.neighbors import nearest_distances
 from queen.method.sensitivity import cumulative_query_sensitivity
-
-from .regions import discs
+from tests.unit.method.regions import discs
 
 # r = 1/4 and embeddings on a grid of 1/8: distances of exactly r and of exactly rs occur.
 GEOMETRY = discs(2, 2, coverage_fraction=0.25)

@@ -16,8 +16,7 @@ from queen.method.ensemble import (
     build_shadow,
     draw_members,
 )
-
-from .regions import discs
+from tests.unit.method.regions import discs
 
 SECRET = b"sixteen bytes or more"
 DIGEST = "ab" * 32

@@ -5,8 +5,7 @@ import pytest
 
 from queen.errors import FitError, ShapeMismatch
 from queen.method.geometry import Geometry, fit_feature_centers, fit_geometry
-
-from .regions import discs
+from tests.unit.method.regions import discs
 
 
 def test_centers_and_radii_are_means_over_all_samples() -> None:

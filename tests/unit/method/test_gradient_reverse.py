@@ -15,8 +15,7 @@ from queen.method.gradient_reverse import (
     gradient_reverse,
     reverse_target,
 )
-
-from .regions import awkward_simplex_rows, bounded
+from tests.unit.method.regions import awkward_simplex_rows, bounded
 
 Vector = NDArray[np.float64]
 

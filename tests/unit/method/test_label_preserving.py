@@ -16,8 +16,7 @@ from queen.method.label_preserving import (
     preserve_label,
     softmax,
 )
-
-from .regions import bounded
+from tests.unit.method.regions import bounded
 
 Single = NDArray[np.float32]
 

@@ -11,9 +11,18 @@ from hypothesis import strategies as st
 
 from queen.method.ledger import Verdict, assess_rows
 from queen.method.sensitivity import cumulative_query_sensitivity
-
-from .regions import bounded, discs, inside_region
-from .streams import GEOMETRY, Outcome, Row, keys, rows, run, run_literally, splits, thresholds
+from tests.unit.method.regions import bounded, discs, inside_region
+from tests.unit.method.streams import (
+    GEOMETRY,
+    Outcome,
+    Row,
+    keys,
+    rows,
+    run,
+    run_literally,
+    splits,
+    thresholds,
+)
 
 Stream = list[Row]
 

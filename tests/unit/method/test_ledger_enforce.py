@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from queen.method.ledger import Assessment, Cause, Charges, Scope, Verdict, enforce
-
-from .charged_streams import (
+from tests.unit.method.charged_streams import (
     ACCOUNTS,
     PLAIN,
     Book,
@@ -20,8 +19,8 @@ from .charged_streams import (
     rows,
     rules,
 )
-from .regions import bounded
-from .streams import Row, splits
+from tests.unit.method.regions import bounded
+from tests.unit.method.streams import Row, splits
 
 Stream = list[Row]
 

@@ -17,8 +17,7 @@ from queen.method.mapping import (
     distance_contrastive_loss,
     supervised_contrastive_loss,
 )
-
-from .regions import bounded
+from tests.unit.method.regions import bounded
 
 
 def _loss_by_loops(

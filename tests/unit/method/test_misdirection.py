@@ -15,8 +15,7 @@ from queen.method.misdirection import (
     partner_classes,
     safe_answer,
 )
-
-from .regions import awkward_simplex_rows, bounded
+from tests.unit.method.regions import awkward_simplex_rows, bounded
 
 Vector = NDArray[np.float64]
 cases = given(st.integers(2, 50), st.integers(0, 2**32 - 1))

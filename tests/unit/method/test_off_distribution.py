@@ -17,8 +17,7 @@ from queen.method.off_distribution import (
     share_steps,
     tail_distances,
 )
-
-from .regions import bounded, discs
+from tests.unit.method.regions import bounded, discs
 
 TAILS = np.array([1.0, 2.0, 4.0])
 VOLUME, FALSE_FLAGS = 2000, 0.01

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from queen.method.contracts import Profile, check_answers
 from queen.method.gradient_reverse import gradient_reverse, reverse_target
 from queen.method.profiles import TAIL, paper_answer
-
-from .regions import awkward_simplex_rows, bounded
+from tests.unit.method.regions import awkward_simplex_rows, bounded
 
 cases = given(st.integers(2, 50), st.integers(0, 2**32 - 1))
 

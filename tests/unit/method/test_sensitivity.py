@@ -19,8 +19,7 @@ from queen.method.sensitivity import (
     record_weight,
     single_query_sensitivity,
 )
-
-from .regions import bounded, discs, inside_region
+from tests.unit.method.regions import bounded, discs, inside_region
 
 
 @given(st.floats(0, 5), st.floats(0.1, 4), st.integers(0, 2))

@@ -9,14 +9,13 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+from queen_sensitivity.engine.book import AccountPolicy
 
 from queen.bundle import Bundle, open_bundle
 from queen.method.ledger import Scope, Verdict
 from queen.replay import replay
-from services.sensitivity.ledgers import AccountPolicy
 from tests.bundles import make_bundle
-
-from .written import Row, WrittenLog
+from tests.unit.replay.written import Row, WrittenLog
 
 CLASSES = 4
 

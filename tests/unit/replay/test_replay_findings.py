@@ -9,15 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from queen_sensitivity.engine.book import AccountPolicy
 
 from queen.bundle import Bundle, open_bundle
 from queen.errors import DecisionLogInvalid
 from queen.method.ledger import Cause, Scope
 from queen.replay import replay
-from services.sensitivity.ledgers import AccountPolicy
 from tests.bundles import make_bundle
-
-from .written import Row, WrittenLog
+from tests.unit.replay.written import Row, WrittenLog
 
 PLAIN = [AccountPolicy("alice"), AccountPolicy("bob", group="acme", group_budget=6)]
 

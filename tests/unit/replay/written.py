@@ -8,20 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from queen_inference.batching import Pending
+from queen_inference.decisions.file import line_of
+from queen_inference.decisions.log import DecisionLog, DecisionRecord
+from queen_inference.peers.clients import Assessed
+from queen_sensitivity.engine.book import AccountPolicy, LedgerBook, Queries
+from queen_sensitivity.ledger_store import LedgerStore, MemoryLedgerStore
+from queen_sensitivity.ledgers.thresholds import Thresholds
+from queen_sensitivity.servicer import encode_assessment
 
 from queen.bundle import Bundle
 from queen.method.contracts import Profile
 from queen.serving.auth import Account
 from queen.serving.logging import account_hash
 from queen.wire import read_facts
-from services.inference.batching import Pending
-from services.inference.clients import Assessed
-from services.inference.decision_file import line_of
-from services.inference.decisions import DecisionLog, DecisionRecord
-from services.sensitivity.ledger_store import LedgerStore, MemoryLedgerStore
-from services.sensitivity.ledgers import AccountPolicy, LedgerBook, Queries
-from services.sensitivity.servicer import encode_assessment
-from services.sensitivity.thresholds import Thresholds
 
 Row = tuple[int, int, float, float]
 """Account, class, angle, and distance from the cluster center in sensitive radii."""

@@ -1,0 +1,1 @@
+"""`queen bench state`: what the ledgers of many accounts cost."""

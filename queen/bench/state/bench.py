@@ -1,0 +1,136 @@
+"""What the state of the accounts costs: verdicts, appends and memory, at scale.
+
+Times of the engine are CPU times of its one thread, so that other work on the machine counts
+less; those of stores and of accounts that are read from one are wall-clock times.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from queen_sensitivity.ledger_store import MemoryLedgerStore, SqliteLedgerStore
+
+from queen.bench.state.appends import measure_redis, measure_sqlite
+from queen.bench.state.ledger_load import Crowd, Site
+from queen.bench.state.many_accounts import measure_many_accounts, measure_memory
+from queen.bench.state.records import measure_records
+from queen.bench.state.search import count_cells, measure_search
+from queen.bench.state.timing import cpu_times, p50
+
+_STEPS = ("bytes_per_account", "assess", "records", "redis", "sqlite")
+_SEEN_TOGETHER = 4096
+_TURNS = 25
+_SHARE = 5
+"""Of the rounds, one in so many is in a turn."""
+_MODES: tuple[tuple[str, int, list[int] | None, float], ...] = (
+    ("64 accounts", 64, None, 0.0),
+    ("64 rows of 1 account", 64, [0], 0.0),
+    ("1,024 rows", 1024, None, 0.0),
+    ("64 accounts, every tenth row recorded", 64, None, 0.1),
+    ("64 accounts, every row recorded", 64, None, 1.0),
+)
+"""What a batch is: its name, rows, accounts if not drawn at random, and share of novel rows."""
+
+
+@dataclass(frozen=True)
+class StateOptions:
+    """`accounts` known in all, `crowd` of them with full ledgers; `rounds` of each measure.
+
+    Without `redis_url` the bench starts a redis-server of its own.
+    """
+
+    accounts: int = 1_000_000
+    crowd: int = 1000
+    rounds: int = 300
+    redis_url: str | None = None
+    cached_accounts: int = 10_000
+
+
+def count_steps(options: StateOptions) -> int:
+    """How often `run_state_bench` calls `on_step`."""
+    return len(_STEPS) + count_cells() + -(-options.accounts // _SEEN_TOGETHER)
+
+
+def run_state_bench(
+    options: StateOptions, on_step: Callable[[], None] = lambda: None
+) -> dict[str, Any]:
+    """All measures by name; docs/results.md says what each of them is.
+
+    Raises ConfigError where there is neither a Redis nor a redis-server to start.
+    """
+    found: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        found |= _in_fresh_process(measure_assess, options)
+        on_step()
+        found |= _in_fresh_process(measure_memory, 4 * options.crowd)
+        on_step()
+        batches = _batches(options.accounts)
+        with _sqlite(Path(folder) / "many") as store:
+            found |= measure_many_accounts(
+                store, options.cached_accounts, batches, options.rounds, on_step
+            )
+        found |= measure_records(options.rounds)
+        on_step()
+        found["search"] = measure_search(options.rounds, on_step)
+        found |= measure_redis(options.redis_url, Path(folder), options.rounds)
+        on_step()
+        found |= measure_sqlite(Path(folder), options.rounds)
+        on_step()
+    return found
+
+
+def _in_fresh_process(measure: Callable[[Any], dict[str, Any]], argument: Any) -> dict[str, Any]:
+    """What a measure finds where nothing else was measured before, as in a service."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as processes:
+        return processes.submit(measure, argument).result()
+
+
+def _batches(accounts: int) -> list[range]:
+    starts = range(0, accounts, _SEEN_TOGETHER)
+    return [range(start, min(start + _SEEN_TOGETHER, accounts)) for start in starts]
+
+
+@contextmanager
+def _sqlite(path: Path) -> Iterator[Any]:
+    store = SqliteLedgerStore(path)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def measure_assess(options: StateOptions) -> dict[str, Any]:
+    """Queries a second and core, from memory, over accounts with 100 records in 5 classes.
+
+    What else a host does slows a core for seconds at a time, CPU time or not. So the kinds of
+    batches take turns, many times: a rate is the median of its turns, and beside it stand
+    the lowest and the highest of them.
+    """
+    crowd = Crowd(Site(), options.crowd, classes=5, records=100)
+    store = MemoryLedgerStore()
+    crowd.fill(store)
+    # Twice the records: nothing is crossed, so that what is novel is recorded.
+    book = crowd.site.book(store, budget=200, cached_accounts=options.cached_accounts)
+    rng = np.random.default_rng(0)
+    for first in range(0, options.crowd, 256):
+        names = range(first, min(first + 256, options.crowd))
+        book.assess(crowd.batch(rng, len(names), accounts=names))
+    turns: dict[str, list[float]] = {mode[0]: [] for mode in _MODES}
+    for _ in range(_TURNS):
+        for name, rows, accounts, novel in _MODES:
+            count = -(-options.rounds * 64 // (rows * _SHARE))
+            batches = [crowd.batch(rng, rows, accounts=accounts, novel=novel) for _ in range(count)]
+            turns[name].append(rows / p50(cpu_times(book.assess, batches)))
+    return {
+        "assess_per_second_per_core": round(p50(turns["64 accounts"])),
+        "assess_rates": {name: round(p50(rates)) for name, rates in turns.items()},
+        "assess_spreads": {name: [round(min(r)), round(max(r))] for name, r in turns.items()},
+    }

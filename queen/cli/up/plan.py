@@ -1,0 +1,145 @@
+"""The three services as one deployment on this machine: their command lines and settings."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from queen_inference.settings import InferenceSettings
+from queen_perturber.settings import PerturberSettings
+from queen_sensitivity.settings import SensitivitySettings
+
+from queen.bundle import Bundle
+from queen.cli.state import StateFolder
+from queen.cli.up.child import Child, Ready
+from queen.errors import ConfigError
+from queen.serving.settings import ServiceSettings, load_settings
+
+SERVICES = ("sensitivity", "perturber", "inference")
+"""In the order in which they start, the front door last; they stop the other way round."""
+ENGINES = {"sensitivity": "faiss", "perturber": "torch", "inference": "onnxruntime"}
+"""Library that each service's extra brings."""
+SETTINGS: Mapping[str, type[ServiceSettings]] = {
+    "sensitivity": SensitivitySettings,
+    "perturber": PerturberSettings,
+    "inference": InferenceSettings,
+}
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the operator asked `queen up` for."""
+
+    bundle: Bundle
+    state: StateFolder
+    accounts: Path
+    host: str
+    port: int
+    metrics_port: int
+    budget: int
+    profile: str
+    failure_mode: str
+    allow_clean_answers: bool
+    device: str
+    ledger: str | None = None
+    """URL of the ledgers, where they are not a file in the state folder."""
+    replicas: int = 1
+    """Processes of the sensitivity service."""
+
+    def names(self, service: str) -> list[str]:
+        """Names of a service's processes: its own, or sensitivity-0, sensitivity-1, ..."""
+        if service != "sensitivity" or self.replicas == 1:
+            return [service]
+        return [f"{service}-{number}" for number in range(self.replicas)]
+
+    def flags(
+        self,
+        service: str,
+        ready: Ready | None = None,
+        peers: Mapping[str, str] | None = None,
+        name: str = "",
+    ) -> list[str]:
+        """Flags of a service, or of its process `name`.
+
+        Its ports are those in `ready`, if it served before.
+        """
+        ready_file = self.state.ready_file(name or service)
+        pairs = {"bundle": str(self.bundle.path), "ready-file": str(ready_file)}
+        pairs |= self._own_flags(service, peers or {})
+        for key, flag in (
+            ("address", "port"),
+            ("metrics", "metrics-port"),
+            ("admin", "admin-port"),
+        ):
+            if ready and key in ready:
+                pairs[flag] = str(port_of(ready[key]))
+        flags = [f"--{flag}={value}" for flag, value in pairs.items()]
+        allow = service == "inference" and self.allow_clean_answers
+        return [*flags, *(["--allow-clean-answers"] if allow else [])]
+
+    def _own_flags(self, service: str, peers: Mapping[str, str]) -> dict[str, str]:
+        if service == "inference":
+            return self._inference_flags(peers)
+        own = {"host": LOOPBACK, "port": "0", "metrics-port": "0"}
+        if service == "perturber":
+            return own | {"secret-file": str(self.state.secret), "device": self.device}
+        state = {} if self.ledger else {"state": str(self.state.ledger)}
+        return own | state | {"budget": str(self.budget), "admin-port": "0"}
+
+    def _environment(self, service: str) -> dict[str, str]:
+        """What is no flag, since a URL may hold a password."""
+        if service == "sensitivity" and self.ledger:
+            return {f"{SETTINGS[service].env_prefix()}STATE": self.ledger}
+        return {}
+
+    def _inference_flags(self, peers: Mapping[str, str]) -> dict[str, str]:
+        return {
+            "host": self.host,
+            "port": str(self.port),
+            "metrics-port": str(self.metrics_port),
+            "accounts": str(self.accounts),
+            "default-profile": self.profile,
+            "failure-mode": self.failure_mode,
+            "decision-log-file": str(self.state.decisions),
+            **{f"{name}-target": address for name, address in peers.items()},
+        }
+
+    def check_settings(self) -> None:
+        """ConfigError if a service would refuse its flags or its environment."""
+        if self.replicas > 1 and not self.ledger:
+            raise ConfigError(
+                f"--replicas {self.replicas} needs ledgers that they can share: give --state "
+                "redis://HOST:6379; a SQLite file takes one replica"
+            )
+        for service in SERVICES:
+            kept_back = [f"--state={url}" for url in self._environment(service).values()]
+            load_settings(SETTINGS[service], [*self.flags(service), *kept_back])
+
+    def children(self, service: str, peers: Mapping[str, str] | None = None) -> list[Child]:
+        """A service as processes to be started; `peers` are targets of the front door."""
+        return [self._child(service, name, peers) for name in self.names(service)]
+
+    def _child(self, service: str, name: str, peers: Mapping[str, str] | None) -> Child:
+        # -P: a folder named `queen` where the operator stands is not ours.
+        start = [sys.executable, "-P", "-m", f"queen_{service}"]
+        return Child(
+            name=name,
+            argv=lambda ready: [*start, *self.flags(service, ready, peers, name)],
+            log=self.state.rotate_log(name),
+            ready_file=self.state.ready_file(name),
+            environment=self._environment(service),
+        )
+
+
+def port_of(address: str) -> int:
+    """The port in host:port."""
+    return int(address.rpartition(":")[2])
+
+
+def missing_extras(services: Sequence[str] = SERVICES) -> list[str]:
+    """Services whose engine is not installed; they are also the names of the extras."""
+    return [name for name in services if importlib.util.find_spec(ENGINES[name]) is None]

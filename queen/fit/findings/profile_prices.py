@@ -1,0 +1,177 @@
+"""What each profile costs an honest account and buys against a thief, for this model.
+
+The thief here is the worst kind: he has the protectee's own backbone and trains a small
+head on the answers to its training samples. Training takes seconds, and the order of the
+profiles is what matters; `queen redteam` measures real thieves.
+
+Shapes: N samples, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from queen.fit.collect import Responses
+from queen.fit.findings.flips import shadow_probabilities
+from queen.fit.progress import Update
+from queen.fit.training.shadows import Source
+from queen.fit.training.threads import one_thread
+from queen.method.contracts import BALANCED_L1, Profile
+from queen.method.decoy import SketchSpace, make_decoy, sketch_inputs
+from queen.method.ensemble import ShadowNetwork
+from queen.method.misdirection import balanced_answer, partner_classes, safe_answer
+from queen.method.profiles import paper_answer
+
+_THIEF_ROWS = 4000
+_THIEF_STEPS = 600
+_BATCH = 64
+_PART = 256
+# A stand-in: the deployment's own secret is the operator's, and not in a bundle.
+_SECRET = b"price of a profile"
+
+Answers = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ProfilePrice:
+    """One profile, over its budget.
+
+    `labels_changed` and `mean_l1` are of the answers of an account whose budget is spent,
+    `mean_l1_within` of one within it; `thief_accuracy` is a backbone thief's on held-out
+    samples, if the answers of the honest volume before the crossing are his too.
+    """
+
+    profile: str
+    labels_changed: float
+    mean_l1: float
+    mean_l1_within: float
+    thief_accuracy: float
+
+
+@dataclass(frozen=True, eq=False)
+class PriceStage:
+    """What the prices are measured on: N training samples and their answers.
+
+    `held` (N,) marks the samples that measure the thief; `inside` (N,) those inside their
+    region; `within_budget` how many answers come before the crossing, None for all.
+    """
+
+    responses: Responses
+    labels: NDArray[np.int64]
+    held: NDArray[np.bool_]
+    inside: NDArray[np.bool_]
+    inputs: NDArray[Any]
+    shadows: Sequence[ShadowNetwork]
+    shadows_on: Source
+    space: SketchSpace
+    within_budget: int | None
+    seed: int
+
+
+def price_profiles(stage: PriceStage, update: Update) -> list[ProfilePrice]:
+    """Costs and gains of every profile, in the order of `Profile`."""
+    rng = np.random.default_rng([stage.seed, 4])
+    rows = rng.permutation(np.flatnonzero(~stage.held))[:_THIEF_ROWS]
+    answered = _AnsweredRows(stage, rows)
+    prices = []
+    for number, profile in enumerate(Profile, 1):
+        prices.append(answered.price(profile))
+        update(number, len(Profile))
+    return prices
+
+
+class _AnsweredRows:
+    """The rows a thief asks about, and every profile's answers to them."""
+
+    def __init__(self, stage: PriceStage, rows: NDArray[np.int64]) -> None:
+        self._stage = stage
+        self._rows = rows
+        self._own = stage.responses.probabilities[rows]
+        self._partners = partner_classes("price of a profile", self._own.shape[1])
+
+    def price(self, profile: Profile) -> ProfilePrice:
+        """The price of one profile."""
+        within, over = self._answers(profile)
+        prefix = len(over) if self._stage.within_budget is None else self._stage.within_budget
+        seen = np.concatenate([within[:prefix], over[prefix:]])
+        return ProfilePrice(
+            profile.value,
+            round(float((over.argmax(axis=1) != self._own.argmax(axis=1)).mean()), 4),
+            _mean_l1(over, self._own),
+            _mean_l1(within, self._own),
+            self._thief_accuracy(seen),
+        )
+
+    def _answers(self, profile: Profile) -> tuple[Answers, Answers]:
+        """Answers within the budget and over it, (N, C) each."""
+        own = self._own
+        over: dict[Profile, Callable[[], Answers]] = {
+            Profile.PAPER: self._paper,
+            Profile.SAFE: self._safe,
+            Profile.BALANCED: lambda: balanced_answer(own, self._partners, BALANCED_L1),
+            Profile.STRICT: self._decoy,
+            Profile.OBSERVE: lambda: own,
+        }
+        answers = over[profile]()
+        return (answers if profile is Profile.SAFE else own), answers
+
+    def _paper(self) -> Answers:
+        stage = self._stage
+        inputs = stage.inputs if stage.shadows_on == "inputs" else stage.responses.features
+        # In parts: in float64, what a network holds of all rows at once may not fit in memory.
+        parts = [self._rows[start : start + _PART] for start in range(0, len(self._rows), _PART)]
+        means = [shadow_probabilities(stage.shadows, inputs[part]).mean(axis=0) for part in parts]
+        mean = np.concatenate(means)
+        p = torch.from_numpy(self._own.astype(np.float64))
+        reversed_answers = paper_answer(p, torch.from_numpy(mean)).numpy()
+        flagged = stage.inside[self._rows][:, None]
+        return np.where(flagged, reversed_answers, self._own).astype(np.float32)
+
+    def _safe(self) -> Answers:
+        return safe_answer(self._own, self._own.argmax(axis=1), self._partners)
+
+    def _decoy(self) -> Answers:
+        decoy = make_decoy(_SECRET, "price of a profile", self._stage.space)
+        parts = [self._rows[start : start + _PART] for start in range(0, len(self._rows), _PART)]
+        sketches = [sketch_inputs(self._stage.inputs[part]) for part in parts]
+        return decoy.answers(np.concatenate(sketches))
+
+    def _thief_accuracy(self, answers: Answers) -> float:
+        """Accuracy on the held-out samples of a head trained on `answers` (N, C)."""
+        stage = self._stage
+        held = stage.held if stage.held.any() else ~stage.held
+        features = stage.responses.features
+        with one_thread(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(stage.seed)
+            head = _train_head(features[self._rows], answers, stage.seed)
+            with torch.inference_mode():
+                predicted = head(torch.from_numpy(features[held])).argmax(dim=1).numpy()
+        return round(float((predicted == stage.labels[held]).mean()), 4)
+
+
+def _train_head(features: NDArray[np.float32], answers: Answers, seed: int) -> torch.nn.Module:
+    wide, classes = features.shape[1], answers.shape[1]
+    x, t = torch.from_numpy(features), torch.from_numpy(answers)
+    head = torch.nn.Sequential(
+        torch.nn.BatchNorm1d(wide, affine=False),
+        *(torch.nn.Linear(wide, 64), torch.nn.ReLU(), torch.nn.Linear(64, classes)),
+    )
+    optimizer = torch.optim.Adam(head.parameters(), 3e-3)
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(_THIEF_STEPS):
+        batch = torch.randint(len(x), (min(_BATCH, len(x)),), generator=generator)
+        loss = torch.nn.functional.cross_entropy(head(x[batch]), t[batch])
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    return head.eval()
+
+
+def _mean_l1(answers: Answers, own: Answers) -> float:
+    return round(float(np.abs(answers - own).sum(axis=1).mean()), 4)

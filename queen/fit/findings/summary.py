@@ -1,0 +1,141 @@
+"""Tell a person at a terminal what a fit found."""
+
+from __future__ import annotations
+
+from rich.console import Console, Group
+from rich.panel import Panel
+from rich.table import Table
+
+from queen.bundle import layout
+from queen.fit.findings.coverage import ClassCoverage
+from queen.fit.options import MAP_FILE, FitOutcome
+
+_MOST_CLASSES = 20
+
+
+def print_outcome(outcome: FitOutcome, console: Console) -> None:
+    """Print figures, classes and warnings of a finished fit."""
+    console.print(
+        Panel(
+            _figures(outcome),
+            title=f"[bold]{outcome.manifest.model_name}[/bold]",
+            subtitle=f"bundle {outcome.manifest.digest[:12]}",
+            expand=False,
+        )
+    )
+    console.print(_classes(outcome))
+    console.print(_prices(outcome))
+    for warning in outcome.warnings:
+        console.print(f"[yellow]![/yellow] {warning}", highlight=False)
+    drawn = outcome.path / layout.REPORT / MAP_FILE
+    console.print(f"Written: {outcome.path} (look at {drawn})", highlight=False, soft_wrap=True)
+
+
+def _figures(outcome: FitOutcome) -> Table:
+    report = outcome.report
+    table = Table.grid(padding=(0, 2))
+    for title, value in (
+        ("protectee", _protectee(outcome)),
+        ("embedding", _embedding(outcome)),
+        ("shadows", _shadows(outcome)),
+        (
+            "budget",
+            f"{outcome.budget} records of a class are T = "
+            f"{min(outcome.thresholds):.4f} to {max(outcome.thresholds):.4f}; "
+            f"at most {report.largest_budget}",
+        ),
+        ("volume", _volume(outcome)),
+        ("time", f"{sum(outcome.seconds.values()):.1f} s"),
+    ):
+        table.add_row(f"[bold]{title}[/bold]", value)
+    return table
+
+
+def _protectee(outcome: FitOutcome) -> str:
+    found = outcome.report.protectee
+    return (
+        f"{found['accuracy']:.1%} on its {outcome.report.samples:,} training samples, "
+        f"{outcome.manifest.num_classes} classes, features {found['features_tensor']} "
+        f"({outcome.manifest.feature_width})"
+    )
+
+
+def _embedding(outcome: FitOutcome) -> str:
+    found = outcome.report.mapping
+    return (
+        f"{found['separability']['held_out']:.1%} of held-out samples nearest to their own "
+        f"cluster center, {found['inside']['held_out']:.1%} inside its region"
+    )
+
+
+def _shadows(outcome: FitOutcome) -> str:
+    found = outcome.report.shadows
+    return (
+        f"{found['count']} x {found['architecture']} on {found['on']}, {found['steps']} steps, "
+        f"{found['accuracy']:.1%} accurate; reversal flips {found['flip_rate']:.1%} of labels"
+    )
+
+
+def _classes(outcome: FitOutcome) -> Group:
+    table = Table(
+        title="If one account sent the whole training set",
+        caption="inside: share of the answers in the class's region; "
+        "records: kept in the ledger; cqs: what they sum to",
+        title_justify="left",
+        caption_justify="left",
+    )
+    table.add_column("class")
+    for heading in ("samples", "inside", "records", "cqs", "T", "reverses"):
+        table.add_column(heading, justify="right")
+    rows = list(zip(outcome.report.classes, outcome.thresholds, strict=True))
+    # With many classes, the ones that are hardest to defend.
+    shown = rows if len(rows) <= _MOST_CLASSES else sorted(rows, key=_headroom)[:_MOST_CLASSES]
+    for found, threshold in shown:
+        table.add_row(
+            found.name,
+            f"{found.samples:,}",
+            f"{found.inside:.0%}",
+            f"{found.records:,}",
+            f"{found.cqs:.4f}",
+            f"{threshold:.4f}",
+            "[green]yes[/green]" if found.cqs > threshold else "[yellow]never[/yellow]",
+        )
+    hidden = len(rows) - len(shown)
+    return Group(table, f"and {hidden} classes with more headroom") if hidden else Group(table)
+
+
+def _headroom(row: tuple[ClassCoverage, float]) -> float:
+    return row[0].cqs / row[1]
+
+
+def _prices(outcome: FitOutcome) -> Table:
+    table = Table(
+        title="What each profile costs, and buys against a thief with this model's own backbone",
+        caption="over budget: answers of an account whose budget is spent; "
+        "queen redteam measures real thieves",
+        title_justify="left",
+        caption_justify="left",
+    )
+    table.add_column("profile")
+    for heading in ("labels changed, over budget", "L1 within", "L1 over", "his copy"):
+        table.add_column(heading, justify="right")
+    for price in outcome.prices:
+        table.add_row(
+            price.profile,
+            f"{price.labels_changed:.1%}",
+            f"{price.mean_l1_within:.2f}",
+            f"{price.mean_l1:.2f}",
+            f"{price.thief_accuracy:.1%}",
+        )
+    return table
+
+
+def _volume(outcome: FitOutcome) -> str:
+    if outcome.honest_volume is None:
+        return "a whole pass over the training set stays within it"
+    flags = outcome.manifest.meter.false_flags
+    return (
+        f"an honest account may ask about {outcome.honest_volume:,} queries before any answer is "
+        f"reversed; the off-distribution meter flags {flags['1000']:.2%} of such accounts "
+        f"within 1,000 and {flags['10000']:.2%} within 10,000"
+    )

@@ -1,0 +1,1 @@
+"""The owner's ONNX graph: read, searched for its head, and given the outputs of a bundle."""

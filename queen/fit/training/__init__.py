@@ -1,0 +1,1 @@
+"""Training of the mapping network and of the shadow models."""

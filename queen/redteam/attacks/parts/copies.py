@@ -1,0 +1,52 @@
+"""Several copies of one image, whose answers a thief compares or averages.
+
+Every copy is charged, so R copies leave room for Q / R images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from queen.redteam.attacks.base import Means, ask_spread
+from queen.redteam.datasets import Images
+from queen.redteam.targets.base import Answers, MeteredTarget
+
+_SHIFT = 1
+_NOISE = 0.03
+
+
+def affordable(means: Means, copies: int) -> Images:
+    """The first images of the stream of which so many copies can be paid, (Q / R, ...)."""
+    return means.stream[: means.queries // copies]
+
+
+def ask_copies(target: MeteredTarget, rounds: Iterable[Images], means: Means) -> Answers:
+    """Answers (R, Q, C) to R rounds of copies (Q, ...), one round after the other.
+
+    All the copies of an image go to one account: accounts that share an image can be linked.
+    """
+    return np.stack([ask_spread(target, images, means.accounts) for images in rounds])
+
+
+def augmented(images: Images, rng: np.random.Generator) -> Images:
+    """A copy of each image in [0, 1], (N, ...), that a person would call the same.
+
+    Noise of standard deviation 0.03; images with axes (N, channels, height, width) are also
+    shifted by at most one pixel each way, their edge repeated.
+    """
+    moved = _shifted(images, rng) if images.ndim == 4 else images
+    noisy = moved + _NOISE * rng.normal(size=images.shape)
+    return np.clip(noisy, 0.0, 1.0).astype(np.float32)
+
+
+def _shifted(images: Images, rng: np.random.Generator) -> Images:
+    height, width = images.shape[2:]
+    padded = np.pad(images, ((0, 0), (0, 0), (_SHIFT, _SHIFT), (_SHIFT, _SHIFT)), mode="edge")
+    offsets = rng.integers(0, 2 * _SHIFT + 1, (len(images), 2))
+    moved = np.empty_like(images)
+    for down, right in np.unique(offsets, axis=0):
+        rows = (offsets == (down, right)).all(axis=1)
+        moved[rows] = padded[rows, :, down : down + height, right : right + width]
+    return moved

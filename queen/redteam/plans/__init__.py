@@ -1,0 +1,1 @@
+"""Plans: which attack meets which defense."""

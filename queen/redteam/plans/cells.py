@@ -1,0 +1,89 @@
+"""One measurement that a run makes: an attack on a defence, and all that decides its figure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+from queen.errors import ConfigError
+from queen.method.contracts import Profile
+from queen.redteam.attacks import ATTACKS
+from queen.redteam.datasets import DATASETS
+from queen.redteam.defenses import DEFENSES
+from queen.redteam.pools import POOLS
+from queen.redteam.targets.candidates import CANDIDATES
+
+QUEEN = "queen"
+QUEEN_EPOCH = "queen-epoch-shadows"
+"""Queen with shadow models trained for an epoch on inputs, as published."""
+CANDIDATE = "candidate"
+"""An answer that was considered for a profile; its name stands in the profile's place."""
+OURS = (QUEEN, QUEEN_EPOCH, CANDIDATE)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """An attack on a defence; one row of a report.
+
+    `profile` and `budget` (records of a class) belong to Queen, and are None for a
+    baseline. `accounts` share the `queries`; `linked` says whether they are one group.
+    Raises ConfigError for a name that is not known.
+    """
+
+    dataset: str
+    defense: str
+    profile: str | None
+    budget: int | None
+    attack: str
+    pool: str
+    accounts: int
+    linked: bool
+    queries: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        _require("data set", self.dataset, DATASETS)
+        _require("defence", self.defense, defense_names())
+        _require("attack", self.attack, ATTACKS)
+        _require("pool", self.pool, POOLS)
+        if self.defense == CANDIDATE:
+            _require("candidate", str(self.profile), CANDIDATES)
+        elif self.is_ours:
+            _require("profile", str(self.profile), [profile.value for profile in Profile])
+        if self.is_ours != (self.budget is not None) or self.is_ours != (self.profile is not None):
+            raise ConfigError(
+                f"expected a profile and a budget for {', '.join(OURS)} and for no other defence, "
+                f"got {self.profile} and {self.budget} for {self.defense}"
+            )
+        if min(self.accounts, self.queries) < 1:
+            raise ConfigError("expected at least 1 account and 1 query")
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the defence is Queen."""
+        return self.defense in OURS
+
+    @property
+    def name(self) -> str:
+        """The same for the same cell in every run."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def title(self) -> str:
+        """The cell in words, for a person who waits."""
+        shown = f"{self.profile} n{self.budget}" if self.is_ours else self.defense
+        spread = f" x{self.accounts}{' linked' if self.linked else ''}" if self.accounts > 1 else ""
+        return f"{self.attack}{spread} on {shown}, seed {self.seed}"
+
+
+def defense_names() -> list[str]:
+    """Everything that can be attacked, Queen first."""
+    return [*OURS, *DEFENSES]
+
+
+def _require(what: str, name: str, known: Iterable[str]) -> None:
+    if name not in known:
+        raise ConfigError(f"{what}: expected one of {', '.join(known)}, got {name}")

@@ -1,0 +1,81 @@
+"""What there is to attack with, and to be attacked: the registries as tables.
+
+python -m queen.redteam.plans.listing docs/redteam.md
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from queen.redteam.attacks import ATTACKS
+from queen.redteam.defenses import DEFENSES
+from queen.redteam.plans.cells import CANDIDATE, QUEEN, QUEEN_EPOCH
+from queen.redteam.plans.plan import PROFILES
+from queen.redteam.pools import POOLS
+from queen.redteam.report.markdown import table
+from queen.redteam.targets.candidates import CANDIDATES
+
+_ATTACK_COLUMNS = ("attack", "what it does", "knows the recipe")
+_DEFENSE_COLUMNS = ("defence", "what it answers", "strength")
+_BEGIN = (
+    "<!-- made from the registries by: python -m queen.redteam.plans.listing docs/redteam.md -->\n"
+)
+_END = "<!-- end -->"
+_OURS = {
+    QUEEN: f"this defence; profiles {', '.join(PROFILES)}, observe",
+    QUEEN_EPOCH: "this defence, fitted as published: cosine loss, shadow models of one epoch",
+    CANDIDATE: f"an answer that was considered; as its profile {', '.join(CANDIDATES)}",
+}
+
+
+def attack_rows() -> list[tuple[str, str, str]]:
+    """Name, summary and whether it rehearses the recipe, of every attack."""
+    return [
+        (attack.name, attack.summary, "yes" if attack.needs_rehearsal else "")
+        for attack in ATTACKS.values()
+    ]
+
+
+def defense_rows() -> list[tuple[str, str, str]]:
+    """Name, summary and strength of every defence, this one first."""
+    strengths = [
+        (defense.name, defense.summary, "" if defense.budget is None else f"{defense.budget:g}")
+        for defense in DEFENSES.values()
+    ]
+    return [*((name, summary, "") for name, summary in _OURS.items()), *strengths]
+
+
+def print_listing(console: Console) -> None:
+    """Show attacks, defences and pools."""
+    _print(console, "Attacks", _ATTACK_COLUMNS, attack_rows())
+    _print(console, "Defences", _DEFENSE_COLUMNS, defense_rows())
+    console.print(f"Pools: {', '.join(POOLS)}")
+
+
+def _print(
+    console: Console, title: str, columns: tuple[str, ...], rows: list[tuple[str, str, str]]
+) -> None:
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+
+
+def render_listing(page: str) -> str:
+    """The page with its tables made again from the registries."""
+    before, _, rest = page.partition(_BEGIN)
+    after = rest.partition(_END)[2]
+    tables = [table(_ATTACK_COLUMNS, attack_rows()), table(_DEFENSE_COLUMNS, defense_rows())]
+    joined = "\n\n".join(tables)
+    return f"{before}{_BEGIN}\n{joined}\n\n{_END}{after}"
+
+
+if __name__ == "__main__":
+    path = Path(sys.argv[1])
+    path.write_text(render_listing(path.read_text()))

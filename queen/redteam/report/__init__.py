@@ -1,0 +1,1 @@
+"""Reports of a run: rows, tables and plots."""

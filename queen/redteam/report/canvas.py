@@ -1,0 +1,98 @@
+"""How the red team's pictures look: axes, lines with error bars, a legend beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from queen.redteam.report.aggregation import Spread
+
+Points = list[tuple[float, Spread]]
+Style = dict[str, Any]
+_MARKERS = "osD^vPX<>ph*"
+
+
+class Styles:
+    """A colour and a marker for each title, the same within a picture."""
+
+    def __init__(self, titles: Iterable[str]) -> None:
+        from matplotlib import colormaps  # noqa: PLC0415 - slow to import
+
+        colors = colormaps["tab20"].colors  # type: ignore[attr-defined]
+        # The dark half of the map first: the light one is for those beyond ten.
+        order = [*colors[0::2], *colors[1::2]]
+        self._styles: dict[str, Style] = {
+            title: {
+                "color": order[place % len(order)],
+                "marker": _MARKERS[place % len(_MARKERS)],
+                "linestyle": "-",
+            }
+            for place, title in enumerate(dict.fromkeys(titles))
+        }
+
+    def __getitem__(self, title: str) -> Style:
+        return self._styles[title]
+
+
+def open_figure(*panels: str) -> tuple[Any, Sequence[Any]]:
+    """A figure of one panel for each title, side by side."""
+    import matplotlib as mpl  # noqa: PLC0415
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt  # noqa: PLC0415
+
+    figure, axes = plt.subplots(
+        1, len(panels), figsize=(8.5 * len(panels), 5.2), layout="constrained", squeeze=False
+    )
+    for each, title in zip(axes[0], panels, strict=True):
+        each.set_title(title, loc="left", fontsize="medium")
+    return figure, list(axes[0])
+
+
+def draw_line(axes: Any, points: Points, style: Style, label: str) -> None:
+    """Means, in percent, joined in order; a bar of one standard deviation on each."""
+    if not points:
+        return
+    places, spreads = zip(*sorted(points, key=lambda point: point[0]), strict=True)
+    means = [100 * each.mean for each in spreads]
+    axes.plot(places, means, label=label, markersize=5.5, linewidth=1.3, **style)
+    bars = [100 * (each.sd or 0) for each in spreads]
+    axes.errorbar(places, means, yerr=bars, fmt="none", ecolor=style["color"], linewidth=1)
+
+
+def finish(axes: Any, x: str, y: str, *, legend: bool = True) -> None:
+    """Name the axes and put the legend beside them: within, it would hide the points."""
+    handles, labels = axes.get_legend_handles_labels()
+    axes.set(xlabel=x, ylabel=y)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    if not axes.has_data():
+        axes.set(xticks=[], yticks=[])
+        axes.text(0.5, 0.5, "no cells of this run", ha="center", transform=axes.transAxes)
+    elif legend and handles:
+        axes.legend(
+            handles,
+            labels,
+            frameon=False,
+            loc="center left",
+            bbox_to_anchor=(1.01, 0.5),
+            fontsize="small",
+        )
+
+
+def scale_by_counts(axes: Any, counts: Iterable[float]) -> None:
+    """A logarithmic axis whose ticks are the counts that were measured."""
+    ticks = sorted(set(counts))
+    if ticks:
+        axes.set_xscale("log")
+        axes.minorticks_off()
+        axes.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
+
+
+def save(figure: Any, path: Path) -> None:
+    """Write the PNG and let go of the figure."""
+    from matplotlib import pyplot as plt  # noqa: PLC0415
+
+    figure.savefig(path, dpi=130)
+    plt.close(figure)

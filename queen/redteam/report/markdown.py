@@ -1,0 +1,123 @@
+"""The report for a reader: tables in Markdown, every clone beside what honest accounts paid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from queen.redteam.report.aggregation import Spread, Standing
+
+COLUMNS = (
+    *("defence", "plain copy", "max over attacks", "by", "its fidelity"),
+    *("clean-prefix floor", "label-only floor"),
+    *("honest accuracy", "by history", "labels changed", "mean L1", "reversed"),
+)
+NOTES = """\
+Accuracies are on the test set, in percent: mean ± standard deviation over seeds. *Plain copy*
+learns the answers as they are; *max over attacks* is taken seed by seed over the attacks that were
+run, *by* names the strongest, and *its fidelity* is how often it agrees with the protectee.
+*Clean-prefix floor* is a copy of what each account got before its first reversal (queries in
+brackets), *label-only floor* one of the protectee's labels of the same queries, or of all where a
+defence has no verdicts: nothing done later goes below them. *Honest accuracy* is what a fresh
+account gets that sends the whole test set; *by history* tells it at what it has asked before;
+*labels changed* are not the protectee's. *Mean L1* and *reversed* are of the plain copy's traffic.
+"""
+
+
+def render_report(
+    standings: Sequence[Standing], command: str, left_out: str, unmeasured: Sequence[str]
+) -> str:
+    """The page."""
+    parts = [f"# Red team\n\n`{command}`\n\n{NOTES}", *render_standings(standings, "##")]
+    parts += ["## Every attack\n", attack_table(standings), ""]
+    if left_out:
+        parts += [f"## What was left out\n\n{left_out}\n"]
+    if unmeasured:
+        parts += [
+            f"Without a copy in this run, {len(unmeasured)} cells:\n",
+            *_items(unmeasured),
+            "",
+        ]
+    return "\n".join(parts)
+
+
+def render_standings(standings: Sequence[Standing], level: str) -> list[str]:
+    """A heading and a table for each setting, headings of this `level`."""
+    groups: dict[str, list[Standing]] = {}
+    for standing in standings:
+        groups.setdefault(setting_title(standing), []).append(standing)
+    lines: list[str] = []
+    for title, group in groups.items():
+        lines += [f"{level} {title}\n", table(COLUMNS, map(_cells, group)), ""]
+    return lines
+
+
+def setting_title(standing: Standing) -> str:
+    """Data, queries, pool and accounts in words."""
+    key = standing.key
+    spread = "one account"
+    if key["accounts"] > 1:
+        spread = f"{key['accounts']} accounts, {'one group' if key['linked'] else 'no group'}"
+    return f"{key['dataset']}, {key['queries']:,} queries, {key['pool']} pool, {spread}"
+
+
+def percent(spread: Spread | None) -> str:
+    """A share as `84.2 ± 0.3`, in percent; a dash where there is none."""
+    if spread is None:
+        return "-"
+    sd = "" if spread.sd is None else f" ± {100 * spread.sd:.1f}"
+    return f"{100 * spread.mean:.1f}{sd}"
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cells(standing: Standing) -> list[str]:
+    figures, traffic = standing.figures, standing.traffic
+    length = figures["clean_prefix_queries"]
+    floor = percent(figures["clean_prefix_floor"])
+    moved = traffic["mean_l1"]
+    return [
+        standing.title,
+        percent(standing.plain),
+        f"**{percent(standing.worst)}**",
+        standing.worst_attack,
+        percent(standing.fidelities[standing.worst_attack]),
+        floor if length is None else f"{floor} ({length.mean:,.0f})",
+        percent(figures["label_only_floor"]),
+        percent(figures["honest_accuracy"]),
+        _history(standing),
+        percent(figures["honest_flip_rate"]),
+        "-" if moved is None else f"{moved.mean:.2f}",
+        percent(traffic["reversed_fraction"]),
+    ]
+
+
+def _history(standing: Standing) -> str:
+    points = [f"{place:,}: {100 * at.mean:.0f}" for place, at in standing.curve if at is not None]
+    return ", ".join(points) or "-"
+
+
+def attack_table(standings: Sequence[Standing]) -> str:
+    """Every attack on every defence, the strongest first."""
+    rows = [
+        [
+            setting_title(standing),
+            standing.title,
+            name,
+            percent(accuracy),
+            percent(standing.fidelities[name]),
+            str(accuracy.seeds),
+        ]
+        for standing in standings
+        for name, accuracy in sorted(
+            standing.attacks.items(), key=lambda item: item[1].mean, reverse=True
+        )
+    ]
+    return table(("setting", "defence", "attack", "copy", "fidelity", "seeds"), rows)
+
+
+def _items(lines: Iterable[str]) -> list[str]:
+    return [f"- {line}" for line in lines]

@@ -1,0 +1,96 @@
+"""What a run found, written for a machine, for a spreadsheet and for a reader."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from queen.redteam.report.aggregation import Standing, defense_title, standings
+from queen.redteam.report.markdown import percent, render_report, setting_title
+from queen.redteam.report.plots import draw_plots
+from queen.redteam.report.rows import Row
+
+
+@dataclass(frozen=True)
+class Report:
+    """The rows of a run, the command that gave them, and what is not among them."""
+
+    rows: list[Row]
+    command: str
+    left_out: str = ""
+    unmeasured: list[str] = field(default_factory=list)
+
+
+def write_report(report: Report, out: Path, console: Console) -> None:
+    """Write report.json, report.csv, report.md and the plots into `out`; show the table."""
+    out.mkdir(parents=True, exist_ok=True)
+    found = standings(report.rows)
+    text = json.dumps(report.rows, indent=2, allow_nan=False)
+    (out / "report.json").write_text(text + "\n")
+    _write_csv(report.rows, out / "report.csv")
+    missing = [*report.unmeasured, *_without_copy(report.rows)]
+    page = render_report(found, report.command, report.left_out, missing)
+    (out / "report.md").write_text(page)
+    drawn = draw_plots(found, out)
+    print_standings(found, console)
+    names = ["report.json", "report.csv", "report.md", *(path.name for path in drawn)]
+    console.print(f"Written to {out}: {', '.join(names)}", highlight=False)
+
+
+def _without_copy(rows: Sequence[Row]) -> list[str]:
+    return [
+        f"{row['attack']} on {defense_title(row)}, seed {row['seed']}: {row['note']}"
+        for row in rows
+        if row.get("note")
+    ]
+
+
+def _write_csv(rows: Sequence[Row], path: Path) -> None:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        for row in rows:
+            writer.writerow({name: _csv_cell(value) for name, value in row.items()})
+
+
+def _csv_cell(value: object) -> object:
+    return json.dumps(value) if isinstance(value, list) else value
+
+
+def print_standings(found: Sequence[Standing], console: Console) -> None:
+    """A table for each setting, worst copies beside the honest accuracy."""
+    groups: dict[str, list[Standing]] = {}
+    for standing in found:
+        groups.setdefault(setting_title(standing), []).append(standing)
+    for title, group in groups.items():
+        console.print(_table(title, group))
+
+
+def _table(title: str, group: Sequence[Standing]) -> Table:
+    table = Table(title=title, title_justify="left")
+    for column in ("defence", "plain", "worst", "by", "floor", "labels", "honest", "L1"):
+        is_name = column in {"defence", "by"}
+        # Names may wrap on a narrow terminal, figures may not.
+        table.add_column(
+            column, justify="left" if is_name else "right", no_wrap=not is_name, overflow="fold"
+        )
+    for standing in group:
+        moved = standing.traffic["mean_l1"]
+        table.add_row(
+            standing.title,
+            percent(standing.plain),
+            f"[bold]{percent(standing.worst)}[/bold]",
+            standing.worst_attack,
+            percent(standing.figures["clean_prefix_floor"]),
+            percent(standing.figures["label_only_floor"]),
+            percent(standing.figures["honest_accuracy"]),
+            "-" if moved is None else f"{moved.mean:.2f}",
+        )
+    return table

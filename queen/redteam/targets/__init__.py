@@ -1,0 +1,1 @@
+"""Targets of attacks: defended models, in process or served."""

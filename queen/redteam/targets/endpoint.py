@@ -1,0 +1,128 @@
+"""A served model as the target of an attack: one account for each API key.
+
+Shapes: Q queries, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Self
+
+import grpc
+import numpy as np
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
+
+from queen.errors import ConfigError
+from queen.oip_client import ModelDescription, OipClient
+from queen.redteam.datasets import Images
+from queen.redteam.targets.base import Answers
+
+ATTEMPTS = 8
+"""Of a refused batch; the waits between them are 0.1, 0.2, 0.4, ... seconds, at most 2."""
+
+
+class EndpointTarget:
+    """Any server that speaks the Open Inference Protocol, at `endpoint` (host:port).
+
+    Accounts get the `keys` in the order in which they are opened; a query that was
+    refused for want of room is sent again, `batch` queries at once. `num_classes` C is
+    read from the server's class names; say it for a server that has none. Raises
+    ConfigError without a key; errors of the server arrive as grpc.RpcError.
+    """
+
+    def __init__(
+        self, endpoint: str, keys: Sequence[str], batch: int = 64, *, num_classes: int | None = None
+    ) -> None:
+        if not keys:
+            raise ConfigError("expected at least 1 API key, got none")
+        self._endpoint, self._keys, self._batch = endpoint, tuple(keys), batch
+        self._accounts: dict[str, EndpointAccount] = {}
+        self._open = ExitStack()
+        with OipClient(endpoint, keys[0]) as client:
+            self.model = client.describe("")
+        self._num_classes = num_classes or len(self.model.class_names)
+
+    @property
+    def num_classes(self) -> int:
+        """C; ConfigError if neither the server nor the caller has said it."""
+        if not self._num_classes:
+            raise ConfigError(f"expected class names of model '{self.model.name}', got none")
+        return self._num_classes
+
+    def open_account(self, name: str) -> EndpointAccount:
+        """The account of the next key; the same name is the same account.
+
+        Raises ConfigError if there are more names than keys.
+        """
+        if name not in self._accounts:
+            opened = len(self._accounts)
+            if opened == len(self._keys):
+                raise ConfigError(
+                    f"expected at most {opened} accounts, one for each key, got {opened + 1}"
+                )
+            client = self._open.enter_context(OipClient(self._endpoint, self._keys[opened]))
+            self._accounts[name] = EndpointAccount(client, self.model, self._batch)
+        return self._accounts[name]
+
+    def close(self) -> None:
+        """Close every account's connection."""
+        self._open.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class EndpointAccount:
+    """One API key of a served model."""
+
+    def __init__(self, client: OipClient, model: ModelDescription, batch: int) -> None:
+        self._client, self._model, self._batch = client, model, batch
+
+    def ask(self, queries: Images) -> Answers:
+        """Probabilities (Q, C) for `queries` (Q, ...), in order, Q at least 1."""
+        starts = range(0, len(queries), self._batch)
+        answers = [self._ask_batch(queries[start : start + self._batch]) for start in starts]
+        return np.concatenate(answers)
+
+    def ask_within(self, queries: Images, seconds: float) -> Answers | None:
+        """Probabilities (Q, C) for `queries` (Q, ...) in one request; None without an answer.
+
+        That is when the deadline passes, or the server has no room.
+        """
+        try:
+            answers = self._client.infer(self._model, queries, timeout_seconds=seconds)
+        except grpc.RpcError as error:
+            if _is_exhausted(error) or _is_late(error):
+                return None
+            raise
+        return answers.astype(np.float32, copy=False)
+
+    def _ask_batch(self, queries: Images) -> Answers:
+        retrying = Retrying(
+            retry=retry_if_exception(_is_exhausted),
+            wait=wait_exponential(multiplier=0.1, max=2),
+            stop=stop_after_attempt(ATTEMPTS),
+            reraise=True,
+        )
+        answers = retrying(self._client.infer, self._model, queries)
+        return answers.astype(np.float32, copy=False)
+
+
+def _is_exhausted(error: BaseException) -> bool:
+    """Whether the server had no room, and has charged nothing."""
+    # What a blocking call raises is a grpc.RpcError that is the finished call as well.
+    return isinstance(error, grpc.Call) and error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def _is_late(error: BaseException) -> bool:
+    return isinstance(error, grpc.Call) and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED

@@ -1,0 +1,64 @@
+"""What passed through a defence, as its evaluator sees it and no attack does.
+
+Shapes: Q queries, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from queen.redteam.targets.base import Answers
+
+
+@dataclass(frozen=True, eq=False)
+class Exchange:
+    """One batch of one account: the answers, the protectee's own, which rows were reversed.
+
+    `answers` and `own` (Q, C); `is_reversed` (Q,), None for a defence without verdicts
+    or an endpoint that does not tell.
+    """
+
+    account: str
+    answers: Answers
+    own: Answers | None
+    is_reversed: NDArray[np.bool_] | None
+
+
+@dataclass(eq=False)
+class Traffic:
+    """All exchanges of a target, in the order they were sent."""
+
+    exchanges: list[Exchange] = field(default_factory=list)
+
+    @property
+    def queries(self) -> int:
+        """Rows sent, over all accounts."""
+        return sum(len(exchange.answers) for exchange in self.exchanges)
+
+    @property
+    def answers(self) -> Answers:
+        """All answers (Q, C)."""
+        return np.concatenate([exchange.answers for exchange in self.exchanges])
+
+    @property
+    def own(self) -> Answers | None:
+        """The protectee's own answers to the same rows (Q, C), where they are known."""
+        parts = [exchange.own for exchange in self.exchanges if exchange.own is not None]
+        return np.concatenate(parts) if len(parts) == len(self.exchanges) > 0 else None
+
+    @property
+    def is_reversed(self) -> NDArray[np.bool_] | None:
+        """Which rows got a REVERSE verdict, (Q,); None without verdicts."""
+        flags = [each.is_reversed for each in self.exchanges if each.is_reversed is not None]
+        return np.concatenate(flags) if len(flags) == len(self.exchanges) > 0 else None
+
+    def of(self, account: str) -> Traffic:
+        """The exchanges of one account."""
+        return Traffic([each for each in self.exchanges if each.account == account])
+
+    def __iter__(self) -> Iterator[Exchange]:
+        return iter(self.exchanges)

@@ -1,1 +1,0 @@
-"""Deployable services; each is started with `python -m`."""

@@ -1,0 +1,1 @@
+"""The inference service: the front door of the Open Inference Protocol."""

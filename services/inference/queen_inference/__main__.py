@@ -1,0 +1,19 @@
+"""`python -m queen_inference`: the front door as a process."""
+
+from __future__ import annotations
+
+import sys
+
+import queen.serving.one_thread  # noqa: F401 - before anything that loads NumPy
+from queen.serving.server import run_service
+from queen_inference.settings import InferenceSettings
+from queen_inference.wiring import open_service
+
+
+def main() -> int:
+    """Serve until told to stop; the exit code."""
+    return run_service("inference", InferenceSettings, open_service)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

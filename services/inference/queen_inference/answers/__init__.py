@@ -1,0 +1,1 @@
+"""Answers to the requests of a micro-batch, as verdicts and profiles demand."""

@@ -1,0 +1,1 @@
+"""The decision log: a record of the verdicts of each request."""

@@ -1,0 +1,1 @@
+"""Clients of the sensitivity and perturber services, and the health of both."""

@@ -1,0 +1,212 @@
+"""A peer, as the front door sees it: calls with deadlines, and probed health."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from time import monotonic
+from typing import Any, Protocol
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from queen.errors import BundleMismatch, ConfigError, DependencyUnavailable, Overloaded
+from queen.serving.logging import logger
+from queen.serving.status import reason_in
+
+SENSITIVITY = "queen.api.v1.SensitivityService"
+PERTURBER = "queen.api.v1.PerturberService"
+
+Call = Callable[..., Awaitable[Any]]
+HEARD_SHARE = 0.25
+"""A timeout of which less was spent listening says nothing about the peer."""
+
+
+class PeerUnavailable(DependencyUnavailable):
+    """A peer is not there, or is known not to be, or is of another bundle: ask another one."""
+
+
+class PeerOverloaded(DependencyUnavailable):
+    """A peer is there and full, or this process is too busy to hear it.
+
+    That is what callers can bring about, and so nothing that they may gain by.
+    """
+
+
+class Callee(Protocol):
+    """A service that a client calls: a peer, or a servicer in the same process."""
+
+    @property
+    def channel(self) -> Any:
+        """The channel that a stub is made with."""
+
+    @property
+    def max_message_bytes(self) -> int:
+        """Bytes of the largest message that the service takes."""
+
+    async def call(self, method: Call, request: Any, timeout_seconds: float, /) -> Any:
+        """The response; DependencyUnavailable if there is none in time."""
+
+
+class Probed(Protocol):
+    """Something that serves or does not: one peer, or several that stand for one another."""
+
+    service: str
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it served when it was last heard of."""
+
+    async def probe(self, timeout_seconds: float) -> bool:
+        """Ask, remember and return whether it serves."""
+
+    async def close(self) -> None:
+        """End its channels."""
+
+
+class Peer:
+    """One peer service: its channel, whether it serves, and its failures in one type.
+
+    `retries` has the channel repeat a call that was UNAVAILABLE; without, the caller may.
+    `clock`, in seconds, tells how long a peer that was late has really been waited for.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        service: str,
+        max_message_bytes: int,
+        *,
+        retries: bool = True,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self.service = service
+        self.max_message_bytes = max_message_bytes
+        self.is_up = False
+        self.channel = grpc.aio.insecure_channel(
+            _plain(target), options=_options(service, max_message_bytes, retries=retries)
+        )
+        self._health = health_pb2_grpc.HealthStub(self.channel)
+        self._log = logger("peer").bind(peer=service, target=target)
+        self._failure = ""
+        self._clock = clock
+
+    async def call(self, method: Call, request: Any, timeout_seconds: float) -> Any:
+        """The response; DependencyUnavailable for whatever else happens.
+
+        A peer that failed its last probe is not tried: waiting for it would hold the queue.
+        That, UNAVAILABLE and another bundle are PeerUnavailable; a full queue there, and a
+        timeout that this process has slept through, are PeerOverloaded.
+        """
+        if not self.is_up:
+            raise PeerUnavailable(f"{self.service} is not serving")
+        if timeout_seconds <= 0:
+            raise DependencyUnavailable(f"no time is left to ask {self.service}")
+        began = self._clock()
+        try:
+            return await method(request, timeout=timeout_seconds)
+        except grpc.aio.AioRpcError as error:
+            slept = self._clock() - began < HEARD_SHARE * timeout_seconds
+            raise self._failed(error, slept=slept) from error
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # The channel was closed under the call: the endpoint has left.
+            raise PeerUnavailable(f"{self.service} has left") from error
+
+    async def probe(self, timeout_seconds: float) -> bool:
+        """Ask the peer's health, remember it and return it."""
+        request = health_pb2.HealthCheckRequest(service=self.service)
+        began = self._clock()
+        try:
+            response = await self._health.Check(request, timeout=timeout_seconds)
+            serving = bool(response.status == health_pb2.HealthCheckResponse.SERVING)
+        except grpc.aio.AioRpcError as error:
+            is_late = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+            if is_late and self._clock() - began < HEARD_SHARE * timeout_seconds:
+                # It was this process that did not listen.
+                return self.is_up
+            serving = False
+        if serving is not self.is_up:
+            self._log.warning("peer serves" if serving else "peer is out of reach")
+        self.is_up = serving
+        return serving
+
+    async def close(self) -> None:
+        """End the channel, and the calls on it."""
+        self.is_up = False
+        await self.channel.close(None)
+
+    def _failed(self, error: grpc.aio.AioRpcError, *, slept: bool) -> DependencyUnavailable:
+        code, trailers = error.code(), error.trailing_metadata()
+        reason = reason_in(trailers or ())
+        # An error with a reason is the peer's own: it is there, and what it needs is not.
+        if code is grpc.StatusCode.UNAVAILABLE and not reason:
+            # Its retries are spent; the next probe says when it is back.
+            self.is_up = False
+        if code.name != self._failure:
+            # Once for each kind in a row: failures come at the rate of the traffic.
+            self._failure = code.name
+            self._log.warning("peer call failed", code=code.name, text=error.details())
+        return _kind_of(code, reason, slept=slept)(f"{self.service}: {code.name}")
+
+
+async def watch_peers(
+    peers: Sequence[Probed], seconds: float, seen: Callable[[Probed], Awaitable[None]]
+) -> None:
+    """Probe every peer each so many seconds, for ever, and tell `seen` of each result."""
+
+    async def watch(peer: Probed) -> None:
+        while True:
+            await peer.probe(timeout_seconds=seconds)
+            await seen(peer)
+            await asyncio.sleep(seconds)
+
+    await asyncio.gather(*(watch(peer) for peer in peers))
+
+
+def _kind_of(code: grpc.StatusCode, reason: str, *, slept: bool) -> type[DependencyUnavailable]:
+    if code is grpc.StatusCode.UNAVAILABLE or reason == BundleMismatch.reason:
+        return PeerUnavailable
+    is_unheard = slept and code is grpc.StatusCode.DEADLINE_EXCEEDED
+    # A message that is too large is RESOURCE_EXHAUSTED as well, and no overload.
+    return PeerOverloaded if is_unheard or reason == Overloaded.reason else DependencyUnavailable
+
+
+def _plain(target: str) -> str:
+    if not target.strip():
+        raise ConfigError("expected a gRPC target such as 127.0.0.1:8101, got an empty one")
+    return target
+
+
+def _options(service: str, max_message_bytes: int, *, retries: bool) -> list[tuple[str, Any]]:
+    retry = {
+        "maxAttempts": 3,
+        "initialBackoff": "0.02s",
+        "maxBackoff": "0.1s",
+        "backoffMultiplier": 2,
+        "retryableStatusCodes": ["UNAVAILABLE"],
+    }
+    methods = [{"name": [{"service": service}], "retryPolicy": retry}] if retries else []
+    config = {
+        "loadBalancingConfig": [{"round_robin": {}}],
+        # Without it a replica that drains still gets its turn.
+        "healthCheckConfig": {"serviceName": service},
+        "methodConfig": methods,
+        "retryThrottling": {"maxTokens": 100, "tokenRatio": 0.1},
+    }
+    return [
+        ("grpc.service_config", json.dumps(config)),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.max_receive_message_length", max_message_bytes),
+        ("grpc.keepalive_time_ms", 30_000),
+        ("grpc.keepalive_timeout_ms", 5_000),
+        # A peer that comes back is found within a second or two, not within two minutes.
+        ("grpc.initial_reconnect_backoff_ms", 200),
+        # In truth the time that a connection is given to be made: a busy or distant peer needs it.
+        ("grpc.min_reconnect_backoff_ms", 1_000),
+        ("grpc.max_reconnect_backoff_ms", 1_000),
+        ("grpc.dns_min_time_between_resolutions_ms", 2_000),
+    ]

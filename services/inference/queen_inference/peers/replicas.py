@@ -1,0 +1,135 @@
+"""Replicas of one service: the endpoints behind a target, each with a channel and a probe."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from queen.serving.logging import logger
+from queen_inference.peers.clients import SensitivityClient
+from queen_inference.peers.endpoints import Place
+from queen_inference.peers.peer import Peer
+from queen_inference.peers.rendezvous import Rendezvous
+
+RETIRED_SECONDS = 5.0
+"""What is in flight to an endpoint that left is given this long."""
+
+
+@dataclass(frozen=True, eq=False)
+class Replica:
+    """One of them: its channel, and the client on it."""
+
+    peer: Peer
+    client: SensitivityClient
+
+
+Open = Callable[[str, bool], Replica]
+"""A replica at an endpoint, given whether its channel repeats calls."""
+
+
+class Replicas:
+    """Keeps a replica for each endpoint that the places resolve to.
+
+    `up` changes with probes and calls, the endpoints with resolutions. A place that cannot be
+    resolved keeps the endpoints that it had.
+    """
+
+    def __init__(
+        self, service: str, places: Sequence[Place], open_replica: Open, resolve_seconds: float
+    ) -> None:
+        self.service = service
+        self.members: dict[str, Replica] = {}
+        self.rendezvous = Rendezvous(())
+        self._places = places
+        self._open_replica = open_replica
+        self._seconds = resolve_seconds
+        self._found: dict[Place, list[str]] = {}
+        self._unresolved: set[Place] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._log = logger("peer").bind(peer=service)
+
+    @property
+    def up(self) -> dict[str, Replica]:
+        """Those that served when they were last heard of, by endpoint."""
+        return {at: replica for at, replica in self.members.items() if replica.peer.is_up}
+
+    @property
+    def is_up(self) -> bool:
+        """Whether at least one serves."""
+        return any(replica.peer.is_up for replica in self.members.values())
+
+    async def start(self) -> None:
+        """Resolve, waiting for it no longer than `resolve_seconds`, and follow the names."""
+        first = {place: self._spawn(self._resolve(place)) for place in self._places}
+        await asyncio.wait(first.values(), timeout=self._seconds)
+        self._renew()
+        for place, resolving in first.items():
+            if place.is_name:
+                self._spawn(self._follow(place, resolving))
+
+    async def probe(self, timeout_seconds: float) -> bool:
+        """Probe all of them at once; whether at least one serves."""
+        await self._probe(list(self.members.values()), timeout_seconds)
+        return self.is_up
+
+    async def close(self) -> None:
+        """End the following, and all channels."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for replica in self.members.values():
+            await replica.peer.close()
+
+    async def _follow(self, place: Place, resolving: asyncio.Task[None]) -> None:
+        await resolving
+        while True:
+            self._renew()
+            await asyncio.sleep(self._seconds)
+            await self._resolve(place)
+
+    async def _resolve(self, place: Place) -> None:
+        try:
+            self._found[place] = await place.resolve()
+        # A name that is none, with an empty label for instance, is a UnicodeError.
+        except (OSError, UnicodeError) as error:
+            if place not in self._unresolved:
+                self._unresolved.add(place)
+                self._log.warning("name does not resolve", name=place.text, problem=str(error))
+        else:
+            self._unresolved.discard(place)
+
+    def _renew(self) -> None:
+        """Open what is new, let go of what is no longer there."""
+        wanted = {endpoint for found in self._found.values() for endpoint in found}
+        if wanted == self.members.keys():
+            return
+        fresh = sorted(wanted - self.members.keys())
+        for endpoint in self.members.keys() - wanted:
+            self._spawn(_retire(self.members.pop(endpoint)))
+        for endpoint in fresh:
+            # Where there are others, the rows go to the next one sooner than to this one again.
+            self.members[endpoint] = self._open_replica(endpoint, len(wanted) == 1)
+        self.rendezvous = Rendezvous(self.members)
+        self._log.info("endpoints", known=list(self.rendezvous.endpoints))
+        self._spawn(self._probe([self.members[endpoint] for endpoint in fresh], self._seconds))
+
+    async def _probe(self, replicas: Sequence[Replica], timeout_seconds: float) -> None:
+        await asyncio.gather(*(one.peer.probe(timeout_seconds) for one in replicas))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        # The event loop itself keeps no strong reference to a task.
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+async def _retire(replica: Replica) -> None:
+    """Close an endpoint's channel once nothing is in flight to it any more."""
+    try:
+        await asyncio.sleep(RETIRED_SECONDS)
+    finally:
+        await replica.peer.close()

@@ -1,0 +1,105 @@
+"""Settings of the inference service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import SettingsConfigDict
+
+from queen.errors import ConfigError
+from queen.method.contracts import BALANCED_L1, Profile
+from queen.serving.settings import ServiceSettings
+from queen_inference.peers.endpoints import read_target
+
+FailureMode = Literal["protect", "deny", "allow"]
+
+
+class InferenceSettings(ServiceSettings):
+    """The front door: runs the protectee and gives defended answers."""
+
+    model_config = SettingsConfigDict(env_prefix="QUEEN_INFERENCE_")
+
+    port: int = Field(default=8001, ge=0, le=65535)
+    """Port of the gRPC server; 0 takes a free one."""
+    metrics_port: int = Field(default=8002, ge=-1, le=65535)
+    """Port of /metrics; 0 takes a free one, -1 serves none."""
+    accounts: Path
+    """accounts.yaml: who may call, watched for changes."""
+    sensitivity_target: str = "127.0.0.1:8101"
+    """gRPC target of the sensitivity service, or HOST:PORT of each replica, between commas."""
+    affinity: bool = True
+    """Send an account always to the same sensitivity replica, as long as that serves."""
+    resolve_seconds: float = Field(default=2.0, gt=0)
+    """Time between two look-ups of the names in sensitivity-target."""
+    perturber_target: str = "127.0.0.1:8201"
+    """gRPC target of the perturber service."""
+    default_profile: Profile = Profile.PAPER
+    """Profile of the accounts that name none."""
+    balanced_l1: float = Field(default=BALANCED_L1, gt=0, le=2)
+    """Largest L1 distance to the model's own answer that the profile balanced may take."""
+    failure_mode: FailureMode = "protect"
+    """Answer while sensitivity is out of reach: label-only, UNAVAILABLE, or clean."""
+    allow_clean_answers: bool = False
+    """Must be set for failure-mode allow: clean probabilities leave the door then."""
+    threads: int = Field(default=1, ge=1)
+    """Threads that ONNX Runtime computes with."""
+    max_batch_rows: int = Field(default=1024, ge=1, le=65536)
+    """Most queries in one micro-batch of several requests."""
+    max_request_rows: int = Field(default=1024, ge=1)
+    """Most queries in one request."""
+    queue_rows: int = Field(default=4096, ge=1)
+    """Most queries that wait or run at once; more are refused."""
+    account_rows: int = Field(default=2048, ge=1)
+    """Most queries of one account that wait or run at once."""
+    batches_in_flight: int = Field(default=1, ge=1, le=64)
+    """Most micro-batches between the start of their run and their verdicts; fewer are larger."""
+    assess_timeout_seconds: float = Field(default=0.5, gt=0)
+    """Longest wait for a verdict."""
+    assess_patience_seconds: float = Field(default=0.1, ge=0)
+    """A caller's deadline that ends the wait for a verdict sooner brings no answer at all."""
+    reverse_timeout_seconds: float = Field(default=2.0, gt=0)
+    """Longest wait for a reversed answer."""
+    deadline_margin_seconds: float = Field(default=0.01, ge=0)
+    """Share of a request's deadline that is kept for finishing the answer."""
+    probe_seconds: float = Field(default=1.0, gt=0)
+    """Time between two health probes of a peer."""
+    decision_log: Literal["off", "flagged", "all"] = "flagged"
+    """Which requests get a decision record: none, those with a REVERSE, or all."""
+    decision_log_file: Path | None = None
+    """File of the decision records, made for its owner only; without it they go to stderr."""
+    decision_log_max_bytes: int = Field(default=64 * 2**20, ge=4096)
+    """Size at which the file of decision records is moved on and a new one begun."""
+    decision_log_kept: int = Field(default=9, ge=1, le=999)
+    """Files of decision records that are kept besides the one in use."""
+    decision_log_sample: float = Field(default=1.0, ge=0, le=1)
+    """Share of the requests with nothing but PRESERVE that decision-log all writes."""
+
+    @field_validator("sensitivity_target")
+    @classmethod
+    def _require_target(cls, target: str) -> str:
+        try:
+            read_target(target)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+        return target
+
+    @model_validator(mode="after")
+    def _require_consistent(self) -> Self:
+        if self.failure_mode == "allow" and not self.allow_clean_answers:
+            raise ValueError(
+                "failure-mode allow sends clean probabilities while sensitivity is out of reach; "
+                "set allow-clean-answers too if that is meant, or take failure-mode protect"
+            )
+        if not self.max_request_rows <= self.account_rows <= self.queue_rows:
+            raise ValueError(
+                "expected max-request-rows <= account-rows <= queue-rows, got "
+                f"{self.max_request_rows}, {self.account_rows}, {self.queue_rows}"
+            )
+        if not self.affinity and len(read_target(self.sensitivity_target)) > 1:
+            raise ValueError(
+                "expected one sensitivity-target without affinity, got a list; set affinity, or "
+                "give one name that resolves to all replicas"
+            )
+        return self

@@ -1,0 +1,1 @@
+"""The perturber service: answers to flagged queries."""

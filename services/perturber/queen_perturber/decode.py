@@ -1,0 +1,90 @@
+"""From a ReverseRequest to flagged queries, checked in full."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from queen.api.v1 import perturber_pb2 as pb
+from queen.bundle import Bundle
+from queen.errors import BatchTooLarge, BundleMismatch, InvalidQuery
+from queen.wire import read_tensor
+from queen_perturber.shadows import PROFILES, Flagged
+
+_SUM_TOLERANCE = 1e-3
+"""Of the protectee's rows: its softmax may have run in half precision."""
+
+
+def read_flagged(request: pb.ReverseRequest, bundle: Bundle, max_rows: int) -> Flagged:
+    """The flagged queries of a request.
+
+    Raises BundleMismatch, BatchTooLarge, ShapeMismatch or InvalidQuery, each saying
+    expected and got.
+    """
+    _require_bundle(bundle.digest, request.bundle_digest)
+    manifest = bundle.manifest
+    profiles = read_tensor(request.profiles, "u1", (-1,), "profiles")
+    rows = len(profiles)
+    _require_rows(rows, max_rows)
+    _require_profiles(profiles)
+    shape = (rows, *manifest.shadows.input_shape)
+    inputs = read_tensor(request.shadow_inputs, "<f4", shape, "shadow_inputs")
+    probabilities = read_tensor(
+        request.probabilities, "<f4", (rows, manifest.num_classes), "probabilities"
+    )
+    embeddings = read_tensor(
+        request.embeddings, "<f4", (rows, manifest.embedding_width), "embeddings"
+    )
+    sketches = read_tensor(request.sketches, "<f4", (rows, manifest.decoy.sketch_width), "sketches")
+    _require_finite(inputs, "shadow_inputs")
+    _require_finite(sketches, "sketches")
+    _require_finite(embeddings, "embeddings")
+    _require_simplex(probabilities)
+    balanced_l1 = _read_balanced_l1(request, profiles)
+    return Flagged(profiles, inputs, probabilities, embeddings, sketches, balanced_l1)
+
+
+def _require_bundle(served: str, got: str) -> None:
+    if served != got:
+        raise BundleMismatch(
+            f"expected bundle {served[:12]}, got {got[:12] or 'none'}: "
+            "restart both services with the same bundle"
+        )
+
+
+def _require_rows(rows: int, max_rows: int) -> None:
+    if rows == 0:
+        raise InvalidQuery("profiles: expected at least 1 row, got 0", field="profiles")
+    if rows > max_rows:
+        raise BatchTooLarge(f"expected at most {max_rows} rows, got {rows}", field="profiles")
+
+
+def _require_profiles(profiles: NDArray[np.uint8]) -> None:
+    unknown = profiles[~np.isin(profiles, list(PROFILES))]
+    if len(unknown):
+        known = ", ".join(f"{code} ({profile.value})" for code, profile in PROFILES.items())
+        raise InvalidQuery(f"profiles: expected {known}, got {unknown[0]}", field="profiles")
+
+
+def _read_balanced_l1(request: pb.ReverseRequest, profiles: NDArray[np.uint8]) -> float:
+    l1 = float(request.balanced_l1)
+    if (profiles == pb.PROFILE_BALANCED).any() and not 0 < l1 <= 2:
+        raise InvalidQuery(
+            f"balanced_l1: expected an L1 distance in (0, 2], got {l1:g}", field="balanced_l1"
+        )
+    return l1
+
+
+def _require_finite(values: NDArray[np.float32], field: str) -> None:
+    if not np.isfinite(values).all():
+        raise InvalidQuery(f"{field}: expected finite numbers, got NaN or infinity", field=field)
+
+
+def _require_simplex(probabilities: NDArray[np.float32]) -> None:
+    off = np.abs(probabilities.sum(axis=1, dtype=np.float64) - 1.0)
+    # NaN fails both comparisons.
+    if not ((probabilities >= 0).all() and (off <= _SUM_TOLERANCE).all()):
+        raise InvalidQuery(
+            "probabilities: expected non-negative rows that sum to 1, got one that does not",
+            field="probabilities",
+        )

@@ -1,0 +1,1 @@
+"""AdminService: operators read, reset, erase, export and import ledgers."""

@@ -1,0 +1,64 @@
+"""The audit: who did what to an account's ledgers, and why; kept in the store and logged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+from queen.serving.logging import account_hash, logger
+from queen_sensitivity.ledger_store import LedgerStore
+
+
+@dataclass(frozen=True)
+class Mandate:
+    """Who asks for a change, and why."""
+
+    actor: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class AuditEntry:
+    """One act; `records_before` are those of the account, over all classes that it reaches."""
+
+    time: str
+    actor: str
+    reason: str
+    action: str
+    account_hash: str
+    records_before: int
+
+
+def utc_now() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(UTC)
+
+
+class Audit:
+    """Writes and reads entries; none holds an account's id, so that a deletion leaves none."""
+
+    def __init__(self, store: LedgerStore, now: Callable[[], datetime] = utc_now) -> None:
+        self._store = store
+        self._now = now
+        self._log = logger("audit")
+
+    def record(self, action: str, account_id: str, mandate: Mandate, records_before: int) -> None:
+        """Keep an entry, before the act: one may stand for an act that failed, no act has none."""
+        entry = AuditEntry(
+            time=self._now().isoformat(),
+            actor=mandate.actor,
+            reason=mandate.reason,
+            action=action,
+            account_hash=account_hash(account_id),
+            records_before=records_before,
+        )
+        self._store.append_audit(json.dumps(asdict(entry)).encode())
+        # A warning: it is to be in the log of a service that is told to write little.
+        self._log.warning("account changed", **asdict(entry))
+
+    def page(self, after: int, size: int) -> tuple[list[AuditEntry], bool]:
+        """Up to `size` entries behind the first `after`, and whether there are more."""
+        found = self._store.read_audit(after, size + 1)
+        return [AuditEntry(**json.loads(entry)) for entry in found[:size]], len(found) > size

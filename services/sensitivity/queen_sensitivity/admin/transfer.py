@@ -1,0 +1,103 @@
+"""Records on their way out of a store and into another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from queen.errors import LedgerConflict
+from queen.method.geometry import Geometry
+from queen.method.ledger import assess_rows
+from queen.method.neighbors import nearest_distances
+from queen_sensitivity.ledger_store import Append, Appended, LedgerKey, LedgerStore, Records
+from queen_sensitivity.ledgers.meter import MeterLedger
+
+ATTEMPTS = 16
+
+
+@dataclass(frozen=True, eq=False)
+class AccountRecords:
+    """All of one account: records (M, E) by class, and its meter's marks."""
+
+    account_id: str
+    classes: Mapping[int, Records]
+    marks: Sequence[float]
+
+    @property
+    def count(self) -> int:
+        """Records over all classes."""
+        return sum(map(len, self.classes.values()))
+
+
+class Added(NamedTuple):
+    """Records that an import put into the store, and those that others cover."""
+
+    added: int
+    covered: int
+
+
+def read_account(store: LedgerStore, geometry: Geometry, account_id: str) -> AccountRecords:
+    """What the store has of an account under a geometry."""
+    stored = dict(store.load(account_id, geometry.digest))
+    marks = stored.pop(geometry.num_classes, None)
+    return AccountRecords(account_id, stored, [] if marks is None else marks[:, 0].tolist())
+
+
+def add_account(store: LedgerStore, geometry: Geometry, incoming: AccountRecords) -> Added:
+    """Add what is novel of `incoming` to the account's own records.
+
+    In the union all records of a class stay farther than r apart, and what was there stays.
+    Raises LedgerConflict if other writers kept winning.
+    """
+    added = 0
+    for _ in range(ATTEMPTS):
+        # Before the records, as in every place that appends.
+        (generation,) = store.generations([incoming.account_id], geometry.digest)
+        known = read_account(store, geometry, incoming.account_id)
+        appends = _novel_appends(geometry, incoming, known, generation)
+        results = store.append_many(appends)
+        is_done = True
+        for append, result in zip(appends, results, strict=True):
+            if not isinstance(result, Appended):
+                is_done = False
+            elif append.key.label != geometry.num_classes:
+                added += len(append.records)
+        if is_done:
+            return Added(added, incoming.count - added)
+    raise LedgerConflict(f"another writer was first {ATTEMPTS} times in a row on the same account")
+
+
+def _novel_appends(
+    geometry: Geometry, incoming: AccountRecords, known: AccountRecords, generation: int
+) -> list[Append]:
+    appends = []
+    for label, records in incoming.classes.items():
+        own = known.classes.get(label, records[:0])
+        fresh = records[novel_rows(geometry, label, own, records)]
+        if len(fresh):
+            key = LedgerKey(incoming.account_id, geometry.digest, label)
+            appends.append(Append(key, len(own), fresh, generation))
+    peak = max(known.marks, default=0.0)
+    marks = sorted({mark for mark in incoming.marks if mark > peak})
+    if marks:
+        key = LedgerKey(incoming.account_id, geometry.digest, geometry.num_classes)
+        rows = [MeterLedger(geometry.embedding_width).as_record(mark) for mark in marks]
+        appends.append(Append(key, len(known.marks), np.concatenate(rows), generation))
+    return appends
+
+
+def novel_rows(
+    geometry: Geometry, label: int, known: Records, records: Records
+) -> NDArray[np.int64]:
+    """Rows of `records` (R, E) to keep beside `known` (M, E): the ledger step without a budget."""
+    labels = np.full(len(records), label)
+    one_ledger = np.zeros(len(records), np.int64)
+    nearest = nearest_distances(known, records)
+    step = assess_rows(
+        geometry, records, labels, one_ledger, nearest, np.zeros(1), np.array([np.inf])
+    )
+    return step.recorded

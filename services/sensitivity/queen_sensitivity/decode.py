@@ -1,0 +1,120 @@
+"""From an AssessRequest to queries: nothing reaches a ledger before all of it is checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from queen.api.v1 import sensitivity_pb2 as pb
+from queen.errors import BatchTooLarge, BundleMismatch, InvalidQuery
+from queen.method.geometry import Geometry
+from queen.method.ledger import Scope
+from queen.wire import read_tensor
+from queen_sensitivity.engine.charging import GROUP_PREFIX, AccountPolicy, Queries
+
+MAX_ACCOUNT_ID = 1024
+"""Characters of the longest account id."""
+
+
+def read_queries(
+    request: pb.AssessRequest, bundle_digest: str, geometry: Geometry, max_rows: int
+) -> Queries:
+    """The queries of a request.
+
+    Raises BundleMismatch, BatchTooLarge, ShapeMismatch or InvalidQuery, each saying
+    expected and got.
+    """
+    require_bundle(bundle_digest, request.bundle_digest)
+    labels = read_tensor(request.labels, "<i4", (-1,), "labels")
+    rows = len(labels)
+    _require_rows(rows, max_rows)
+    index = read_tensor(request.account_index, "<u4", (rows,), "account_index")
+    width = geometry.embedding_width
+    embeddings = read_tensor(request.embeddings, "<f4", (rows, width), "embeddings")
+    accounts = [_read_policy(place, entry) for place, entry in enumerate(request.accounts)]
+    _require_accounts([account.account_id for account in accounts])
+    _require_group_budgets(accounts)
+    _require_below(index, len(accounts), "account_index")
+    _require_below(labels, geometry.num_classes, "labels")
+    if not np.isfinite(embeddings).all():
+        raise InvalidQuery(
+            "embeddings: expected finite numbers, got NaN or infinity", field="embeddings"
+        )
+    wide = (index.astype(np.int64), labels.astype(np.int64))
+    return Queries(accounts, *wide, embeddings, request.with_facts)
+
+
+def _read_policy(place: int, entry: pb.AccountPolicy) -> AccountPolicy:
+    if not 0 <= entry.scope <= max(Scope):
+        raise InvalidQuery(
+            f"accounts[{place}].scope: expected 0 to {max(Scope)}, got {entry.scope}",
+            field=f"accounts[{place}].scope",
+        )
+    if len(entry.group) > MAX_ACCOUNT_ID:
+        raise InvalidQuery(
+            f"accounts[{place}].group: expected at most {MAX_ACCOUNT_ID} characters, "
+            f"got {len(entry.group)}",
+            field=f"accounts[{place}].group",
+        )
+    scope = Scope(entry.scope or Scope.QUERY)
+    return AccountPolicy(
+        entry.account_id, entry.budget, scope, entry.group, entry.group_budget, entry.exempt
+    )
+
+
+def _require_group_budgets(accounts: Sequence[AccountPolicy]) -> None:
+    budgets: dict[str, int] = {}
+    for policy in accounts:
+        if policy.group and budgets.setdefault(policy.group, policy.group_budget) != (
+            policy.group_budget
+        ):
+            raise InvalidQuery(
+                "accounts: expected one group_budget for each group, got two for one",
+                field="accounts.group_budget",
+            )
+
+
+def require_bundle(served: str, got: str) -> None:
+    """Require that a request was made with the bundle that is served; BundleMismatch."""
+    if served != got:
+        raise BundleMismatch(
+            f"expected bundle {served[:12]}, got {got[:12] or 'none'}: "
+            "restart both services with the same bundle"
+        )
+
+
+def _require_rows(rows: int, max_rows: int) -> None:
+    if rows == 0:
+        raise InvalidQuery("labels: expected at least 1 row, got 0", field="labels")
+    if rows > max_rows:
+        raise BatchTooLarge(f"expected at most {max_rows} rows, got {rows}", field="labels")
+
+
+def _require_accounts(account_ids: Sequence[str]) -> None:
+    if not account_ids:
+        raise InvalidQuery("accounts: expected at least 1 account, got 0", field="accounts")
+    for place, account_id in enumerate(account_ids):
+        if not 1 <= len(account_id) <= MAX_ACCOUNT_ID:
+            raise InvalidQuery(
+                f"accounts[{place}]: expected an account id of 1 to {MAX_ACCOUNT_ID} characters, "
+                f"got {len(account_id)}",
+                field=f"accounts[{place}].account_id",
+            )
+        if account_id.startswith(GROUP_PREFIX):
+            raise InvalidQuery(
+                f"accounts[{place}]: expected an account id that does not begin with "
+                f"'{GROUP_PREFIX}', got one that does: ledgers of groups are kept under such",
+                field=f"accounts[{place}].account_id",
+            )
+    if len(set(account_ids)) != len(account_ids):
+        # Two entries could carry two budgets, and the order of rows would be lost.
+        raise InvalidQuery("accounts: expected each account once, got one twice", field="accounts")
+
+
+def _require_below(values: NDArray[np.integer], bound: int, field: str) -> None:
+    lowest, highest = int(values.min()), int(values.max())
+    if lowest < 0 or highest >= bound:
+        worst = lowest if lowest < 0 else highest
+        raise InvalidQuery(f"{field}: expected values in 0..{bound - 1}, got {worst}", field=field)

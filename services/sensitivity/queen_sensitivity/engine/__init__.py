@@ -1,0 +1,1 @@
+"""The engine: verdicts on the queries of micro-batches."""

@@ -1,0 +1,1 @@
+"""Neighbor indexes: which queries are novel, by a grid of cells or by FAISS."""

@@ -1,0 +1,211 @@
+"""Nearest records by a grid of cells: a search costs the same however many records there are.
+
+Records of a ledger are more than r apart, so a cell of side 2 r holds few of them, and the
+ball of radius r around a query meets 2 cells on each axis: 2^E cells, whose records are
+compared in float64. Cells are hashed into the buckets of the ledger, which lie side by side
+in one array with those of all others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from queen.errors import ConfigError
+from queen.method.geometry import FloatArray, Geometry, LabelArray
+from queen.method.neighbors import nearest_distances
+from queen_sensitivity.ledger_store import Records
+from queen_sensitivity.ledgers.blocks import Blocks
+from queen_sensitivity.ledgers.ledger_table import LedgerTable, Numbers
+
+CELLS_WIDTH = 4
+"""Most axes: each doubles the cells of a search."""
+_BUCKET = 8
+"""Records that fit into a bucket; those that do not go into the next one of the ledger."""
+_LOAD = 4
+"""Mean number of records of a bucket above which a ledger gets twice as many buckets."""
+_SLACK = 1e-9
+"""Relative difference from r^2 below which the oracle itself decides; far above rounding."""
+_FARTHEST = 1e12
+"""Where coordinates end, in cells; a record beyond it is found all the same."""
+_HALF = np.uint64(32)
+_ROWS = 1024
+"""Rows that are searched together, which bounds the memory of a search."""
+
+
+class CellIndex:
+    """See `NeighborIndex`; ConfigError for embeddings of more than CELLS_WIDTH axes."""
+
+    def __init__(self, geometry: Geometry, table: LedgerTable) -> None:
+        width = geometry.embedding_width
+        if width > CELLS_WIDTH:
+            raise ConfigError(
+                f"search cells: expected an embedding of at most {CELLS_WIDTH} axes, got {width}; "
+                "use auto, flat or ivf"
+            )
+        self._geometry = geometry
+        self._table = table
+        self._side = 2.0 * geometry.coverage_radius * (1.0 + _SLACK)
+        squared = np.square(geometry.coverage_radius)
+        self._within, self._beyond = squared * (1.0 - _SLACK), squared * (1.0 + _SLACK)
+        # Random, so that nobody can choose records whose cells collide.
+        random = np.random.default_rng().integers(0, 2**63, width, np.uint64)
+        self._factors = 2 * random + np.uint64(1)
+        corners = np.array(list(product((0, 1), repeat=width)), np.uint64)
+        self._corners: NDArray[np.uint64] = (corners * self._factors).sum(axis=1)
+        self._buckets = Blocks((width, _BUCKET), np.inf)
+        # The bucket of the ledger without a record, and of every other that has none yet.
+        self._buckets.take(1)
+        self._first = np.zeros(table.capacity, np.int64)
+        self._mask = np.zeros(table.capacity, np.int64)
+
+    def add(self, numbers: Numbers, counts: Numbers, records: Records) -> None:
+        """See `NeighborIndex.add`."""
+        if self._table.capacity > len(self._first):
+            more = np.zeros(self._table.capacity - len(self._first), np.int64)
+            self._first = np.concatenate([self._first, more])
+            self._mask = np.concatenate([self._mask, more])
+        version = self._table.version[numbers]
+        room = np.where(self._first[numbers] > 0, _LOAD * (self._mask[numbers] + 1), 0)
+        is_small = version > room
+        for number in numbers[is_small].tolist():
+            self._spread(number)
+        if is_small.any():
+            # A ledger in new buckets has nothing in them yet.
+            stays = ~np.repeat(is_small, counts)
+            whole = [self._table.records(number) for number in numbers[is_small].tolist()]
+            owners = [np.repeat(numbers, counts)[stays]]
+            owners.append(np.repeat(numbers[is_small], version[is_small]))
+            self._insert(np.concatenate(owners), np.concatenate([records[stays], *whole]))
+        else:
+            self._insert(np.repeat(numbers, counts), records)
+
+    def drop(self, numbers: Sequence[int]) -> None:
+        """See `NeighborIndex.drop`."""
+        for number in numbers:
+            if number < len(self._first) and self._first[number]:
+                self._buckets.give(int(self._first[number]), int(self._mask[number]) + 1)
+                self._first[number] = self._mask[number] = 0
+
+    def is_novel(
+        self, numbers: Numbers, embeddings: Records, labels: LabelArray
+    ) -> NDArray[np.bool_]:
+        """See `NeighborIndex.is_novel`."""
+        if len(labels) <= _ROWS:
+            return self._is_novel(numbers, embeddings, labels)
+        pieces = [slice(start, start + _ROWS) for start in range(0, len(labels), _ROWS)]
+        found = [self._is_novel(numbers[at], embeddings[at], labels[at]) for at in pieces]
+        return np.concatenate(found)
+
+    def _is_novel(
+        self, numbers: Numbers, embeddings: Records, labels: LabelArray
+    ) -> NDArray[np.bool_]:
+        wide = embeddings.astype(np.float64)
+        hashes = self._hash(np.floor(self._in_cells(wide, labels) - 0.5))[:, None] + self._corners
+        buckets = _place(hashes, self._mask[numbers][:, None]) + self._first[numbers][:, None]
+        inside = self._buckets.rows.take(buckets, axis=0)
+        squared = _squared(inside, wide[:, None, :]).reshape(len(wide), -1).min(axis=1)
+        is_novel = np.zeros(len(wide), np.bool_)
+        # Of a row that is covered already nothing more is to be known.
+        rows = (squared >= self._within[labels]).nonzero()[0]
+        if len(rows):
+            is_full = inside[rows, :, 0, -1] < np.inf
+            if np.count_nonzero(is_full):
+                places, ways = is_full.nonzero()
+                self._probe(numbers, wide, squared, rows[places], buckets[rows[places], ways])
+            is_novel[rows] = self._is_beyond(numbers, embeddings, labels, squared, rows)
+        return is_novel
+
+    def _is_beyond(
+        self,
+        numbers: Numbers,
+        embeddings: Records,
+        labels: LabelArray,
+        squared: FloatArray,
+        rows: NDArray[np.int64],
+    ) -> NDArray[np.bool_]:
+        """Which of `rows` are beyond r by `squared` (B,) or, where it cannot tell, the oracle."""
+        is_beyond: NDArray[np.bool_] = squared[rows] > self._beyond[labels[rows]]
+        is_open = ~is_beyond & (squared[rows] >= self._within[labels[rows]])
+        for place in is_open.nonzero()[0].tolist():
+            row = int(rows[place])
+            known = self._table.records(int(numbers[row]))
+            radius = self._geometry.coverage_radius[labels[row]]
+            is_beyond[place] = nearest_distances(known, embeddings[row : row + 1])[0] > radius
+        return is_beyond
+
+    def _probe(
+        self,
+        numbers: Numbers,
+        wide: FloatArray,
+        squared: FloatArray,
+        rows: NDArray[np.int64],
+        buckets: NDArray[np.int64],
+    ) -> None:
+        """Go on behind full `buckets` of `rows`, and lower `squared` (B,) by what is there."""
+        while len(rows):
+            first, mask = self._first[numbers[rows]], self._mask[numbers[rows]]
+            buckets = first + ((buckets - first + 1) & mask)
+            inside = self._buckets.rows.take(buckets, axis=0)
+            np.minimum.at(squared, rows, _squared(inside, wide[rows]).min(axis=1))
+            is_full = inside[:, 0, -1] < np.inf
+            rows, buckets = rows[is_full], buckets[is_full]
+
+    def _spread(self, number: int) -> None:
+        """Give a ledger empty buckets, enough for its records."""
+        self.drop([number])
+        count = -(-int(self._table.version[number]) // _LOAD)
+        size = 1 << (count - 1).bit_length()
+        self._first[number], self._mask[number] = self._buckets.take(size), size - 1
+
+    def _insert(self, numbers: NDArray[np.integer], records: Records) -> None:
+        """Put each of `records` (R, E) into its bucket or, where that is full, the next."""
+        cells = np.floor(self._in_cells(records.astype(np.float64), self._table.label[numbers]))
+        first, mask = self._first[numbers], self._mask[numbers]
+        buckets = first + _place(self._hash(cells), mask)
+        rows = self._buckets.rows
+        waiting = np.arange(len(records))
+        while len(waiting):
+            waiting = waiting[np.argsort(buckets[waiting], kind="stable")]
+            at = buckets[waiting]
+            taken = (rows[at, 0] < np.inf).sum(axis=1)
+            slots = taken + np.arange(len(at)) - np.searchsorted(at, at)
+            fits = slots < _BUCKET
+            rows[at[fits], :, slots[fits]] = records[waiting[fits]]
+            waiting = waiting[~fits]
+            start = first[waiting]
+            buckets[waiting] = start + ((buckets[waiting] - start + 1) & mask[waiting])
+
+    def _in_cells(self, wide: FloatArray, labels: LabelArray) -> FloatArray:
+        """Coordinates from the cluster center, a cell long each, (B, E)."""
+        cells: FloatArray = wide - self._geometry.cluster_centers.take(labels, axis=0)
+        cells /= self._side[labels][:, None]
+        np.minimum(cells, _FARTHEST, out=cells)
+        np.maximum(cells, -_FARTHEST, out=cells)
+        return cells
+
+    def _hash(self, cells: FloatArray) -> NDArray[np.uint64]:
+        """A number for each cell (B, E), which wraps at 2^64; neighbours differ by `_corners`."""
+        hashes: NDArray[np.uint64] = cells.astype(np.int64).view(np.uint64) @ self._factors
+        return hashes
+
+
+def _place(hashes: NDArray[np.uint64], mask: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Which bucket of its ledger; the upper half of a product depends on all of the cell."""
+    return (hashes >> _HALF).view(np.int64) & mask
+
+
+def _squared(inside: NDArray[np.float32], points: FloatArray) -> FloatArray:
+    """Squared distances (..., 8) of each bucket (..., E, 8) from its point (..., E), in float64.
+
+    Empty places are infinitely far.
+    """
+    offset = inside.reshape(*inside.shape[:-2], -1) - points.repeat(_BUCKET, axis=-1)
+    offset *= offset
+    squared: FloatArray = offset[..., :_BUCKET]
+    for start in range(_BUCKET, offset.shape[-1], _BUCKET):
+        squared = squared + offset[..., start : start + _BUCKET]
+    return squared

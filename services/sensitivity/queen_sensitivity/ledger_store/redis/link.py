@@ -1,0 +1,218 @@
+"""Commands to one Redis or to a cluster: many in one round trip, and every error one of ours."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, NamedTuple
+
+from redis import Redis
+from redis import exceptions as redis_errors
+from redis.cluster import RedisCluster
+
+from queen.errors import DependencyUnavailable
+from queen_sensitivity.ledger_store.redis.address import RedisOptions
+from queen_sensitivity.ledger_store.redis.breaker import CircuitBreaker
+from queen_sensitivity.ledger_store.redis.scripts import Command
+
+_ROUNDS = 4
+"""Round trips of one call: the first, a script to be sent in full, two changes of a cluster."""
+UNREACHABLE = (
+    redis_errors.ConnectionError,
+    redis_errors.TimeoutError,
+    redis_errors.RedisClusterException,
+    ssl.SSLError,
+    OSError,
+)
+"""Errors that say nothing of the command: no answer came, or none from the right server."""
+_WAIT_FOR = {"local": (1, 0), "replica": (1, 1)}
+
+
+class _Sent(NamedTuple):
+    """A command under way: its place among the replies, and where a cluster sent us with it."""
+
+    place: int
+    command: Command
+    asking: Redis | None = None
+
+
+class RedisLink:
+    """Sends commands, each to the server that has its key.
+
+    Safe from any thread. Messages of its errors hold no key, account, host or secret.
+    """
+
+    def __init__(
+        self, client: Redis | RedisCluster, options: RedisOptions, breaker: CircuitBreaker
+    ) -> None:
+        self._client = client
+        self._breaker = breaker
+        self._wait = _WAIT_FOR.get(options.durability)
+        self._wait_milliseconds = round(1000 * options.durability_timeout_seconds)
+        self._is_stale = False
+        self._own = threading.local()
+
+    def exchange(self, commands: Sequence[Command], *, is_write: bool = False) -> list[Any]:
+        """The replies to `commands`, one pipeline a server.
+
+        Writes wait for the disk where the durability setting asks for it. Raises
+        DependencyUnavailable, and then nobody knows which of the commands took place.
+        """
+        with self._guarded():
+            if len(commands) == 1 and commands[0].script and not (is_write and self._wait):
+                client = self._client
+                if isinstance(client, Redis):
+                    with suppress(redis_errors.NoScriptError):
+                        return [self._script_reply(client, commands[0])]
+            self._renew_topology()
+            replies: list[Any] = [None] * len(commands)
+            waiting = [_Sent(place, command) for place, command in enumerate(commands)]
+            for _ in range(_ROUNDS):
+                waiting = self._round(waiting, replies, is_write)
+                if not waiting:
+                    return replies
+        raise DependencyUnavailable("the ledger store kept sending us from server to server")
+
+    def servers(self) -> list[Redis]:
+        """A client of each server that holds ledgers."""
+        if isinstance(self._client, RedisCluster):
+            primaries = self._client.get_primaries()
+            return [self._client.get_redis_connection(node) for node in primaries]
+        return [self._client]
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._client.close()
+
+    def _script_reply(self, server: Redis, command: Command) -> Any:
+        """The reply to one script call.
+
+        Straight to a connection that this thread keeps: what the client does around a
+        command, or around a pipeline of one, takes as long as the server. A script's reply
+        is for no callback of the client.
+        """
+        connection = getattr(self._own, "connection", None)
+        if connection is None:
+            connection = self._own.connection = server.connection_pool.get_connection()
+        try:
+            connection.connect()
+            if _is_spent(connection):
+                connection.disconnect()
+                connection.connect()
+            connection.send_command(*command.words)
+            return connection.read_response()
+        except redis_errors.ResponseError:
+            raise
+        except BaseException:
+            # Its reply may still come, and would be taken for that of the next command.
+            connection.disconnect()
+            raise
+
+    def _round(self, waiting: list[_Sent], replies: list[Any], is_write: bool) -> list[_Sent]:
+        """One pipeline a server; what has to be sent again, and to whom."""
+        groups: dict[tuple[Redis, bool], list[_Sent]] = {}
+        for sent in waiting:
+            is_asking = sent.asking is not None
+            server = sent.asking or self._server(sent.command.key)
+            groups.setdefault((server, is_asking), []).append(sent)
+        again: list[_Sent] = []
+        for (server, is_asking), group in groups.items():
+            replies_here = self._pipeline(server, group, is_asking, is_write)
+            for sent, reply in zip(group, replies_here, strict=True):
+                follower = self._follow(sent, reply)
+                if follower is None:
+                    replies[sent.place] = reply
+                else:
+                    again.append(follower)
+        return again
+
+    def _pipeline(
+        self, server: Redis, group: list[_Sent], is_asking: bool, is_write: bool
+    ) -> list[Any]:
+        wait = self._wait if is_write else None
+        with server.pipeline(transaction=False) as pipeline:
+            for sent in group:
+                if is_asking:
+                    pipeline.execute_command("ASKING")
+                pipeline.execute_command(*sent.command.words)
+            if wait is not None:
+                # It covers what was written on this very connection.
+                pipeline.execute_command("WAITAOF", *wait, self._wait_milliseconds)
+            replies = pipeline.execute(raise_on_error=False)
+        if wait is not None:
+            _require_durable(replies.pop(), wait)
+        return list(replies[1::2] if is_asking else replies)
+
+    def _follow(self, sent: _Sent, reply: Any) -> _Sent | None:
+        """What to send after such a reply; None if it is the answer."""
+        if isinstance(reply, redis_errors.NoScriptError) and sent.command.script:
+            return sent._replace(command=sent.command.with_text())
+        if isinstance(reply, redis_errors.AskError) and isinstance(self._client, RedisCluster):
+            return self._redirected(self._client, sent, reply)
+        if isinstance(reply, Exception):
+            raise reply
+        return None
+
+    def _redirected(
+        self, cluster: RedisCluster, sent: _Sent, reply: redis_errors.AskError
+    ) -> _Sent:
+        if isinstance(reply, redis_errors.MovedError):
+            cluster.nodes_manager.move_slot(reply)
+            return sent._replace(asking=None)
+        node = cluster.get_node(host=reply.host, port=reply.port)
+        if node is None:
+            self._is_stale = True
+            raise reply
+        return sent._replace(asking=cluster.get_redis_connection(node))
+
+    def _server(self, key: str) -> Redis:
+        if isinstance(self._client, RedisCluster):
+            return self._client.get_redis_connection(self._client.get_node_from_key(key))
+        return self._client
+
+    def _renew_topology(self) -> None:
+        """Ask a cluster for its servers again, after one of them did not answer."""
+        if self._is_stale and isinstance(self._client, RedisCluster):
+            self._client.nodes_manager.initialize()
+            self._is_stale = False
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Redis's errors as ours: by their type alone, since their text may hold keys."""
+        if not self._breaker.admits():
+            raise DependencyUnavailable("the ledger store does not answer; not asked again yet")
+        try:
+            yield
+        except UNREACHABLE as error:
+            self._is_stale = True
+            self._breaker.failed()
+            raise DependencyUnavailable(
+                f"the ledger store did not answer ({type(error).__name__})"
+            ) from None
+        except redis_errors.RedisError as error:
+            self._breaker.succeeded()
+            raise DependencyUnavailable(
+                f"the ledger store refused a command ({type(error).__name__})"
+            ) from None
+        self._breaker.succeeded()
+
+
+def _is_spent(connection: Any) -> bool:
+    """Whether there is something to read before anything was asked: the server has closed it."""
+    try:
+        return bool(connection.can_read())
+    except UNREACHABLE:
+        return True
+
+
+def _require_durable(reply: Any, wanted: tuple[int, int]) -> None:
+    if isinstance(reply, Exception):
+        raise reply
+    local, replicas = reply
+    if local < wanted[0] or replicas < wanted[1]:
+        raise DependencyUnavailable(
+            f"expected an append on the disk of {wanted[0]} server and {wanted[1]} replicas "
+            f"in time, got {local} and {replicas}; it may have taken place"
+        )

@@ -1,0 +1,275 @@
+"""Ledgers in Redis or Valkey: shared by any number of replicas.
+
+A ledger is a LIST of packed records, and its version is LLEN. All keys of an account have
+its id as their hash tag, so that a script reaches all of its ledgers on one server:
+
+    queen:{ACCOUNT}                    HASH  generation under each geometry
+    queen:{ACCOUNT}:GEOMETRY           SET   classes with a record
+    queen:{ACCOUNT}:GEOMETRY:CLASS     LIST  records, float32, little-endian
+    queen:accounts:GEOMETRY            ZSET  ids of accounts, all with score 0
+    queen:audit                        LIST  entries of the audit
+
+Nothing expires: an expiry would be an attacker's reset.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+
+from queen_sensitivity.ledger_store.base import (
+    Append,
+    Appended,
+    AppendResult,
+    Conflict,
+    Decided,
+    LedgerKey,
+    NovelAppend,
+    Records,
+    Regressed,
+    Renewed,
+    join_records,
+)
+from queen_sensitivity.ledger_store.redis.address import RedisOptions, connect, read_address
+from queen_sensitivity.ledger_store.redis.breaker import CircuitBreaker
+from queen_sensitivity.ledger_store.redis.checks import opening, require_sound
+from queen_sensitivity.ledger_store.redis.link import RedisLink
+from queen_sensitivity.ledger_store.redis.scripts import (
+    APPEND,
+    APPEND_IF_NOVEL,
+    ERASE,
+    LOAD,
+    Command,
+    Word,
+)
+
+_AUDIT_KEY = "queen:audit"
+
+
+class RedisLedgerStore:
+    """A `LedgerStore` with `ServerSideAppend` at the address `url`.
+
+    Raises ConfigError for a URL, credentials or a server that will not do, and
+    DependencyUnavailable if nothing answers. `clock`, in seconds, is the circuit breaker's.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        options: RedisOptions = RedisOptions(),  # noqa: B008 - frozen
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        address = read_address(url, options.password_file)
+        breaker = CircuitBreaker(options.breaker_failures, options.breaker_seconds, clock)
+        with opening(address):
+            self._link = RedisLink(connect(address, options), options, breaker)
+            for server in self._link.servers():
+                require_sound(server, options.durability)
+
+    def append_many(self, appends: Sequence[Append]) -> list[AppendResult]:
+        """See `LedgerStore.append_many`; one script call an account."""
+        first = [append.key for append in appends if _may_be_first(append)]
+        if first:
+            self._index(first)
+        groups: dict[tuple[str, str], list[int]] = {}
+        for place, append in enumerate(appends):
+            groups.setdefault(append.key[:2], []).append(place)
+        commands = [_append([appends[place] for place in group]) for group in groups.values()]
+        replies = self._link.exchange(commands, is_write=True)
+        results: dict[int, AppendResult] = {}
+        for group, reply in zip(groups.values(), replies, strict=True):
+            results |= zip(group, map(_append_result, reply), strict=True)
+        return [results[place] for place in range(len(appends))]
+
+    def append_if_novel(self, append: NovelAppend) -> Decided | Regressed | Renewed:
+        """See `ServerSideAppend.append_if_novel`."""
+        if append.expected_version == 0:
+            self._index([append.key])
+        (reply,) = self._link.exchange([_append_if_novel(append)], is_write=True)
+        if reply[0] in _REFUSALS:
+            return _REFUSALS[reply[0]](int(reply[1]))
+        _, tail, taken = reply
+        empty = np.empty((0, append.candidates.shape[1]), np.float32)
+        is_recorded = np.frombuffer(taken, np.uint8) == ord("1")
+        return Decided(join_records(tail) if tail else empty, is_recorded)
+
+    def load(self, account_id: str, geometry_digest: str) -> dict[int, Records]:
+        """See `LedgerStore.load`; one round trip."""
+        classes = classes_key(account_id, geometry_digest)
+        (ledgers,) = self._link.exchange([LOAD.call([classes], [f"{classes}:"])])
+        return {int(label): join_records(blobs) for label, blobs in ledgers if blobs}
+
+    def list_accounts(self, geometry_digest: str, after: str, limit: int) -> list[str]:
+        """See `LedgerStore.list_accounts`."""
+        found: list[str] = []
+        while len(found) < limit:
+            page = self._indexed(geometry_digest, after, limit)
+            found += self._with_records(page, geometry_digest)
+            if len(page) < limit:
+                break
+            after = page[-1]
+        return found[:limit]
+
+    def generations(self, account_ids: Sequence[str], geometry_digest: str) -> list[int]:
+        """See `LedgerStore.generations`; one round trip."""
+        keys = [generations_key(account_id) for account_id in account_ids]
+        found = self._link.exchange([Command(key, ("HGET", key, geometry_digest)) for key in keys])
+        return [int(generation or 0) for generation in found]
+
+    def geometries(self, account_id: str) -> list[str]:
+        """See `LedgerStore.geometries`."""
+        key = generations_key(account_id)
+        (found,) = self._link.exchange([Command(key, ("HKEYS", key))])
+        return sorted(geometry.decode() for geometry in found)
+
+    def erase(
+        self, account_id: str, geometry_digests: Sequence[str], least_generation: int
+    ) -> None:
+        """See `LedgerStore.erase`.
+
+        The account leaves the index after its records: what somebody appended meanwhile is
+        put back into it, and a second generation refuses whoever looked at the index before.
+        """
+        if not geometry_digests:
+            return
+        digests = list(geometry_digests)
+        removing = _erase(account_id, digests, least_generation, is_removing=True)
+        self._link.exchange([removing], is_write=True)
+        member = account_id.encode()
+        keys = [index_key(geometry) for geometry in digests]
+        leaving = [Command(key, ("ZREM", key, member)) for key in keys]
+        self._link.exchange(leaving, is_write=True)
+        sealing = _erase(account_id, digests, least_generation, is_removing=False)
+        (has_records,) = self._link.exchange([sealing], is_write=True)
+        pairs = zip(digests, has_records, strict=True)
+        self._index(LedgerKey(account_id, geometry, 0) for geometry, is_there in pairs if is_there)
+
+    def append_audit(self, entry: bytes) -> None:
+        """See `LedgerStore.append_audit`."""
+        self._link.exchange([Command(_AUDIT_KEY, ("RPUSH", _AUDIT_KEY, entry))], is_write=True)
+
+    def read_audit(self, after: int, limit: int) -> list[bytes]:
+        """See `LedgerStore.read_audit`."""
+        words = ("LRANGE", _AUDIT_KEY, after, after + limit - 1)
+        (entries,) = self._link.exchange([Command(_AUDIT_KEY, words)])
+        return list(entries)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._link.close()
+
+    def _index(self, keys: Iterable[LedgerKey]) -> None:
+        """Put accounts that may be new into the index, before they have a record.
+
+        It lies on a server of its own, so it cannot be written together with the record:
+        an entry without one is skipped when accounts are listed, a record without an entry
+        would never be found.
+        """
+        members: dict[str, dict[str, None]] = {}
+        for key in keys:
+            members.setdefault(key.geometry_digest, {})[key.account_id] = None
+        if members:
+            commands = [_zadd(geometry, list(ids)) for geometry, ids in members.items()]
+            self._link.exchange(commands, is_write=True)
+
+    def _indexed(self, geometry_digest: str, after: str, limit: int) -> list[str]:
+        # Bytes of UTF-8 are in the order of the code points.
+        key = index_key(geometry_digest)
+        words = ("ZRANGEBYLEX", key, b"(" + after.encode(), "+", "LIMIT", 0, limit)
+        (page,) = self._link.exchange([Command(key, words)])
+        return [account_id.decode() for account_id in page]
+
+    def _with_records(self, account_ids: Sequence[str], geometry_digest: str) -> list[str]:
+        keys = [classes_key(account_id, geometry_digest) for account_id in account_ids]
+        found = self._link.exchange([Command(key, ("EXISTS", key)) for key in keys])
+        return [name for name, is_there in zip(account_ids, found, strict=True) if is_there]
+
+
+def generations_key(account_id: str) -> str:
+    """Name of the hash of an account's generations, by geometry; it outlives an erasure.
+
+    The id is percent-encoded: a brace in it would end the hash tag, a colon the id.
+    """
+    return f"queen:{{{quote(account_id, safe='')}}}"
+
+
+def classes_key(account_id: str, geometry_digest: str) -> str:
+    """Name of the set of classes in which an account has a record."""
+    return f"{generations_key(account_id)}:{geometry_digest}"
+
+
+def list_key(key: LedgerKey) -> str:
+    """Name of the list of one ledger's records."""
+    return f"{classes_key(key.account_id, key.geometry_digest)}:{key.label}"
+
+
+def index_key(geometry_digest: str) -> str:
+    """Name of the set of accounts."""
+    return f"queen:accounts:{geometry_digest}"
+
+
+def _may_be_first(append: Append) -> bool:
+    return append.expected_version == 0 and len(append.records) > 0
+
+
+def _zadd(geometry_digest: str, account_ids: Sequence[str]) -> Command:
+    key = index_key(geometry_digest)
+    entries = [word for account_id in account_ids for word in (0, account_id.encode())]
+    return Command(key, ("ZADD", key, *entries))
+
+
+def _append(appends: Sequence[Append]) -> Command:
+    """All appends of one account under one geometry."""
+    account_id, geometry, _ = appends[0].key
+    card = generations_key(account_id)
+    classes = f"{card}:{geometry}"
+    keys = [card, classes]
+    arguments: list[Word] = [geometry]
+    for append in appends:
+        keys.append(f"{classes}:{append.key.label}")
+        blobs = _blobs(append.records)
+        arguments += [append.key.label, append.generation, append.expected_version]
+        arguments += [append.behind, len(blobs), *blobs]
+    return APPEND.call(keys, arguments)
+
+
+def _append_if_novel(append: NovelAppend) -> Command:
+    lightest, heaviest = append.weight_range
+    account_id, geometry, label = append.key
+    keys = [generations_key(account_id), classes_key(account_id, geometry), list_key(append.key)]
+    arguments: list[Word] = [geometry, append.generation, label, append.expected_version]
+    arguments.append(append.behind)
+    # repr: Lua reads back the very double.
+    arguments += [append.candidates.shape[1], repr(append.coverage_radius), repr(append.threshold)]
+    arguments += [repr(append.cqs), repr(lightest), repr(heaviest)]
+    for weight, blob in zip(append.weights.tolist(), _blobs(append.candidates), strict=True):
+        arguments += [repr(weight), blob]
+    return APPEND_IF_NOVEL.call(keys, arguments)
+
+
+def _erase(
+    account_id: str, geometry_digests: Sequence[str], least_generation: int, *, is_removing: bool
+) -> Command:
+    keys = [generations_key(account_id)]
+    keys += [classes_key(account_id, geometry) for geometry in geometry_digests]
+    return ERASE.call(keys, [least_generation, int(is_removing), *geometry_digests])
+
+
+_REFUSALS: dict[bytes, type[Regressed | Renewed]] = {b"regressed": Regressed, b"renewed": Renewed}
+
+
+def _append_result(reply: Any) -> AppendResult:
+    kind, content = reply
+    if kind == b"conflict":
+        return Conflict(join_records(content))
+    if kind == b"appended":
+        return Appended(int(content))
+    return _REFUSALS[kind](int(content))
+
+
+def _blobs(records: Records) -> list[bytes]:
+    return [record.tobytes() for record in np.ascontiguousarray(records, "<f4")]

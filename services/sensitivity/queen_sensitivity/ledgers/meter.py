@@ -1,0 +1,157 @@
+"""One owner's off-distribution meter: its level, and the marks of it that are kept for good."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from queen.method.geometry import FloatArray
+from queen.method.off_distribution import OffDistributionMeter
+from queen_sensitivity.ledger_store import Records
+
+_REMEMBERED = 64
+"""Distinct tail queries that are recognised when they are sent again."""
+
+
+class Taken(NamedTuple):
+    """The level after an owner's queries, and a new mark, if there is one.
+
+    From the query `off_from` on the owner was over the limit; there may be none.
+    """
+
+    level: float
+    off_from: int
+    mark: float | None
+
+
+class MeterLedger:
+    """High-water marks of the level, which is in memory alone, as records of their own.
+
+    A mark is a record (E,) whose first number is a level. Marks only rise, so they obey
+    what holds for all records: append-only, few (a limit's worth of rises), and "over the
+    limit" never reverts. The level between two marks is lost with the process, to the
+    account's good.
+    """
+
+    __slots__ = ("_width", "marks", "peak", "recent")
+
+    def __init__(self, embedding_width: int) -> None:
+        self._width = embedding_width
+        self.peak = 0.0
+        self.marks: list[float] = []
+        # None until there is a tail query: most accounts in memory never have one.
+        self.recent: OrderedDict[bytes, None] | None = None
+
+    @property
+    def records(self) -> Records:
+        """The marks as records (M, E)."""
+        return self._as_records(self.marks)
+
+    def as_record(self, mark: float) -> Records:
+        """One mark as a record, (1, E)."""
+        return self._as_records([mark])
+
+    def extend(self, records: Records) -> None:
+        """Take over marks (M, E) that are in the store."""
+        self.marks += records[:, 0].astype(np.float64).tolist()
+        self.peak = max(self.peak, *self.marks)
+
+    def _as_records(self, marks: Sequence[float]) -> Records:
+        levels = np.asarray(marks, np.float64)
+        single = levels.astype(np.float32)
+        # Rounded up: a mark at the limit, read again, must still be at the limit.
+        up = np.nextafter(single, np.float32(np.inf))
+        records = np.zeros((len(levels), self._width), np.float32)
+        records[:, 0] = np.where(single < levels, up, single)
+        return records
+
+    def take(
+        self,
+        meter: OffDistributionMeter,
+        level: float,
+        rows: Sequence[int],
+        is_far: Sequence[bool],
+        embeddings: Records,
+    ) -> Taken:
+        """Walk over the owner's next queries in order, from `level` on: `rows` (Q,) of a batch.
+
+        A tail query that was sent before is no further evidence: a client that retries one
+        odd sample must not look like a thief.
+        """
+        highest, off_from = 0.0, len(rows)
+        for place, row in enumerate(rows):
+            if is_far[row] and self._was_sent(embeddings[row].tobytes()):
+                continue
+            level = meter.after(level, is_far[row])
+            highest = max(highest, level)
+            if level >= meter.limit:
+                off_from = min(off_from, place + 1)
+        return Taken(level, off_from, self._new_mark(meter, highest))
+
+    def _was_sent(self, query: bytes) -> bool:
+        """Whether a tail query was sent before, lately; it is remembered."""
+        recent = self.recent = OrderedDict() if self.recent is None else self.recent
+        was_sent = query in recent
+        recent[query] = None
+        recent.move_to_end(query)
+        if len(recent) > _REMEMBERED:
+            recent.popitem(last=False)
+        return was_sent
+
+    def _new_mark(self, meter: OffDistributionMeter, highest: float) -> float | None:
+        """The highest level of a batch, if it is a whole rise above the last mark or the limit."""
+        highest = min(highest, meter.limit)
+        # A peak that was rounded up must not put off the next mark.
+        next_mark = self.peak + meter.rise * (1.0 - 1e-6)
+        is_mark = highest >= next_mark or highest >= meter.limit > self.peak
+        return highest if is_mark else None
+
+
+class Walk(NamedTuple):
+    """What became of the meters in a batch of R rows of O owners.
+
+    `is_off` (R,) says whether each row's owner was over the limit before it, `levels` (O,)
+    are those after the batch, and `marks` are new, each with its owner.
+    """
+
+    is_off: NDArray[np.bool_]
+    levels: FloatArray
+    marks: list[tuple[int, float]]
+
+
+def walk_owners(
+    meter: OffDistributionMeter,
+    ledger_of: Callable[[int], MeterLedger],
+    levels: FloatArray,
+    peaks: FloatArray,
+    owner: NDArray[np.integer],
+    is_far: NDArray[np.bool_],
+    embeddings: Records,
+) -> Walk:
+    """Walk over R rows of O owners, `owner` (R,), each owner's in order.
+
+    `levels` and `peaks` (O,) are those before the batch; `ledger_of` gives an owner's ledger.
+    """
+    # Right for all who did not stray: by far the most owners of a batch.
+    after = np.maximum(levels - meter.fall * np.bincount(owner, minlength=len(levels)), 0.0)
+    marks: list[tuple[int, float]] = []
+    was_off = peaks >= meter.limit
+    is_off: NDArray[np.bool_] = was_off[owner]
+    if np.count_nonzero(was_off):
+        after[was_off] = levels[was_off]
+        is_far = is_far & ~is_off
+    strayed = sorted(set(owner[is_far].tolist()))
+    far = is_far.tolist()
+    for place in strayed:
+        rows = (owner == place).nonzero()[0].tolist()
+        before = float(levels[place])
+        taken = ledger_of(place).take(meter, before, rows, far, embeddings)
+        after[place] = taken.level
+        is_off[rows[taken.off_from :]] = True
+        if taken.mark is not None:
+            marks.append((place, taken.mark))
+    return Walk(is_off, after, marks)

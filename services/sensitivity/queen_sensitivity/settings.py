@@ -1,0 +1,71 @@
+"""Settings of the sensitivity service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+from pydantic_settings import SettingsConfigDict
+
+from queen.serving.settings import ServiceSettings
+from queen_sensitivity.ledger_store import is_url, read_address
+
+
+class SensitivitySettings(ServiceSettings):
+    """Ledgers of the accounts, and verdicts on their queries."""
+
+    model_config = SettingsConfigDict(env_prefix="QUEEN_SENSITIVITY_")
+
+    port: int = Field(default=8101, ge=0, le=65535)
+    """Port of the gRPC server; 0 takes a free one."""
+    metrics_port: int = Field(default=8102, ge=-1, le=65535)
+    """Port of /metrics; 0 takes a free one, -1 serves none."""
+    admin_port: int = Field(default=8103, ge=0, le=65535)
+    """Port of the admin API; 0 takes a free one."""
+    state: str = Field(min_length=1)
+    """Path of the SQLite file with the ledgers, the URL of a Redis, redis://HOST:6379 or
+    rediss:// with TLS or redis+cluster://, or memory for ledgers that end with the process."""
+    sqlite_synchronous: Literal["full", "normal"] = "full"
+    """With full a record survives the loss of power, with normal the death of the process."""
+    redis_password_file: Path | None = None
+    """File with the password of Redis, in place of one in the URL; the user is the URL's."""
+    redis_ca_file: Path | None = None
+    """PEM file of the authorities to trust with rediss://; without it, those of the system."""
+    redis_cert_file: Path | None = None
+    """PEM file of the certificate to show to Redis, if it asks for one."""
+    redis_key_file: Path | None = None
+    """PEM file of that certificate's key."""
+    redis_timeout_seconds: float = Field(default=0.5, gt=0, le=10)
+    """Longest wait for a reply of Redis."""
+    redis_connect_timeout_seconds: float = Field(default=0.5, gt=0, le=10)
+    """Longest wait for a connection to Redis."""
+    redis_durability: Literal["none", "local", "replica"] = "none"
+    """Have each append wait until it is on the disk of Redis (local), and of a replica too."""
+    redis_durability_timeout_seconds: float = Field(default=2.0, gt=0, le=10)
+    """Longest wait for those disks; it comes on top of that for a reply."""
+    redis_breaker_failures: int = Field(default=5, ge=1)
+    """Calls without an answer in a row after which Redis is left alone for a while."""
+    redis_breaker_seconds: float = Field(default=1.0, gt=0)
+    """How long it is left alone."""
+    budget: int = Field(default=100, ge=1)
+    """Records of a class before reversal begins, for accounts without a budget of their own."""
+    cached_accounts: int = Field(default=10_000, ge=1)
+    """Accounts kept in memory; the others are read from the store when they next ask."""
+    survey_seconds: float = Field(default=300.0, ge=0)
+    """Time between two surveys of all accounts, for alarms and suggested links; 0 makes none."""
+    search: Literal["auto", "cells", "flat", "ivf", "gpu"] = "auto"
+    """How the nearest records are found: by a grid of cells, by FAISS with an index for each
+    ledger (flat, or gpu on a GPU) or with one for all (ivf); auto takes cells where they
+    are few."""
+    max_rows: int = Field(default=4096, ge=1)
+    """Most queries in one call."""
+    max_waiting: int = Field(default=256, ge=1)
+    """Most calls that wait for the ledgers; more are refused."""
+
+    @model_validator(mode="after")
+    def _require_state(self) -> SensitivitySettings:
+        """ConfigError for a URL of another form; it is not quoted, it may hold a password."""
+        if is_url(self.state):
+            read_address(self.state)
+        return self

@@ -1,0 +1,108 @@
+"""What an operator may read of the ledgers, straight from the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+
+from queen.errors import AccountNotFound
+from queen.method.geometry import FloatArray, Geometry
+from queen.method.off_distribution import OffDistributionMeter
+from queen_sensitivity.ledger_store import LedgerStore, Records
+from queen_sensitivity.ledgers.account_ledger import record_weights
+from queen_sensitivity.ledgers.thresholds import Thresholds
+
+
+@dataclass(frozen=True, eq=False)
+class AccountState:
+    """One account's records by class, with cqs by class and the thresholds T (C,) of `budget`.
+
+    `off_distribution` is the highest mark of its off-distribution meter over the limit; at
+    1 the account is off-distribution for good.
+    """
+
+    account_id: str
+    records: Mapping[int, Records]
+    cqs: Mapping[int, float]
+    thresholds: FloatArray
+    off_distribution: float
+    budget: int
+
+    @property
+    def record_count(self) -> int:
+        """Records over all classes."""
+        return sum(len(records) for records in self.records.values())
+
+    @property
+    def crossed(self) -> list[int]:
+        """Classes whose budget is spent."""
+        return [label for label, cqs in self.cqs.items() if cqs > self.thresholds[label]]
+
+    @property
+    def budget_spent(self) -> float:
+        """Largest share of the budget that is spent in any class."""
+        shares = (cqs / float(self.thresholds[label]) for label, cqs in self.cqs.items())
+        return max(shares, default=0.0)
+
+
+class AccountReader:
+    """Reads accounts; safe beside the dispatcher thread, since it shares only the store.
+
+    `thresholds` are its own. With budgets other than the default it is one thread's.
+    """
+
+    def __init__(
+        self,
+        geometry: Geometry,
+        thresholds: Thresholds,
+        store: LedgerStore,
+        meter: OffDistributionMeter,
+    ) -> None:
+        self._geometry = geometry
+        self._meter = meter
+        self._thresholds = thresholds
+        self._store = store
+
+    def page(
+        self, after: str, size: int, budgets: Mapping[str, int] = MappingProxyType({})
+    ) -> tuple[list[AccountState], bool]:
+        """The first `size` accounts above the id `after`, and whether there are more.
+
+        Each is measured against its budget in `budgets`, or the default. Raises InvalidQuery
+        for a budget above the packing limit.
+        """
+        found = self._store.list_accounts(self._geometry.digest, after, size + 1)
+        states = [self._read(each, budgets.get(each, 0)) for each in found[:size]]
+        return states, len(found) > size
+
+    def get(self, account_id: str, budget: int = 0) -> AccountState:
+        """One account against its budget, 0 for the default.
+
+        Raises AccountNotFound if nothing was ever recorded of it, and InvalidQuery for a budget
+        above the packing limit.
+        """
+        state = self._read(account_id, budget)
+        if not state.records and not state.off_distribution:
+            raise AccountNotFound(
+                "expected an account with records under this bundle, got one without",
+                field="account_id",
+            )
+        return state
+
+    def _read(self, account_id: str, budget: int) -> AccountState:
+        thresholds = self._thresholds.table(budget)
+        stored = dict(self._store.load(account_id, self._geometry.digest))
+        marks = stored.pop(self._geometry.num_classes, None)
+        level = 0.0 if marks is None else float(marks[:, 0].max(initial=0.0))
+        cqs = {label: self._cqs(label, records) for label, records in stored.items()}
+        share = level / self._meter.limit
+        budget = budget or self._thresholds.default_budget
+        return AccountState(account_id, stored, cqs, thresholds, share, budget)
+
+    def _cqs(self, label: int, records: Records) -> float:
+        weights = record_weights(self._geometry, records, np.full(len(records), label))
+        # A running sum, as the ledgers keep it: the same bits.
+        return float(np.add.accumulate(weights)[-1])

@@ -1,0 +1,122 @@
+"""Which accounts of a survey are compared, and the links that are suggested."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from queen.method.geometry import Geometry
+from queen.method.link_search import Link, find_links
+from queen.method.linkage import LEAST_SHARED
+from queen_sensitivity.ledger_store import Records
+from queen_sensitivity.survey.accounts import AccountState
+
+MOST_LINKS = 1000
+"""Links that are kept of a survey."""
+POOL_SIZE = 1_000_000
+"""Records, and classes of accounts, that are compared: about 150 MB while it lasts."""
+PART_SECONDS = 60.0
+"""Longest part of a search: one looks for candidates, the next compares them."""
+
+
+@dataclass(frozen=True)
+class SuggestedLink:
+    """Two accounts; `shared` of the first one's `records` lie within r of the other's."""
+
+    account_id: str
+    other_account_id: str
+    score: float
+    shared: int
+    expected: float
+    records: int
+    other_records: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The strongest of `found` links, the strongest first, and what was not compared."""
+
+    links: tuple[SuggestedLink, ...]
+    found: int
+    accounts_left_out: int
+    records_left_out: int
+    pairs_left_out: int
+
+    def without(self, account_ids: set[str]) -> Comparison:
+        """The same without the links of these accounts."""
+        kept = tuple(
+            link
+            for link in self.links
+            if not account_ids & {link.account_id, link.other_account_id}
+        )
+        return replace(self, links=kept, found=self.found - len(self.links) + len(kept))
+
+
+class AccountPool:
+    """The accounts to compare, up to a size; those with the fewest records leave first.
+
+    A link would say least about them: a copy needs many records.
+    """
+
+    def __init__(self, geometry: Geometry, most: int = POOL_SIZE) -> None:
+        self._geometry = geometry
+        self._room = most
+        self._kept: list[tuple[int, str, Mapping[int, Records]]] = []
+        self._left_out = 0
+
+    def offer(self, state: AccountState) -> None:
+        """Take an account, if need be in the place of others."""
+        if state.record_count < LEAST_SHARED:
+            return
+        heapq.heappush(self._kept, (state.record_count, state.account_id, state.records))
+        self._room -= state.record_count + self._geometry.num_classes
+        while self._room < 0:
+            records, _, _ = heapq.heappop(self._kept)
+            self._room += records + self._geometry.num_classes
+            self._left_out += 1
+
+    def compare(self, proceed: Callable[[], bool], clock: Callable[[], float]) -> Comparison:
+        """The links among the accounts that were kept; less, if `proceed` says False."""
+        kept = sorted(self._kept, key=lambda each: each[1])
+        counts, names, ledgers = zip(*kept, strict=True) if kept else ((), (), ())
+        search = find_links(
+            self._geometry,
+            ledgers,
+            looks_on=_Allowance(proceed, clock),
+            compares_on=_Allowance(proceed, clock),
+        )
+        return Comparison(
+            tuple(_suggested(link, names, counts) for link in search.links[:MOST_LINKS]),
+            len(search.links),
+            self._left_out,
+            search.records_left,
+            search.candidates_left,
+        )
+
+
+class _Allowance:
+    """Goes on for PART_SECONDS from the first question on."""
+
+    def __init__(self, proceed: Callable[[], bool], clock: Callable[[], float]) -> None:
+        self._proceed = proceed
+        self._clock = clock
+        self._until: float | None = None
+
+    def __call__(self) -> bool:
+        """Whether to go on."""
+        if self._until is None:
+            self._until = self._clock() + PART_SECONDS
+        return self._proceed() and self._clock() < self._until
+
+
+def _suggested(link: Link, names: tuple[str, ...], counts: tuple[int, ...]) -> SuggestedLink:
+    return SuggestedLink(
+        names[link.one],
+        names[link.other],
+        link.overlap.score,
+        link.overlap.covered,
+        link.overlap.expected,
+        counts[link.one],
+        counts[link.other],
+    )

@@ -1,0 +1,126 @@
+"""Where the service's objects meet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from dataclasses import fields
+from pathlib import Path
+
+from queen.api.v1 import admin_pb2, admin_pb2_grpc, sensitivity_pb2, sensitivity_pb2_grpc
+from queen.bundle import open_bundle
+from queen.serving.server import Offer, Shell
+from queen_sensitivity.admin.administration import Administration
+from queen_sensitivity.admin.audit import Audit
+from queen_sensitivity.admin.crossing_feed import CrossingFeed
+from queen_sensitivity.admin.servicer import AdminServicer
+from queen_sensitivity.engine.book import LedgerBook
+from queen_sensitivity.ledger_store import (
+    LedgerStore,
+    MemoryLedgerStore,
+    RedisLedgerStore,
+    RedisOptions,
+    SqliteLedgerStore,
+    is_url,
+)
+from queen_sensitivity.ledgers.thresholds import Thresholds
+from queen_sensitivity.metrics import SensitivityMetrics, timed_store
+from queen_sensitivity.servicer import SensitivityServicer
+from queen_sensitivity.settings import SensitivitySettings
+from queen_sensitivity.survey.accounts import AccountReader
+from queen_sensitivity.survey.loop import SurveyLoop
+from queen_sensitivity.survey.metrics import SurveyMetrics
+from queen_sensitivity.survey.surveyor import Surveyor
+
+SENSITIVITY = sensitivity_pb2.DESCRIPTOR.services_by_name["SensitivityService"].full_name
+ADMIN = admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name
+
+
+@asynccontextmanager
+async def open_service(
+    settings: SensitivitySettings, shell: Shell
+) -> AsyncIterator[Sequence[Offer]]:
+    """Both servicers over one store; threads and store are closed after the drain."""
+    bundle = open_bundle(settings.bundle)
+    thresholds = Thresholds(bundle.geometry, bundle.mean_squared_sqs, settings.budget)
+    metrics = SensitivityMetrics(shell.metrics)
+    feed = CrossingFeed(asyncio.get_running_loop())
+    async with AsyncExitStack() as stack:
+        plain = stack.enter_context(closing(open_store(settings)))
+        dispatcher = stack.enter_context(ThreadPoolExecutor(1, "dispatcher"))
+        working = stack.enter_context(ThreadPoolExecutor(1, "working"))
+        store = timed_store(plain, metrics.stages["load"], metrics.stages["append"])
+        book = LedgerBook(
+            bundle.geometry,
+            thresholds,
+            store,
+            cached_accounts=settings.cached_accounts,
+            meter=bundle.meter,
+            count_append=metrics.count_append,
+            count_repaired=metrics.count_repaired,
+            announce=feed.publish,
+            search=settings.search,
+        )
+        servicer = SensitivityServicer(
+            bundle,
+            book,
+            dispatcher,
+            metrics,
+            max_rows=settings.max_rows,
+            max_waiting=settings.max_waiting,
+        )
+        # The engine's thresholds are its thread's.
+        shown = Thresholds(bundle.geometry, bundle.mean_squared_sqs, settings.budget)
+        reader = AccountReader(bundle.geometry, shown, plain, bundle.meter)
+        survey_metrics = SurveyMetrics(shell.metrics)
+        surveys = SurveyLoop(
+            Surveyor(reader, bundle.geometry, shown.table(0)),
+            settings.survey_seconds,
+            survey_metrics.show,
+            survey_metrics.count,
+        )
+        audit = Audit(plain)
+
+        def forget(account_id: str) -> None:
+            # The engine belongs to the dispatcher's thread.
+            dispatcher.submit(book.forget, account_id).result()
+            surveys.forget(account_id)
+
+        administration = Administration(bundle.geometry, plain, audit, forget)
+        admin = AdminServicer(
+            reader, administration, audit, feed, surveys, bundle.geometry, bundle.digest, working
+        )
+        stack.enter_context(surveys.running())
+        yield _offers(servicer, admin)
+
+
+def open_store(settings: SensitivitySettings) -> LedgerStore:
+    """The store that the settings name; ConfigError for one that cannot be opened."""
+    if settings.state == "memory":
+        return MemoryLedgerStore()
+    if is_url(settings.state):
+        return RedisLedgerStore(settings.state, _redis_options(settings))
+    return SqliteLedgerStore(Path(settings.state), settings.sqlite_synchronous)
+
+
+def _redis_options(settings: SensitivitySettings) -> RedisOptions:
+    names = [field.name for field in fields(RedisOptions)]
+    return RedisOptions(**{name: getattr(settings, f"redis_{name}") for name in names})
+
+
+def _offers(servicer: SensitivityServicer, admin: AdminServicer) -> Sequence[Offer]:
+    return (
+        Offer(
+            SENSITIVITY,
+            lambda server: sensitivity_pb2_grpc.add_SensitivityServiceServicer_to_server(
+                servicer, server
+            ),
+        ),
+        Offer(
+            ADMIN,
+            lambda server: admin_pb2_grpc.add_AdminServiceServicer_to_server(admin, server),
+            on="admin",
+        ),
+    )

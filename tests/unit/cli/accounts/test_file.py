@@ -1,0 +1,80 @@
+import re
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from queen.cli import main
+from queen.cli.accounts.file import account_lines, appended
+from queen.errors import ConfigError
+from queen.serving.auth import key_digest, read_accounts
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        None,
+        "accounts: []\n",
+        "# mine\naccounts:\n  # first\n  - id: a\n    key_sha256: " + "ab" * 32 + "\n",
+        "accounts:\n- id: a\n  key_sha256: " + "ab" * 32,
+        "groups:\n  - {id: g, budget: 9}\naccounts:\n  - id: a\n    key_sha256: " + "ab" * 32,
+    ],
+)
+def test_new_account_is_appended_to_any_form(tmp_path, before):
+    """`accounts new --file` keeps what is there, comments too, and the new key opens the door."""
+    file = tmp_path / "accounts.yaml"
+    if before is not None:
+        file.write_text(before)
+    ran = CliRunner().invoke(
+        main, ["accounts", "new", "b:1", "--budget", "7", "--profile", "safe", "--file", str(file)]
+    )
+    assert ran.exit_code == 0, ran.output
+    entry = read_accounts(file).accounts[-1]
+    assert (entry.id, entry.budget, entry.profile) == ("b:1", 7, "safe")
+    assert entry.key_sha256 == key_digest(ran.stdout.strip())
+    comments = re.findall("#.*", before or "")
+    assert all(comment in file.read_text() for comment in comments)
+    assert ran.stdout.strip() not in file.read_text()
+
+
+def test_same_id_twice_is_refused_and_nothing_changes(tmp_path):
+    """A second account of one id is a sentence; the file stays as it was."""
+    file = tmp_path / "accounts.yaml"
+    file.write_text("accounts:\n" + account_lines("a", "key"))
+    before = file.read_text()
+    ran = CliRunner().invoke(main, ["accounts", "new", "a", "--file", str(file)])
+    assert ran.exit_code == 1
+    assert "already" in ran.stderr
+    assert file.read_text() == before
+
+
+def test_a_form_that_cannot_be_appended_to_is_left_alone(tmp_path):
+    """A flow-style list is not edited blindly."""
+    file = tmp_path / "accounts.yaml"
+    file.write_text(f"accounts: [{{id: a, key_sha256: '{'ab' * 32}'}}]\n")
+    with pytest.raises(ConfigError, match="by hand"):
+        appended(file, "b", "key")
+
+
+def test_an_account_is_not_appended_to_the_groups(tmp_path):
+    """Where the groups stand last, the lines are left to whoever edits the file."""
+    file = tmp_path / "accounts.yaml"
+    lines = "accounts:\n" + account_lines("a", "key") + "groups:\n  - {id: g, budget: 9}\n"
+    file.write_text(lines)
+    with pytest.raises(ConfigError, match="by hand"):
+        appended(file, "b", "key")
+
+
+def test_lines_without_a_file_are_yaml():
+    """Without --file the key is alone on stdout and the lines to add are on stderr."""
+    ran = CliRunner().invoke(main, ["accounts", "new", "acme", "--group", "a: b"])
+    lines = ran.stderr.split("add to accounts.yaml:\n")[1].split("its key")[0]
+    (entry,) = yaml.safe_load(lines)
+    assert entry == {"id": "acme", "key_sha256": key_digest(ran.stdout.strip()), "group": "a: b"}
+
+
+def test_an_id_with_spaces_is_refused():
+    """What the front door would refuse is refused here."""
+    ran = CliRunner().invoke(main, ["accounts", "new", "two words"])
+    assert ran.exit_code == 1
+    assert "without spaces" in ran.stderr

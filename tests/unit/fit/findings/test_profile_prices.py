@@ -1,0 +1,112 @@
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from queen.fit.collect import Responses
+from queen.fit.findings import profile_prices
+from queen.fit.findings.measures import held_out_rows
+from queen.fit.findings.profile_prices import PriceStage, ProfilePrice, price_profiles
+from queen.fit.training.shadows import ShadowPlan, train_shadows
+from queen.method.contracts import BALANCED_L1, SAFE_L1, Profile
+from queen.method.decoy import fit_sketch_space, sketch_inputs
+from queen.method.label_preserving import softmax
+from tests.unit.fit.blobs import blobs
+
+CLASSES = 5
+Prices = dict[str, ProfilePrice]
+
+
+def _stage() -> PriceStage:
+    """A protectee that is right about its blobs, and an account over its budget after 50."""
+    features, labels = blobs(classes=CLASSES, each=120, width=12)
+    centers = np.stack([features[labels == label].mean(axis=0) for label in range(CLASSES)])
+    logits = (2 * features @ centers.T - np.square(centers).sum(axis=1)).astype(np.float32)
+    responses = Responses(softmax(logits).astype(np.float32), logits, features)
+    return PriceStage(
+        *(responses, labels, held_out_rows(labels, 0)),
+        inside=np.arange(len(labels)) % 3 > 0,
+        inputs=features,
+        shadows=train_shadows(features, labels, CLASSES, ShadowPlan("features", 2, 1, 5, 0)),
+        shadows_on="features",
+        space=fit_sketch_space(sketch_inputs(features), labels, CLASSES, 0.9),
+        within_budget=50,
+        seed=0,
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _short_thefts() -> Iterator[None]:
+    """Blobs are copied in fewer steps than a real model's classes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(profile_prices, "_THIEF_STEPS", 120)
+        yield
+
+
+def _priced(stage: PriceStage) -> Prices:
+    return {price.profile: price for price in price_profiles(stage, lambda _done, _total: None)}
+
+
+@pytest.fixture(scope="module", name="prices")
+def priced_once(_short_thefts: None) -> Prices:
+    """The prices of the stage, for all tests that only look at them."""
+    return _priced(_stage())
+
+
+def test_every_profile_has_a_price_in_order(prices: Prices) -> None:
+    """As they are listed for the operator."""
+    assert list(prices) == [profile.value for profile in Profile]
+
+
+def test_observe_costs_nothing_and_buys_nothing(prices: Prices) -> None:
+    """The thief's copy is as good as the model."""
+    price = prices["observe"]
+    assert (price.labels_changed, price.mean_l1, price.mean_l1_within) == (0.0, 0.0, 0.0)
+    assert price.thief_accuracy > 0.9
+
+
+def test_safe_changes_no_label_and_costs_at_most_its_distance(prices: Prices) -> None:
+    """In every answer, so it costs as much within the budget as over it."""
+    price = prices["safe"]
+    assert price.labels_changed == 0.0
+    assert 0.0 < price.mean_l1 <= SAFE_L1
+    assert price.mean_l1_within == price.mean_l1
+
+
+def test_strict_leaves_the_thief_a_worse_copy_than_observe(prices: Prices) -> None:
+    """Over its budget an account learns the decoy; within it, nothing changes."""
+    price = prices["strict"]
+    assert price.thief_accuracy < prices["observe"].thief_accuracy - 0.1
+    assert price.mean_l1_within == 0.0
+    assert price.labels_changed > 0.6
+
+
+def test_balanced_lies_between(prices: Prices) -> None:
+    """Nearer to the model than `strict` is, and within its distance."""
+    price = prices["balanced"]
+    assert 0.0 < price.mean_l1 <= BALANCED_L1
+    assert price.mean_l1 < prices["strict"].mean_l1
+    assert price.labels_changed > 0.6
+
+
+def test_paper_reverses_only_what_is_inside(prices: Prices) -> None:
+    """Two thirds of the queries, and nothing within the budget."""
+    price = prices["paper"]
+    assert 0.3 < price.labels_changed <= 0.7
+    assert price.mean_l1_within == 0.0
+
+
+def test_before_the_crossing_all_profiles_but_safe_are_observe() -> None:
+    """If a whole pass stays within the budget, the thief has the model's own answers."""
+    prices = _priced(replace(_stage(), within_budget=None))
+    own = prices["observe"].thief_accuracy
+    assert prices["strict"].thief_accuracy == prices["balanced"].thief_accuracy == own
+
+
+def test_the_same_seed_gives_the_same_prices(prices: Prices) -> None:
+    """To the last figure; progress is told for each profile."""
+    told: list[tuple[int, int]] = []
+    again = price_profiles(_stage(), lambda done, total: told.append((done, total)))
+    assert {price.profile: price for price in again} == prices
+    assert told == [(number, 5) for number in range(1, 6)]

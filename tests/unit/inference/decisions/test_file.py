@@ -1,0 +1,234 @@
+"""The file of decision records: no line is lost or split, and nothing waits for it."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from queen_inference.decisions import file as decision_file
+from queen_inference.decisions.file import DecisionFile, RotatingFile
+from queen_inference.decisions.log import DecisionRecord
+from queen_inference.metrics import Measures
+
+from queen.errors import ConfigError
+
+
+def record_of(
+    number: int, harshest: str = "reverse", rows: int = 1, **about: Any
+) -> DecisionRecord:
+    """A record that can be told from others."""
+    return DecisionRecord("decision", harshest, 1e9, rows, {"number": number, **about})
+
+
+def value(measures: Measures, decision: str) -> float:
+    """Records counted as lost."""
+    return float(measures.decisions_lost[decision]._value.get())
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    """The lines of a file, every one of them whole."""
+    data = path.read_bytes()
+    assert data.endswith(b"\n") or not data
+    return [json.loads(line) for line in data.splitlines()]
+
+
+def mode_of(path: Path) -> int:
+    """Who may read a file."""
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_every_record_is_a_line_in_order(tmp_path: Path, measures: Measures) -> None:
+    """Closing writes what waits; a line has a time, the logger's name and the fields."""
+    file = DecisionFile(tmp_path / "log", 1 << 20, 3, measures.decisions_lost)
+    for number in range(500):
+        file.offer(record_of(number))
+    file.close()
+    lines = lines_of(tmp_path / "log")
+    assert [line["number"] for line in lines] == list(range(500))
+    assert lines[0]["ts"] == "2001-09-09T01:46:40.000000Z"
+    assert (lines[0]["logger"], lines[0]["msg"]) == ("decisions", "decision")
+
+
+def test_rotation_splits_no_line_and_loses_none_of_the_kept(
+    tmp_path: Path, measures: Measures
+) -> None:
+    """Files are moved on before they are too large; the oldest beyond `kept` go."""
+    file = DecisionFile(tmp_path / "log", 4096, 30, measures.decisions_lost)
+    for number in range(400):
+        file.offer(record_of(number, filler="x" * (number % 97)))
+    file.close()
+    rotated = sorted(tmp_path.glob("log.[0-9]*"), key=lambda path: int(path.suffix[1:]))
+    parts = [tmp_path / "log", *rotated]
+    assert len(parts) > 5
+    assert all(0 < path.stat().st_size <= 4096 for path in parts)
+    numbers = [line["number"] for path in reversed(parts) for line in lines_of(path)]
+    assert numbers == list(range(400))
+
+
+def test_the_oldest_files_go(tmp_path: Path) -> None:
+    """As many as asked for are kept, besides the one in use."""
+    file = RotatingFile(tmp_path / "log", 4096, 2)
+    for number in range(50):
+        file.write(f"{number:0>999}\n".encode())
+    file.close()
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == [".log.lock", "log", "log.1", "log.2"]
+    assert b"".join(
+        (tmp_path / name).read_bytes() for name in ("log.2", "log.1", "log")
+    ).splitlines() == [f"{number:0>999}".encode() for number in range(40, 50)]
+
+
+def test_a_line_above_the_size_is_written_whole(tmp_path: Path) -> None:
+    """It gets a file of its own."""
+    file = RotatingFile(tmp_path / "log", 4096, 3)
+    for line in (b"a\n", b"b" * 9000 + b"\n", b"c\n"):
+        file.write(line)
+    file.close()
+    assert (tmp_path / "log.1").read_bytes() == b"b" * 9000 + b"\n"
+    assert (tmp_path / "log").read_bytes() == b"c\n"
+
+
+def test_new_files_are_their_owners_and_old_ones_keep_their_mode(tmp_path: Path) -> None:
+    """0600 from the first byte on, whatever the umask; an operator's own choice stays."""
+    before = os.umask(0)
+    try:
+        file = RotatingFile(tmp_path / "log", 4096, 3)
+        file.write(b"a" * 4000 + b"\n")
+        assert mode_of(tmp_path / "log") == 0o600
+        (tmp_path / "log").chmod(0o640)
+        file.write(b"b" * 4000 + b"\n")
+        file.close()
+        assert mode_of(tmp_path / "log") == 0o600
+        assert mode_of(tmp_path / "log.1") == 0o640
+        (tmp_path / "log").chmod(0o640)
+        RotatingFile(tmp_path / "log", 4096, 3).close()
+        assert mode_of(tmp_path / "log") == 0o640
+    finally:
+        os.umask(before)
+
+
+def test_a_restart_goes_on_behind_the_last_line(tmp_path: Path) -> None:
+    """And half a line, which a killed process left, stays the last one of its file."""
+    for line in (b"one\n", b"two\n"):
+        file = RotatingFile(tmp_path / "log", 4096, 3)
+        file.write(line)
+        file.close()
+    assert (tmp_path / "log").read_bytes() == b"one\ntwo\n"
+    with (tmp_path / "log").open("ab") as stream:
+        stream.write(b"thr")
+    file = RotatingFile(tmp_path / "log", 4096, 3)
+    file.write(b"four\n")
+    file.close()
+    assert (tmp_path / "log.1").read_bytes() == b"one\ntwo\nthr"
+    assert (tmp_path / "log").read_bytes() == b"four\n"
+
+
+def test_a_file_has_one_writer(tmp_path: Path) -> None:
+    """A second front door on the same file is refused in words, and may have it afterwards."""
+    first = RotatingFile(tmp_path / "log", 4096, 3)
+    with pytest.raises(ConfigError, match="another process writes decision records there"):
+        RotatingFile(tmp_path / "log", 4096, 3)
+    first.close()
+    RotatingFile(tmp_path / "log", 4096, 3).close()
+
+
+def test_a_file_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    """With its name and the system's reason."""
+    with pytest.raises(ConfigError, match=r"none/log: cannot be written: No such file"):
+        RotatingFile(tmp_path / "none" / "log", 4096, 3)
+
+
+class SlowFile:
+    """A file whose disk answers only when it is let."""
+
+    def __init__(self, file: RotatingFile) -> None:
+        self.let, self.reached = threading.Event(), threading.Event()
+        self._file = file
+
+    def write(self, line: bytes) -> None:
+        """Wait, then write."""
+        self.reached.set()
+        assert self.let.wait(30)
+        self._file.write(line)
+
+    def close(self) -> None:
+        """Close."""
+        self._file.close()
+
+
+def slowed(file: DecisionFile) -> SlowFile:
+    """Put a slow disk under a file."""
+    slow = SlowFile(file._file)
+    file._file = slow  # type: ignore[assignment]
+    return slow
+
+
+def test_a_slow_disk_costs_records_of_preserve_first_and_all_are_counted(
+    tmp_path: Path, measures: Measures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing waits; what finds no room is counted by its harshest verdict, never silently."""
+    monkeypatch.setattr(decision_file, "MOST_WAITING_ROWS", 40)
+    file = DecisionFile(tmp_path / "log", 1 << 20, 3, measures.decisions_lost)
+    slow = slowed(file)
+    for number in range(30):
+        file.offer(record_of(number, "preserve"))
+    for number in range(30, 60):
+        file.offer(record_of(number, "record"))
+    slow.let.set()
+    file.close()
+    assert [line["number"] for line in lines_of(tmp_path / "log")] == [*range(20), *range(30, 50)]
+    assert value(measures, "preserve") == 10
+    assert value(measures, "record") == 10
+
+
+def test_a_request_larger_than_the_bound_is_taken_by_an_idle_writer(
+    tmp_path: Path, measures: Measures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bound is on what waits, not on a request."""
+    monkeypatch.setattr(decision_file, "MOST_WAITING_ROWS", 4)
+    file = DecisionFile(tmp_path / "log", 1 << 20, 3, measures.decisions_lost)
+    file.offer(record_of(0, rows=100))
+    file.close()
+    assert len(lines_of(tmp_path / "log")) == 1
+
+
+def test_a_record_that_cannot_be_put_into_words_is_counted(
+    tmp_path: Path, measures: Measures
+) -> None:
+    """And those behind it are written."""
+    file = DecisionFile(tmp_path / "log", 1 << 20, 3, measures.decisions_lost)
+    file.offer(record_of(0, "record", strange=object()))
+    file.offer(record_of(1))
+    file.close()
+    assert [line["number"] for line in lines_of(tmp_path / "log")] == [1]
+    assert value(measures, "record") == 1
+
+
+def test_a_full_disk_splits_no_line_and_is_counted(
+    tmp_path: Path, measures: Measures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was written of a line is taken back, and the next one is whole again."""
+    file = DecisionFile(tmp_path / "log", 1 << 20, 3, measures.decisions_lost)
+    real: Callable[[int, Any], int] = os.write
+    calls = []
+
+    def write(descriptor: int, data: Any) -> int:
+        calls.append(len(data))
+        if len(calls) == 3:
+            return real(descriptor, bytes(data)[:10])
+        if len(calls) == 4:
+            raise OSError(28, "No space left on device")
+        return real(descriptor, data)
+
+    monkeypatch.setattr(decision_file.os, "write", write)
+    for number in range(5):
+        file.offer(record_of(number))
+    file.close()
+    assert [line["number"] for line in lines_of(tmp_path / "log")] == [0, 1, 3, 4]
+    assert value(measures, "reverse") == 1

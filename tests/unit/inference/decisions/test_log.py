@@ -1,0 +1,210 @@
+"""Which requests get a decision record, and what is in it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from queen_inference.batching import Pending
+from queen_inference.decisions.file import line_of
+from queen_inference.decisions.log import DecisionLog, DecisionRecord, Span, hash_of
+from queen_inference.peers.clients import Assessed
+
+from queen.bundle import Bundle, open_bundle
+from queen.errors import DependencyUnavailable
+from queen.method.contracts import Profile
+from queen.method.facts import FACTS, Fact
+from queen.method.ledger import Cause, Scope, Verdict
+from queen.serving.auth import Account
+from queen.serving.logging import account_hash
+from tests.bundles import SmallBundle
+
+ALICE = Account("alice", None, None, account_hash("alice"))
+GROUPED = Account("bob", Profile.STRICT, 7, account_hash("bob"), "acme", 9)
+
+
+@pytest.fixture(scope="module")
+def bundle(small: SmallBundle) -> Bundle:
+    """A bundle."""
+    return open_bundle(small.path)
+
+
+def spans_of(sizes: Sequence[int], account: Account = ALICE, request_id: str = "") -> list[Span]:
+    """Requests of so many queries each."""
+    loop = asyncio.new_event_loop()
+    loop.close()
+    ends = np.cumsum(sizes).tolist()
+    return [
+        (
+            Pending(
+                account, np.zeros((size, 1)), np.inf, 0.0, asyncio.Future(loop=loop), request_id
+            ),
+            slice(end - size, end),
+        )
+        for size, end in zip(sizes, ends, strict=True)
+    ]
+
+
+def assessed_of(verdicts: Sequence[Verdict], **fields: Any) -> Assessed:
+    """Verdicts with facts; `fields` are some of theirs."""
+    rows = len(verdicts)
+    facts = np.zeros(rows, FACTS)
+    facts["scopes"], facts["budgets"] = Scope.ACCOUNT, 100
+    facts["distances"] = np.linspace(0.1, 0.9, rows)
+    for name, values in fields.items():
+        facts[name] = values
+    numbers = np.array(verdicts, np.uint8)
+    single = [np.full(rows, value, np.float32) for value in (0.3, 0.7, 0.1, 0.1)]
+    causes = np.where(numbers == Verdict.REVERSE, np.uint8(Cause.GROUP), np.uint8(0))
+    return Assessed(numbers, *single, causes, facts)
+
+
+P, R, X = Verdict.PRESERVE, Verdict.RECORD, Verdict.REVERSE
+
+
+def written(
+    bundle: Bundle, spans: Sequence[Span], assessed: Assessed, which: Any = "all", **options: Any
+) -> list[dict[str, Any]]:
+    """The records of a micro-batch, as objects."""
+    records: list[DecisionRecord] = []
+    log = DecisionLog(which, bundle, Profile.PAPER, records.append, **options)
+    log.record(spans, np.arange(len(assessed.verdicts)) % 3, assessed)
+    return [json.loads(line_of(record)) for record in records]
+
+
+@pytest.mark.parametrize(("which", "sizes"), [("off", []), ("flagged", [2]), ("all", [1, 1, 2])])
+def test_the_setting_chooses_requests(bundle: Bundle, which: str, sizes: list[int]) -> None:
+    """None, those with a REVERSE among their queries, or all."""
+    lines = written(bundle, spans_of([1, 1, 2]), assessed_of([P, R, P, X]), which)
+    assert [line["rows"] for line in lines] == sizes
+
+
+def test_sampling_leaves_out_requests_of_preserve_alone(bundle: Bundle) -> None:
+    """A share of these is written, and every one that recorded or was reversed."""
+    verdicts = [P] * 4000 + [R] * 30 + [X] * 30
+    lines = written(bundle, spans_of([1] * 4060), assessed_of(verdicts), share_of_preserved=0.25)
+    kinds = [line["verdict"][0] for line in lines]
+    assert kinds.count("RECORD") == kinds.count("REVERSE") == 30
+    assert 850 < kinds.count("PRESERVE") < 1150
+    drawn = [int(line["request_id"], 16) for line in lines if line["verdict"] == ["PRESERVE"]]
+    assert max(drawn) < 2**62
+
+
+@pytest.mark.parametrize(("share", "count"), [(0.0, 0), (1.0, 500)])
+def test_the_ends_of_sampling_are_none_and_all(bundle: Bundle, share: float, count: int) -> None:
+    """No draw gets past 0 and none is refused at 1."""
+    spans, assessed = spans_of([1] * 500), assessed_of([P] * 500)
+    assert len(written(bundle, spans, assessed, share_of_preserved=share)) == count
+
+
+@pytest.mark.parametrize("name", ["cqs_after", "group_cqs_after"])
+def test_a_request_that_changed_a_ledger_is_never_sampled_out(bundle: Bundle, name: str) -> None:
+    """An exempt account is PRESERVE where a budget is spent, and may be recorded all the same."""
+    assessed = assessed_of([P, P], **{name: [0.0, 0.25]})
+    records: list[DecisionRecord] = []
+    log = DecisionLog("all", bundle, Profile.PAPER, records.append, share_of_preserved=0.0)
+    log.record(spans_of([1, 1]), np.zeros(2, np.int64), assessed)
+    (record,) = records
+    assert record.fields()["d"] == [0.9]
+    assert record.harshest == "record"
+
+
+def test_a_record_holds_what_its_verdicts_follow_from(bundle: Bundle) -> None:
+    """By query in lists, by request in single values; cqs and d in all their digits."""
+    third = 1 / 3
+    bits = [Fact.NOVEL | Fact.CROSSED << 3, Fact.EXEMPT]
+    assessed = assessed_of(
+        [X, P],
+        distances=[third, 2.0],
+        cqs_before=[third, 0.5],
+        cqs_after=[third, 0.5],
+        group_cqs_before=[0.25, third],
+        group_cqs_after=[0.25, third],
+        group_generations=[5, 5],
+        group_budgets=9,
+        budgets=7,
+        bits=bits,
+    )
+    (line,) = written(bundle, spans_of([2], GROUPED, "order-66"), assessed)
+    single = {
+        "bundle": bundle.digest,
+        "model": "small",
+        "account_hash": account_hash("bob"),
+        "group_hash": account_hash("group acme"),
+        "caller_id_hash": hash_of("request", "order-66"),
+        "profile": "strict",
+        "scope": "account",
+        "budget": 7,
+        "group_budget": 9,
+        "exempt": False,
+        "rows": 2,
+    }
+    assert {name: line[name] for name in single} == single
+    lists = {
+        "class": [0, 1],
+        "verdict": ["REVERSE", "PRESERVE"],
+        "cause": ["GROUP", ""],
+        "d": [third, 2.0],
+        "cqs_before": [third, 0.5],
+        "cqs_after": [third, 0.5],
+        "generation": [0, 0],
+        "novel": [1, 0],
+        "crossed": [0, 0],
+        "off": [0, 0],
+        "group_cqs_before": [0.25, third],
+        "group_cqs_after": [0.25, third],
+        "group_generation": [5, 5],
+        "group_novel": [0, 0],
+        "group_crossed": [1, 0],
+        "group_off": [0, 0],
+    }
+    assert {name: line[name] for name in lists} == lists
+    assert [np.float32(value) for value in line["sqs"]] == assessed.sqs.tolist()
+
+
+def test_no_record_names_an_account_a_group_or_a_request(bundle: Bundle) -> None:
+    """Hashes stand for them; a caller may have put an account id into its request id."""
+    assessed = assessed_of([X], group_budgets=9)
+    (line,) = written(bundle, spans_of([1], GROUPED, "bob of acme, order 66"), assessed)
+    text = json.dumps(line)
+    assert not any(name in text for name in ("bob", "acme", "order"))
+
+
+def test_every_record_has_an_id_of_its_own(bundle: Bundle) -> None:
+    """Also where callers give the same one, or none."""
+    lines = written(bundle, spans_of([1] * 100, ALICE, "same"), assessed_of([P] * 100))
+    assert len({line["request_id"] for line in lines}) == 100
+
+
+def test_without_facts_the_record_is_that_of_before(bundle: Bundle) -> None:
+    """A sensitivity service of an earlier release is logged as it can be."""
+    (line,) = written(bundle, spans_of([1]), replace(assessed_of([X]), facts=np.zeros(1, FACTS)))
+    assert np.float32(line["d"][0]) == np.float32(0.3)
+    assert (line["verdict"], line["cause"]) == (["REVERSE"], ["GROUP"])
+    assert "novel" not in line
+
+
+def test_what_answered_instead_of_the_verdict_is_told(bundle: Bundle) -> None:
+    """Of flagged rows without the perturber, and of requests without a verdict; or a refusal."""
+    records: list[DecisionRecord] = []
+    log = DecisionLog("all", bundle, Profile.PAPER, records.append)
+    log.record(spans_of([1]), np.zeros(1, np.int64), assessed_of([X]), "protect")
+    observer = Account("o", Profile.OBSERVE, None, "hash")
+    batch = [spans_of([3])[0][0], spans_of([2], observer)[0][0]]
+    outcomes = {batch[0]: "deny"}
+    log.record_unassessed(batch, outcomes, DependencyUnavailable("sensitivity: UNAVAILABLE"))
+    log.record(spans_of([1]), np.zeros(1, np.int64), assessed_of([X]), "hurried")
+    flagged, denied, observed, hurried = (json.loads(line_of(record)) for record in records)
+    assert flagged["failure_mode"] == "protect"
+    assert (denied["msg"], denied["failure_mode"], denied["rows"]) == ("unassessed", "deny", 3)
+    assert observed["rows"] == 2
+    assert hurried["refused"] == "hurried"
+    assert not {"failure_mode", "refused"} & observed.keys()
+    assert not {"failure_mode"} & hurried.keys()
+    kinds = ["reverse", "unassessed", "unassessed", "reverse"]
+    assert [record.harshest for record in records] == kinds

@@ -1,0 +1,193 @@
+"""A micro-batch over several replicas: who is asked what, and what becomes of a failure."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+from queen_inference.metrics import Measures
+from queen_inference.peers.clients import NO_VERDICT, Assessed, SensitivityClient
+from queen_inference.peers.endpoints import read_target
+from queen_inference.peers.peer import SENSITIVITY, Peer, PeerOverloaded, PeerUnavailable
+from queen_inference.peers.rendezvous import owner_of, weight
+from queen_inference.peers.replicas import Replica, Replicas
+from queen_inference.peers.routing import RoutedClient
+
+from queen.api.v1 import sensitivity_pb2
+from queen.errors import DependencyUnavailable
+from queen.method.contracts import Profile
+from queen.serving.auth import Account
+
+ENDPOINTS = ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"]
+ACCOUNTS = [Account(f"account-{number}", None, None, "hash") for number in range(30)]
+
+
+class EchoingPeer(Peer):
+    """A peer that answers each row with its label as the distance, or fails as it is told."""
+
+    def __init__(self, endpoint: str) -> None:
+        super().__init__(endpoint, SENSITIVITY, 1 << 20)
+        self.is_up = True
+        self.requests: list[Any] = []
+        self.failure: DependencyUnavailable | None = None
+
+    async def call(self, _method: Any, request: Any, _timeout_seconds: float) -> Any:
+        """Remember the request, and echo or fail."""
+        self.requests.append(request)
+        if self.failure is not None:
+            self.is_up = not isinstance(self.failure, PeerUnavailable)
+            raise self.failure
+        labels = np.frombuffer(request.labels, "<i4")
+        numbers = dict.fromkeys(("sqs", "cqs_before", "cqs_after"), bytes(4 * len(labels)))
+        return sensitivity_pb2.AssessResponse(
+            verdicts=bytes([1] * len(labels)),
+            distances=labels.astype("<f4").tobytes(),
+            causes=bytes(len(labels)),
+            **numbers,
+        )
+
+    async def probe(self, timeout_seconds: float) -> bool:  # noqa: ARG002 - nothing is asked
+        """As it is."""
+        return self.is_up
+
+    @property
+    def names(self) -> set[str]:
+        """Accounts that it was asked about."""
+        return {one.account_id for request in self.requests for one in request.accounts}
+
+
+class Routed:
+    """A routed client over echoing peers."""
+
+    def __init__(self, client: RoutedClient, peers: dict[str, EchoingPeer]) -> None:
+        self.client, self.peers = client, peers
+
+    async def ask(self, accounts: list[Account], rows: int = 120) -> Assessed:
+        """Rows dealt out to the accounts in turn, numbered by their labels."""
+        index = (np.arange(rows) % len(accounts)).astype(np.uint32)
+        embeddings = np.arange(2 * rows, dtype=np.float32).reshape(rows, 2)
+        return await self.client.assess(accounts, index, np.arange(rows), embeddings, 1.0)
+
+    def home(self, account: Account) -> str:
+        """The endpoint where an account belongs."""
+        return max(self.peers, key=lambda endpoint: weight(endpoint, owner_of(account)))
+
+
+@asynccontextmanager
+async def routed(measures: Measures, endpoints: list[str]) -> AsyncIterator[Routed]:
+    """Replicas at the endpoints, all up."""
+    peers = {}
+
+    def open_replica(endpoint: str, _retries: bool) -> Replica:
+        peers[endpoint] = EchoingPeer(endpoint)
+        return Replica(peers[endpoint], SensitivityClient(peers[endpoint], "digest", Profile.PAPER))
+
+    replicas = Replicas(SENSITIVITY, read_target(",".join(endpoints)), open_replica, 1.0)
+    await replicas.start()
+    yield Routed(RoutedClient(replicas, measures.failovers), peers)
+    await replicas.close()
+
+
+async def test_each_account_goes_home_and_rows_come_back_in_order(measures: Measures) -> None:
+    """One call an endpoint, with its own accounts only and their rows in order."""
+    async with routed(measures, ENDPOINTS) as to:
+        assessed = await to.ask(ACCOUNTS)
+        assert assessed.distances.tolist() == list(range(120))
+        assert assessed.problem is None
+        for endpoint, peer in to.peers.items():
+            (request,) = peer.requests
+            mine = [one for one in ACCOUNTS if to.home(one) == endpoint]
+            assert [one.account_id for one in request.accounts] == [one.account_id for one in mine]
+            labels = np.frombuffer(request.labels, "<i4")
+            assert (np.diff(labels) > 0).all()
+            numbers = np.frombuffer(request.account_index, "<u4")
+            named = [mine[number].account_id for number in numbers]
+            assert named == [f"account-{label % 30}" for label in labels]
+            embeddings = np.frombuffer(request.embeddings, "<f4").reshape(-1, 2)
+            np.testing.assert_array_equal(embeddings[:, 0], 2 * labels)
+
+
+async def test_a_group_stays_together(measures: Measures) -> None:
+    """Accounts of one group are asked about in one place, wherever each alone would go."""
+    grouped = [Account(f"account-{number}", None, None, "hash", "acme") for number in range(30)]
+    async with routed(measures, ENDPOINTS) as to:
+        await to.ask(grouped)
+        asked = [endpoint for endpoint, peer in to.peers.items() if peer.requests]
+        assert asked == [to.home(grouped[0])]
+
+
+async def test_one_endpoint_gets_everything_as_it_came(measures: Measures) -> None:
+    """Nothing is split where there is one, and its failure is the batch's."""
+    async with routed(measures, ENDPOINTS[:1]) as to:
+        await to.ask(ACCOUNTS)
+        (peer,) = to.peers.values()
+        assert len(peer.requests) == 1
+        peer.failure = PeerUnavailable("gone")
+        with pytest.raises(PeerUnavailable, match="gone"):
+            await to.ask(ACCOUNTS)
+
+
+async def test_what_an_absent_endpoint_had_goes_to_the_next(measures: Measures) -> None:
+    """UNAVAILABLE costs no row its verdict; the others' accounts stay where they are."""
+    async with routed(measures, ENDPOINTS) as to:
+        lost = to.peers[ENDPOINTS[0]]
+        lost.failure = PeerUnavailable("gone")
+        assessed = await to.ask(ACCOUNTS)
+        assert assessed.problem is None
+        assert assessed.distances.tolist() == list(range(120))
+        assert measures.failovers._value.get() > 0
+        first = {one: peer.names for one, peer in to.peers.items() if peer is not lost}
+        again = await to.ask(ACCOUNTS)
+        assert again.problem is None
+        assert len(lost.requests) == 1
+        assert {one: to.peers[one].names for one in first} == first
+        lost.is_up, lost.failure = True, None
+        await to.ask(ACCOUNTS)
+        assert lost.names == {one.account_id for one in ACCOUNTS if to.home(one) == ENDPOINTS[0]}
+        assert len(lost.requests) == 2
+
+
+async def test_another_failure_is_not_repeated_and_hits_its_rows_alone(measures: Measures) -> None:
+    """A replica that answers late or refuses: its accounts have no verdict, the others have."""
+    async with routed(measures, ENDPOINTS) as to:
+        to.peers[ENDPOINTS[1]].failure = DependencyUnavailable("DEADLINE_EXCEEDED")
+        assessed = await to.ask(ACCOUNTS)
+        assert str(assessed.problem) == "DEADLINE_EXCEEDED"
+        lost = np.array([to.home(ACCOUNTS[row % 30]) == ENDPOINTS[1] for row in range(120)])
+        assert 0 < lost.sum() < 120
+        np.testing.assert_array_equal(assessed.verdicts == NO_VERDICT, lost)
+        np.testing.assert_array_equal(assessed.distances, np.where(lost, 0, np.arange(120)))
+        assert measures.failovers._value.get() == 0
+
+
+async def test_an_overload_counts_before_another_failure(measures: Measures) -> None:
+    """It is what all rows without a verdict are told, and no other replica is filled with it."""
+    async with routed(measures, ENDPOINTS) as to:
+        to.peers[ENDPOINTS[0]].failure = DependencyUnavailable("DEADLINE_EXCEEDED")
+        to.peers[ENDPOINTS[1]].failure = PeerOverloaded("full")
+        assessed = await to.ask(ACCOUNTS)
+        assert isinstance(assessed.problem, PeerOverloaded)
+        assert measures.failovers._value.get() == 0
+
+
+async def test_a_row_is_sent_to_two_endpoints_at_most(measures: Measures) -> None:
+    """What ends every replica that it meets does not meet them all."""
+    async with routed(measures, ENDPOINTS) as to:
+        for peer in to.peers.values():
+            peer.failure = PeerUnavailable("gone")
+        with pytest.raises(PeerUnavailable, match="gone"):
+            await to.ask(ACCOUNTS[:1])
+        assert sum(len(peer.requests) for peer in to.peers.values()) == 2
+
+
+async def test_with_none_that_serves_nobody_is_asked(measures: Measures) -> None:
+    """The failure is told at once."""
+    async with routed(measures, ENDPOINTS) as to:
+        for peer in to.peers.values():
+            peer.is_up = False
+        with pytest.raises(PeerUnavailable, match="is not serving"):
+            await to.ask(ACCOUNTS)
+        assert not any(peer.requests for peer in to.peers.values())

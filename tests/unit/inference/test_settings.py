@@ -1,0 +1,71 @@
+"""Settings that contradict themselves are refused."""
+
+from __future__ import annotations
+
+import pytest
+from queen_inference.settings import InferenceSettings
+
+from queen.errors import ConfigError
+from queen.serving.settings import load_settings
+
+BASE = ["--bundle", "b", "--accounts", "a.yaml"]
+
+
+def test_clean_answers_need_two_settings() -> None:
+    """failure-mode allow alone is refused; with its second setting it is taken."""
+    with pytest.raises(ConfigError, match="allow-clean-answers"):
+        load_settings(InferenceSettings, [*BASE, "--failure-mode", "allow"])
+    flags = [*BASE, "--failure-mode", "allow", "--allow-clean-answers"]
+    assert load_settings(InferenceSettings, flags).failure_mode == "allow"
+
+
+def test_bounds_must_fit_into_one_another() -> None:
+    """An account's bound below that of one request is refused."""
+    with pytest.raises(ConfigError, match="max-request-rows <= account-rows"):
+        load_settings(InferenceSettings, [*BASE, "--account-rows", "10"])
+
+
+def test_the_default_mode_protects() -> None:
+    """Without a word of the operator clean answers never leave."""
+    settings = load_settings(InferenceSettings, BASE)
+    assert (settings.failure_mode, settings.allow_clean_answers) == ("protect", False)
+
+
+@pytest.mark.parametrize("l1", ["0", "2.1", "nan"])
+def test_a_distance_that_is_none_is_refused(l1: str) -> None:
+    """balanced_l1 lies above 0 and goes up to 2, beyond which no two answers are."""
+    with pytest.raises(ConfigError, match=r"balanced.l1"):
+        load_settings(InferenceSettings, [*BASE, "--balanced-l1", l1])
+    assert load_settings(InferenceSettings, [*BASE, "--balanced-l1", "2"]).balanced_l1 == 2
+
+
+@pytest.mark.parametrize("profile", ["paper", "safe", "balanced", "strict", "observe"])
+def test_every_profile_can_be_the_default(profile: str) -> None:
+    """What accounts may name, a service may take for those that name none."""
+    settings = load_settings(InferenceSettings, [*BASE, "--default-profile", profile])
+    assert settings.default_profile == profile
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("", "got an empty one"),
+        ("127.0.0.1:1,", "got an empty entry"),
+        ("127.0.0.1:1,127.0.0.1:1", "got 127.0.0.1:1 again"),
+        ("127.0.0.1:1,dns:///a:1", "a target with a scheme stands alone"),
+    ],
+)
+def test_a_target_that_is_none_is_refused_by_name(target: str, words: str) -> None:
+    """Before anything starts, with the flag that held it."""
+    with pytest.raises(ConfigError, match=f"--sensitivity-target.*{words}"):
+        load_settings(InferenceSettings, [*BASE, "--sensitivity-target", target])
+
+
+def test_a_list_of_replicas_needs_affinity() -> None:
+    """One channel takes one name; without affinity there is one channel."""
+    flags = [*BASE, "--sensitivity-target", "127.0.0.1:1,127.0.0.1:2"]
+    assert load_settings(InferenceSettings, flags).affinity
+    with pytest.raises(ConfigError, match="one sensitivity-target without affinity, got a list"):
+        load_settings(InferenceSettings, [*flags, "--no-affinity"])
+    one = [*BASE, "--sensitivity-target", "dns:///a:1", "--no-affinity"]
+    assert not load_settings(InferenceSettings, one).affinity

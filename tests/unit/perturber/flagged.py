@@ -1,0 +1,69 @@
+"""Bundles and flagged queries for the tests of the perturber."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from queen_perturber.shadows import PROFILES, Flagged, Reversal, choose_device, load_shadows
+
+from queen.bundle import Bundle, open_bundle
+from queen.method.contracts import BALANCED_L1
+from queen.method.decoy import sketch_inputs
+from queen.method.ensemble import build_shadow
+from tests.bundles import SmallBundle, make_bundle
+
+SECRET = bytes(range(32))
+
+
+def small_bundle(folder: Path, shadows_on: str = "features") -> SmallBundle:
+    """A bundle of four classes with five linear shadows, of which three are drawn."""
+    return make_bundle(
+        folder / f"bundle-{shadows_on}", shadows_on=shadows_on, shadow_count=5, drawn=3
+    )
+
+
+def flagged_of(small: SmallBundle, rows: np.ndarray, seed: int = 0) -> Flagged:
+    """Flagged queries that are some of the training samples, under all profiles in turn.
+
+    All samples are computed and then some taken: the same query must have the same bits.
+    """
+    inputs = small.inputs
+    logits = small.model.logits(inputs).astype(np.float64)
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    on_features = small.manifest.shadows.on == "features"
+    flagged = Flagged(
+        profiles=np.random.default_rng(seed).choice(list(PROFILES), len(inputs)).astype(np.uint8),
+        shadow_inputs=small.model.features(inputs) if on_features else inputs,
+        probabilities=(shares / shares.sum(axis=1, keepdims=True)).astype(np.float32),
+        embeddings=small.model.embeddings(inputs),
+        sketches=sketch_inputs(inputs).astype(np.float32),
+        balanced_l1=BALANCED_L1,
+    )
+    return flagged.take(rows)
+
+
+def under(flagged: Flagged, profile: int, balanced_l1: float = BALANCED_L1) -> Flagged:
+    """The same queries, all under one profile, by its number on the wire."""
+    profiles = np.full(len(flagged), profile, np.uint8)
+    return replace(flagged, profiles=profiles, balanced_l1=balanced_l1)
+
+
+def reversal_of(bundle: Bundle, secret: bytes = SECRET) -> Reversal:
+    """The answers of a bundle, on the CPU."""
+    torch.set_num_threads(1)
+    return Reversal(bundle, load_shadows(bundle, choose_device("cpu")), secret)
+
+
+def open_small(folder: Path, shadows_on: str = "features") -> tuple[SmallBundle, Reversal]:
+    """A bundle and its answers."""
+    small = small_bundle(folder, shadows_on)
+    return small, reversal_of(open_bundle(small.path))
+
+
+def random_shadow(architecture: str, shape: tuple[int, ...], classes: int, seed: int) -> object:
+    """An untrained shadow with a seed of its own."""
+    torch.manual_seed(seed)
+    return build_shadow(architecture, shape, classes)

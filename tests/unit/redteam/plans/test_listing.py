@@ -1,0 +1,36 @@
+"""The page on the red team is in step with what there is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+
+from queen.redteam.attacks import ATTACKS
+from queen.redteam.defenses import DEFENSES
+from queen.redteam.plans.listing import print_listing, render_listing
+from queen.redteam.pools import POOLS
+
+PAGE = Path(__file__).parents[3] / "docs" / "redteam.md"
+
+
+def test_the_page_names_every_attack_and_defence():
+    """The tables are those of the registries: `make results` writes them again unchanged."""
+    page = PAGE.read_text()
+    assert page == render_listing(page)
+    for name in (*ATTACKS, *DEFENSES):
+        assert f"| {name} |" in page
+
+
+def test_the_page_explains_every_pool():
+    """A pool that can be asked for is described."""
+    page = PAGE.read_text()
+    assert all(f"`{name}`" in page for name in POOLS)
+
+
+def test_the_list_is_shown():
+    """`--list` prints what the page says."""
+    console = Console(record=True, width=160)
+    print_listing(console)
+    text = console.export_text()
+    assert all(name in text for name in (*ATTACKS, *DEFENSES))

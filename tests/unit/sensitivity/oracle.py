@@ -1,0 +1,111 @@
+"""Verdicts on one query at a time, without a batch, a cache or an index."""
+
+from __future__ import annotations
+
+import numpy as np
+from queen_sensitivity.engine.book import AccountPolicy
+from queen_sensitivity.ledgers.thresholds import Thresholds
+
+from queen.method.geometry import Geometry
+from queen.method.ledger import Cause, Scope, Verdict, assess_rows
+from queen.method.neighbors import nearest_distances
+from queen.method.off_distribution import OffDistributionMeter
+from queen.method.sensitivity import center_distances, cumulative_query_sensitivity
+
+REMEMBERED = 64
+
+
+class Owner:
+    """What is known of one account or group."""
+
+    def __init__(self) -> None:
+        self.records: dict[int, list[np.ndarray]] = {}
+        self.cqs: dict[int, float] = {}
+        self.level = 0.0
+        self.is_off = False
+        self.seen: list[bytes] = []
+
+    def stored(self, label: int) -> np.ndarray:
+        """Its records of a class, (M, E)."""
+        return np.array(self.records.get(label, []), np.float32).reshape(-1, 2)
+
+
+class Oracle:
+    """Takes queries one by one, as ARCHITECTURE and the protos describe it."""
+
+    def __init__(
+        self, geometry: Geometry, thresholds: Thresholds, meter: OffDistributionMeter | None
+    ) -> None:
+        self._geometry, self._thresholds, self._meter = geometry, thresholds, meter
+        self.owners: dict[str, Owner] = {}
+
+    def take(
+        self, policy: AccountPolicy, embedding: np.ndarray, label: int
+    ) -> tuple[int, int, float]:
+        """Verdict, causes, and cqs of the account's class after the query."""
+        charged = [(policy.account_id, policy.budget, Cause.ACCOUNT)]
+        if policy.group:
+            charged.append((f"group {policy.group}", policy.group_budget, Cause.GROUP))
+        steps = [
+            self._charge(
+                self.owners.setdefault(name, Owner()), budget, cause, policy, embedding, label
+            )
+            for name, budget, cause in charged
+        ]
+        causes = Cause(0)
+        for _, found, _ in steps:
+            causes |= found
+        verdict = Verdict.REVERSE if causes else max(verdict for verdict, _, _ in steps)
+        return int(verdict), int(causes), steps[0][2]
+
+    def _charge(
+        self,
+        owner: Owner,
+        budget: int,
+        cause: Cause,
+        policy: AccountPolicy,
+        embedding: np.ndarray,
+        label: int,
+    ) -> tuple[int, Cause, float]:
+        thresholds = self._thresholds.table(budget)
+        is_over = [owner.cqs.get(each, 0.0) > limit for each, limit in enumerate(thresholds)]
+        known = owner.stored(label)
+        step = assess_rows(
+            self._geometry,
+            embedding[None],
+            np.array([label]),
+            np.zeros(1, int),
+            nearest_distances(known, embedding[None]),
+            np.array([owner.cqs.get(label, 0.0)]),
+            thresholds[[label]],
+        )
+        verdict = int(step.verdicts[0])
+        if verdict == Verdict.RECORD:
+            owner.records.setdefault(label, []).append(embedding)
+            owner.cqs[label] = cumulative_query_sensitivity(
+                self._geometry, owner.stored(label), label
+            )
+        is_spent = verdict == Verdict.REVERSE
+        is_spent |= policy.scope == Scope.CLASS and bool(is_over[label])
+        is_spent |= policy.scope == Scope.ACCOUNT and any(is_over)
+        found = cause if is_spent else Cause(0)
+        if policy.scope == Scope.ACCOUNT and owner.is_off:
+            found |= Cause.OFF_DISTRIBUTION
+        self._walk(owner, embedding, label)
+        return verdict, found, float(step.cqs_after[0])
+
+    def _walk(self, owner: Owner, embedding: np.ndarray, label: int) -> None:
+        meter = self._meter
+        if meter is None or owner.is_off:
+            return
+        (distance,) = center_distances(self._geometry, embedding[None], np.array([label]))
+        if distance <= meter.tail_distance[label]:
+            owner.level = max(0.0, owner.level - meter.fall)
+            return
+        key = embedding.tobytes()
+        if key in owner.seen:
+            owner.seen.remove(key)
+        else:
+            owner.level += meter.rise
+            owner.is_off = owner.level >= meter.limit
+        owner.seen = [*owner.seen, key][-REMEMBERED:]
