@@ -15,6 +15,7 @@ from watchfiles import Change, awatch
 
 from queen.errors import ConfigError, Unauthenticated
 from queen.method.contracts import Profile
+from queen.owners import ACCOUNT_ID, GROUP_NAME, LONGEST_NAME
 from queen.serving.logging import account_hash, logger
 from queen.serving.metrics import Metrics
 from queen.serving.settings import read_yaml
@@ -23,8 +24,7 @@ _SCHEME = "bearer "
 _MISSING = "expected metadata 'authorization: Bearer KEY', got no such credential"
 _UNKNOWN = "expected the key of a known account, got another"
 _WATCH_AGAIN_SECONDS = 5.0
-_ONE_LINE = r"^[^\x00-\x1f\x7f]+$"
-"""A group's name is the id of a ledger, which operators read."""
+_GROUP_NAME = f"^{GROUP_NAME}$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +51,11 @@ class AccountEntry(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    id: str = Field(min_length=1, max_length=256, pattern=r"^[^\s\x00-\x1f]+$")
+    id: str = Field(min_length=1, max_length=LONGEST_NAME, pattern=f"^{ACCOUNT_ID}$")
     """Who is charged."""
     key_sha256: str = Field(pattern=r"^[0-9a-fA-F]{64}$")
     """Hex SHA-256 of the key; the key itself is stored nowhere."""
-    group: str | None = Field(None, min_length=1, max_length=256, pattern=_ONE_LINE)
+    group: str | None = Field(None, min_length=1, max_length=LONGEST_NAME, pattern=_GROUP_NAME)
     """A name for the accounts of one customer, payment or network, which are charged together."""
     profile: Profile | None = None
     """How flagged queries are answered; the service's default if absent."""
@@ -70,7 +70,7 @@ class GroupEntry(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    id: str = Field(min_length=1, max_length=256, pattern=_ONE_LINE)
+    id: str = Field(min_length=1, max_length=LONGEST_NAME, pattern=_GROUP_NAME)
     """The name that accounts give as their group."""
     budget: int = Field(ge=1, lt=2**32)
     """Records of one class before reversal begins for all accounts of the group."""

@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from queen_sensitivity.engine.book import LedgerBook
-from queen_sensitivity.engine.charging import AccountPolicy, Queries, charge_owners, group_owner
+from queen_sensitivity.engine.charging import AccountPolicy, Queries, charge_owners
 from queen_sensitivity.ledger_store import Append, AppendResult, LedgerKey, Records
 from queen_sensitivity.ledgers.account_ledger import record_weights
 
 from queen.errors import DependencyUnavailable
 from queen.method.ledger import Assessment, Charges, Scope, Verdict, assess_rows
 from queen.method.neighbors import nearest_distances
+from queen.owners import group_owner
 from tests.unit.sensitivity.regions import (
     CLASSES,
     ForgetfulStore,

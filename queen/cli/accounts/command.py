@@ -16,12 +16,13 @@ from queen.bundle import Bundle, open_bundle
 from queen.cli.accounts.acts import COMMANDS
 from queen.cli.accounts.admin_client import ClassRecords, Ledger, Spent
 from queen.cli.accounts.admin_reach import accounts_option, asking, reaching
-from queen.cli.accounts.file import account_lines, appended, new_key, require_account_id
+from queen.cli.accounts.file import account_lines, appended, new_key
 from queen.cli.accounts.links import links
 from queen.cli.accounts.policies import Policies, find_policies
 from queen.cli.state import StateFolder, replace_private
 from queen.errors import ConfigError
 from queen.method.contracts import Profile
+from queen.owners import require_account_id
 
 _BAR = 20
 

@@ -13,7 +13,6 @@ import yaml
 from queen.errors import ConfigError
 from queen.serving.auth import key_digest, read_accounts
 
-_ID = re.compile(r"[^\s\x00-\x1f\x7f]{1,256}")
 _ITEM = re.compile(r"^( *)- ", re.MULTILINE)
 _EMPTY = re.compile(r"^accounts:[ \t]*\[\s*\][ \t]*(?=#|$)", re.MULTILINE)
 
@@ -21,15 +20,6 @@ _EMPTY = re.compile(r"^accounts:[ \t]*\[\s*\][ \t]*(?=#|$)", re.MULTILINE)
 def new_key() -> str:
     """A key of 256 random bits, recognisable to scanners for leaked keys."""
     return f"queen_{secrets.token_urlsafe(32)}"
-
-
-def require_account_id(account_id: str) -> str:
-    """`account_id` if the front door would take it; ConfigError otherwise."""
-    if not _ID.fullmatch(account_id):
-        raise ConfigError(
-            f"expected an account id of 1 to 256 characters without spaces, got {account_id!r}"
-        )
-    return account_id
 
 
 def account_lines(

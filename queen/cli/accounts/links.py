@@ -19,6 +19,7 @@ from queen.api.v1 import admin_pb2 as pb
 from queen.cli.accounts.admin_reach import accounts_option, asking, reaching
 from queen.cli.accounts.policies import Policies, find_policies
 from queen.method.linkage import linked_groups
+from queen.owners import group_owner
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def suggest(found: Sequence[pb.Link], policies: Policies) -> list[Suggestion]:
     numbers = (number for number in range(1, 10**9) if f"linked-{number}" not in taken)
     # Accounts of one group belong together already, whichever of them is linked.
     members = {account for pair in pairs for account in pair}
-    grouped = [(f"group {policies.group(each)}", each) for each in members if policies.group(each)]
+    grouped = [(group_owner(group), each) for each in members if (group := policies.group(each))]
     for joined in linked_groups([*pairs, *grouped]):
         accounts = tuple(each for each in joined if each in members)
         known = sorted({group for each in accounts if (group := policies.group(each))})

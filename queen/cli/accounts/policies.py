@@ -10,10 +10,8 @@ import click
 
 from queen.cli.state import StateFolder
 from queen.errors import ConfigError
+from queen.owners import group_owner, is_group
 from queen.serving.auth import AccountEntry, AccountsFile, read_accounts
-
-GROUP_PREFIX = "group "
-"""Of the id under which a group's ledger is; no account's id has a space."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +28,12 @@ class Policies:
 
     def words(self, owner: str) -> str:
         """Group, profile and exemption of an account, as far as they are stated."""
-        if owner.startswith(GROUP_PREFIX):
+        if is_group(owner):
             return ""
         entry = self.entries.get(owner)
         if entry is None:
             return "no entry"
-        stated = [f"group {entry.group}"] if entry.group else []
+        stated = [group_owner(entry.group)] if entry.group else []
         stated += [entry.profile.value] if entry.profile else []
         return ", ".join([*stated, *(["exempt"] if entry.exempt else [])])
 
@@ -48,7 +46,7 @@ class Policies:
 def policies_of(content: AccountsFile) -> Policies:
     """Policies of an accounts file."""
     budgets = {entry.id: entry.budget for entry in content.accounts}
-    budgets |= {f"{GROUP_PREFIX}{group.id}": group.budget for group in content.groups}
+    budgets |= {group_owner(group.id): group.budget for group in content.groups}
     return Policies(
         {entry.id: entry for entry in content.accounts},
         {owner: budget for owner, budget in budgets.items() if budget is not None},

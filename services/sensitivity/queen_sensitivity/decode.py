@@ -11,11 +11,9 @@ from queen.api.v1 import sensitivity_pb2 as pb
 from queen.errors import BatchTooLarge, BundleMismatch, InvalidQuery
 from queen.method.geometry import Geometry
 from queen.method.ledger import Scope
+from queen.owners import GROUP_PREFIX, LONGEST_OWNER, is_group
 from queen.wire import read_tensor
-from queen_sensitivity.engine.charging import GROUP_PREFIX, AccountPolicy, Queries
-
-MAX_ACCOUNT_ID = 1024
-"""Characters of the longest account id."""
+from queen_sensitivity.engine.charging import AccountPolicy, Queries
 
 
 def read_queries(
@@ -52,9 +50,9 @@ def _read_policy(place: int, entry: pb.AccountPolicy) -> AccountPolicy:
             f"accounts[{place}].scope: expected 0 to {max(Scope)}, got {entry.scope}",
             field=f"accounts[{place}].scope",
         )
-    if len(entry.group) > MAX_ACCOUNT_ID:
+    if len(entry.group) > LONGEST_OWNER:
         raise InvalidQuery(
-            f"accounts[{place}].group: expected at most {MAX_ACCOUNT_ID} characters, "
+            f"accounts[{place}].group: expected at most {LONGEST_OWNER} characters, "
             f"got {len(entry.group)}",
             field=f"accounts[{place}].group",
         )
@@ -96,13 +94,13 @@ def _require_accounts(account_ids: Sequence[str]) -> None:
     if not account_ids:
         raise InvalidQuery("accounts: expected at least 1 account, got 0", field="accounts")
     for place, account_id in enumerate(account_ids):
-        if not 1 <= len(account_id) <= MAX_ACCOUNT_ID:
+        if not 1 <= len(account_id) <= LONGEST_OWNER:
             raise InvalidQuery(
-                f"accounts[{place}]: expected an account id of 1 to {MAX_ACCOUNT_ID} characters, "
+                f"accounts[{place}]: expected an account id of 1 to {LONGEST_OWNER} characters, "
                 f"got {len(account_id)}",
                 field=f"accounts[{place}].account_id",
             )
-        if account_id.startswith(GROUP_PREFIX):
+        if is_group(account_id):
             raise InvalidQuery(
                 f"accounts[{place}]: expected an account id that does not begin with "
                 f"'{GROUP_PREFIX}', got one that does: ledgers of groups are kept under such",

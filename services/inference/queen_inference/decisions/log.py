@@ -26,6 +26,7 @@ from queen.decision_line import (
 from queen.errors import DependencyUnavailable
 from queen.method.contracts import Profile
 from queen.method.ledger import Verdict
+from queen.owners import group_owner
 from queen.serving.logging import account_hash, logger
 from queen_inference.batching import Pending
 from queen_inference.peers.clients import Assessed
@@ -162,7 +163,7 @@ class DecisionLog:
             # Callers write what they like into theirs; whoever knows it can hash it.
             about["caller_id_hash"] = hash_of("request", pending.request_id)
         if account.group:
-            about["group_hash"] = account_hash(f"group {account.group}")
+            about["group_hash"] = account_hash(group_owner(account.group))
         if outcome in {HURRIED, OVERLOADED}:
             about["refused"] = outcome
         elif outcome:

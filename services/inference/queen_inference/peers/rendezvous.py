@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Container, Iterable
 from functools import lru_cache
 
+from queen.owners import group_owner
 from queen.serving.auth import Account
 
 CACHED_OWNERS = 1 << 14
@@ -23,7 +24,7 @@ def owner_of(account: Account) -> str:
 
     Accounts of one group share a ledger, so they go together. No account id has a space.
     """
-    return f"group {account.group}" if account.group else account.account_id
+    return group_owner(account.group) if account.group else account.account_id
 
 
 def weight(endpoint: str, owner: str) -> int:

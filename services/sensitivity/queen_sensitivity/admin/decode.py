@@ -13,10 +13,10 @@ from queen.api.v1 import admin_pb2 as pb
 from queen.errors import InvalidQuery
 from queen.method.geometry import Geometry
 from queen.method.sensitivity import center_distances
+from queen.owners import LONGEST_OWNER
 from queen.wire import read_tensor
 from queen_sensitivity.admin.audit import Mandate
 from queen_sensitivity.admin.transfer import AccountRecords
-from queen_sensitivity.decode import MAX_ACCOUNT_ID
 from queen_sensitivity.ledger_store import Records
 
 DEFAULT_PAGE = 100
@@ -36,7 +36,7 @@ def read_account_id(account_id: str, field: str = "account_id") -> str:
     """`account_id` if it may be one; InvalidQuery otherwise."""
     if not account_id:
         raise InvalidQuery(f"{field}: expected an account, got none", field=field)
-    _require_length(account_id, MAX_ACCOUNT_ID, field)
+    _require_length(account_id, LONGEST_OWNER, field)
     return account_id
 
 

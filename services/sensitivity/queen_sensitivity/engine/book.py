@@ -25,7 +25,6 @@ from queen_sensitivity.engine.charging import (
     Queries,
     charge_owners,
     exempt_rows,
-    group_owner,
     spare_exempt,
 )
 from queen_sensitivity.engine.contention import ContendedLedgers
@@ -51,7 +50,6 @@ __all__ = [
     "LedgerBook",
     "Queries",
     "charge_owners",
-    "group_owner",
 ]
 
 

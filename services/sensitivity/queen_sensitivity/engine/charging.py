@@ -9,9 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from queen.method.ledger import Assessment, Charges, Scope, spare
-
-GROUP_PREFIX = "group "
-"""Of the ids of groups in the store; the front door takes no account id with a space."""
+from queen.owners import group_owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +68,6 @@ def charge_owners(queries: Queries) -> tuple[Queries, Charges]:
     policies, embeddings = [*queries.accounts, *owners], queries.embeddings[rows]
     charged = Queries(policies, owner, queries.labels[rows], embeddings, queries.with_facts)
     return charged, Charges(rows, owner, scopes[index])
-
-
-def group_owner(group: str) -> str:
-    """Id under which the ledger of a group is kept; no account id begins like it."""
-    return GROUP_PREFIX + group
 
 
 def spare_exempt(assessment: Assessment, queries: Queries) -> Assessment:

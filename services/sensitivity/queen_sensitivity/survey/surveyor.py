@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from queen.method.geometry import FloatArray, Geometry
-from queen_sensitivity.engine.charging import GROUP_PREFIX
+from queen.owners import is_group
 from queen_sensitivity.survey.accounts import AccountReader, AccountState
 from queen_sensitivity.survey.comparison import POOL_SIZE, AccountPool, Comparison
 from queen_sensitivity.survey.everybody import EverybodyLedger
@@ -83,7 +83,7 @@ class Surveyor:
             page, has_more = self._reader.page(after, PAGE)
             after = page[-1].account_id if page else after
             # A group's ledger holds what its accounts asked, once more.
-            states = [one for one in page if not one.account_id.startswith(GROUP_PREFIX)]
+            states = [state for state in page if not is_group(state.account_id)]
             tally.add(states)
             for state in states:
                 pool.offer(state)

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from queen_sensitivity.engine.book import AccountPolicy, group_owner
+from queen_sensitivity.engine.book import AccountPolicy
 from queen_sensitivity.ledger_store import MemoryLedgerStore
 from queen_sensitivity.survey.accounts import AccountReader
 
 from queen.errors import InvalidQuery
 from queen.method.ledger import Cause, Scope, Verdict
+from queen.owners import group_owner
 from tests.unit.sensitivity.regions import (
     batch_of,
     book_of,

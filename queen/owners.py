@@ -1,0 +1,42 @@
+"""Names of owners: accounts and groups, whose ledgers lie side by side in one store.
+
+An account is kept under its own id, a group under "group NAME". No account id holds a space, so
+the two never meet.
+"""
+
+from __future__ import annotations
+
+import re
+
+from queen.errors import ConfigError
+
+LONGEST_NAME = 256
+"""Characters of the longest account id or group name that accounts.yaml may state."""
+LONGEST_OWNER = 1024
+"""Characters of the longest owner that a service accepts from another service."""
+ACCOUNT_ID = r"[^\s\x00-\x1f\x7f]+"
+"""Regular expression of an account id: no space and no control character."""
+GROUP_NAME = r"[^\x00-\x1f\x7f]+"
+"""Regular expression of a group's name: one line, since operators read it."""
+
+GROUP_PREFIX = "group "
+
+
+def group_owner(group: str) -> str:
+    """The owner under which the ledgers of a group are kept."""
+    return GROUP_PREFIX + group
+
+
+def is_group(owner: str) -> bool:
+    """Whether an owner is a group rather than an account."""
+    return owner.startswith(GROUP_PREFIX)
+
+
+def require_account_id(account_id: str) -> str:
+    """`account_id` if accounts.yaml may state it; ConfigError otherwise."""
+    if len(account_id) > LONGEST_NAME or not re.fullmatch(ACCOUNT_ID, account_id):
+        raise ConfigError(
+            f"expected an account id of 1 to {LONGEST_NAME} characters without spaces, "
+            f"got {account_id!r}"
+        )
+    return account_id
