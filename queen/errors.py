@@ -1,8 +1,10 @@
 """One tree of errors for the whole library.
 
-No transport appears here: `queen.serving.status` holds the one table that maps
-these classes to gRPC codes. Every message says what was expected and what was
-got, and carries no tensor value, account id or secret.
+No transport appears here: `queen.serving.status` holds the one table that maps these classes
+to gRPC codes. Each docstring says who raises the error, whether to retry, and the code that
+a caller gets. An error without a code ends a start or a command: a service that meets it
+while it serves answers INTERNAL. Every message says what was expected and what was got, and
+carries no tensor value, account id or secret.
 """
 
 from __future__ import annotations
@@ -17,52 +19,65 @@ class QueenError(Exception):
     reason = "QUEEN_ERROR"
 
 
+class ConfigError(QueenError):
+    """Settings, an accounts file or a key file cannot be served with.
+
+    Raised before a service serves, and by commands. Do not retry: mend the setting.
+    """
+
+    reason = "CONFIG_ERROR"
+
+
 class BundleError(QueenError):
-    """Something is wrong with a bundle; raised by `queen.bundle`; do not retry."""
+    """A bundle cannot be written or read. Raised by `queen.bundle`; do not retry."""
 
     reason = "BUNDLE_ERROR"
 
 
 class BundleNotFound(BundleError):
-    """The bundle's folder or one of its files is missing; do not retry."""
+    """The bundle's folder or a file in it is missing. Raised by `queen.bundle`; do not retry."""
 
     reason = "BUNDLE_NOT_FOUND"
 
 
 class BundleCorrupt(BundleError):
-    """A file does not have the digest or the content that the manifest states; do not retry."""
+    """A file of the bundle has another digest or content than the manifest states.
+
+    Raised by `queen.bundle` and by the services when they load it. Do not retry: refit.
+    """
 
     reason = "BUNDLE_CORRUPT"
 
 
 class BundleVersionUnsupported(BundleError):
-    """The manifest was written for a schema this version does not read; do not retry."""
+    """The manifest has a schema that this version does not read.
+
+    Raised by `queen.bundle`. Do not retry: refit.
+    """
 
     reason = "BUNDLE_VERSION_UNSUPPORTED"
 
 
 class BundleMismatch(BundleError):
-    """Caller and service hold different bundles; raised by the services (FAILED_PRECONDITION)."""
+    """A caller and a service hold different bundles (FAILED_PRECONDITION).
+
+    Raised by the sensitivity and perturber services. Do not retry: roll out one bundle.
+    """
 
     reason = "BUNDLE_MISMATCH"
 
 
 class FitError(QueenError):
-    """A model or a training set cannot be fitted; raised by `queen.fit`; do not retry."""
+    """A model or a training set cannot be fitted. Raised by `queen.fit`; do not retry."""
 
     reason = "FIT_ERROR"
 
 
-class ConfigError(QueenError):
-    """Settings, accounts file or key file contradict themselves; do not retry."""
-
-    reason = "CONFIG_ERROR"
-
-
 class InvalidQuery(QueenError):
-    """A request cannot be read; raised by decoders and servicers (INVALID_ARGUMENT); do not retry.
+    """A request cannot be read (INVALID_ARGUMENT).
 
-    `field` names the request field at fault, in proto notation, where one is to blame.
+    Raised by decoders and servicers, and by the method for values out of range. Do not retry.
+    `field` names the request field at fault, in proto notation, where a field is to blame.
     """
 
     reason = "INVALID_QUERY"
@@ -73,33 +88,51 @@ class InvalidQuery(QueenError):
 
 
 class ShapeMismatch(InvalidQuery):
-    """A tensor has another shape, type or byte count than the model takes; do not retry."""
+    """A tensor has another shape, type or byte count than the model expects (INVALID_ARGUMENT).
+
+    Raised by decoders. Do not retry.
+    """
 
     reason = "SHAPE_MISMATCH"
 
 
 class BatchTooLarge(InvalidQuery):
-    """More rows or bytes than the service takes at once (RESOURCE_EXHAUSTED); split and retry."""
+    """A request has more rows or bytes than a service accepts in a call (RESOURCE_EXHAUSTED).
+
+    Raised by decoders. Split the request and retry.
+    """
 
     reason = "BATCH_TOO_LARGE"
 
 
 class ModelNotFound(InvalidQuery):
-    """No model of that name and version is served (NOT_FOUND); do not retry."""
+    """No model of that name and version is served (NOT_FOUND).
+
+    Raised by the front door. Do not retry.
+    """
 
     reason = "MODEL_NOT_FOUND"
 
 
 class AccountNotFound(InvalidQuery):
-    """No ledger exists for that account (NOT_FOUND); do not retry."""
+    """No ledger exists for that account (NOT_FOUND). Raised by the admin API; do not retry."""
 
     reason = "ACCOUNT_NOT_FOUND"
 
 
-class Overloaded(QueenError):
-    """A bounded queue is full (RESOURCE_EXHAUSTED with a delay); retry after the delay.
+class Unauthenticated(QueenError):
+    """A call has no credential, or an unknown one (UNAUTHENTICATED).
 
-    `retry_after_seconds` is that delay.
+    Raised by the keyring of the front door. Do not retry.
+    """
+
+    reason = "UNAUTHENTICATED"
+
+
+class Overloaded(QueenError):
+    """A bounded queue is full (RESOURCE_EXHAUSTED).
+
+    Raised by all three services. Retry after `retry_after_seconds`, which the caller is told.
     """
 
     reason = "OVERLOADED"
@@ -110,54 +143,85 @@ class Overloaded(QueenError):
 
 
 class DeadlineExceeded(QueenError):
-    """A request's own deadline leaves no time for its answer (DEADLINE_EXCEEDED); give it more."""
+    """A request's own deadline leaves no time for its answer (DEADLINE_EXCEEDED).
+
+    Raised by the front door. Retry with more time.
+    """
 
     reason = "DEADLINE_EXCEEDED"
 
 
+class DependencyUnavailable(QueenError):
+    """A peer service or a store did not answer in time (UNAVAILABLE).
+
+    Raised by the ledger stores, by the front door's clients and by a server that drains. Retry.
+    """
+
+    reason = "DEPENDENCY_UNAVAILABLE"
+
+
+class PeerUnavailable(DependencyUnavailable):
+    """A peer is gone, failed its last health probe, or serves another bundle (UNAVAILABLE).
+
+    Raised by the front door's peers, and handled there. Ask another replica at once.
+    """
+
+
+class PeerOverloaded(DependencyUnavailable):
+    """A peer's queue is full, or this process was too busy to hear the peer (UNAVAILABLE).
+
+    Raised by the front door's peers, and handled there: callers get Overloaded. They can bring
+    it about, so they must gain nothing by it: neither another replica nor the failure mode.
+    """
+
+
 class LedgerError(QueenError):
-    """A ledger store refused or failed; raised by the stores."""
+    """The ledgers in memory and in the store contradict each other, which is a bug (INTERNAL).
+
+    Raised by the sensitivity engine. Do not retry.
+    """
 
     reason = "LEDGER_ERROR"
 
 
 class LedgerConflict(LedgerError):
-    """Another writer kept winning the compare-and-set (UNAVAILABLE); retry."""
+    """Another writer won the compare-and-set too many times in a row (UNAVAILABLE).
+
+    Raised by the sensitivity engine. Retry.
+    """
 
     reason = "LEDGER_CONFLICT"
 
 
-class LedgerRegressed(LedgerError):
-    """The store holds fewer records than were acknowledged; repaired and counted by the service."""
+class LedgerCorrupt(LedgerError):
+    """The store holds records that are no ledger (DATA_LOSS).
 
-    reason = "LEDGER_REGRESSED"
+    Raised by the ledger stores and when a ledger is loaded. Do not retry: every call for that
+    account fails until an operator restores the store from a backup.
+    """
 
-
-class DependencyUnavailable(QueenError):
-    """A peer service or a store did not answer in time (UNAVAILABLE); retry."""
-
-    reason = "DEPENDENCY_UNAVAILABLE"
+    reason = "LEDGER_CORRUPT"
 
 
 class ContractViolated(QueenError):
-    """An answer breaks the contract of its profile; it is never sent (INTERNAL)."""
+    """An answer breaks the contract of its profile, which is a bug; it is never sent (INTERNAL).
+
+    Raised by `queen.method.contracts`. Do not retry.
+    """
 
     reason = "CONTRACT_VIOLATED"
 
 
-class BudgetExceeded(QueenError):
-    """An attack asks for more queries than it was given; raised by the red team; do not retry."""
-
-    reason = "BUDGET_EXCEEDED"
-
-
 class DecisionLogInvalid(QueenError):
-    """A decision log cannot be read, or is of another bundle; raised by `queen.replay`."""
+    """A decision log cannot be read, or belongs to another bundle.
+
+    Raised by `queen.replay`. Do not retry.
+    """
 
     reason = "DECISION_LOG_INVALID"
 
 
-class Unauthenticated(QueenError):
-    """No credential, or one that is not known (UNAUTHENTICATED); do not retry."""
+class BudgetExceeded(QueenError):
+    """An attack asks for more queries than it was given. Raised by the red team; do not retry."""
 
-    reason = "UNAUTHENTICATED"
+    reason = "BUDGET_EXCEEDED"

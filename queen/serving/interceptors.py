@@ -22,6 +22,8 @@ from queen.serving.status import DETAILS_KEY, code_of, refuse, request_id_of
 UnaryBehavior = Callable[[Any, Any], Awaitable[Any]]
 StreamBehavior = Callable[[Any, Any], Any]
 _OK = grpc.StatusCode.OK
+_FOR_THE_OPERATOR = (grpc.StatusCode.INTERNAL, grpc.StatusCode.DATA_LOSS)
+"""Codes of failures that no caller can do anything about."""
 _BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -132,7 +134,7 @@ def _report(log: Any, rpc: str, error: Exception, seconds: float) -> None:
         "duration_ms": round(1e3 * seconds, 3),
         "request_id": request_id_of(error),
     }
-    if code is not grpc.StatusCode.INTERNAL:
+    if code not in _FOR_THE_OPERATOR:
         log.info("call refused", reason=getattr(error, "reason", ""), **fields)
     elif not is_reported:
         # One fault can take down a whole micro-batch; its stack is worth one line.

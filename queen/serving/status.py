@@ -26,7 +26,9 @@ CODES: dict[type[errors.QueenError], grpc.StatusCode] = {
     errors.BundleMismatch: grpc.StatusCode.FAILED_PRECONDITION,
     errors.Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
-    errors.LedgerError: grpc.StatusCode.UNAVAILABLE,
+    errors.LedgerConflict: grpc.StatusCode.UNAVAILABLE,
+    # No client retries it by itself: the same call fails until the store is restored.
+    errors.LedgerCorrupt: grpc.StatusCode.DATA_LOSS,
     errors.DependencyUnavailable: grpc.StatusCode.UNAVAILABLE,
     errors.Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
 }

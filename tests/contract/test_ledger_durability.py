@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from queen_sensitivity.ledger_store import Appended, SqliteLedgerStore
 
-from queen.errors import ConfigError, DependencyUnavailable, LedgerError
+from queen.errors import ConfigError, DependencyUnavailable, LedgerCorrupt
 from tests.contract.ledger_stores import append_of
 
 
@@ -147,6 +147,21 @@ def test_records_of_two_widths_are_damage(tmp_path: Path) -> None:
     store = SqliteLedgerStore(file)
     store.append_many([append_of("a", 0, 1.0, 2.0)])
     store._connection().execute("UPDATE records SET embedding = x'00' WHERE position = 1")
-    with pytest.raises(LedgerError, match="damaged"):
+    with pytest.raises(LedgerCorrupt, match="damaged"):
+        store.load("a", "g")
+    store.close()
+
+
+def test_a_file_that_is_damaged_while_it_serves_is_no_outage(tmp_path: Path) -> None:
+    """Asking again would fail for ever, so it is not the error that callers retry."""
+    file = tmp_path / "ledger.sqlite3"
+    store = SqliteLedgerStore(file)
+    store.append_many([append_of("a", 0, *map(float, range(5000)))])
+    store.close()
+    store = SqliteLedgerStore(file)
+    with file.open("r+b") as damaged:
+        damaged.seek(3 * 4096)
+        damaged.write(b"\xff" * (file.stat().st_size - 3 * 4096))
+    with pytest.raises(LedgerCorrupt, match="restore it from a backup"):
         store.load("a", "g")
     store.close()

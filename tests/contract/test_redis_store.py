@@ -30,7 +30,7 @@ from queen_sensitivity.ledger_store.redis.store import (
     list_key,
 )
 
-from queen.errors import ConfigError, DependencyUnavailable, LedgerError
+from queen.errors import ConfigError, DependencyUnavailable, LedgerCorrupt
 from tests.contract.ledger_stores import PATIENT, PERMISSIONS, STRICT, append_of
 from tests.redis_servers import RedisServer, redis_server, valkey_binary
 
@@ -161,7 +161,7 @@ def test_records_of_two_widths_are_damage(server: RedisServer, store: RedisLedge
     store.append_many([append_of("a", 0, 1.0)])
     with server.client() as client:
         client.rpush(list_key(KEY), b"x")
-    with pytest.raises(LedgerError, match="damaged"):
+    with pytest.raises(LedgerCorrupt, match="damaged"):
         store.load("a", "g")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from queen.api.v1 import sensitivity_pb2 as pb
 from queen.method.ledger import Verdict
 from tests.bundles import SmallBundle
-from tests.integration.leaf_processes import leaf_process, run_refused
+from tests.integration.leaf_processes import leaf_process, reason_of, run_refused
 from tests.integration.sensitivity_calls import (
     Service,
     get_records,
@@ -100,3 +101,30 @@ def test_a_second_process_on_the_same_state_is_refused(small: SmallBundle, tmp_p
         assert "another process holds this ledger" in said
         assert process.stop() == 0
     assert '"level": "info"' in process.log.read_text()
+
+
+def test_a_damaged_ledger_is_data_loss_for_its_account_alone(
+    small: SmallBundle, tmp_path: Path
+) -> None:
+    """No client retries that code, and the sentence says what an operator has to do."""
+    settings = {"bundle": small.path, "state": tmp_path / "ledger", "admin_port": 0}
+    with leaf_process("sensitivity", tmp_path, **settings) as process:
+        for account in ("damaged", "whole"):
+            request = request_of(small, np.arange(32), (account,))
+            stubs(process).sensitivity.Assess(request, timeout=20)
+        assert process.stop() == 0
+    with sqlite3.connect(tmp_path / "ledger") as connection:
+        connection.execute(
+            "UPDATE records SET embedding = x'0000c07f0000c07f' WHERE position = 0 AND ledger IN "
+            "(SELECT id FROM ledgers WHERE account = 'damaged')"
+        )
+    connection.close()
+    with leaf_process("sensitivity", tmp_path, **settings) as process:
+        service = stubs(process)
+        with pytest.raises(grpc.RpcError) as caught:
+            service.sensitivity.Assess(request_of(small, np.arange(4), ("damaged",)), timeout=20)
+        assert caught.value.code() is grpc.StatusCode.DATA_LOSS
+        assert reason_of(caught.value) == "LEDGER_CORRUPT"
+        assert "restore the store from a backup" in caught.value.details()
+        answer = service.sensitivity.Assess(request_of(small, np.arange(4), ("whole",)), timeout=20)
+        assert len(answer.verdicts) == 4

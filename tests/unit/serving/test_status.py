@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 
 import grpc
 import pytest
@@ -34,6 +35,8 @@ def details(error: BaseException) -> dict[str, object]:
         (errors.Overloaded("x"), grpc.StatusCode.RESOURCE_EXHAUSTED),
         (errors.DeadlineExceeded("x"), grpc.StatusCode.DEADLINE_EXCEEDED),
         (errors.LedgerConflict("x"), grpc.StatusCode.UNAVAILABLE),
+        (errors.LedgerCorrupt("x"), grpc.StatusCode.DATA_LOSS),
+        (errors.LedgerError("x"), grpc.StatusCode.INTERNAL),
         (errors.DependencyUnavailable("x"), grpc.StatusCode.UNAVAILABLE),
         (errors.BundleMismatch("x"), grpc.StatusCode.FAILED_PRECONDITION),
         (errors.Unauthenticated("x"), grpc.StatusCode.UNAUTHENTICATED),
@@ -51,10 +54,26 @@ def test_every_error_class_promises_the_code_it_gets() -> None:
     checked = 0
     for _, kind in inspect.getmembers(errors, inspect.isclass):
         for code in grpc.StatusCode:
-            if code.name in (kind.__doc__ or "") and kind is not errors.LedgerError:
+            if code.name in (kind.__doc__ or ""):
                 assert code_of(kind("x")) is code, kind
                 checked += 1
-    assert checked >= 8
+    assert checked >= 15
+
+
+def test_every_error_class_says_who_raises_it_and_whether_to_retry() -> None:
+    """A reader of one docstring knows where an error comes from and what to do about it."""
+    for _, kind in inspect.getmembers(errors, inspect.isclass):
+        if kind is not errors.QueenError:
+            words = " ".join((kind.__doc__ or "").split())
+            assert "Raised by" in words or "Raised before" in words, kind
+            assert re.search(r"[Rr]etry|another replica", words), kind
+
+
+def test_damage_is_told_and_not_to_be_retried() -> None:
+    """A damaged ledger says so to its caller, and gives no delay after which to come back."""
+    found = details(errors.LedgerCorrupt("restore the store from a backup"))
+    assert found["ErrorInfo"].reason == "LEDGER_CORRUPT"  # type: ignore[attr-defined]
+    assert "RetryInfo" not in found
 
 
 def test_an_unknown_exception_is_opaque() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from queen.bundle import Bundle
-from queen.errors import DependencyUnavailable
+from queen.errors import DependencyUnavailable, PeerOverloaded, PeerUnavailable
 from queen.method.contracts import BALANCED_L1, Profile
 from queen.method.ledger import Verdict
 from queen.serving.auth import Account
@@ -29,7 +29,6 @@ from queen_inference.batching import Pending, Rest, Run
 from queen_inference.decisions.log import DecisionRecorder, Span
 from queen_inference.metrics import Measures
 from queen_inference.peers.clients import NO_VERDICT, Assessed, Assessor, PerturberClient
-from queen_inference.peers.peer import PeerOverloaded, PeerUnavailable
 from queen_inference.settings import FailureMode
 
 

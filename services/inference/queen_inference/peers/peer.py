@@ -11,7 +11,14 @@ from typing import Any, Protocol
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from queen.errors import BundleMismatch, ConfigError, DependencyUnavailable, Overloaded
+from queen.errors import (
+    BundleMismatch,
+    ConfigError,
+    DependencyUnavailable,
+    Overloaded,
+    PeerOverloaded,
+    PeerUnavailable,
+)
 from queen.serving.logging import logger
 from queen.serving.status import reason_in
 
@@ -21,17 +28,6 @@ PERTURBER = "queen.api.v1.PerturberService"
 Call = Callable[..., Awaitable[Any]]
 HEARD_SHARE = 0.25
 """A timeout of which less was spent listening says nothing about the peer."""
-
-
-class PeerUnavailable(DependencyUnavailable):
-    """A peer is not there, or is known not to be, or is of another bundle: ask another one."""
-
-
-class PeerOverloaded(DependencyUnavailable):
-    """A peer is there and full, or this process is too busy to hear it.
-
-    That is what callers can bring about, and so nothing that they may gain by.
-    """
 
 
 class Callee(Protocol):

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from prometheus_client import Counter
 
-from queen.errors import DependencyUnavailable
+from queen.errors import DependencyUnavailable, PeerOverloaded, PeerUnavailable
 from queen.serving.auth import Account
 from queen_inference.peers.clients import Assessed, SingleArray
-from queen_inference.peers.peer import SENSITIVITY, PeerOverloaded, PeerUnavailable
+from queen_inference.peers.peer import SENSITIVITY
 from queen_inference.peers.rendezvous import owner_of
 from queen_inference.peers.replicas import Replica, Replicas
 

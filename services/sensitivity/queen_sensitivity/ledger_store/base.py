@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from queen.errors import LedgerError
+from queen.errors import LedgerCorrupt
 
 Records = NDArray[np.float32]
 """Recorded embeddings of one ledger, (M, E) float32, in the order they were appended."""
@@ -194,9 +194,12 @@ class ServerSideAppend(Protocol):
 
 
 def join_records(blobs: Sequence[bytes]) -> Records:
-    """Records (R, E), R at least 1, of their little-endian bytes; LedgerError for two widths."""
+    """Records (R, E), R at least 1, of their little-endian bytes; LedgerCorrupt for two widths."""
     if len({len(blob) for blob in blobs}) != 1 or len(blobs[0]) % 4:
-        raise LedgerError("expected records of one width in a ledger, got several: it is damaged")
+        raise LedgerCorrupt(
+            "expected records of one width in a ledger, got several: it is damaged; "
+            "restore the store from a backup"
+        )
     flat = np.frombuffer(b"".join(blobs), "<f4")
     return flat.reshape(len(blobs), -1).astype(np.float32, copy=False)
 

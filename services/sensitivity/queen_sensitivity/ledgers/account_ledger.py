@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from queen.errors import LedgerError
+from queen.errors import LedgerCorrupt, LedgerError
 from queen.method.geometry import FloatArray, Geometry
 from queen.method.sensitivity import center_distances, record_weight, single_query_sensitivity
 from queen_sensitivity.ledger_store import Append, LedgerKey, Records, packed_end
@@ -93,7 +93,7 @@ class LedgerFactory:
     def extend(self, account: AccountLedger, label: int, records: Records) -> None:
         """Append `records` (R, E) of class `label` to the account.
 
-        Raises LedgerError for a record that is not finite: cqs would be NaN, never above
+        Raises LedgerCorrupt for a record that is not finite: cqs would be NaN, never above
         any threshold, and the defence off without a word.
         """
         _require_finite(label, records)
@@ -219,7 +219,7 @@ def record_weights(geometry: Geometry, records: Records, labels: NDArray[np.inte
 
 def _require_finite(label: int, records: Records) -> None:
     if not np.isfinite(records).all():
-        raise LedgerError(
+        raise LedgerCorrupt(
             f"expected finite records of class {label} in the store, got NaN or infinity; "
             "restore the store from a backup"
         )

@@ -12,10 +12,18 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from queen_inference.peers.loop_clock import Attention
-from queen_inference.peers.peer import PERTURBER, Peer, PeerOverloaded, PeerUnavailable
+from queen_inference.peers.peer import PERTURBER, Peer
 
 from queen.api.v1 import perturber_pb2, perturber_pb2_grpc
-from queen.errors import BundleMismatch, DependencyUnavailable, Overloaded, QueenError
+from queen.errors import (
+    BundleMismatch,
+    DependencyUnavailable,
+    LedgerCorrupt,
+    Overloaded,
+    PeerOverloaded,
+    PeerUnavailable,
+    QueenError,
+)
 from queen.serving.status import DETAILS_KEY, refuse
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -85,6 +93,7 @@ async def call(peer: Peer, timeout_seconds: float = 10.0) -> bytes:
         (Overloaded("full"), PeerOverloaded, True),
         (grpc.StatusCode.RESOURCE_EXHAUSTED, DependencyUnavailable, True),
         (grpc.StatusCode.INTERNAL, DependencyUnavailable, True),
+        (LedgerCorrupt("damaged"), DependencyUnavailable, True),
     ],
 )
 async def test_each_failure_has_its_kind(

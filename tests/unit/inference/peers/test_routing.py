@@ -11,13 +11,13 @@ import pytest
 from queen_inference.metrics import Measures
 from queen_inference.peers.clients import NO_VERDICT, Assessed, SensitivityClient
 from queen_inference.peers.endpoints import read_target
-from queen_inference.peers.peer import SENSITIVITY, Peer, PeerOverloaded, PeerUnavailable
+from queen_inference.peers.peer import SENSITIVITY, Peer
 from queen_inference.peers.rendezvous import owner_of, weight
 from queen_inference.peers.replicas import Replica, Replicas
 from queen_inference.peers.routing import RoutedClient
 
 from queen.api.v1 import sensitivity_pb2
-from queen.errors import DependencyUnavailable
+from queen.errors import DependencyUnavailable, PeerOverloaded, PeerUnavailable
 from queen.method.contracts import Profile
 from queen.serving.auth import Account
 

@@ -19,7 +19,7 @@ from queen.errors import (
     DependencyUnavailable,
     InvalidQuery,
     LedgerConflict,
-    LedgerError,
+    LedgerCorrupt,
 )
 from queen.method.ledger import Scope, Verdict
 from queen.method.sensitivity import cumulative_query_sensitivity
@@ -319,5 +319,5 @@ def test_a_record_that_is_not_finite_is_refused() -> None:
     store = MemoryLedgerStore()
     key = LedgerKey("acme", GEOMETRY.digest, 0)
     store.append_many([Append(key, 0, np.array([[np.nan, 0.0]], np.float32))])
-    with pytest.raises(LedgerError, match="finite"):
+    with pytest.raises(LedgerCorrupt, match="finite"):
         book_of(GEOMETRY, store).assess(queries_of(*stream(GEOMETRY, 0, 4), accounts=["acme"]))

@@ -18,7 +18,7 @@ from typing import Literal
 
 import numpy as np
 
-from queen.errors import ConfigError, DependencyUnavailable
+from queen.errors import ConfigError, DependencyUnavailable, LedgerCorrupt
 from queen_sensitivity.ledger_store.base import (
     Append,
     Appended,
@@ -56,6 +56,8 @@ _FORGET_RECORDS = """DELETE FROM records WHERE ledger IN
 _FORGET_LEDGERS = "DELETE FROM ledgers WHERE account = ? AND geometry = ?"
 _AUDIT = "INSERT INTO audit (entry) VALUES (?)"
 _READ_AUDIT = "SELECT entry FROM audit ORDER BY position LIMIT ? OFFSET ?"
+
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 class SqliteLedgerStore:
@@ -238,6 +240,10 @@ def _store_errors() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+            raise LedgerCorrupt(
+                f"the ledger file is damaged ({error}); restore it from a backup"
+            ) from error
         raise DependencyUnavailable(
             f"the ledger file did not answer ({type(error).__name__}): {error}"
         ) from error
