@@ -1,0 +1,208 @@
+"""Rules of this repository that no linter knows.
+
+A test fails with the places that break its rule. Exceptions stand beside their rule, each with
+its reason.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+MOST_PARAMETERS = 6
+MOST_FILES = 14
+LINE_LENGTH = 100
+
+CROWDED_FOLDERS = {
+    "queen/redteam/attacks": "a registry: one file an attack",
+    "queen/redteam/defenses": "a registry: one file a defense",
+    "queen/method": "the paper, one file a part of it",
+}
+UNTESTED_FOLDERS = {
+    "queen/redteam/attacks": "test_attacks.py holds every attack of the registry to one table",
+    "queen/redteam/defenses": "test_defenses.py holds every defense of the registry to one table",
+}
+
+# What is left to mend, by rule: these numbers only go down.
+PARAMETERS_LEFT = 30
+TAKES_LEFT = 52
+CROWDED_LEFT = 4
+UNTESTED_LEFT = 140
+PRIVATE_LEFT = 52
+LONG_LINES_LEFT = 545
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@cache
+def nodes(path: str) -> list[ast.AST]:
+    """All nodes of the syntax tree of a file; the first is the module."""
+    return list(ast.walk(ast.parse((ROOT / path).read_text())))
+
+
+@cache
+def files(*folders: str) -> list[str]:
+    """Paths of the Python files of ours in `folders`; generated code apart."""
+    below = (file for folder in folders for file in sorted((ROOT / folder).rglob("*.py")))
+    paths = (str(file.relative_to(ROOT)) for file in below)
+    return [path for path in paths if not path.startswith("queen/api/")]
+
+
+def everywhere(*folders: str) -> Iterator[tuple[str, ast.AST]]:
+    """(path, node) of every syntax tree in `folders`; without any, of the whole repository."""
+    for path in files(*(folders or ("queen", "services", "tests"))):
+        for node in nodes(path):
+            yield path, node
+
+
+def parameters(function: Function) -> int:
+    """Parameters of a function, without self and cls."""
+    names = function.args
+    plain = [*names.posonlyargs, *names.args]
+    if plain and plain[0].arg in {"self", "cls"}:
+        plain = plain[1:]
+    stars = [star for star in (names.vararg, names.kwarg) if star is not None]
+    return len(plain) + len(names.kwonlyargs) + len(stars)
+
+
+def test_functions_have_few_parameters() -> None:
+    """Values travel whole: a function that is no constructor has at most six parameters."""
+    broken = [
+        f"{path}:{node.lineno} {node.name} has {parameters(node)}"
+        for path, node in everywhere()
+        if isinstance(node, Function)
+        and node.name not in {"__init__", "__new__"}
+        and parameters(node) > MOST_PARAMETERS
+    ]
+    require(broken, at_most=PARAMETERS_LEFT)
+
+
+def test_imports_are_seen_by_tools() -> None:
+    """Only the lazy loader of commands imports by string."""
+    broken = [
+        f"{path}:{node.lineno}"
+        for path, node in everywhere()
+        if name_of(node) in {"import_module", "__import__"} and path != "queen/cli/lazy.py"
+    ]
+    require(broken)
+
+
+def test_no_name_says_take() -> None:
+    """`take` has had eight meanings: names say select, fetch, allocate, charge or consume."""
+    broken = [
+        f"{path}:{node.lineno} {name}"
+        for path, node in everywhere()
+        if (name := defined(node)) and re.fullmatch(r"_*(take|takes|taken)(_\w+)?", name)
+    ]
+    require(broken, at_most=TAKES_LEFT)
+
+
+def test_folders_hold_few_files() -> None:
+    """A folder with more files than a reader can keep in mind is several rooms."""
+    counts = Counter(
+        str(Path(path).parent)
+        for path in files("queen", "services", "tests")
+        if not path.endswith("__init__.py")
+    )
+    broken = [
+        f"{folder}: {count} files"
+        for folder, count in counts.items()
+        if count > MOST_FILES and folder not in CROWDED_FOLDERS
+    ]
+    require(broken, at_most=CROWDED_LEFT)
+
+
+def test_modules_have_a_test_of_their_name() -> None:
+    """The unit test of a module with logic of its own lies where the module does."""
+    broken = [
+        f"{path}: {unit_test(path)}"
+        for path in files("queen", "services")
+        if has_logic(nodes(path)[0])
+        and Path(path).stem not in {"__init__", "__main__"}
+        and str(Path(path).parent) not in UNTESTED_FOLDERS
+        and not (ROOT / unit_test(path)).exists()
+    ]
+    require(broken, at_most=UNTESTED_LEFT)
+
+
+def test_tests_read_public_attributes() -> None:
+    """A test knows of an object what its users know."""
+    broken = [
+        f"{path}:{node.lineno} {ast.unparse(node)}"
+        for path, node in everywhere("tests")
+        if isinstance(node, ast.Attribute)
+        and re.match(r"_[^_]", node.attr)
+        and name_of(node.value) not in {"self", "cls"}
+    ]
+    require(broken, at_most=PRIVATE_LEFT)
+
+
+def test_lines_of_pages_are_short() -> None:
+    """A line of a page fits beside its neighbors in a diff; tables and links may be longer."""
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    pages += [file for room in ("services", "deploy", "tests") for file in readmes(ROOT / room)]
+    broken = [
+        f"{page.relative_to(ROOT)}:{number}"
+        for page in pages
+        for number, line in enumerate(page.read_text().splitlines(), 1)
+        if not line.lstrip().startswith("|") and len(without_links(line)) > LINE_LENGTH
+    ]
+    require(broken, at_most=LONG_LINES_LEFT)
+
+
+def require(broken: list[str], at_most: int = 0) -> None:
+    """Fail with the list where it is longer than it may be."""
+    assert len(broken) <= at_most, "\n".join([f"{len(broken)} of {at_most}:", *broken])
+
+
+def readmes(folder: Path) -> Iterator[Path]:
+    """Every README in a folder and below."""
+    return folder.rglob("README.md")
+
+
+def without_links(line: str) -> str:
+    """A line of Markdown without the addresses in it, which cannot be wrapped."""
+    return re.sub(r"\]\([^)]*\)|https?://\S+", "", line)
+
+
+def name_of(node: ast.AST) -> str | None:
+    """The name that an expression or an import ends with."""
+    match node:
+        case ast.Name(id=name) | ast.Attribute(attr=name) | ast.alias(name=name):
+            return name
+        case _:
+            return None
+
+
+def defined(node: ast.AST) -> str | None:
+    """The function, class, parameter, variable or attribute that a node defines."""
+    match node:
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.arg(arg=name):
+            return name
+        case ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()):
+            return name
+        case _:
+            return None
+
+
+def has_logic(module: ast.AST) -> bool:
+    """Whether a module defines a function, or a class with a method that does something."""
+    assert isinstance(module, ast.Module)
+    for node in module.body:
+        if isinstance(node, Function):
+            return True
+        is_class = isinstance(node, ast.ClassDef) and "Protocol" not in map(name_of, node.bases)
+        if is_class and any(isinstance(part, Function) for part in node.body):
+            return True
+    return False
+
+
+def unit_test(path: str) -> str:
+    """Where the unit test of a module belongs."""
+    mirrored = re.sub(r"^services/(\w+)/queen_\1/", r"\1/", path.removeprefix("queen/"))
+    return str(Path("tests/unit", mirrored).with_name(f"test_{Path(path).name}"))
