@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from queen.api.oip import open_inference_pb2 as oip
 from queen.api.oip import open_inference_pb2_grpc
 from queen.errors import ConfigError, InvalidQuery
-from queen.wire import DATATYPES, TYPED_FIELDS
+from queen.wire import CLASS_NAMES, DATATYPES, TYPED_FIELDS
 
 Array = NDArray[Any]
 
@@ -70,9 +70,8 @@ class OipClient:
         if len(answer.inputs) != 1:
             raise ConfigError(f"expected a model of 1 input, '{model}' has {len(answer.inputs)}")
         tensor = answer.inputs[0]
-        names = _class_names(answer.properties.get("class_names", ""))
         return ModelDescription(
-            answer.name, tensor.name, tensor.datatype, tuple(tensor.shape), names
+            answer.name, tensor.name, tensor.datatype, tuple(tensor.shape), _class_names(answer)
         )
 
     def infer(
@@ -133,10 +132,15 @@ def read_output(answer: oip.ModelInferResponse, name: str) -> Array:
     raise ConfigError(f"expected an output '{name}' from the server, got {got}")
 
 
-def _class_names(text: str) -> tuple[str, ...]:
-    """The property `class_names`, a JSON list; other servers may put anything there."""
+def _class_names(answer: oip.ModelMetadataResponse) -> tuple[str, ...]:
+    """The names of a model's classes; none if the server does not state them as Queen does."""
+    stated = [
+        output.parameters[CLASS_NAMES].string_param
+        for output in answer.outputs
+        if output.name == PROBABILITIES and CLASS_NAMES in output.parameters
+    ]
     try:
-        names = json.loads(text)
+        names = json.loads("".join(stated))
     except ValueError:
         return ()
     return tuple(str(name) for name in names) if isinstance(names, list) else ()

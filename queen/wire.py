@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from queen.api.oip import open_inference_pb2 as oip
-from queen.api.v1 import sensitivity_pb2
+from queen.api.v1 import perturber_pb2, sensitivity_pb2
 from queen.bundle.manifest import TensorSignature
 from queen.errors import BatchTooLarge, InvalidQuery, ShapeMismatch
+from queen.method.contracts import Profile
 from queen.method.facts import FACTS, FactArray
 
 Array = NDArray[Any]
@@ -44,6 +45,14 @@ TYPED_FIELDS = {
     "FP64": "fp64_contents",
 }
 """Typed field of each datatype; FP16 has none, the protocol allows it in raw form only."""
+CLASS_NAMES = "class_names"
+"""Parameter of a model's output `probabilities`: the names of its classes, as a JSON list."""
+PROFILES = {
+    perturber_pb2.PROFILE_PAPER: Profile.PAPER,
+    perturber_pb2.PROFILE_BALANCED: Profile.BALANCED,
+    perturber_pb2.PROFILE_STRICT: Profile.STRICT,
+}
+"""The profiles whose flagged queries the perturber answers, by their number in its requests."""
 _FACT_NAMES = FACTS.names or ()
 _NAMES = {dtype: name for name, dtype in DATATYPES.items()}
 

@@ -83,7 +83,6 @@ def _lines(report: ReplayReport) -> list[tuple[str, int, str]]:
         ("REVERSE", report.verdicts["REVERSE"], causes),
         ("reproduced", report.reproduced, ""),
         ("contradicting", report.contradicting, ""),
-        ("unchecked", report.unchecked, "no facts in their records" if report.unchecked else ""),
         ("unassessed", report.unassessed_rows, f"failure modes: {modes}" if modes else ""),
         ("refused", report.refusals.total(), f"requests: {refusals}" if refusals else ""),
         ("accounts", report.accounts, f"groups {report.groups:,}" if report.groups else ""),

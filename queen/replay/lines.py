@@ -68,7 +68,7 @@ class LogReader:
     def _take_record(
         self, entry: dict[str, Any], content: int, file: int, number: int, fail: Fail
     ) -> None:
-        kind = entry.get("msg", entry.get("event"))
+        kind = entry.get("msg")
         if kind not in {DECISION, UNASSESSED}:
             fail(f"'{DECISION}' or '{UNASSESSED}' in msg", repr(kind))
         if entry["bundle"] != self._digest:
@@ -93,9 +93,6 @@ class LogReader:
         self._report.requests += 1
         self._report.rows += rows
         self._report.profiles[text_of(entry, "profile", fail)] += rows
-        if "novel" not in entry:
-            self._report.unchecked += rows
-            return
         account = self._number("account", text_of(entry, "account_hash", fail))
         grouped = "group_budget" in entry
         group = self._number("group", text_of(entry, "group_hash", fail)) if grouped else -1

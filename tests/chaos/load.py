@@ -99,6 +99,7 @@ class Assessor:
             account_index=np.zeros(len(labels), "<u4").tobytes(),
             labels=labels.astype("<i4").tobytes(),
             embeddings=embeddings.tobytes(),
+            with_facts=True,
         )
         try:
             answer: pb.AssessResponse = self._stub.Assess(request, timeout=ASSESS_SECONDS)
@@ -109,7 +110,7 @@ class Assessor:
             # Its RECORD may be the group's, and says nothing certain of either.
             return answer
         verdicts = np.frombuffer(answer.verdicts, np.uint8)
-        after = np.frombuffer(answer.cqs_after, "<f4")
+        after = np.frombuffer(answer.facts.cqs_after, "<f8")
         self._told.records += [
             Acknowledged(
                 account,

@@ -53,7 +53,8 @@ async def test_metadata_and_readiness_need_no_credential(door: Door, small: Smal
         ("probabilities", "FP32", [-1, 4]),
         ("label", "INT64", [-1]),
     ]
-    assert json.loads(told.properties["class_names"]) == small.manifest.class_names
+    names = told.outputs[0].parameters["class_names"].string_param
+    assert json.loads(names) == small.manifest.class_names
     assert (await stub.ModelMetadata(oip.ModelMetadataRequest())).name == "small"
     ready = oip.ModelReadyRequest(name="small", version=told.versions[0])
     assert (await stub.ModelReady(ready)).ready

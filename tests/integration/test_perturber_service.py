@@ -9,11 +9,11 @@ import grpc
 import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from queen_perturber.shadows import PROFILES
 
 from queen.api.v1 import perturber_pb2 as pb
 from queen.api.v1 import perturber_pb2_grpc
 from queen.method.contracts import check_answers
+from queen.wire import PROFILES
 from tests.bundles import SmallBundle
 from tests.integration.leaf_processes import (
     LeafProcess,
@@ -80,7 +80,7 @@ def test_answers_are_within_their_contracts(small: SmallBundle, stub: Stub) -> N
     rows = np.arange(64)
     flagged = flagged_of(small, rows)
     answers = answers_of(stub.Reverse(request_of(small, rows), timeout=10))
-    assert set(flagged.profiles.tolist()) == {1, 3, 4}
+    assert set(flagged.profiles.tolist()) == {1, 2, 3}
     for code, profile in PROFILES.items():
         of_profile = flagged.profiles == code
         check_answers(profile, answers[of_profile], flagged.probabilities[of_profile])
@@ -129,11 +129,11 @@ BAD: list[tuple[str, int, dict[str, object], grpc.StatusCode, str, str]] = [
     ("many rows", 65, {}, EXHAUSTED, "expected at most 64 rows, got 65", "BATCH_TOO_LARGE"),
     ("profile 0", 1, {"profiles": b"\0"}, INVALID, "got 0", "INVALID_QUERY"),
     (
-        "profile safe",
+        "profile 4",
         1,
-        {"profiles": b"\2"},
+        {"profiles": b"\4"},
         INVALID,
-        "expected 1 (paper), 3 (balanced), 4 (strict), got 2",
+        "expected 1 (paper), 2 (balanced), 3 (strict), got 4",
         "INVALID_QUERY",
     ),
     ("profile 9", 1, {"profiles": b"\t"}, INVALID, "got 9", "INVALID_QUERY"),
@@ -168,7 +168,7 @@ BAD: list[tuple[str, int, dict[str, object], grpc.StatusCode, str, str]] = [
     (
         "no distance",
         1,
-        {"profiles": b"\3", "balanced_l1": 0.0},
+        {"profiles": b"\2", "balanced_l1": 0.0},
         INVALID,
         "balanced_l1: expected an L1 distance in (0, 2], got 0",
         "INVALID_QUERY",
@@ -176,7 +176,7 @@ BAD: list[tuple[str, int, dict[str, object], grpc.StatusCode, str, str]] = [
     (
         "NaN distance",
         1,
-        {"profiles": b"\3", "balanced_l1": float("nan")},
+        {"profiles": b"\2", "balanced_l1": float("nan")},
         INVALID,
         "got nan",
         "INVALID_QUERY",
@@ -184,7 +184,7 @@ BAD: list[tuple[str, int, dict[str, object], grpc.StatusCode, str, str]] = [
     (
         "distance above 2",
         1,
-        {"profiles": b"\3", "balanced_l1": 2.5},
+        {"profiles": b"\2", "balanced_l1": 2.5},
         INVALID,
         "got 2.5",
         "INVALID_QUERY",

@@ -49,11 +49,12 @@ def test_a_stream_is_recorded_reversed_and_replayed(small: SmallBundle, service:
     verdicts = []
     for start in range(0, 400, 50):
         answer = service.sensitivity.Assess(
-            request_of(small, rows[start : start + 50], ("heavy",)), timeout=10
+            request_of(small, rows[start : start + 50], ("heavy",), with_facts=True), timeout=10
         )
         verdicts += list(answer.verdicts)
-        for name in ("distances", "sqs", "cqs_before", "cqs_after"):
-            assert len(getattr(answer, name)) == 4 * 50
+        assert len(answer.sqs) == 4 * 50
+        for name in ("distances", "cqs_before", "cqs_after"):
+            assert len(getattr(answer.facts, name)) == 8 * 50
         is_reversed = np.frombuffer(answer.verdicts, "u1") == Verdict.REVERSE
         assert list(answer.causes) == (Cause.ACCOUNT * is_reversed).tolist()
     assert set(verdicts) == {Verdict.PRESERVE, Verdict.RECORD, Verdict.REVERSE}

@@ -9,12 +9,10 @@ class Profile(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     PROFILE_UNSPECIFIED: _ClassVar[Profile]
     PROFILE_PAPER: _ClassVar[Profile]
-    PROFILE_SAFE: _ClassVar[Profile]
     PROFILE_BALANCED: _ClassVar[Profile]
     PROFILE_STRICT: _ClassVar[Profile]
 PROFILE_UNSPECIFIED: Profile
 PROFILE_PAPER: Profile
-PROFILE_SAFE: Profile
 PROFILE_BALANCED: Profile
 PROFILE_STRICT: Profile
 

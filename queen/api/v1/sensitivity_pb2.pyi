@@ -62,22 +62,16 @@ class AssessRequest(_message.Message):
     def __init__(self, bundle_digest: _Optional[str] = ..., accounts: _Optional[_Iterable[_Union[AccountPolicy, _Mapping]]] = ..., account_index: _Optional[bytes] = ..., labels: _Optional[bytes] = ..., embeddings: _Optional[bytes] = ..., with_facts: _Optional[bool] = ...) -> None: ...
 
 class AssessResponse(_message.Message):
-    __slots__ = ("verdicts", "distances", "sqs", "cqs_before", "cqs_after", "causes", "facts")
+    __slots__ = ("verdicts", "causes", "sqs", "facts")
     VERDICTS_FIELD_NUMBER: _ClassVar[int]
-    DISTANCES_FIELD_NUMBER: _ClassVar[int]
-    SQS_FIELD_NUMBER: _ClassVar[int]
-    CQS_BEFORE_FIELD_NUMBER: _ClassVar[int]
-    CQS_AFTER_FIELD_NUMBER: _ClassVar[int]
     CAUSES_FIELD_NUMBER: _ClassVar[int]
+    SQS_FIELD_NUMBER: _ClassVar[int]
     FACTS_FIELD_NUMBER: _ClassVar[int]
     verdicts: bytes
-    distances: bytes
-    sqs: bytes
-    cqs_before: bytes
-    cqs_after: bytes
     causes: bytes
+    sqs: bytes
     facts: Facts
-    def __init__(self, verdicts: _Optional[bytes] = ..., distances: _Optional[bytes] = ..., sqs: _Optional[bytes] = ..., cqs_before: _Optional[bytes] = ..., cqs_after: _Optional[bytes] = ..., causes: _Optional[bytes] = ..., facts: _Optional[_Union[Facts, _Mapping]] = ...) -> None: ...
+    def __init__(self, verdicts: _Optional[bytes] = ..., causes: _Optional[bytes] = ..., sqs: _Optional[bytes] = ..., facts: _Optional[_Union[Facts, _Mapping]] = ...) -> None: ...
 
 class Facts(_message.Message):
     __slots__ = ("distances", "cqs_before", "cqs_after", "group_cqs_before", "group_cqs_after", "generations", "group_generations", "budgets", "group_budgets", "bits", "scopes")

@@ -48,7 +48,7 @@ class SensitivityServiceServicer:
 
     def Assess(self, request, context):
         """Gives a verdict for every query of a micro-batch and records what must be
-        recorded. Rows of one account are taken in order. Idempotent: a query that
+        recorded. Rows of one account are assessed in order. Idempotent: a query that
         is sent again is never recorded twice.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

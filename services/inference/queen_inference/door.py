@@ -15,7 +15,7 @@ from queen.api.oip import open_inference_pb2 as oip
 from queen.bundle import Manifest
 from queen.errors import ModelNotFound
 from queen.serving.auth import Account, Keyring
-from queen.wire import decode_input, encode_response, requested_outputs
+from queen.wire import CLASS_NAMES, decode_input, encode_response, requested_outputs
 from queen_inference.batching import MicroBatcher
 from queen_inference.metrics import Measures
 
@@ -92,6 +92,7 @@ class FrontDoor:
         self.require_model(name, version)
         manifest = self._manifest
         tensor = oip.ModelMetadataResponse.TensorMetadata
+        names = oip.InferParameter(string_param=json.dumps(manifest.class_names))
         signature = manifest.input
         return oip.ModelMetadataResponse(
             name=manifest.model_name,
@@ -101,10 +102,14 @@ class FrontDoor:
                 tensor(name=signature.name, datatype=signature.datatype, shape=signature.shape)
             ],
             outputs=[
-                tensor(name="probabilities", datatype="FP32", shape=[-1, manifest.num_classes]),
+                tensor(
+                    name="probabilities",
+                    datatype="FP32",
+                    shape=[-1, manifest.num_classes],
+                    parameters={CLASS_NAMES: names},
+                ),
                 tensor(name="label", datatype="INT64", shape=[-1]),
             ],
-            properties={"class_names": json.dumps(manifest.class_names)},
         )
 
 

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from queen.api.v1 import perturber_pb2 as pb
 from queen.bundle import Bundle
 from queen.errors import BatchTooLarge, BundleMismatch, InvalidQuery
-from queen.wire import read_tensor
-from queen_perturber.shadows import PROFILES, Flagged
+from queen.wire import PROFILES, read_tensor
+from queen_perturber.shadows import Flagged
 
 _SUM_TOLERANCE = 1e-3
 """Of the protectee's rows: its softmax may have run in half precision."""

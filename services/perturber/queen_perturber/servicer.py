@@ -16,9 +16,9 @@ from queen.api.v1 import perturber_pb2_grpc
 from queen.bundle import Bundle
 from queen.errors import Overloaded
 from queen.serving.metrics import Metrics
-from queen.wire import tensor_bytes
+from queen.wire import PROFILES, tensor_bytes
 from queen_perturber.decode import read_flagged
-from queen_perturber.shadows import PROFILES, Flagged, Reversal
+from queen_perturber.shadows import Flagged, Reversal
 from queen_perturber.turns import Turns
 
 

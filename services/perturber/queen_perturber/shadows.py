@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from queen.api.v1 import perturber_pb2 as pb
 from queen.bundle import Bundle
 from queen.errors import BundleCorrupt, ConfigError, QueenError
 from queen.method.contracts import Profile, check_answers
@@ -17,15 +16,9 @@ from queen.method.decoy import make_decoy
 from queen.method.ensemble import ShadowEnsemble, build_shadow, draw_members
 from queen.method.misdirection import balanced_answer, keyed_name, partner_classes
 from queen.method.profiles import paper_answer
+from queen.wire import PROFILES
 
 SingleArray = NDArray[np.float32]
-
-PROFILES = {
-    pb.PROFILE_PAPER: Profile.PAPER,
-    pb.PROFILE_BALANCED: Profile.BALANCED,
-    pb.PROFILE_STRICT: Profile.STRICT,
-}
-"""The profiles that are answered here, as the wire numbers them."""
 
 _GRID = 2.0**20
 """Shadow means are rounded to so many steps below a power of 2: see `Reversal.answer`."""
@@ -36,7 +29,7 @@ class Flagged:
     """B queries with verdict REVERSE."""
 
     profiles: NDArray[np.uint8]
-    """(B,) keys of `PROFILES`."""
+    """(B,) keys of `queen.wire.PROFILES`."""
     shadow_inputs: SingleArray
     """(B, ...) what the shadows read: protectee inputs or features."""
     probabilities: SingleArray

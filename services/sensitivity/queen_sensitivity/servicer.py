@@ -79,10 +79,7 @@ def encode_assessment(assessment: Assessment) -> pb.AssessResponse:
     """The response with raw tensors."""
     return pb.AssessResponse(
         verdicts=assessment.verdicts.tobytes(),
-        distances=tensor_bytes(assessment.distances),
-        sqs=tensor_bytes(assessment.sqs),
-        cqs_before=tensor_bytes(assessment.cqs_before),
-        cqs_after=tensor_bytes(assessment.cqs_after),
         causes=assessment.causes.tobytes(),
+        sqs=tensor_bytes(assessment.sqs),
         facts=None if assessment.facts is None else encode_facts(assessment.facts),
     )

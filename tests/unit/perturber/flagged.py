@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from queen_perturber.shadows import PROFILES, Flagged, Reversal, choose_device, load_shadows
+from queen_perturber.shadows import Flagged, Reversal, choose_device, load_shadows
 
 from queen.bundle import Bundle, open_bundle
 from queen.method.contracts import BALANCED_L1
 from queen.method.decoy import sketch_inputs
 from queen.method.ensemble import build_shadow
+from queen.wire import PROFILES
 from tests.bundles import SmallBundle, make_bundle
 
 SECRET = bytes(range(32))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from queen_perturber.secret import read_secret
-from queen_perturber.shadows import PROFILES, Reversal, choose_device, load_shadows
+from queen_perturber.shadows import Reversal, choose_device, load_shadows
 from torch import nn
 
 from queen.api.v1 import perturber_pb2 as pb
@@ -19,6 +19,7 @@ from queen.errors import BundleCorrupt, ConfigError
 from queen.method.contracts import check_answers
 from queen.method.ensemble import ShadowEnsemble
 from queen.method.misdirection import keyed_name, partner_classes
+from queen.wire import PROFILES
 from tests.bundles import SmallBundle
 from tests.unit.perturber.flagged import (
     SECRET,

@@ -250,20 +250,17 @@ def test_the_chunk_size_changes_nothing(
     assert replay([path], bundle) == whole
 
 
-def test_what_has_no_facts_or_no_verdict_is_counted_apart(bundle: Bundle, tmp_path: Path) -> None:
-    """A record of an older service cannot be checked, and one without a verdict need not be."""
-    log = crossing(bundle)
-    records = entries(log)
-    for name in [name for name in records[0] if name in {"novel", "crossed", "off", "budget"}]:
-        del records[0][name]
+def test_requests_without_a_verdict_are_counted_apart(bundle: Bundle, tmp_path: Path) -> None:
+    """Nothing was decided on them, so nothing of them is checked."""
+    records = entries(crossing(bundle))
     keep = ("logger", "bundle", "request_id", "account_hash", "profile", "rows", "ts")
     unassessed = {name: records[1][name] for name in keep}
     unassessed |= {"msg": "unassessed", "failure_mode": "protect", "request_id": "0" * 16}
     report = replay([write(tmp_path / "log", [*records, unassessed])], bundle)
-    assert (report.unchecked, report.reproduced, report.contradicting) == (5, 75, 0)
+    assert (report.reproduced, report.contradicting) == (80, 0)
     assert report.unassessed_rows == 5
     assert report.failure_modes == {"protect": 1}
-    assert not report.is_reproduced
+    assert report.is_reproduced
 
 
 def test_a_last_line_that_is_cut_off_is_reported(bundle: Bundle, tmp_path: Path) -> None:
@@ -295,6 +292,7 @@ def broken(name: str, value: Any) -> Callable[[dict[str, Any]], None]:
     ("spoil", "words"),
     [
         (lambda record: record.pop("cqs_before"), "expected a field 'cqs_before', got none"),
+        (lambda record: record.pop("novel"), "expected a field 'novel', got none"),
         (broken("d", [0.1] * 4), "expected a list of 5 in 'd', got a list of 4"),
         (broken("d", [0.1, "x", 0, 0, 0]), "expected finite numbers in 'd', got \"x\""),
         (broken("sqs", [float("nan")] * 5), "expected finite numbers in 'sqs', got NaN"),

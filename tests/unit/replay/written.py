@@ -93,12 +93,9 @@ class WrittenLog:
 
 def _through_the_wire(assessment: Any, rows: int) -> Assessed:
     message = encode_assessment(assessment)
-    single = [
-        np.frombuffer(getattr(message, name), "<f4")
-        for name in ("distances", "sqs", "cqs_before", "cqs_after")
-    ]
     verdicts, causes = (np.frombuffer(data, "u1") for data in (message.verdicts, message.causes))
-    return Assessed(verdicts, *single, causes, read_facts(message.facts, rows))
+    sqs = np.frombuffer(message.sqs, "<f4")
+    return Assessed(verdicts, causes, sqs, read_facts(message.facts, rows))
 
 
 def _spans(policies: Sequence[AccountPolicy], owners: Sequence[int]) -> list[tuple[Pending, slice]]:

@@ -6,16 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from queen.method.contracts import Profile
+from queen.wire import PROFILES
 
 RowIndex = NDArray[np.int64]
 Profiles = NDArray[np.uint8]
 """The profile of each row (B,), as PROFILE_CODES has it."""
-PROFILE_CODES = {
-    Profile.OBSERVE: 0,
-    Profile.PAPER: 1,
-    Profile.SAFE: 2,
-    Profile.BALANCED: 3,
-    Profile.STRICT: 4,
+PROFILE_CODES = {profile: number for number, profile in PROFILES.items()} | {
+    Profile.OBSERVE: 254,
+    Profile.SAFE: 255,
 }
 """Profiles as the wire numbers them; observe and safe never travel."""
 REVERSED = (Profile.PAPER, Profile.BALANCED, Profile.STRICT)

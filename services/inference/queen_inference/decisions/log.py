@@ -187,27 +187,18 @@ def _is_charged(assessed: Assessed) -> NDArray[np.bool_]:
     Of an exempt account whose group is spent they are PRESERVE, and recorded all the same.
     """
     facts = assessed.facts
-    is_charged: NDArray[np.bool_] = assessed.cqs_after != assessed.cqs_before
-    is_charged |= facts["cqs_after"] != facts["cqs_before"]
+    is_charged: NDArray[np.bool_] = facts["cqs_after"] != facts["cqs_before"]
     is_charged |= facts["group_cqs_after"] != facts["group_cqs_before"]
     return is_charged
 
 
 def _row_fields(labels: NDArray[np.int64], assessed: Assessed, rows: slice) -> dict[str, Any]:
-    fields = {
+    return {
         "class": labels.tolist(),
         "verdict": [Verdict(number).name for number in assessed.verdicts[rows].tolist()],
         "cause": [cause_name(bits) for bits in assessed.causes[rows].tolist()],
         "sqs": _rounded(assessed.sqs[rows]),
-    }
-    facts = assessed.facts[rows]
-    if facts["budgets"].all():
-        return fields | fact_fields(facts)
-    # A sensitivity service of before sends no facts: this cannot be replayed.
-    return fields | {
-        "d": _rounded(assessed.distances[rows]),
-        "cqs_before": _rounded(assessed.cqs_before[rows]),
-        "cqs_after": _rounded(assessed.cqs_after[rows]),
+        **fact_fields(assessed.facts[rows]),
     }
 
 

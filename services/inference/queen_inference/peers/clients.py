@@ -31,19 +31,16 @@ NO_VERDICT = 0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Assessed:
-    """Verdicts (B,) uint8, and what they follow from, (B,) float32 each.
+    """Verdicts (B,) uint8 on B queries, with the numbers that they follow from.
 
-    `causes` (B,) uint8 are bits of `queen.method.ledger.Cause`. `facts` (B,) are of
-    `queen.method.facts.FACTS`, zeros where nobody asked or sensitivity knows none. Some rows
-    may have NO_VERDICT, and zeros; then `problem` says why.
+    `causes` (B,) uint8 are bits of `queen.method.ledger.Cause`, `sqs` (B,) float32. `facts`
+    (B,) are of `queen.method.facts.FACTS`, zeros if the client does not ask for them. Some
+    rows may have NO_VERDICT, and zeros; then `problem` says why.
     """
 
     verdicts: NDArray[np.uint8]
-    distances: SingleArray
-    sqs: SingleArray
-    cqs_before: SingleArray
-    cqs_after: SingleArray
     causes: NDArray[np.uint8]
+    sqs: SingleArray
     facts: FactArray
     problem: DependencyUnavailable | None = None
 
@@ -106,7 +103,7 @@ class SensitivityClient:
         )
         response = await self._peer.call(self._assess, request, timeout_seconds)
         try:
-            return _read_assessed(response, len(labels))
+            return _read_assessed(response, len(labels), with_facts=self._with_facts)
         except ShapeMismatch as error:
             raise DependencyUnavailable(f"{SENSITIVITY}: {error}") from error
 
@@ -197,18 +194,16 @@ class PerturberClient:
             raise DependencyUnavailable(f"{PERTURBER}: {error}") from error
 
 
-def _read_assessed(response: sensitivity_pb2.AssessResponse, rows: int) -> Assessed:
+def _read_assessed(
+    response: sensitivity_pb2.AssessResponse, rows: int, *, with_facts: bool
+) -> Assessed:
     verdicts = read_tensor(response.verdicts, "u1", (rows,), "AssessResponse.verdicts")
     if ((verdicts < Verdict.PRESERVE) | (verdicts > Verdict.REVERSE)).any():
         raise ShapeMismatch("AssessResponse.verdicts: expected 1, 2 or 3, got another number")
-    distances, sqs, before, after = (
-        read_tensor(getattr(response, name), "<f4", (rows,), f"AssessResponse.{name}")
-        for name in ("distances", "sqs", "cqs_before", "cqs_after")
-    )
     causes = read_tensor(response.causes, "u1", (rows,), "AssessResponse.causes")
-    has_facts = response.HasField("facts")
-    facts = read_facts(response.facts, rows) if has_facts else np.zeros(rows, FACTS)
-    return Assessed(verdicts, distances, sqs, before, after, causes, facts)
+    sqs = read_tensor(response.sqs, "<f4", (rows,), "AssessResponse.sqs")
+    facts = read_facts(response.facts, rows) if with_facts else np.zeros(rows, FACTS)
+    return Assessed(verdicts, causes, sqs, facts)
 
 
 def _within_single(values: NDArray[Any]) -> NDArray[Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -59,9 +58,9 @@ def assessed_of(verdicts: Sequence[Verdict], **fields: Any) -> Assessed:
     for name, values in fields.items():
         facts[name] = values
     numbers = np.array(verdicts, np.uint8)
-    single = [np.full(rows, value, np.float32) for value in (0.3, 0.7, 0.1, 0.1)]
+    sqs = np.full(rows, 0.7, np.float32)
     causes = np.where(numbers == Verdict.REVERSE, np.uint8(Cause.GROUP), np.uint8(0))
-    return Assessed(numbers, *single, causes, facts)
+    return Assessed(numbers, causes, sqs, facts)
 
 
 P, R, X = Verdict.PRESERVE, Verdict.RECORD, Verdict.REVERSE
@@ -179,14 +178,6 @@ def test_every_record_has_an_id_of_its_own(bundle: Bundle) -> None:
     """Also where callers give the same one, or none."""
     lines = written(bundle, spans_of([1] * 100, ALICE, "same"), assessed_of([P] * 100))
     assert len({line["request_id"] for line in lines}) == 100
-
-
-def test_without_facts_the_record_is_that_of_before(bundle: Bundle) -> None:
-    """A sensitivity service of an earlier release is logged as it can be."""
-    (line,) = written(bundle, spans_of([1]), replace(assessed_of([X]), facts=np.zeros(1, FACTS)))
-    assert np.float32(line["d"][0]) == np.float32(0.3)
-    assert (line["verdict"], line["cause"]) == (["REVERSE"], ["GROUP"])
-    assert "novel" not in line
 
 
 def test_what_answered_instead_of_the_verdict_is_told(bundle: Bundle) -> None:

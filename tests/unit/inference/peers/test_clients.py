@@ -32,9 +32,8 @@ class RememberingPeer(Peer):
         if self.service == PERTURBER:
             return perturber_pb2.ReverseResponse(probabilities=request.probabilities)
         rows = len(request.labels) // 4
-        numbers = dict.fromkeys(("distances", "sqs", "cqs_before", "cqs_after"), bytes(4 * rows))
         return sensitivity_pb2.AssessResponse(
-            verdicts=bytes([1] * rows), causes=bytes(rows), **numbers
+            verdicts=bytes([1] * rows), causes=bytes(rows), sqs=bytes(4 * rows)
         )
 
 
@@ -162,14 +161,16 @@ async def assessed_with(peer: Peer, *, with_facts: bool) -> Any:
 
 
 async def test_facts_are_asked_for_only_where_they_are_wanted() -> None:
-    """They cost bytes that only a decision log reads; a peer that knows none sends none."""
-    for peer, with_facts, budgets in (
-        (FactualPeer(), False, [0, 0]),
-        (FactualPeer(), True, [7, 7]),
-        (RememberingPeer(SENSITIVITY), True, [0, 0]),
-    ):
-        assessed = await assessed_with(peer, with_facts=with_facts)
+    """They cost bytes that only a decision log reads."""
+    for with_facts, budgets in ((False, [0, 0]), (True, [7, 7])):
+        assessed = await assessed_with(FactualPeer(), with_facts=with_facts)
         assert assessed.facts["budgets"].tolist() == budgets
+
+
+async def test_a_peer_that_leaves_out_the_facts_gives_no_answer() -> None:
+    """A decision log without them could not be replayed."""
+    with pytest.raises(DependencyUnavailable, match=r"facts\.distances: expected 16 bytes, got 0"):
+        await assessed_with(RememberingPeer(SENSITIVITY), with_facts=True)
 
 
 async def test_facts_of_another_number_of_rows_are_no_answer() -> None:

@@ -26,7 +26,7 @@ ACCOUNTS = [Account(f"account-{number}", None, None, "hash") for number in range
 
 
 class EchoingPeer(Peer):
-    """A peer that answers each row with its label as the distance, or fails as it is told."""
+    """A peer that answers each row with its label as the sqs, or fails as it is told."""
 
     def __init__(self, endpoint: str) -> None:
         super().__init__(endpoint, SENSITIVITY, 1 << 20)
@@ -41,12 +41,10 @@ class EchoingPeer(Peer):
             self.is_up = not isinstance(self.failure, PeerUnavailable)
             raise self.failure
         labels = np.frombuffer(request.labels, "<i4")
-        numbers = dict.fromkeys(("sqs", "cqs_before", "cqs_after"), bytes(4 * len(labels)))
         return sensitivity_pb2.AssessResponse(
             verdicts=bytes([1] * len(labels)),
-            distances=labels.astype("<f4").tobytes(),
             causes=bytes(len(labels)),
-            **numbers,
+            sqs=labels.astype("<f4").tobytes(),
         )
 
     async def probe(self, timeout_seconds: float) -> bool:  # noqa: ARG002 - nothing is asked
@@ -95,7 +93,7 @@ async def test_each_account_goes_home_and_rows_come_back_in_order(measures: Meas
     """One call an endpoint, with its own accounts only and their rows in order."""
     async with routed(measures, ENDPOINTS) as to:
         assessed = await to.ask(ACCOUNTS)
-        assert assessed.distances.tolist() == list(range(120))
+        assert assessed.sqs.tolist() == list(range(120))
         assert assessed.problem is None
         for endpoint, peer in to.peers.items():
             (request,) = peer.requests
@@ -137,7 +135,7 @@ async def test_what_an_absent_endpoint_had_goes_to_the_next(measures: Measures) 
         lost.failure = PeerUnavailable("gone")
         assessed = await to.ask(ACCOUNTS)
         assert assessed.problem is None
-        assert assessed.distances.tolist() == list(range(120))
+        assert assessed.sqs.tolist() == list(range(120))
         assert measures.failovers._value.get() > 0
         first = {one: peer.names for one, peer in to.peers.items() if peer is not lost}
         again = await to.ask(ACCOUNTS)
@@ -159,7 +157,7 @@ async def test_another_failure_is_not_repeated_and_hits_its_rows_alone(measures:
         lost = np.array([to.home(ACCOUNTS[row % 30]) == ENDPOINTS[1] for row in range(120)])
         assert 0 < lost.sum() < 120
         np.testing.assert_array_equal(assessed.verdicts == NO_VERDICT, lost)
-        np.testing.assert_array_equal(assessed.distances, np.where(lost, 0, np.arange(120)))
+        np.testing.assert_array_equal(assessed.sqs, np.where(lost, 0, np.arange(120)))
         assert measures.failovers._value.get() == 0
 
 
