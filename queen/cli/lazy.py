@@ -16,12 +16,19 @@ _OWN = ("queen", "queen_inference", "queen_sensitivity", "queen_perturber")
 
 @dataclass(frozen=True)
 class LazyCommand:
-    """A command that lives in `queen.cli.<name>` as a click command named `command`."""
+    """A click command, named `command` in a module of `queen.cli` that is imported on use."""
 
     name: str
     summary: str
     extra: str = ""
     """Extra of the distribution that installs what the command imports."""
+    room: str = ""
+    """Package of a command that has several files; its module is `<room>.command`."""
+
+    @property
+    def module(self) -> str:
+        """Module below `queen.cli`."""
+        return f"{self.room}.command" if self.room else self.name
 
 
 class LazyGroup(click.Group):
@@ -40,7 +47,7 @@ class LazyGroup(click.Group):
         if cmd_name not in self._lazy:
             return super().get_command(ctx, cmd_name)
         try:
-            module = importlib.import_module(f"queen.cli.{cmd_name}")
+            module = importlib.import_module(f"queen.cli.{self._lazy[cmd_name].module}")
         except ModuleNotFoundError as error:
             if is_debugging(ctx):
                 raise

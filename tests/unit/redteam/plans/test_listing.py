@@ -11,7 +11,7 @@ from queen.redteam.defenses import DEFENSES
 from queen.redteam.plans.listing import print_listing, render_listing
 from queen.redteam.pools import POOLS
 
-PAGE = Path(__file__).parents[3] / "docs" / "redteam.md"
+PAGE = Path(__file__).parents[4] / "docs" / "redteam.md"
 
 
 def test_the_page_names_every_attack_and_defence():
