@@ -28,12 +28,6 @@ A run that was stopped goes on where it was: finished cells are in OUT/rows.json
 )
 @click.option("--smoke", "plan", flag_value="smoke", default=True, help="Minutes, on digits.")
 @click.option("--full", "plan", flag_value="full", help="About five hours, on Fashion-MNIST.")
-@click.option(
-    "--candidates",
-    "plan",
-    flag_value="candidates",
-    help="What was considered for the profiles, on Fashion-MNIST.",
-)
 @click.option("--list", "lists", is_flag=True, help="Show attacks and defences, and stop.")
 @click.option("--dataset", help="digits, fashion-mnist, mnist or cifar10.")
 @click.option("--defense", "defenses", multiple=True, help="What to attack; may be repeated.")

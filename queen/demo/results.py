@@ -66,7 +66,6 @@ What a thief got, beside what an honest account paid: see [redteam.md](redteam.m
 _REDTEAM_COMMANDS = {
     "digits": "queen redteam --smoke",
     "fashion-mnist": "queen redteam --full",
-    "candidates": "queen redteam --candidates",
 }
 _HONEST = """
 ## Honest accounts
@@ -86,7 +85,7 @@ split a pool into disjoint parts leave nothing to see, so an operator has to nam
 """
 
 
-_PLANS = {"fashion-mnist": "full", "candidates": "candidates"}
+_PLANS = {"fashion-mnist": "full"}
 _SHOWN_ATTACKS = 3
 """A defence that met more attacks than this has them listed."""
 

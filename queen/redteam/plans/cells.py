@@ -13,14 +13,11 @@ from queen.redteam.attacks import ATTACKS
 from queen.redteam.datasets import DATASETS
 from queen.redteam.defenses import DEFENSES
 from queen.redteam.pools import POOLS
-from queen.redteam.targets.candidates import CANDIDATES
 
 QUEEN = "queen"
 QUEEN_EPOCH = "queen-epoch-shadows"
 """Queen with shadow models trained for an epoch on inputs, as published."""
-CANDIDATE = "candidate"
-"""An answer that was considered for a profile; its name stands in the profile's place."""
-OURS = (QUEEN, QUEEN_EPOCH, CANDIDATE)
+OURS = (QUEEN, QUEEN_EPOCH)
 
 
 @dataclass(frozen=True)
@@ -48,9 +45,7 @@ class Cell:
         _require("defence", self.defense, defense_names())
         _require("attack", self.attack, ATTACKS)
         _require("pool", self.pool, POOLS)
-        if self.defense == CANDIDATE:
-            _require("candidate", str(self.profile), CANDIDATES)
-        elif self.is_ours:
+        if self.is_ours:
             _require("profile", str(self.profile), [profile.value for profile in Profile])
         if self.is_ours != (self.budget is not None) or self.is_ours != (self.profile is not None):
             raise ConfigError(

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from queen.redteam.plans.cells import CANDIDATE, OURS, QUEEN, Cell
+from queen.redteam.plans.cells import OURS, QUEEN, Cell
 from queen.redteam.plans.plan import IN, PROFILES, Opponents, Part, Plan, Spread
-from queen.redteam.targets.candidates import CANDIDATES
 
 
 @dataclass(frozen=True)
@@ -89,6 +88,5 @@ class Choice:
                 found.append((defense, None, None))
                 continue
             for budget in self.budgets or (plan.budget,):
-                known = CANDIDATES if defense == CANDIDATE else PROFILES
-                found += [(defense, profile, budget) for profile in self.profiles or known]
+                found += [(defense, profile, budget) for profile in self.profiles or PROFILES]
         return found

@@ -13,11 +13,10 @@ from rich.table import Table
 
 from queen.redteam.attacks import ATTACKS
 from queen.redteam.defenses import DEFENSES
-from queen.redteam.plans.cells import CANDIDATE, QUEEN, QUEEN_EPOCH
+from queen.redteam.plans.cells import QUEEN, QUEEN_EPOCH
 from queen.redteam.plans.plan import PROFILES
 from queen.redteam.pools import POOLS
 from queen.redteam.report.markdown import table
-from queen.redteam.targets.candidates import CANDIDATES
 
 _ATTACK_COLUMNS = ("attack", "what it does", "knows the recipe")
 _DEFENSE_COLUMNS = ("defence", "what it answers", "strength")
@@ -28,7 +27,6 @@ _END = "<!-- end -->"
 _OURS = {
     QUEEN: f"this defence; profiles {', '.join(PROFILES)}, observe",
     QUEEN_EPOCH: "this defence, fitted as published: cosine loss, shadow models of one epoch",
-    CANDIDATE: f"an answer that was considered; as its profile {', '.join(CANDIDATES)}",
 }
 
 

@@ -13,8 +13,7 @@ from itertools import product
 from queen.method.contracts import Profile
 from queen.redteam.attacks import ATTACKS
 from queen.redteam.defenses import DEFENSES
-from queen.redteam.plans.cells import CANDIDATE, QUEEN, QUEEN_EPOCH, Cell
-from queen.redteam.targets.candidates import CANDIDATES
+from queen.redteam.plans.cells import QUEEN, QUEEN_EPOCH, Cell
 
 Opponents = Sequence[tuple[str, str | None, int | None]]
 """Defence, profile and budget; the last two are Queen's alone."""
@@ -197,25 +196,6 @@ def full_plan() -> Plan:
     )
 
 
-def candidates_plan() -> Plan:
-    """Answers that were considered for the profiles, at one budget and one seed."""
-    return Plan(
-        name="candidates",
-        dataset="fashion-mnist",
-        queries=20_000,
-        budget=100,
-        seeds=(0,),
-        parts=(
-            Part(
-                "candidates",
-                ["knockoff", "two-heads"],
-                [(CANDIDATE, name, 100) for name in CANDIDATES],
-            ),
-        ),
-        left_out="One seed, and two attacks: enough to see which candidates leak.",
-    )
-
-
 _WITH_A_BUDGET = tuple(name for name in PROFILES if name != Profile.SAFE.value)
 """`safe` answers alike within the budget and over it."""
 _SLOWEST = ("d-dae-plus", "art-copycat")
@@ -237,4 +217,4 @@ _SPREADS: Sequence[Spread] = [
 ]
 
 
-PLANS = {"smoke": smoke_plan, "full": full_plan, "candidates": candidates_plan}
+PLANS = {"smoke": smoke_plan, "full": full_plan}

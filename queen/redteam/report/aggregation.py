@@ -24,7 +24,7 @@ FIGURES = (
 """Figures that are the same for every attack of a standing."""
 
 
-_SUFFIXES = {"queen-epoch-shadows": " (epoch shadows)", "candidate": " (candidate)"}
+_SUFFIXES = {"queen-epoch-shadows": " (epoch shadows)"}
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import tempfile
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,19 +33,16 @@ from queen.method.contracts import Profile
 from queen.method.ledger import Verdict
 from queen.redteam.datasets import Images
 from queen.redteam.targets.base import Answers
-from queen.redteam.targets.loopback import LoopbackPeer, LoopbackServer
+from queen.redteam.targets.in_memory_service import InMemoryService, open_in_memory
 from queen.redteam.targets.protectee import CachedProtectee
 from queen.redteam.targets.traffic import Exchange, Traffic
 from queen.serving.auth import Account, AccountEntry, AccountsFile, Keyring
-from queen.serving.health import Health
 from queen.serving.metrics import Metrics
-from queen.serving.server import Shell
 
 CHUNK_ROWS = 1024
 """Queries of one micro-batch; the answers do not depend on it."""
 GROUP = "thieves"
 _PATIENCE_SECONDS = 3600.0
-_MESSAGE_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True)
@@ -139,26 +135,22 @@ class InProcessTarget:
 
     async def _wire(self) -> Answerer:
         """The front door's answerer over its two peers, as their own wirings make them."""
-        server, defended = LoopbackServer(), self._defended
-        sensitivity = SensitivitySettings(
+        defended = self._defended
+        settings = SensitivitySettings(
             bundle=defended.bundle, state="memory", budget=defended.budget
         )
-        await self._serve(server, open_sensitivity, sensitivity)
+        sensitivity = await open_in_memory(self._stack, open_sensitivity, settings)
         with tempfile.TemporaryDirectory() as folder:
             secret = Path(folder) / "secret"
             secret.write_bytes(defended.secret)
-            perturber = PerturberSettings(bundle=defended.bundle, secret_file=secret, device="cpu")
-            await self._serve(server, open_perturber, perturber)
-        return self._front(LoopbackPeer(server, _MESSAGE_BYTES))
+            perturber = await open_in_memory(
+                self._stack,
+                open_perturber,
+                PerturberSettings(bundle=defended.bundle, secret_file=secret, device="cpu"),
+            )
+        return self._front(sensitivity, perturber)
 
-    async def _serve(
-        self, server: LoopbackServer, open_service: Callable[..., Any], settings: Any
-    ) -> None:
-        shell = Shell(Metrics(), Health())
-        for offer in await self._stack.enter_async_context(open_service(settings, shell)):
-            offer.add(server)
-
-    def _front(self, peer: LoopbackPeer) -> Answerer:
+    def _front(self, sensitivity: InMemoryService, perturber: InMemoryService) -> Answerer:
         bundle = self._bundle
         policy = Policy(
             default_profile=self._defended.profile,
@@ -171,8 +163,8 @@ class InProcessTarget:
         return Answerer(
             bundle,
             policy,
-            SensitivityClient(peer, bundle.digest, self._defended.profile),
-            PerturberClient(peer, bundle.digest),
+            SensitivityClient(sensitivity, bundle.digest, self._defended.profile),
+            PerturberClient(perturber, bundle.digest),
             self._decisions,
             Measures(Metrics()),
         )

@@ -15,10 +15,9 @@ from queen.method.contracts import Profile
 from queen.redteam.attacks import Rehearsal
 from queen.redteam.datasets import Images
 from queen.redteam.defenses import Answer, Asked
-from queen.redteam.plans.cells import CANDIDATE, QUEEN_EPOCH, Cell
+from queen.redteam.plans.cells import QUEEN_EPOCH, Cell
 from queen.redteam.runs.laboratory import EPOCH, STEPS, Laboratory
 from queen.redteam.targets.base import Answers
-from queen.redteam.targets.candidates import CANDIDATES, CandidateTarget
 from queen.redteam.targets.in_process import Defended, InProcessTarget
 from queen.redteam.targets.rehearsal import Recipe, rehearse, secret_of
 from queen.redteam.targets.traffic import Exchange, Traffic
@@ -78,17 +77,13 @@ class Opponent:
     @contextmanager
     def deployed(
         self, *, grouped: bool | None = None
-    ) -> Iterator[InProcessTarget | BaselineTarget | CandidateTarget]:
+    ) -> Iterator[InProcessTarget | BaselineTarget]:
         """A fresh deployment, with empty ledgers; its accounts `grouped` as the cell says."""
         cell, laboratory = self._cell, self._laboratory
         if not cell.is_ours:
             yield BaselineTarget(laboratory, laboratory.baseline(cell.defense))
             return
         bundle = laboratory.bundle(self._recipe.shadows)
-        if cell.defense == CANDIDATE:
-            candidate, protectee = CANDIDATES[cell.profile or ""], laboratory.protectee(bundle)
-            yield CandidateTarget(candidate, protectee, bundle, cell.budget or 0)
-            return
         defended = Defended(
             bundle.path,
             Profile(cell.profile or ""),

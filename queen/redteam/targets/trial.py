@@ -1,0 +1,124 @@
+"""A target that answers reversed queries in your own way, on the ledgers of the service.
+
+It tries an idea for a profile before the idea is built into the services. Shapes: B queries,
+C classes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from queen_sensitivity.settings import SensitivitySettings
+from queen_sensitivity.wiring import open_service as open_sensitivity
+
+from queen.api.v1 import sensitivity_pb2, sensitivity_pb2_grpc
+from queen.bundle import Bundle
+from queen.method.label_preserving import preserve_label
+from queen.method.ledger import Scope, Verdict
+from queen.redteam.datasets import Images
+from queen.redteam.targets.base import Answers
+from queen.redteam.targets.in_memory_service import open_in_memory
+from queen.redteam.targets.protectee import CachedProtectee, Seen
+from queen.redteam.targets.traffic import Exchange, Traffic
+from queen.wire import tensor_bytes
+
+_BATCH_ROWS = 1024
+
+AnswerReversed = Callable[[Images, Seen], Answers]
+"""Answers (B, C) to B reversed queries: their inputs (B, ...) and the protectee's outputs."""
+AssessVerdicts = Callable[[sensitivity_pb2.AssessRequest], NDArray[np.uint8]]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """An answer to reversed queries; the scope and the budget decide which queries those are."""
+
+    answer: AnswerReversed
+    scope: Scope
+    budget: int
+
+
+@contextmanager
+def open_trial(trial: Trial, bundle: Bundle, protectee: CachedProtectee) -> Iterator[TrialTarget]:
+    """A target with empty ledgers; ConfigError for a budget that no class can spend."""
+    settings = SensitivitySettings(bundle=bundle.path, state="memory", budget=trial.budget)
+    with asyncio.Runner() as runner:
+        stack = AsyncExitStack()
+        try:
+            service = runner.run(open_in_memory(stack, open_sensitivity, settings))
+            stub = sensitivity_pb2_grpc.SensitivityServiceStub(service)
+
+            def assess(request: sensitivity_pb2.AssessRequest) -> NDArray[np.uint8]:
+                response = runner.run(stub.Assess(request))
+                return np.frombuffer(response.verdicts, np.uint8)
+
+            yield TrialTarget(trial, bundle, protectee, assess)
+        finally:
+            runner.run(stack.aclose())
+
+
+class TrialTarget:
+    """A protectee under a trial; `traffic` is the evaluator's record, which no attack sees."""
+
+    def __init__(
+        self, trial: Trial, bundle: Bundle, protectee: CachedProtectee, assess: AssessVerdicts
+    ) -> None:
+        self._trial = trial
+        self._bundle = bundle
+        self._protectee = protectee
+        self._assess = assess
+        self.traffic = Traffic()
+
+    @property
+    def num_classes(self) -> int:
+        """C."""
+        return self._bundle.manifest.num_classes
+
+    def open_account(self, name: str) -> TrialAccount:
+        """An account with a ledger of its own."""
+        return TrialAccount(self, name)
+
+    def answer(self, name: str, queries: Images) -> Answers:
+        """Answers (B, C) to one batch of the account of that name."""
+        seen = self._protectee.run(queries)
+        is_reversed = self._verdicts(name, seen) == Verdict.REVERSE
+        answers = preserve_label(self._bundle.head, seen.logits, seen.features)
+        if is_reversed.any():
+            answers[is_reversed] = self._trial.answer(queries[is_reversed], seen.take(is_reversed))
+        self.traffic.exchanges.append(Exchange(name, answers, seen.probabilities, is_reversed))
+        return answers
+
+    def _verdicts(self, name: str, seen: Seen) -> NDArray[np.uint8]:
+        labels = seen.logits.argmax(axis=1)
+        policy = sensitivity_pb2.AccountPolicy(
+            account_id=name, scope=sensitivity_pb2.Scope.Name(self._trial.scope)
+        )
+        request = sensitivity_pb2.AssessRequest(
+            bundle_digest=self._bundle.digest,
+            accounts=[policy],
+            account_index=tensor_bytes(np.zeros(len(labels)), "<u4"),
+            labels=tensor_bytes(labels, "<i4"),
+            embeddings=tensor_bytes(seen.embeddings),
+        )
+        return self._assess(request)
+
+
+class TrialAccount:
+    """An account of a trial."""
+
+    def __init__(self, target: TrialTarget, name: str) -> None:
+        self._target = target
+        self._name = name
+
+    def ask(self, queries: Images) -> Answers:
+        """Probabilities (B, C) for `queries` (B, ...), in order."""
+        parts = [
+            self._target.answer(self._name, queries[start : start + _BATCH_ROWS])
+            for start in range(0, len(queries), _BATCH_ROWS)
+        ]
+        return np.concatenate([np.empty((0, self._target.num_classes), np.float32), *parts])
