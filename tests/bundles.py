@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from queen import __version__
 from queen.bundle import (
+    BundleDraft,
     DecoySpec,
     GeometryParameters,
     Manifest,
@@ -20,13 +21,16 @@ from queen.bundle import (
     TensorSignature,
     write_bundle,
 )
-from queen.method.decoy import fit_sketch_space, sketch_inputs
-from queen.method.geometry import fit_feature_centers, fit_geometry
+from queen.method.decoy import SketchSpace, fit_sketch_space, sketch_inputs
+from queen.method.geometry import Geometry, fit_feature_centers, fit_geometry
 from queen.method.label_preserving import LinearHead
 from queen.method.off_distribution import OffDistributionMeter, tail_distances
 from queen.method.sensitivity import center_distances, mean_squared_sensitivity
 
 Array = NDArray[np.float32]
+
+CLASSES, INPUT_WIDTH = 4, 8
+"""C of the small protectee, and the numbers of one input."""
 
 METER = MeterSpec(rise=1.6, fall=0.13, limit=12.0, false_flags={"1000": 0.0})
 """The scalars of the small bundle's off-distribution meter."""
@@ -64,66 +68,83 @@ class SmallBundle:
     labels: NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class Widths:
+    """D and E of the small protectee."""
+
+    features: int = 16
+    embeddings: int = 2
+
+
+@dataclass(frozen=True)
+class SmallShadows:
+    """The small bundle's shadow models, one linear layer each."""
+
+    on: str = "features"
+    count: int = 3
+    drawn: int = 2
+
+
 def make_bundle(
     out: Path,
     *,
     seed: int = 0,
-    classes: int = 4,
-    input_width: int = 8,
-    feature_width: int = 16,
-    embedding_width: int = 2,
     samples: int = 400,
-    shadows_on: str = "features",
-    shadow_count: int = 3,
-    drawn: int = 2,
     coverage_fraction: float = 0.02,
-    model_name: str = "small",
+    widths: Widths = Widths(),
+    shadows: SmallShadows = SmallShadows(),
 ) -> SmallBundle:
     """Write a bundle at `out`: random clusters, one hidden layer, a few linear shadows."""
     rng = np.random.default_rng(seed)
-    inputs, clusters = _clusters(rng, classes, input_width, samples)
-    model = _model(rng, inputs, clusters, classes, feature_width, embedding_width)
-    labels = model.logits(inputs).argmax(axis=1)
+    inputs, clusters = _clusters(rng, samples)
+    model = _model(rng, inputs, clusters, widths)
     embeddings = model.embeddings(inputs)
     # True classes are the clusters; the head is fitted to them, so all classes occur.
-    geometry = fit_geometry(embeddings, clusters, classes, coverage_fraction=coverage_fraction)
-    space = fit_sketch_space(sketch_inputs(inputs), clusters, classes, 0.9)
-    width = feature_width if shadows_on == "features" else input_width
-    manifest = Manifest(
-        queen_version=__version__,
-        model_name=model_name,
-        class_names=[f"class-{number}" for number in range(classes)],
-        feature_width=feature_width,
-        embedding_width=embedding_width,
-        input=TensorSignature(name="x", datatype="FP32", shape=[-1, input_width]),
-        geometry=GeometryParameters(alpha=1.0, beta=1.0, coverage_fraction=coverage_fraction),
-        shadows=ShadowSpec(
-            on=shadows_on,
-            architecture="head",
-            input_shape=[width],
-            count=shadow_count,
-            drawn=drawn,
-        ),
-        decoy=DecoySpec(
-            sketch_width=len(space.mean), rank=space.axes.shape[1], confidence=space.confidence
-        ),
-        meter=METER,
-    )
-    distances = center_distances(geometry, embeddings, clusters)
-    written = write_bundle(
-        out,
-        manifest,
+    geometry = fit_geometry(embeddings, clusters, CLASSES, coverage_fraction=coverage_fraction)
+    space = fit_sketch_space(sketch_inputs(inputs), clusters, CLASSES, 0.9)
+    tails = tail_distances(geometry, center_distances(geometry, embeddings, clusters), clusters)
+    shadow_width = widths.features if shadows.on == "features" else INPUT_WIDTH
+    draft = BundleDraft(
+        _manifest(geometry, space, widths, shadows),
         protectee=protectee_graph(model),
         head=model.head,
         geometry=geometry,
         mean_squared_sqs=mean_squared_sensitivity(geometry, embeddings, clusters),
         sketch_space=space,
-        meter=OffDistributionMeter(
-            tail_distances(geometry, distances, clusters), METER.rise, METER.fall, METER.limit
-        ),
-        shadows=[_shadow(rng, width, classes) for _ in range(shadow_count)],
+        meter=OffDistributionMeter(tails, METER.rise, METER.fall, METER.limit),
+        shadows=[_shadow(rng, shadow_width) for _ in range(shadows.count)],
     )
-    return SmallBundle(out, written, model, inputs, labels)
+    labels = model.logits(inputs).argmax(axis=1)
+    return SmallBundle(out, write_bundle(out, draft), model, inputs, labels)
+
+
+def _manifest(
+    geometry: Geometry, space: SketchSpace, widths: Widths, shadows: SmallShadows
+) -> Manifest:
+    sketch_width, rank = space.axes.shape
+    shadow_width = widths.features if shadows.on == "features" else INPUT_WIDTH
+    return Manifest(
+        queen_version=__version__,
+        model_name="small",
+        class_names=[f"class-{label}" for label in range(CLASSES)],
+        feature_width=widths.features,
+        embedding_width=widths.embeddings,
+        input=TensorSignature(name="x", datatype="FP32", shape=[-1, INPUT_WIDTH]),
+        geometry=GeometryParameters(
+            alpha=geometry.alpha,
+            beta=geometry.beta,
+            coverage_fraction=geometry.coverage_fraction,
+        ),
+        shadows=ShadowSpec(
+            on=shadows.on,
+            architecture="head",
+            input_shape=[shadow_width],
+            count=shadows.count,
+            drawn=shadows.drawn,
+        ),
+        decoy=DecoySpec(sketch_width=sketch_width, rank=rank, confidence=space.confidence),
+        meter=METER,
+    )
 
 
 def protectee_graph(model: SmallModel) -> bytes:
@@ -163,40 +184,33 @@ def _value(name: str, width: int) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", width])
 
 
-def _clusters(
-    rng: np.random.Generator, classes: int, width: int, samples: int
-) -> tuple[Array, NDArray[np.int64]]:
-    centers = 3.0 * rng.normal(size=(classes, width))
-    clusters = np.arange(samples) % classes
-    inputs = centers[clusters] + rng.normal(size=(samples, width))
+def _clusters(rng: np.random.Generator, samples: int) -> tuple[Array, NDArray[np.int64]]:
+    centers = 3.0 * rng.normal(size=(CLASSES, INPUT_WIDTH))
+    clusters = np.arange(samples) % CLASSES
+    inputs = centers[clusters] + rng.normal(size=(samples, INPUT_WIDTH))
     return inputs.astype(np.float32), clusters
 
 
 def _model(
-    rng: np.random.Generator,
-    inputs: Array,
-    clusters: NDArray[np.int64],
-    classes: int,
-    feature_width: int,
-    embedding_width: int,
+    rng: np.random.Generator, inputs: Array, clusters: NDArray[np.int64], widths: Widths
 ) -> SmallModel:
-    width = inputs.shape[1]
-    hidden = (rng.normal(size=(width, feature_width)) / np.sqrt(width)).astype(np.float32)
+    hidden = rng.normal(size=(INPUT_WIDTH, widths.features)) / np.sqrt(INPUT_WIDTH)
+    hidden = hidden.astype(np.float32)
     features = np.maximum(inputs @ hidden, 0)
-    centers = fit_feature_centers(features, clusters, classes)
+    centers = fit_feature_centers(features, clusters, CLASSES)
     # Nearest feature center, as a linear head: 2 f.F_c - |F_c|^2, scaled to soft answers.
     weight = (0.2 * 2 * centers).astype(np.float32)
     bias = (-0.2 * np.square(centers).sum(axis=1)).astype(np.float32)
     spread = float(np.linalg.norm(features - centers[clusters], axis=1).mean())
-    mapping = rng.normal(size=(feature_width, embedding_width)).astype(np.float32)
+    mapping = rng.normal(size=(widths.features, widths.embeddings)).astype(np.float32)
     return SmallModel(hidden, LinearHead(weight, bias, centers, spread), mapping)
 
 
-def _shadow(rng: np.random.Generator, width: int, classes: int) -> dict[str, Array]:
+def _shadow(rng: np.random.Generator, width: int) -> dict[str, Array]:
     """State of `queen.method.ensemble.build_shadow("head", ...)`."""
     return {
-        "body.1.weight": rng.normal(size=(classes, width)).astype(np.float32),
-        "body.1.bias": np.zeros(classes, np.float32),
+        "body.1.weight": rng.normal(size=(CLASSES, width)).astype(np.float32),
+        "body.1.bias": np.zeros(CLASSES, np.float32),
         "input_mean": np.zeros((), np.float32),
         "input_scale": np.ones((), np.float32),
     }

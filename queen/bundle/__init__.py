@@ -1,5 +1,6 @@
 """The bundle: what `queen fit` writes and the three services read."""
 
+from queen.bundle.draft import BundleDraft
 from queen.bundle.manifest import (
     OUTPUTS,
     DecoySpec,
@@ -15,6 +16,7 @@ from queen.bundle.writer import write_bundle
 __all__ = [
     "OUTPUTS",
     "Bundle",
+    "BundleDraft",
     "DecoySpec",
     "GeometryParameters",
     "Manifest",

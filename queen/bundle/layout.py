@@ -12,6 +12,11 @@ REPORT = "report"
 """Folder for plots. Nothing reads it, so it is outside the digest."""
 
 
-def shadow_file(number: int) -> str:
-    """File of shadow `number`, relative to the bundle."""
-    return f"{SHADOWS}/{number:02d}.safetensors"
+def shadow_file(index: int) -> str:
+    """File of the shadow model `index`, counted from 0, relative to the bundle."""
+    return f"{SHADOWS}/{index:02d}.safetensors"
+
+
+def digested_files(shadows: int) -> list[str]:
+    """Files of a bundle with so many shadow models that the manifest lists with a digest."""
+    return [PROTECTEE, HEAD, REGIONS, DECOY, *map(shadow_file, range(shadows))]

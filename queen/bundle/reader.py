@@ -110,9 +110,9 @@ class Bundle:
             layout.REGIONS, lambda: OffDistributionMeter(tails, spec.rise, spec.fall, spec.limit)
         )
 
-    def shadow(self, number: int) -> dict[str, NDArray[np.generic]]:
-        """Tensors of one shadow model, by name."""
-        name = layout.shadow_file(number)
+    def shadow(self, index: int) -> dict[str, NDArray[np.generic]]:
+        """Tensors of a shadow model by name; `index` counts from 0."""
+        name = layout.shadow_file(index)
         try:
             return dict(load_file(self.path / name))
         except (OSError, SafetensorError) as error:
@@ -191,8 +191,7 @@ def _read_manifest(folder: Path) -> Manifest:
 
 
 def _require_layout(folder: Path, manifest: Manifest) -> None:
-    shadows = [layout.shadow_file(number) for number in range(manifest.shadows.count)]
-    for name in (layout.PROTECTEE, layout.HEAD, layout.REGIONS, layout.DECOY, *shadows):
+    for name in layout.digested_files(manifest.shadows.count):
         if name not in manifest.files:
             raise BundleCorrupt(f"{folder / layout.MANIFEST}: it lists no {name}")
 

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from queen import __version__
 from queen.bundle import (
+    BundleDraft,
     GeometryParameters,
     Manifest,
     ShadowSpec,
@@ -213,8 +214,7 @@ def _write(
         meter=strays.meter_spec,
         fit=report.as_dict(),
     )
-    return write_bundle(
-        task.options.out,
+    whole = BundleDraft(
         draft,
         protectee=regions.graph,
         head=head,
@@ -223,8 +223,8 @@ def _write(
         sketch_space=strays.space,
         meter=strays.fitted.meter,
         shadows=[shadow_tensors(network) for network in shadows.networks],
-        replace=task.options.replace,
     )
+    return write_bundle(task.options.out, whole, replace=task.options.replace)
 
 
 def _write_report(outcome: FitOutcome, drawing: bytes) -> None:

@@ -6,6 +6,7 @@ import copy
 import hashlib
 import hmac
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -166,44 +167,48 @@ class ShadowEnsemble:
         return mean
 
 
-def draw_members(
-    secret: bytes,
-    bundle_digest: str,
-    geometry: Geometry,
-    embeddings: NDArray[np.float32],
-    labels: LabelArray,
-    count: int,
-    drawn: int,
-) -> NDArray[np.int64]:
-    """K distinct shadows of n for each row, keyed by HMAC(secret, bundle digest, embedding cell).
+@dataclass(frozen=True, eq=False)
+class ShadowDraw:
+    """The keyed draw of K among n shadows, the same for every account and every replica.
 
-    `embeddings` (B, E), `labels` (B,), `count` n, `drawn` K -> (B, K). The account is not
-    part of the key: neither asking twice nor comparing two accounts tells anything.
-    A cell is a cube of side r_y, so neighbours mostly share a draw.
+    `secret` is the operator's, `bundle_digest` names the bundle, `geometry` gives the cells
+    of its embedding, `count` is n and `drawn` is K. Raises FitError unless 1 <= K <= n.
     """
-    if not 1 <= drawn <= count:
-        raise FitError(f"expected to draw 1 to {count} shadows, got {drawn}")
-    offset = embeddings.astype(np.float64) - geometry.cluster_centers[labels]
-    scaled = offset / geometry.coverage_radius[labels][:, None]
-    cells = np.floor(np.clip(scaled, -(2.0**62), 2.0**62)).astype("<i8")
-    prefix = bundle_digest.encode()
-    return np.array(
-        [
-            _keyed_sample(
-                secret, prefix + int(label).to_bytes(4, "little") + cell.tobytes(), count, drawn
-            )
+
+    secret: bytes
+    bundle_digest: str
+    geometry: Geometry
+    count: int
+    drawn: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.drawn <= self.count:
+            raise FitError(f"expected to draw 1 to {self.count} shadows, got {self.drawn}")
+
+    def members(self, embeddings: NDArray[np.float32], labels: LabelArray) -> NDArray[np.int64]:
+        """K distinct shadows for each row, keyed by HMAC(secret, bundle digest, y, cell).
+
+        `embeddings` z (B, E), `labels` y (B,) -> (B, K) in 0..n-1. The cell is
+        floor((z - c_y) / r_y), a cube of side r_y, so that neighbors mostly share a draw. The
+        account is not part of the key: neither asking twice nor comparing two accounts tells
+        anything.
+        """
+        offset = embeddings.astype(np.float64) - self.geometry.cluster_centers[labels]
+        scaled = offset / self.geometry.coverage_radius[labels][:, None]
+        cells = np.floor(np.clip(scaled, -(2.0**62), 2.0**62)).astype("<i8")
+        bundle = self.bundle_digest.encode()
+        rows = [
+            self._keyed_sample(bundle + int(label).to_bytes(4, "little") + cell.tobytes())
             for label, cell in zip(labels, cells, strict=True)
-        ],
-        np.int64,
-    ).reshape(len(labels), drawn)
+        ]
+        return np.array(rows, np.int64).reshape(len(labels), self.drawn)
 
-
-def _keyed_sample(secret: bytes, message: bytes, count: int, drawn: int) -> list[int]:
-    """The first `drawn` places of a Fisher-Yates shuffle, driven by one extendable keyed hash."""
-    key = hmac.digest(secret, message, "sha256")
-    words = np.frombuffer(hashlib.shake_256(key).digest(8 * drawn), "<u8").tolist()
-    order = list(range(count))
-    for place, word in enumerate(words):
-        other = place + word % (count - place)
-        order[place], order[other] = order[other], order[place]
-    return order[:drawn]
+    def _keyed_sample(self, message: bytes) -> list[int]:
+        """The first K positions of a Fisher-Yates shuffle, driven by an extendable keyed hash."""
+        key = hmac.digest(self.secret, message, "sha256")
+        words = np.frombuffer(hashlib.shake_256(key).digest(8 * self.drawn), "<u8").tolist()
+        order = list(range(self.count))
+        for position, word in enumerate(words):
+            other = position + word % (self.count - position)
+            order[position], order[other] = order[other], order[position]
+        return order[: self.drawn]

@@ -90,14 +90,12 @@ def fit_geometry(
     labels: LabelArray,
     num_classes: int,
     *,
-    alpha: float = 1.0,
-    beta: float = 1.0,
     coverage_fraction: float = 0.02,
     class_names: Sequence[str] | None = None,
 ) -> Geometry:
     """Measure c_y = mean embedding and rho_y = mean distance to c_y, over the whole set.
 
-    `embeddings` (N, E), `labels` (N,) true classes in 0..C-1.
+    `embeddings` (N, E), `labels` (N,) true classes in 0..C-1; alpha and beta are 1.
     Raises FitError, naming the class, for one with fewer than two samples, a radius
     of 0 or a number that is not finite: such a class would be silently unprotected.
     """
@@ -110,7 +108,9 @@ def fit_geometry(
     radius = class_means(distances[:, None], labels, num_classes)[:, 0]
     _require_regions(centers, radius, class_names)
     return Geometry(
-        centers.astype(np.float32), radius.astype(np.float32), alpha, beta, coverage_fraction
+        centers.astype(np.float32),
+        radius.astype(np.float32),
+        coverage_fraction=coverage_fraction,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.bundles import SmallBundle, make_bundle
+from tests.bundles import SmallBundle, Widths, make_bundle
 from tests.chaos.failovers import held_by
 from tests.chaos.judgement import count_answers, judge_answers, judge_ledgers
 from tests.chaos.ledgers import Ledgers, exported, missing
@@ -188,7 +188,7 @@ class Scenario:
 @contextmanager
 def open_setting(folder: Path, seed: int) -> Iterator[Setting]:
     """What scenarios share, for the length of a block."""
-    small = make_bundle(folder / "bundle", embedding_width=3, coverage_fraction=0.05)
+    small = make_bundle(folder / "bundle", widths=Widths(embeddings=3), coverage_fraction=0.05)
     with ProxyLoop() as loop, perturber_process(small, folder) as perturber:
         yield Setting(small, perturber, loop, seed)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import click
 import psutil
 
-from tests.bundles import SmallBundle, make_bundle
+from tests.bundles import SmallBundle, Widths, make_bundle
 from tests.chaos.soak_load import SoakLoad, write_soak_accounts
 from tests.chaos.soak_measures import Finding, Series, judge, plot
 from tests.e2e.running_up import QUEEN, environment
@@ -65,7 +65,7 @@ class Soak:
         self.loads: dict[str, SoakLoad] = {}
         self._processes: dict[str, psutil.Process] = {}
         self._warm_requests: dict[str, int] = {}
-        small = make_bundle(folder / "bundle", embedding_width=3, coverage_fraction=0.05)
+        small = make_bundle(folder / "bundle", widths=Widths(embeddings=3), coverage_fraction=0.05)
         server = stack.enter_context(redis_server(folder / "server"))
         self._follow("redis/redis-server", server.pid)
         for name, state in (("redis", server.url), ("sqlite", None)):

@@ -6,6 +6,7 @@ belong to the red team and the demo.
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from queen.bundle import (
+    BundleDraft,
     DecoySpec,
     GeometryParameters,
     Manifest,
@@ -22,12 +24,12 @@ from queen.bundle import (
     ShadowSpec,
     TensorSignature,
     open_bundle,
+    write_bundle,
 )
-from queen.bundle.writer import write_bundle
 from queen.errors import BundleError, ConfigError, ContractViolated, FitError
 from queen.method.contracts import BALANCED_L1, Profile, check_answers, check_simplex
 from queen.method.decoy import SketchSpace, make_decoy
-from queen.method.ensemble import ShadowEnsemble, ShadowNetwork, build_shadow, draw_members
+from queen.method.ensemble import ShadowDraw, ShadowEnsemble, ShadowNetwork, build_shadow
 from queen.method.geometry import Geometry, fit_feature_centers, fit_geometry
 from queen.method.gradient_reverse import gradient_reverse
 from queen.method.label_preserving import LinearHead, preserve_label
@@ -118,7 +120,7 @@ def _reversed_answers(points: Points, inputs: torch.Tensor, secret: bytes = SECR
     torch.manual_seed(3)
     ensemble = ShadowEnsemble([build_shadow("mlp", (4,), 3) for _ in range(8)])
     labels = np.zeros(len(points), np.int64)
-    members = draw_members(secret, DIGEST, geometry, points, labels, 8, 3)
+    members = ShadowDraw(secret, DIGEST, geometry, count=8, drawn=3).members(points, labels)
     p = torch.softmax(3 * inputs[:, :3].double(), dim=1)
     answers = paper_answer(p, ensemble.mean_probabilities(inputs, members))
     return [row.tobytes() for row in answers.float().numpy()]
@@ -141,15 +143,10 @@ def test_trap_3_the_same_query_gets_the_same_answer_64_times() -> None:
 
 def test_trap_3_no_account_is_part_of_the_draw() -> None:
     """Two flagged accounts that compare notes find nothing: the key has no account in it."""
-    assert list(inspect.signature(draw_members).parameters) == [
-        "secret",
-        "bundle_digest",
-        "geometry",
-        "embeddings",
-        "labels",
-        "count",
-        "drawn",
-    ]
+    key = [field.name for field in dataclasses.fields(ShadowDraw)]
+    assert key == ["secret", "bundle_digest", "geometry", "count", "drawn"]
+    of_a_row = list(inspect.signature(ShadowDraw.members).parameters)
+    assert of_a_row == ["self", "embeddings", "labels"]
 
 
 def _records_at_crossing(geometry: Geometry, threshold: float) -> int:
@@ -273,8 +270,7 @@ def _write_with_shadows(out: Path, shadows: list[ShadowNetwork], drawn: int, cou
         meter=MeterSpec(rise=1.6, fall=0.13, limit=9.0, false_flags={}),
     )
     tensors = [{k: v.numpy() for k, v in shadow.state_dict().items()} for shadow in shadows]
-    write_bundle(
-        out,
+    draft = BundleDraft(
         manifest,
         protectee=b"graph",
         head=LinearHead(weight, bias, weight, 1.0),
@@ -284,6 +280,7 @@ def _write_with_shadows(out: Path, shadows: list[ShadowNetwork], drawn: int, cou
         meter=OffDistributionMeter(np.full(3, 2.5), 1.6, 0.13, 9.0),
         shadows=tensors,
     )
+    write_bundle(out, draft)
 
 
 def test_trap_7_all_shadows_are_loaded_and_all_can_be_drawn(tmp_path: Path) -> None:
@@ -298,9 +295,8 @@ def test_trap_7_all_shadows_are_loaded_and_all_can_be_drawn(tmp_path: Path) -> N
         state = {k: torch.from_numpy(v) for k, v in bundle.shadow(number).items()}
         shadow.load_state_dict(state)
     points = _inside(7, bundle.geometry, 0, 30)
-    members = draw_members(
-        SECRET, bundle.digest, bundle.geometry, points, np.zeros(30, np.int64), 5, spec.drawn
-    )
+    draw = ShadowDraw(SECRET, bundle.digest, bundle.geometry, count=5, drawn=spec.drawn)
+    members = draw.members(points, np.zeros(30, np.int64))
     assert (np.sort(members, axis=1) == np.arange(5)).all()
 
     inputs = torch.randn(30, 4)

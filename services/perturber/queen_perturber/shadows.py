@@ -13,7 +13,7 @@ from queen.bundle import Bundle
 from queen.errors import BundleCorrupt, ConfigError, QueenError
 from queen.method.contracts import Profile, check_answers
 from queen.method.decoy import make_decoy
-from queen.method.ensemble import ShadowEnsemble, build_shadow, draw_members
+from queen.method.ensemble import ShadowDraw, ShadowEnsemble, build_shadow
 from queen.method.misdirection import balanced_answer, keyed_name, partner_classes
 from queen.method.profiles import paper_answer
 from queen.wire import PROFILES
@@ -90,9 +90,9 @@ class Reversal:
     """Answers to flagged queries, keyed and deterministic."""
 
     def __init__(self, bundle: Bundle, ensemble: ShadowEnsemble, secret: bytes) -> None:
-        self._bundle = bundle
+        spec = bundle.manifest.shadows
         self._ensemble = ensemble
-        self._secret = secret
+        self._draw = ShadowDraw(secret, bundle.digest, bundle.geometry, spec.count, spec.drawn)
         self._decoy = make_decoy(secret, bundle.digest, bundle.sketch_space)
         self._partners = partner_classes(
             keyed_name(secret, bundle.digest), bundle.manifest.num_classes
@@ -135,17 +135,8 @@ class Reversal:
 
     def _shadow_mean(self, flagged: Flagged) -> torch.Tensor:
         """q (B, C) float64 on the CPU: the answers are small, and elementwise."""
-        spec = self._bundle.manifest.shadows
         labels = flagged.probabilities.argmax(axis=1)
-        members = draw_members(
-            self._secret,
-            self._bundle.digest,
-            self._bundle.geometry,
-            flagged.embeddings,
-            labels,
-            spec.count,
-            spec.drawn,
-        )
+        members = self._draw.members(flagged.embeddings, labels)
         # A copy: tensors over the request's own bytes would be read-only.
         inputs = torch.from_numpy(flagged.shadow_inputs.copy())
         mean = self._ensemble.mean_probabilities(inputs, members)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from queen.bundle import (
+    BundleDraft,
     DecoySpec,
     GeometryParameters,
     Manifest,
     MeterSpec,
     ShadowSpec,
     TensorSignature,
-    write_bundle,
 )
 from queen.method.decoy import SketchSpace
 from queen.method.geometry import Geometry
@@ -81,37 +79,19 @@ def shadow(seed: int) -> dict[str, NDArray[np.float32]]:
     return {"weight": _numbers(CLASSES, FEATURES) + seed, "scale": np.array(seed, np.float32)}
 
 
-@dataclass(frozen=True)
-class Parts:
-    """What `write_bundle` takes."""
-
-    manifest: Manifest = field(default_factory=manifest)
-    protectee: bytes = PROTECTEE
-    head: LinearHead = field(default_factory=head)
-    geometry: Geometry = field(default_factory=geometry)
-    mean_squared_sqs: NDArray[np.float64] = field(default_factory=lambda: np.array([0.3, 0.4, 0.5]))
-    sketch_space: SketchSpace = field(default_factory=sketch_space)
-    meter: OffDistributionMeter = field(default_factory=meter)
-    shadows: Sequence[dict[str, Any]] = field(default_factory=lambda: [shadow(0), shadow(1)])
-
-    def but(self, **changes: Any) -> Parts:
-        """These parts with some of them changed."""
-        return replace(self, **changes)
-
-    def write(self, out: Path, *, replace: bool = False) -> Manifest:
-        """Write them as a bundle."""
-        return write_bundle(
-            out,
-            self.manifest,
-            protectee=self.protectee,
-            head=self.head,
-            geometry=self.geometry,
-            mean_squared_sqs=self.mean_squared_sqs,
-            sketch_space=self.sketch_space,
-            meter=self.meter,
-            shadows=self.shadows,
-            replace=replace,
-        )
+def draft(**changes: Any) -> BundleDraft:
+    """The small bundle before it is written, with some of its parts changed."""
+    parts: dict[str, Any] = {
+        "manifest": manifest(),
+        "protectee": PROTECTEE,
+        "head": head(),
+        "geometry": geometry(),
+        "mean_squared_sqs": np.array([0.3, 0.4, 0.5]),
+        "sketch_space": sketch_space(),
+        "meter": meter(),
+        "shadows": [shadow(0), shadow(1)],
+    }
+    return BundleDraft(**parts | changes)
 
 
 def content(folder: Path) -> dict[str, bytes]:

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from queen.bundle import Bundle, Manifest, open_bundle
+from queen.bundle import Bundle, Manifest, open_bundle, write_bundle
 from queen.errors import BundleCorrupt, BundleError, BundleNotFound, BundleVersionUnsupported
 from tests.unit.bundle.made import (
     PROTECTEE,
-    Parts,
     content,
+    draft,
     geometry,
     head,
     meter,
@@ -37,7 +37,7 @@ FILES = [
 @pytest.fixture(name="folder")
 def written_bundle(tmp_path: Path) -> Path:
     """A small bundle, freshly written."""
-    Parts().write(tmp_path / "bundle")
+    write_bundle(tmp_path / "bundle", draft())
     return tmp_path / "bundle"
 
 

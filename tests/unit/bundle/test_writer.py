@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from queen.bundle import DecoySpec, open_bundle
+from queen.bundle import DecoySpec, open_bundle, write_bundle
 from queen.errors import BundleError
 from queen.method.geometry import Geometry
-from tests.unit.bundle.made import Parts, content, geometry, manifest, meter, shadow, sketch_space
+from tests.unit.bundle.made import content, draft, geometry, manifest, meter, shadow, sketch_space
 
 
 def test_every_file_is_listed_with_its_digest(tmp_path: Path) -> None:
     """The manifest names all files but itself, with their SHA-256, and nothing else is there."""
-    written = Parts().write(tmp_path / "bundle")
+    written = write_bundle(tmp_path / "bundle", draft())
     files = content(tmp_path / "bundle")
     listed = json.loads(files.pop("manifest.json"))
     assert listed["files"] == {
@@ -36,8 +36,8 @@ def test_every_file_is_listed_with_its_digest(tmp_path: Path) -> None:
 
 def test_the_same_parts_make_the_same_tensors(tmp_path: Path) -> None:
     """Arrays and graphs have the same bytes however often they are written."""
-    Parts().write(tmp_path / "one")
-    Parts().write(tmp_path / "two")
+    write_bundle(tmp_path / "one", draft())
+    write_bundle(tmp_path / "two", draft())
     one, two = content(tmp_path / "one"), content(tmp_path / "two")
     for name in ("protectee.onnx", "shadows/00.safetensors", "shadows/01.safetensors"):
         assert one[name] == two[name]
@@ -45,7 +45,7 @@ def test_the_same_parts_make_the_same_tensors(tmp_path: Path) -> None:
 
 def test_nothing_in_a_bundle_is_pickled(tmp_path: Path) -> None:
     """No file starts or contains what a pickle of NumPy would."""
-    Parts().write(tmp_path / "bundle")
+    write_bundle(tmp_path / "bundle", draft())
     for data in content(tmp_path / "bundle").values():
         assert b"numpy.core" not in data
         assert b"numpy._core" not in data
@@ -59,16 +59,16 @@ _UNWRITABLE = [shadow(0), {"weight": np.array([object()])}]
 def test_a_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
     """No bundle, no part of one, and no staging folder beside it."""
     with pytest.raises(Exception, match=r"."):
-        Parts(shadows=_UNWRITABLE).write(tmp_path / "bundle")
+        write_bundle(tmp_path / "bundle", draft(shadows=_UNWRITABLE))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_replacement_that_fails_leaves_the_old_bundle(tmp_path: Path) -> None:
     """Byte for byte, and readable."""
-    Parts().write(tmp_path / "bundle")
+    write_bundle(tmp_path / "bundle", draft())
     before = content(tmp_path)
     with pytest.raises(Exception, match=r"."):
-        Parts(shadows=_UNWRITABLE).write(tmp_path / "bundle", replace=True)
+        write_bundle(tmp_path / "bundle", draft(shadows=_UNWRITABLE), replace=True)
     assert content(tmp_path) == before
     open_bundle(tmp_path / "bundle")
 
@@ -77,7 +77,7 @@ def test_a_swap_that_fails_brings_the_old_bundle_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the two renames of a replacement the old bundle must not be lost."""
-    Parts().write(tmp_path / "bundle")
+    write_bundle(tmp_path / "bundle", draft())
     before = content(tmp_path)
     rename = Path.rename
 
@@ -88,26 +88,26 @@ def test_a_swap_that_fails_brings_the_old_bundle_back(
 
     monkeypatch.setattr(Path, "rename", fail_to_move_in)
     with pytest.raises(OSError, match="No space left"):
-        Parts(protectee=b"another graph").write(tmp_path / "bundle", replace=True)
+        write_bundle(tmp_path / "bundle", draft(protectee=b"another graph"), replace=True)
     assert content(tmp_path) == before
 
 
 def test_an_existing_bundle_is_kept_unless_told(tmp_path: Path) -> None:
     """Without `replace` the write is refused before anything is changed."""
-    Parts().write(tmp_path / "bundle")
+    write_bundle(tmp_path / "bundle", draft())
     before = content(tmp_path)
     with pytest.raises(BundleError, match="exists; remove it or allow it to be replaced"):
-        Parts(protectee=b"another graph").write(tmp_path / "bundle")
+        write_bundle(tmp_path / "bundle", draft(protectee=b"another graph"))
     assert content(tmp_path) == before
 
 
 def test_a_bundle_is_replaced_whole(tmp_path: Path) -> None:
     """Nothing of the old one stays behind, not even a shadow that the new one has not."""
-    Parts().write(tmp_path / "bundle")
+    write_bundle(tmp_path / "bundle", draft())
     (tmp_path / "bundle" / "report").mkdir()
     one_shadow = manifest().shadows.model_copy(update={"count": 1})
-    parts = Parts(manifest=manifest(shadows=one_shadow), shadows=[shadow(3)], protectee=b"new")
-    written = parts.write(tmp_path / "bundle", replace=True)
+    smaller = draft(manifest=manifest(shadows=one_shadow), shadows=[shadow(3)], protectee=b"new")
+    written = write_bundle(tmp_path / "bundle", smaller, replace=True)
     bundle = open_bundle(tmp_path / "bundle")
     assert bundle.digest == written.digest
     assert "shadows/01.safetensors" not in content(tmp_path / "bundle")
@@ -125,7 +125,7 @@ def test_what_is_not_a_bundle_is_never_replaced(tmp_path: Path, kind: str) -> No
     else:
         other.write_text("years of work")
     with pytest.raises(BundleError, match="is not a bundle, so it is not replaced"):
-        Parts().write(other, replace=True)
+        write_bundle(other, draft(), replace=True)
     assert "years of work" in {data.decode() for data in content(tmp_path).values()}
 
 
@@ -167,11 +167,11 @@ def test_parts_that_contradict_the_manifest_are_refused(
 ) -> None:
     """A dropped shadow or another shape is found when writing, not when serving."""
     with pytest.raises(BundleError, match=problem):
-        Parts().but(**change).write(tmp_path / "bundle")
+        write_bundle(tmp_path / "bundle", draft(**change))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_missing_parents_are_made(tmp_path: Path) -> None:
     """`--out a/b/bundle` needs no mkdir before it."""
-    Parts().write(tmp_path / "a" / "b" / "bundle")
+    write_bundle(tmp_path / "a" / "b" / "bundle", draft())
     assert open_bundle(tmp_path / "a" / "b" / "bundle").manifest.model_name == "small"

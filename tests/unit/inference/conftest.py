@@ -11,13 +11,13 @@ from queen_inference.protectee import Protectee
 from queen.bundle import open_bundle
 from queen.serving.auth import Account
 from queen.serving.metrics import Metrics
-from tests.bundles import SmallBundle, make_bundle
+from tests.bundles import SmallBundle, Widths, make_bundle
 
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> SmallBundle:
     """A bundle."""
-    return make_bundle(Path(tmp_path_factory.mktemp("bundle")) / "b", feature_width=33)
+    return make_bundle(Path(tmp_path_factory.mktemp("bundle")) / "b", widths=Widths(features=33))
 
 
 @pytest.fixture(scope="session")

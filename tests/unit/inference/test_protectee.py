@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from queen_inference.protectee import LARGEST_BUCKET, Array, Outputs, Protectee, row_exact_buckets
 
-from queen.bundle import open_bundle
-from queen.bundle.writer import write_bundle
+from queen.bundle import BundleDraft, open_bundle, write_bundle
 from queen.errors import BundleCorrupt
 from tests.bundles import SmallBundle
 
@@ -76,8 +75,7 @@ def test_buckets_are_bounded(small: SmallBundle) -> None:
 def test_a_file_that_is_no_onnx_graph_is_a_sentence(small: SmallBundle, tmp_path: Path) -> None:
     """A bundle whose graph does not load is corrupt, in words, without a native traceback."""
     bundle = open_bundle(small.path)
-    write_bundle(
-        tmp_path / "b",
+    draft = BundleDraft(
         bundle.manifest,
         protectee=b"not a graph",
         head=bundle.head,
@@ -87,5 +85,6 @@ def test_a_file_that_is_no_onnx_graph_is_a_sentence(small: SmallBundle, tmp_path
         meter=bundle.meter,
         shadows=[bundle.shadow(number) for number in range(bundle.manifest.shadows.count)],
     )
+    write_bundle(tmp_path / "b", draft)
     with pytest.raises(BundleCorrupt, match=r"protectee\.onnx.*ONNX"):
         Protectee(open_bundle(tmp_path / "b"), threads=1, max_batch_rows=4)

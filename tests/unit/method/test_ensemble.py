@@ -11,10 +11,10 @@ from queen.bundle.manifest import ShadowSpec
 from queen.errors import FitError
 from queen.method.ensemble import (
     ARCHITECTURES,
+    ShadowDraw,
     ShadowEnsemble,
     ShadowNetwork,
     build_shadow,
-    draw_members,
 )
 from tests.unit.method.regions import discs
 
@@ -30,7 +30,8 @@ def _shadows(architecture: str, shape: tuple[int, ...], count: int) -> list[Shad
 def _draw(
     embeddings: NDArray[np.float32], labels: list[int], secret: bytes = SECRET, digest: str = DIGEST
 ) -> NDArray[np.int64]:
-    return draw_members(secret, digest, discs(3), embeddings, np.array(labels, np.int64), 10, 4)
+    draw = ShadowDraw(secret, digest, discs(3), count=10, drawn=4)
+    return draw.members(embeddings, np.array(labels, np.int64))
 
 
 def _spread_points(count: int) -> tuple[NDArray[np.float32], list[int]]:
@@ -202,9 +203,8 @@ def test_a_draw_follows_secret_bundle_label_and_cell() -> None:
 @pytest.mark.parametrize("drawn", [0, 11])
 def test_a_draw_of_more_than_there_are_is_refused(drawn: int) -> None:
     """1 to n shadows can be drawn of n."""
-    points, labels = _spread_points(1)
     with pytest.raises(FitError, match=f"expected to draw 1 to 10 shadows, got {drawn}"):
-        draw_members(SECRET, DIGEST, discs(1), points, np.array(labels), 10, drawn)
+        ShadowDraw(SECRET, DIGEST, discs(1), count=10, drawn=drawn)
 
 
 def test_embeddings_far_out_still_draw() -> None:

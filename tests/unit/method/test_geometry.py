@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,7 @@ def test_centers_and_radii_are_means_over_all_samples() -> None:
     """c_y is the mean embedding of class y and rho_y the mean distance to it, sample by sample."""
     rng = np.random.default_rng(1)
     embeddings, labels = rng.normal(size=(60, 3)), np.arange(60) % 4
-    geometry = fit_geometry(embeddings, labels, 4, beta=1.5, coverage_fraction=0.1)
+    geometry = replace(fit_geometry(embeddings, labels, 4, coverage_fraction=0.1), beta=1.5)
     for label in range(4):
         members = [z for z, y in zip(embeddings, labels, strict=True) if y == label]
         center = sum(members) / len(members)

@@ -14,16 +14,15 @@ from queen.method.contracts import BALANCED_L1
 from queen.method.decoy import sketch_inputs
 from queen.method.ensemble import build_shadow
 from queen.wire import PROFILES
-from tests.bundles import SmallBundle, make_bundle
+from tests.bundles import SmallBundle, SmallShadows, make_bundle
 
 SECRET = bytes(range(32))
 
 
 def small_bundle(folder: Path, shadows_on: str = "features") -> SmallBundle:
     """A bundle of four classes with five linear shadows, of which three are drawn."""
-    return make_bundle(
-        folder / f"bundle-{shadows_on}", shadows_on=shadows_on, shadow_count=5, drawn=3
-    )
+    shadows = SmallShadows(on=shadows_on, count=5, drawn=3)
+    return make_bundle(folder / f"bundle-{shadows_on}", shadows=shadows)
 
 
 def flagged_of(small: SmallBundle, rows: np.ndarray, seed: int = 0) -> Flagged:
