@@ -33,7 +33,7 @@ has *records*; half of the rows are covered. The fastest is bold.
 """
 _TIMES = ("few_microseconds", "many_microseconds", "most_microseconds", "ratio")
 _PLACES = ("width", "records", "rows", "ledgers")
-_ENGINES = ("cells", "flat", "ivf")
+_ENGINES = ("cells", "flat")
 
 
 def state_section(found: dict[str, Any], machine: str) -> list[str]:

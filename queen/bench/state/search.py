@@ -49,7 +49,7 @@ def _cell(
     rng: np.random.Generator,
 ) -> list[dict[str, Any]]:
     width = geometry.embedding_width
-    kinds: list[IndexKind] = ["cells", "flat", "ivf"]
+    kinds: list[IndexKind] = ["cells", "flat"]
     if width > CELLS_WIDTH:
         kinds.remove("cells")
     batches = []

@@ -54,10 +54,9 @@ class SensitivitySettings(ServiceSettings):
     """Accounts kept in memory; the others are read from the store when they next ask."""
     survey_seconds: float = Field(default=300.0, ge=0)
     """Time between two surveys of all accounts, for alarms and suggested links; 0 makes none."""
-    search: Literal["auto", "cells", "flat", "ivf", "gpu"] = "auto"
-    """How the nearest records are found: by a grid of cells, by FAISS with an index for each
-    ledger (flat, or gpu on a GPU) or with one for all (ivf); auto takes cells where they
-    are few."""
+    search: Literal["auto", "cells", "flat", "gpu"] = "auto"
+    """How the nearest records are found: by a grid of cells, or by FAISS with an index for each
+    ledger (flat, or gpu on a GPU); auto chooses cells for embeddings of up to 3 axes, else flat."""
     max_rows: int = Field(default=4096, ge=1)
     """Most queries in one call."""
     max_waiting: int = Field(default=256, ge=1)

@@ -8,17 +8,16 @@ from queen.method.geometry import Geometry
 from queen_sensitivity.index.cells import CellIndex
 from queen_sensitivity.index.faiss_flat import FlatIndex
 from queen_sensitivity.index.faiss_gpu import GpuIndex
-from queen_sensitivity.index.faiss_ivf import IvfIndex
 from queen_sensitivity.ledgers.ledger_table import LedgerTable
 from queen_sensitivity.ledgers.neighbor_index import NeighborIndex
 
-IndexKind = Literal["auto", "cells", "flat", "ivf", "gpu"]
+IndexKind = Literal["auto", "cells", "flat", "gpu"]
 AUTO_CELLS_WIDTH = 3
-"""Most axes for which auto takes cells; wider, large batches are faster by FAISS."""
+"""Most axes for which auto chooses cells; wider, large batches are faster by FAISS."""
 
 
 def open_index(kind: IndexKind, geometry: Geometry, table: LedgerTable) -> NeighborIndex:
-    """The engine of a setting; ConfigError for one that cannot run here.
+    """The index that `kind` names; ConfigError for an index that cannot run here.
 
     auto is cells for embeddings of up to AUTO_CELLS_WIDTH axes, and flat for wider ones.
     """
@@ -26,6 +25,4 @@ def open_index(kind: IndexKind, geometry: Geometry, table: LedgerTable) -> Neigh
         kind = "cells" if geometry.embedding_width <= AUTO_CELLS_WIDTH else "flat"
     if kind == "cells":
         return CellIndex(geometry, table)
-    if kind == "flat":
-        return FlatIndex(geometry, table)
-    return IvfIndex(geometry, table) if kind == "ivf" else GpuIndex(geometry, table)
+    return FlatIndex(geometry, table) if kind == "flat" else GpuIndex(geometry, table)

@@ -44,7 +44,7 @@ class CellIndex:
         if width > CELLS_WIDTH:
             raise ConfigError(
                 f"search cells: expected an embedding of at most {CELLS_WIDTH} axes, got {width}; "
-                "use auto, flat or ivf"
+                "use auto or flat"
             )
         self._geometry = geometry
         self._table = table

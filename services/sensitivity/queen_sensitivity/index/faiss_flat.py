@@ -1,4 +1,4 @@
-"""Nearest records by FAISS: one exact flat index for each (account, class).
+"""Nearest records by FAISS: one exact flat index for each ledger.
 
 Inside FAISS, records are offsets from the cluster center in units of the sensitive radius,
 so that the kernel's cancellation is relative to the region, wherever it lies.
@@ -6,7 +6,6 @@ so that the kernel's cancellation is relative to the region, wherever it lies.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,28 +18,30 @@ from queen.method.neighbors import nearest_distances
 from queen_sensitivity.ledger_store import Records
 from queen_sensitivity.ledgers.ledger_table import LedgerTable, Numbers
 
-# FAISS keeps its matrix kernel for searches above this many numbers. For one neighbour
+# FAISS keeps its matrix kernel for searches above this many numbers. For one neighbor
 # in a few dimensions the fused matrix kernel is never slower than the loop of
 # differences, and 40 times faster at 10,000 records and 256 queries.
 faiss.cvar.distance_compute_blas_threshold = 1
-# More threads than one cost more than such short searches take.
+# More threads than one cost more time than such short searches need.
 faiss.omp_set_num_threads(1)
 
 _FLOAT32_UNIT = 2.0**-24
 
 
-class FaissSearch(ABC):
-    """What all FAISS engines have in common: exactness at the coverage radius.
+class FlatIndex:
+    """See `NeighborIndex`: one FAISS call for each ledger that a batch reaches.
 
     FAISS works in float32 and partly by the expansion |a|^2 - 2ab + |b|^2, which loses
-    digits for near neighbours, so a record at 0.9999 r may look novel: recorded twice, it
-    breaks "pairwise more than r apart". Whatever lies as near to r as the rounding reaches
-    is therefore decided in float64.
+    digits for near neighbors, so a record at 0.9999 r may look novel: recorded twice, it
+    breaks "pairwise more than r apart". Rows whose distance is as near to r as the rounding
+    reaches are therefore decided in float64.
     """
 
     def __init__(self, geometry: Geometry, table: LedgerTable) -> None:
         self._geometry = geometry
         self._table = table
+        # Any: the wrapper adds `search_c` at import, where no checker sees it.
+        self._indexes: dict[int, Any] = {}
         # Largest squared length of a ledger's offsets, at least 1: the scale of rounding.
         self._reach = np.ones(table.capacity)
         self._boundary = geometry.coverage_fraction**2
@@ -57,14 +58,18 @@ class FaissSearch(ABC):
         owners = np.repeat(numbers, counts)
         offsets = self._offsets(records, self._table.label[owners])
         np.maximum.at(self._reach, owners, _squared_length(offsets))
-        self._add(numbers, counts, offsets)
+        ends = np.cumsum(counts).tolist()
+        for number, start, end in zip(numbers.tolist(), [0, *ends], ends, strict=False):
+            index = self._indexes.get(number)
+            if index is None:
+                index = self._indexes[number] = self._empty_index()
+            index.add(offsets[start:end])
 
     def drop(self, numbers: Sequence[int]) -> None:
         """See `NeighborIndex.drop`."""
         for number in numbers:
-            if number < len(self._reach):
+            if self._indexes.pop(number, None) is not None:
                 self._reach[number] = 1.0
-                self._drop(number)
 
     def is_novel(
         self, numbers: Numbers, embeddings: Records, labels: LabelArray
@@ -79,15 +84,9 @@ class FaissSearch(ABC):
             is_novel[row] = _is_beyond(known, embeddings[row], int(places[row]), radius)
         return is_novel
 
-    @abstractmethod
-    def _add(self, numbers: Numbers, counts: Numbers, offsets: NDArray[np.float32]) -> None:
-        """Put offsets (R, E) behind those of their ledgers."""
+    def _empty_index(self) -> Any:
+        return faiss.IndexFlatL2(self._geometry.embedding_width)
 
-    @abstractmethod
-    def _drop(self, number: int) -> None:
-        """Remove all offsets of one ledger."""
-
-    @abstractmethod
     def _search(
         self, numbers: NDArray[np.integer], offsets: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -95,6 +94,23 @@ class FaissSearch(ABC):
 
         Infinite and -1 where there is none.
         """
+        order = np.argsort(numbers, kind="stable")
+        distinct, starts = np.unique(numbers[order], return_index=True)
+        bounds = [*starts.tolist(), len(order)]
+        grouped = offsets[order]
+        nearest = np.full(len(order), np.inf, np.float32)
+        places = np.full(len(order), -1, np.int64)
+        pointer = faiss.swig_ptr
+        for number, start, end in zip(distinct.tolist(), bounds, bounds[1:], strict=False):
+            index = self._indexes.get(number)
+            if index is not None:
+                # The C entry point: the Python wrapper costs as much as a search of 100 records.
+                rows = pointer(grouped[start:end])
+                into = (pointer(nearest[start:end]), pointer(places[start:end]))
+                index.search_c(end - start, rows, 1, *into)
+        squared, ids = np.empty_like(nearest), np.empty_like(places)
+        squared[order], ids[order] = nearest, places
+        return squared, ids
 
     def _offsets(self, embeddings: Records, labels: LabelArray) -> NDArray[np.float32]:
         """(z - c_y) / rs_y: `embeddings` (B, E), `labels` (B,) -> (B, E) float32."""
@@ -116,55 +132,15 @@ class FaissSearch(ABC):
             return np.flatnonzero(~(np.abs(squared - self._boundary) > slack))
 
 
-class FlatIndex(FaissSearch):
-    """An index of its own for each ledger, and one FAISS call for each that a batch reaches."""
+def _is_beyond(known: Records, embedding: Records, nearest: int, radius: float) -> bool:
+    """Whether `embedding` (E,) is farther than `radius` from all `known` (M, E), in float64.
 
-    def __init__(self, geometry: Geometry, table: LedgerTable) -> None:
-        super().__init__(geometry, table)
-        # Any: the wrapper adds `search_c` at import, where no checker sees it.
-        self._indexes: dict[int, Any] = {}
-
-    def _index(self) -> Any:
-        """An empty index."""
-        return faiss.IndexFlatL2(self._geometry.embedding_width)
-
-    def _add(self, numbers: Numbers, counts: Numbers, offsets: NDArray[np.float32]) -> None:
-        ends = np.cumsum(counts).tolist()
-        for number, start, end in zip(numbers.tolist(), [0, *ends], ends, strict=False):
-            index = self._indexes.get(number)
-            if index is None:
-                index = self._indexes[number] = self._index()
-            index.add(offsets[start:end])
-
-    def _drop(self, number: int) -> None:
-        self._indexes.pop(number, None)
-
-    def _search(
-        self, numbers: NDArray[np.integer], offsets: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        order = np.argsort(numbers, kind="stable")
-        distinct, starts = np.unique(numbers[order], return_index=True)
-        bounds = [*starts.tolist(), len(order)]
-        grouped = offsets[order]
-        found = np.full(len(order), np.inf, np.float32)
-        places = np.full(len(order), -1, np.int64)
-        pointer = faiss.swig_ptr
-        for number, start, end in zip(distinct.tolist(), bounds, bounds[1:], strict=False):
-            index = self._indexes.get(number)
-            if index is not None:
-                # The C entry point: the Python wrapper costs as much as a search of 100 records.
-                rows = pointer(grouped[start:end])
-                into = (pointer(found[start:end]), pointer(places[start:end]))
-                index.search_c(end - start, rows, 1, *into)
-        squared, ids = np.empty_like(found), np.empty_like(places)
-        squared[order], ids[order] = found, places
-        return squared, ids
-
-
-def _is_beyond(known: Records, embedding: Records, found: int, radius: float) -> bool:
-    """In float64, of the record that FAISS found, and of all if that one is beyond `radius`."""
-    if found >= 0 and nearest_distances(known[found : found + 1], embedding[None])[0] <= radius:
-        return False
+    `nearest` is the row that FAISS took for the nearest, -1 for none: it mostly settles it.
+    """
+    if nearest >= 0:
+        candidate = known[nearest : nearest + 1]
+        if nearest_distances(candidate, embedding[None])[0] <= radius:
+            return False
     return bool(nearest_distances(known, embedding[None])[0] > radius)
 
 

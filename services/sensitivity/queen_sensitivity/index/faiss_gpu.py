@@ -12,7 +12,7 @@ from queen_sensitivity.index.faiss_flat import FlatIndex
 from queen_sensitivity.ledgers.ledger_table import LedgerTable
 
 _SCRATCH_BYTES = 64 * 2**20
-"""GPU memory for a search under way; FAISS would take more than a gigabyte."""
+"""GPU memory for a search under way; FAISS would reserve more than a gigabyte."""
 
 
 class GpuIndex(FlatIndex):
@@ -27,7 +27,7 @@ class GpuIndex(FlatIndex):
         self._resources = faiss.StandardGpuResources()
         self._resources.setTempMemory(_SCRATCH_BYTES)
 
-    def _index(self) -> Any:
+    def _empty_index(self) -> Any:
         return faiss.GpuIndexFlatL2(self._resources, self._geometry.embedding_width)
 
 
@@ -36,9 +36,9 @@ def require_gpu() -> None:
     if not hasattr(faiss, "StandardGpuResources"):
         raise ConfigError(
             "search gpu: expected a FAISS with GPU support, got one without; install "
-            "queen[sensitivity-gpu], or use auto, cells, flat or ivf"
+            "queen[sensitivity-gpu], or use auto, cells or flat"
         )
     if faiss.get_num_gpus() == 0:
         raise ConfigError(
-            "search gpu: expected at least 1 GPU, FAISS finds 0; use auto, cells, flat or ivf"
+            "search gpu: expected at least 1 GPU, FAISS finds 0; use auto, cells or flat"
         )

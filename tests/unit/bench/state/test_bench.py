@@ -37,7 +37,7 @@ def test_every_measure_is_there(found: dict[str, Any]) -> None:
     assert found["accounts_known"] == 6000
     assert found["accounts_cached"] == 1000
     assert len(found["search"]) == 4 * count_cells()
-    assert {"cells", "flat", "ivf"} <= found["search"][0].keys()
+    assert {"cells", "flat"} <= found["search"][0].keys()
     assert {"bytes_per_empty_account", "bytes_per_account"} <= found.keys()
 
 

@@ -11,7 +11,6 @@ from queen_sensitivity.index.base import AUTO_CELLS_WIDTH, IndexKind, open_index
 from queen_sensitivity.index.cells import CELLS_WIDTH, CellIndex
 from queen_sensitivity.index.faiss_flat import FlatIndex
 from queen_sensitivity.index.faiss_gpu import GpuIndex
-from queen_sensitivity.index.faiss_ivf import IvfIndex
 from queen_sensitivity.ledgers.ledger_table import NO_LEDGER, LedgerTable
 from queen_sensitivity.ledgers.neighbor_index import NeighborIndex
 
@@ -21,7 +20,7 @@ from queen.method.neighbors import nearest_distances
 
 HAS_GPU = hasattr(faiss, "StandardGpuResources") and faiss.get_num_gpus() > 0
 GPU = pytest.param("gpu", marks=[pytest.mark.gpu, pytest.mark.skipif(not HAS_GPU, reason="no GPU")])
-ENGINES = ["cells", "flat", "ivf", GPU]
+ENGINES = ["cells", "flat", GPU]
 every_engine = pytest.mark.parametrize("kind", ENGINES)
 
 
@@ -243,7 +242,6 @@ def test_auto_takes_the_engine_for_the_width() -> None:
         ("auto", AUTO_CELLS_WIDTH + 1, FlatIndex),
         ("cells", CELLS_WIDTH, CellIndex),
         ("flat", 2, FlatIndex),
-        ("ivf", 2, IvfIndex),
     ):
         geometry = geometry_of(width, 0.1)
         assert type(open_index(kind, geometry, LedgerTable(width))) is engine
