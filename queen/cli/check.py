@@ -10,7 +10,7 @@ import click
 from queen.cli.bundle_checks import Finding, check_bundle
 from queen.cli.up.plan import SERVICES, SETTINGS
 from queen.errors import ConfigError, QueenError
-from queen.serving.auth import read_accounts
+from queen.serving.accounts import read_accounts
 from queen.serving.settings import read_yaml, validate_settings_file
 
 

@@ -14,9 +14,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from queen.cli.private_files import read_key
 from queen.cli.refusal import Refusal, rpc_sentence
 from queen.cli.samples import Samples, read_samples
-from queen.cli.state import DEFAULT_STATE, StateFolder, read_key
+from queen.cli.state import DEFAULT_STATE, StateFolder
 from queen.oip_client import Array, ModelDescription, OipClient
 
 DEFAULT_ENDPOINT = "127.0.0.1:8001"

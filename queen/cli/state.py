@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from queen.cli.accounts.file import account_lines, new_key
 from queen.errors import ConfigError
 
 DEFAULT_STATE = Path(".queen")
-SECRET_BYTES = 32
-SMALLEST_SECRET_BYTES = 16
-LOCAL_ACCOUNT = "local"
 KEPT_LOGS = 3
 
 
@@ -85,26 +79,6 @@ class StateFolder:
                 ) from error
             yield
 
-    def ensure_secret(self) -> None:
-        """Make the secret once; ConfigError for one too short to be a key."""
-        if not self.secret.exists():
-            write_private(self.secret, secrets.token_bytes(SECRET_BYTES))
-        size = self.secret.stat().st_size
-        if size < SMALLEST_SECRET_BYTES:
-            raise ConfigError(
-                f"{self.secret}: expected a key of at least {SMALLEST_SECRET_BYTES} bytes, "
-                f"got {size}; restore it, or remove it to have a new one made"
-            )
-
-    def ensure_local_account(self) -> None:
-        """Make an accounts file with one account and keep its key beside it, once."""
-        if self.accounts.exists():
-            return
-        if not self.local_key.exists():
-            write_private(self.local_key, f"{new_key()}\n".encode())
-        key = read_key(self.local_key)
-        write_private(self.accounts, f"accounts:\n{account_lines(LOCAL_ACCOUNT, key)}".encode())
-
     def rotate_log(self, service: str) -> Path:
         """Move the logs of earlier runs on and give the path of a fresh one."""
         log = self.log(service)
@@ -139,35 +113,3 @@ class StateFolder:
             return f" (process {self.read_up()['pids']['up']})"
         except (ConfigError, KeyError, OSError):
             return ""
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Create `path` readable by its owner only, whole or not at all; never overwrites."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-        os.link(fresh, path)
-    finally:
-        fresh.unlink()
-
-
-def replace_private(path: Path, content: bytes) -> None:
-    """Write `path` whole or not at all; a new one is its owner's, an old one keeps its mode."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    write_private(fresh, content)
-    if path.exists():
-        fresh.chmod(path.stat().st_mode & 0o777)
-    fresh.replace(path)
-
-
-def read_key(path: Path) -> str:
-    """The key in a file of one line; ConfigError for a file that holds none."""
-    try:
-        key = path.read_text().strip()
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: expected a key of one line of text, got bytes") from error
-    if not key or any(character.isspace() for character in key):
-        raise ConfigError(f"{path}: expected a key of one line of text, got none or several")
-    return key

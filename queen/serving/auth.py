@@ -1,35 +1,34 @@
-"""Accounts: who a credential belongs to, from a file that may change while we serve."""
+"""Authentication: the account of a credential, from a file that may change while we serve."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import hmac
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from watchfiles import Change, awatch
 
 from queen.errors import ConfigError, Unauthenticated
 from queen.method.contracts import Profile
-from queen.owners import ACCOUNT_ID, GROUP_NAME, LONGEST_NAME
+from queen.serving.accounts import AccountEntry, AccountsFile, key_digest, read_accounts
 from queen.serving.logging import account_hash, logger
 from queen.serving.metrics import Metrics
-from queen.serving.settings import read_yaml
 
 _SCHEME = "bearer "
 _MISSING = "expected metadata 'authorization: Bearer KEY', got no such credential"
 _UNKNOWN = "expected the key of a known account, got another"
 _WATCH_AGAIN_SECONDS = 5.0
-_GROUP_NAME = f"^{GROUP_NAME}$"
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Who is charged for a request, with the policy for it; None leaves it to the service."""
+    """The account that a request is charged to, with its policy.
+
+    A profile or a budget of None leaves it to the service's settings.
+    """
 
     account_id: str
     profile: Profile | None
@@ -37,94 +36,31 @@ class Account:
     hash: str
     """How logs name the account."""
     group: str | None = None
-    """Whose accounts are charged together; None for nobody's."""
+    """The group whose accounts are charged together; None if it is in no group."""
     group_budget: int | None = None
     is_exempt: bool = False
-    """Counted like any other, and never reversed."""
+    """Charged like any other account, and never reversed."""
 
 
-_NOBODY: tuple[str, Account | None] = ("", None)
-
-
-class AccountEntry(BaseModel):
-    """One account in accounts.yaml."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-    id: str = Field(min_length=1, max_length=LONGEST_NAME, pattern=f"^{ACCOUNT_ID}$")
-    """Who is charged."""
-    key_sha256: str = Field(pattern=r"^[0-9a-fA-F]{64}$")
-    """Hex SHA-256 of the key; the key itself is stored nowhere."""
-    group: str | None = Field(None, min_length=1, max_length=LONGEST_NAME, pattern=_GROUP_NAME)
-    """A name for the accounts of one customer, payment or network, which are charged together."""
-    profile: Profile | None = None
-    """How flagged queries are answered; the service's default if absent."""
-    budget: int | None = Field(None, ge=1, lt=2**32)
-    """Records of one class before reversal begins; the service's default if absent."""
-    exempt: bool = False
-    """Whether the account is counted and never reversed, whatever it has spent."""
-
-
-class GroupEntry(BaseModel):
-    """A group in accounts.yaml whose budget is not the service's default."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-    id: str = Field(min_length=1, max_length=LONGEST_NAME, pattern=_GROUP_NAME)
-    """The name that accounts give as their group."""
-    budget: int = Field(ge=1, lt=2**32)
-    """Records of one class before reversal begins for all accounts of the group."""
-
-
-class AccountsFile(BaseModel):
-    """The content of accounts.yaml."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    accounts: list[AccountEntry]
-    groups: list[GroupEntry] = []
-
-
-def key_digest(key: str) -> str:
-    """Hex SHA-256 of a key, as accounts.yaml holds it."""
-    return hashlib.sha256(key.encode()).hexdigest()
-
-
-def read_accounts(path: Path) -> AccountsFile:
-    """Parse and check accounts.yaml; ConfigError, in one sentence, for whatever is wrong.
-
-    No message repeats a value of the file: a key written there by mistake stays unlogged.
-    """
-    content = read_yaml(path)
-    try:
-        parsed = AccountsFile.model_validate(content)
-    except ValidationError as error:
-        first = error.errors(include_input=False)[0]
-        raise ConfigError(
-            f"{path}: {_place(first['loc'])}{first['msg']}; expected 'accounts: [{{id, key_sha256, "
-            "group, profile, budget, exempt}]', the last four optional, and 'groups: [{id, "
-            "budget}]' if any; 'queen accounts new ID' makes an entry"
-        ) from error
-    _require_distinct(path, "id", [entry.id for entry in parsed.accounts])
-    _require_distinct(path, "group id", [group.id for group in parsed.groups])
-    _require_distinct(path, "key_sha256", [entry.key_sha256.lower() for entry in parsed.accounts])
-    return parsed
+_NO_ACCOUNT: tuple[str, Account | None] = ("", None)
 
 
 class Keyring:
-    """Finds the account of a request's metadata; `swap` replaces all accounts at once."""
+    """Finds the account of a request's metadata; `swap` replaces all accounts at once.
+
+    It holds digests and no key: the key of a request is hashed on every request.
+    """
 
     def __init__(self, accounts: AccountsFile) -> None:
         self.swap(accounts)
 
     def swap(self, accounts: AccountsFile) -> None:
-        """Serve these accounts from now on; every remembered credential is forgotten."""
+        """Serve these accounts from now on."""
         budgets = {group.id: group.budget for group in accounts.groups}
         self._by_digest: dict[str, tuple[str, Account | None]] = {
             entry.key_sha256.lower(): (entry.key_sha256.lower(), _account(entry, budgets))
             for entry in accounts.accounts
         }
-        self._by_header: dict[str | bytes, Account] = {}
 
     def __len__(self) -> int:
         return len(self._by_digest)
@@ -133,7 +69,7 @@ class Keyring:
         """The account whose key the `authorization` header holds; Unauthenticated if none."""
         for name, value in metadata or ():
             if name == "authorization":
-                return self._by_header.get(value) or self._verify(value)
+                return self._verify(value)
         raise Unauthenticated(_MISSING)
 
     def _verify(self, header: str | bytes) -> Account:
@@ -142,12 +78,9 @@ class Keyring:
         digest = key_digest(header[len(_SCHEME) :].strip())
         # The lookup is by SHA-256, which a caller cannot steer byte by byte, and the
         # comparison takes the same time for every outcome.
-        known, account = self._by_digest.get(digest, _NOBODY)
+        known, account = self._by_digest.get(digest, _NO_ACCOUNT)
         if not hmac.compare_digest(known, digest) or account is None:
             raise Unauthenticated(_UNKNOWN)
-        # A key has many spellings, in case and spaces; the memory for them is bounded.
-        if len(self._by_header) < 4 * len(self._by_digest):
-            self._by_header[header] = account
         return account
 
 
@@ -227,17 +160,3 @@ def _account(entry: AccountEntry, group_budgets: Mapping[str, int]) -> Account:
         group_budgets.get(entry.group or ""),
         entry.exempt,
     )
-
-
-def _require_distinct(path: Path, field: str, values: Sequence[str]) -> None:
-    first: dict[str, int] = {}
-    for number, value in enumerate(values, 1):
-        if value in first:
-            raise ConfigError(f"{path}: entries {first[value]} and {number} have the same {field}")
-        first[value] = number
-
-
-def _place(location: tuple[int | str, ...]) -> str:
-    """Where in the file, in words: ("accounts", 2, "id") is entry 3, id."""
-    parts = [f"entry {part + 1}" if isinstance(part, int) else part for part in location]
-    return f"{', '.join(parts)}: " if parts else ""

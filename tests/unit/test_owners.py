@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from queen.errors import ConfigError
 from queen.owners import LONGEST_NAME, group_owner, is_group, require_account_id
-from queen.serving.auth import AccountEntry
+from queen.serving.accounts import AccountEntry
 
 
 def test_a_group_is_told_from_an_account_by_its_name():

@@ -17,8 +17,8 @@ from rich.text import Text
 from queen.api.v1 import admin_pb2 as pb
 from queen.cli.accounts.admin_reach import admin_ports, asking, reaching
 from queen.cli.accounts.watching import Lost, watch_all
+from queen.cli.private_files import replace_private
 from queen.cli.refusal import Refusal
-from queen.cli.state import replace_private
 
 
 def _operator() -> str:

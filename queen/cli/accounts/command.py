@@ -19,7 +19,8 @@ from queen.cli.accounts.admin_reach import accounts_option, asking, reaching
 from queen.cli.accounts.file import account_lines, appended, new_key
 from queen.cli.accounts.links import links
 from queen.cli.accounts.policies import Policies, find_policies
-from queen.cli.state import StateFolder, replace_private
+from queen.cli.private_files import replace_private
+from queen.cli.state import StateFolder
 from queen.errors import ConfigError
 from queen.method.contracts import Profile
 from queen.owners import require_account_id

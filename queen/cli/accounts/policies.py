@@ -11,7 +11,7 @@ import click
 from queen.cli.state import StateFolder
 from queen.errors import ConfigError
 from queen.owners import group_owner, is_group
-from queen.serving.auth import AccountEntry, AccountsFile, read_accounts
+from queen.serving.accounts import AccountEntry, AccountsFile, read_accounts
 
 
 @dataclass(frozen=True)

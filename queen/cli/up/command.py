@@ -15,13 +15,14 @@ from queen.bundle import Bundle, open_bundle
 from queen.cli.refusal import Refusal, refusing
 from queen.cli.state import DEFAULT_STATE, StateFolder
 from queen.cli.up.child import Child
+from queen.cli.up.credentials import ensure_local_account, ensure_secret
 from queen.cli.up.plan import SERVICES, Plan, missing_extras
 from queen.cli.up.signals import Signals
 from queen.cli.up.supervisor import Supervisor
 from queen.errors import ConfigError
 from queen.method.contracts import Profile
 from queen.method.sensitivity import budget_thresholds, largest_budget
-from queen.serving.auth import read_accounts
+from queen.serving.accounts import read_accounts
 
 EXIT_REFUSED = 2
 """Exit code when something is wrong before any service was started."""
@@ -151,7 +152,7 @@ def _state(given: str) -> tuple[StateFolder, str | None]:
 def _accounts(folder: StateFolder, given: Path | None, bundle: Bundle) -> Path:
     """The accounts file to serve with; made if none was given."""
     if given is None:
-        folder.ensure_local_account()
+        ensure_local_account(folder)
     path = (given or folder.accounts).absolute()
     largest = largest_budget(bundle.geometry, bundle.mean_squared_sqs)
     content = read_accounts(path)
@@ -167,7 +168,7 @@ def _accounts(folder: StateFolder, given: Path | None, bundle: Bundle) -> Path:
 
 
 def _check(plan: Plan) -> None:
-    plan.state.ensure_secret()
+    ensure_secret(plan.state)
     plan.check_settings()
     require_free(plan.host, plan.port, "--port")
     if plan.metrics_port > 0:

@@ -36,7 +36,8 @@ from queen.redteam.targets.base import Answers
 from queen.redteam.targets.in_memory_service import InMemoryService, open_in_memory
 from queen.redteam.targets.protectee import CachedProtectee
 from queen.redteam.targets.traffic import Exchange, Traffic
-from queen.serving.auth import Account, AccountEntry, AccountsFile, Keyring
+from queen.serving.accounts import AccountEntry, AccountsFile
+from queen.serving.auth import Account, Keyring
 from queen.serving.metrics import Metrics
 
 CHUNK_ROWS = 1024

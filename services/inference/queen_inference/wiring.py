@@ -11,7 +11,8 @@ from queen.api.oip import open_inference_pb2_grpc
 from queen.bundle import Bundle, open_bundle
 from queen.errors import ConfigError
 from queen.method.sensitivity import largest_budget
-from queen.serving.auth import AccountsFile, Keyring, watched_keyring
+from queen.serving.accounts import AccountsFile
+from queen.serving.auth import Keyring, watched_keyring
 from queen.serving.health import Health
 from queen.serving.server import Offer, Shell
 from queen_inference.answers.answerer import Answerer, Policy

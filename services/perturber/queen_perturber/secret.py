@@ -1,4 +1,4 @@
-"""The secret that keys the draw of shadow models."""
+"""The secret that keys the draw of shadow models, the decoy and the partner classes."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ SHORTEST_SECRET = 16
 """Bytes: 128 bits, beyond any search."""
 
 
-def read_secret(file: Path) -> bytes:
-    """The bytes of `file`; ConfigError, without a byte of it, if it is missing or too short."""
-    hint = f"make one with: head -c 32 /dev/urandom > {file}"
+def read_secret(file: Path, *, hint: str = "") -> bytes:
+    """The bytes of `file`; ConfigError, without a byte of it, if it is missing or too short.
+
+    `hint` says what to do about it; the way to make a secret if absent.
+    """
+    hint = hint or f"make one with: head -c 32 /dev/urandom > {file}"
     try:
         secret = file.read_bytes()
     except OSError as error:

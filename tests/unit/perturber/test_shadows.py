@@ -9,7 +9,6 @@ from typing import cast
 import numpy as np
 import pytest
 import torch
-from queen_perturber.secret import read_secret
 from queen_perturber.shadows import Reversal, choose_device, load_shadows
 from torch import nn
 
@@ -208,22 +207,6 @@ def test_cuda_without_a_gpu_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(ConfigError, match="expected a CUDA device"):
         choose_device("cuda")
     assert choose_device("auto") == torch.device("cpu")
-
-
-@pytest.mark.parametrize("size", [0, 15])
-def test_a_short_secret_is_refused_with_the_way_to_make_one(tmp_path: Path, size: int) -> None:
-    """The sentence says how long, how many there are and what to run, not what they are."""
-    file = tmp_path / "secret"
-    file.write_bytes(b"hunter2hunter2xx"[:size])
-    with pytest.raises(ConfigError, match=f"at least 16 bytes, got {size}; make one with") as error:
-        read_secret(file)
-    assert "hunter" not in str(error.value)
-
-
-def test_a_missing_secret_is_refused_with_the_way_to_make_one(tmp_path: Path) -> None:
-    """A path that leads nowhere is named."""
-    with pytest.raises(ConfigError, match=r"cannot read secret file .*missing.*make one with"):
-        read_secret(tmp_path / "missing")
 
 
 @pytest.mark.gpu

@@ -1,16 +1,18 @@
-"""Accounts and their keys."""
+"""Credentials and their accounts."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import pickle
 from pathlib import Path
 
 import pytest
 
 from queen.errors import ConfigError, Unauthenticated
 from queen.method.contracts import Profile
-from queen.serving.auth import Keyring, key_digest, read_accounts, watched_keyring
+from queen.serving.accounts import key_digest, read_accounts
+from queen.serving.auth import Keyring, watched_keyring
 from queen.serving.metrics import Metrics
 
 ONE = key_digest("one")
@@ -85,58 +87,7 @@ def test_anything_else_is_unauthenticated(
         keyring.authenticate(metadata)
 
 
-def test_the_memory_for_credentials_is_bounded(keyring: Keyring) -> None:
-    """A key sent in a thousand spellings is not remembered a thousand times."""
-    for spaces in range(1000):
-        keyring.authenticate(bearer(" " * spaces + "one"))
-    assert len(keyring._by_header) <= 8
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("accounts: [", "YAML"),
-        ("", "accounts"),
-        ("users: []", "accounts"),
-        (f"accounts: [{{id: '', key_sha256: {ONE}}}]", "entry 1, id"),
-        (f"accounts: [{{id: 'a b', key_sha256: {ONE}}}]", "entry 1, id"),
-        ("accounts: [{id: a, key_sha256: my-plain-key}]", "entry 1, key_sha256"),
-        (f"accounts: [{{id: a, key_sha256: {ONE}, budget: 0}}]", "entry 1, budget"),
-        (f"accounts: [{{id: a, key_sha256: {ONE}, profile: nice}}]", "entry 1, profile"),
-        (f"accounts: [{{id: a, key_sha256: {ONE}, colour: red}}]", "entry 1, colour"),
-        (
-            f"accounts: [{{id: a, key_sha256: {ONE}}}, {{id: a, key_sha256: {TWO}}}]",
-            "entries 1 and 2 have the same id",
-        ),
-        (
-            f"accounts: [{{id: a, key_sha256: {ONE}}}, {{id: b, key_sha256: {ONE.upper()}}}]",
-            "entries 1 and 2 have the same key_sha256",
-        ),
-        (f"accounts: [{{id: a, key_sha256: {ONE}, group: ''}}]", "entry 1, group"),
-        (f"accounts: [{{id: a, key_sha256: {ONE}, group: {'g' * 257}}}]", "entry 1, group"),
-        (f'accounts: [{{id: a, key_sha256: {ONE}, group: "a\\nb"}}]', "entry 1, group"),
-        ("accounts: []\ngroups: [{id: g}]", "groups, entry 1, budget"),
-        ("accounts: []\ngroups: [{id: g, budget: 0}]", "groups, entry 1, budget"),
-        ("accounts: []\ngroups: [{id: g, budget: 4294967296}]", "groups, entry 1, budget"),
-        (f"accounts: []\ngroups: [{{id: {'g' * 257}, budget: 1}}]", "groups, entry 1, id"),
-        ("accounts: []\ngroups: [{id: g, budget: 1, profile: safe}]", "groups, entry 1, profile"),
-        ("accounts: []\ngroups: g", r"groups: .*groups: \[{id, budget}\]"),
-        (
-            "accounts: []\ngroups: [{id: g, budget: 1}, {id: h, budget: 1}, {id: g, budget: 2}]",
-            "entries 1 and 3 have the same group id",
-        ),
-    ],
-)
-def test_a_wrong_accounts_file_is_one_sentence(tmp_path: Path, text: str, words: str) -> None:
-    """What is wrong and where is said, and no value of the file is repeated."""
-    with pytest.raises(ConfigError, match=words) as caught:
-        read_accounts(write(tmp_path, text))
-    assert "\n" not in str(caught.value)
-    assert "my-plain-key" not in str(caught.value)
-    assert ONE not in str(caught.value)
-
-
-async def test_keys_are_swapped_while_serving_and_a_bad_file_is_not_taken(tmp_path: Path) -> None:
+async def test_keys_are_swapped_while_serving_and_a_bad_file_is_ignored(tmp_path: Path) -> None:
     """A new key works and the old one stops; after a broken file the last good one stays."""
     file = write(tmp_path, f"accounts: [{{id: a, key_sha256: {ONE}}}]")
     metrics = Metrics()
@@ -144,21 +95,21 @@ async def test_keys_are_swapped_while_serving_and_a_bad_file_is_not_taken(tmp_pa
     def loads(result: str) -> float:
         return metrics.registry.get_sample_value("config_load_total", {"result": result}) or 0
 
-    async def until(result: str, count: int) -> None:
+    async def written(text: str, result: str) -> None:
+        before = loads(result)
         async with asyncio.timeout(10):
-            while loads(result) < count:
-                await asyncio.sleep(0.02)
+            # Again and again: the watch may not have begun when the first is written.
+            while loads(result) == before:
+                write(tmp_path, text)
+                await asyncio.sleep(0.05)
 
     async with watched_keyring(file, metrics) as keyring:
         assert keyring.authenticate(bearer("one")).account_id == "a"
-        await asyncio.sleep(0.2)
-        write(tmp_path, f"accounts: [{{id: a, key_sha256: {TWO}}}]")
-        await until("success", 2)
+        await written(f"accounts: [{{id: a, key_sha256: {TWO}}}]", "success")
         assert keyring.authenticate(bearer("two")).account_id == "a"
         with pytest.raises(Unauthenticated):
             keyring.authenticate(bearer("one"))
-        write(tmp_path, "accounts: [{id: broken}]")
-        await until("failure", 1)
+        await written("accounts: [{id: broken}]", "failure")
         assert keyring.authenticate(bearer("two")).account_id == "a"
 
 
@@ -176,3 +127,11 @@ def test_an_account_may_be_exempt(tmp_path: Path) -> None:
     file.write_text(json.dumps({"accounts": [{**entries[0], "exempt": "sometimes"}]}))
     with pytest.raises(ConfigError, match="entry 1, exempt"):
         read_accounts(file)
+
+
+def test_no_key_stays_in_memory(keyring: Keyring) -> None:
+    """Whoever reads the memory of the front door finds digests, which open nothing."""
+    for spaces in range(10):
+        keyring.authenticate(bearer(" " * spaces + "one"))
+    assert b"one" not in pickle.dumps(keyring)
+    assert ONE.encode() in pickle.dumps(keyring)

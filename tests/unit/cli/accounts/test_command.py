@@ -8,7 +8,7 @@ from queen.api.v1 import admin_pb2 as pb
 from queen.cli.accounts.admin_client import ClassRecords, Ledger, Spent, _spent
 from queen.cli.accounts.command import ledger_table, level, spent_table
 from queen.cli.accounts.policies import policies_of
-from queen.serving.auth import AccountEntry, AccountsFile, GroupEntry
+from queen.serving.accounts import AccountEntry, AccountsFile, GroupEntry
 
 
 def printed(table) -> str:

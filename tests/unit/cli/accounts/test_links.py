@@ -3,7 +3,7 @@ import yaml
 from queen.api.v1 import admin_pb2 as pb
 from queen.cli.accounts.links import entry_lines, links_table, suggest, survey_words
 from queen.cli.accounts.policies import Policies, policies_of
-from queen.serving.auth import AccountEntry, AccountsFile
+from queen.serving.accounts import AccountEntry, AccountsFile
 from tests.unit.cli.accounts.test_command import printed
 
 NONE = Policies({}, {})

@@ -1,0 +1,31 @@
+"""The secret and the local account that `queen up` makes where a state folder has none."""
+
+from __future__ import annotations
+
+import secrets
+
+from queen_perturber.secret import read_secret
+
+from queen.cli.accounts.file import account_lines, new_key
+from queen.cli.private_files import read_key, write_private
+from queen.cli.state import StateFolder
+
+SECRET_BYTES = 32
+LOCAL_ACCOUNT = "local"
+
+
+def ensure_secret(folder: StateFolder) -> None:
+    """Make the secret once; ConfigError for one that is too short."""
+    if not folder.secret.exists():
+        write_private(folder.secret, secrets.token_bytes(SECRET_BYTES))
+    read_secret(folder.secret, hint="restore it, or remove it to have a new one made")
+
+
+def ensure_local_account(folder: StateFolder) -> None:
+    """Make an accounts file with one account and keep its key beside it, once."""
+    if folder.accounts.exists():
+        return
+    if not folder.local_key.exists():
+        write_private(folder.local_key, f"{new_key()}\n".encode())
+    lines = account_lines(LOCAL_ACCOUNT, read_key(folder.local_key))
+    write_private(folder.accounts, f"accounts:\n{lines}".encode())

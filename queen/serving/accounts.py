@@ -1,0 +1,96 @@
+"""The accounts file: which accounts exist, with the digests of their keys and their policies."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from queen.errors import ConfigError
+from queen.method.contracts import Profile
+from queen.owners import ACCOUNT_ID, GROUP_NAME, LONGEST_NAME
+from queen.serving.settings import read_yaml
+
+_ACCOUNT_ID = f"^{ACCOUNT_ID}$"
+_GROUP_NAME = f"^{GROUP_NAME}$"
+
+
+class AccountEntry(BaseModel):
+    """An account in accounts.yaml."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    id: str = Field(min_length=1, max_length=LONGEST_NAME, pattern=_ACCOUNT_ID)
+    """The account that is charged."""
+    key_sha256: str = Field(pattern=r"^[0-9a-fA-F]{64}$")
+    """Hex SHA-256 of the key; the key itself is stored nowhere."""
+    group: str | None = Field(None, min_length=1, max_length=LONGEST_NAME, pattern=_GROUP_NAME)
+    """A name for the accounts of one customer, payment or network, which are charged together."""
+    profile: Profile | None = None
+    """How flagged queries are answered; the service's default if absent."""
+    budget: int | None = Field(None, ge=1, lt=2**32)
+    """Records of a class before reversal begins; the service's default if absent."""
+    exempt: bool = False
+    """Whether the account is charged and never reversed, even over its budget."""
+
+
+class GroupEntry(BaseModel):
+    """A group in accounts.yaml whose budget is not the service's default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    id: str = Field(min_length=1, max_length=LONGEST_NAME, pattern=_GROUP_NAME)
+    """The name that accounts give as their group."""
+    budget: int = Field(ge=1, lt=2**32)
+    """Records of a class before reversal begins for all accounts of the group."""
+
+
+class AccountsFile(BaseModel):
+    """The content of accounts.yaml."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    accounts: list[AccountEntry]
+    groups: list[GroupEntry] = []
+
+
+def key_digest(key: str) -> str:
+    """Hex SHA-256 of a key, as accounts.yaml holds it."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def read_accounts(path: Path) -> AccountsFile:
+    """Parse and check accounts.yaml; ConfigError, in one sentence, for whatever is wrong.
+
+    No message repeats a value of the file: a key written there by mistake stays unlogged.
+    """
+    content = read_yaml(path)
+    try:
+        parsed = AccountsFile.model_validate(content)
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        raise ConfigError(
+            f"{path}: {_location(first['loc'])}{first['msg']}; expected 'accounts: [{{id, "
+            "key_sha256, group, profile, budget, exempt}]', the last four optional, and 'groups: "
+            "[{id, budget}]' if any; 'queen accounts new ID' makes an entry"
+        ) from error
+    _require_distinct(path, "id", [entry.id for entry in parsed.accounts])
+    _require_distinct(path, "group id", [group.id for group in parsed.groups])
+    _require_distinct(path, "key_sha256", [entry.key_sha256.lower() for entry in parsed.accounts])
+    return parsed
+
+
+def _require_distinct(path: Path, field: str, values: Sequence[str]) -> None:
+    first: dict[str, int] = {}
+    for entry, value in enumerate(values, 1):
+        if value in first:
+            raise ConfigError(f"{path}: entries {first[value]} and {entry} have the same {field}")
+        first[value] = entry
+
+
+def _location(steps: tuple[int | str, ...]) -> str:
+    """Words for a location in the file: ("accounts", 2, "id") is "accounts, entry 3, id: "."""
+    parts = [f"entry {step + 1}" if isinstance(step, int) else step for step in steps]
+    return f"{', '.join(parts)}: " if parts else ""

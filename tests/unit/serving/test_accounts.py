@@ -1,0 +1,59 @@
+"""The accounts file, and a sentence for every mistake in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from queen.errors import ConfigError
+from queen.serving.accounts import key_digest, read_accounts
+
+ONE = key_digest("one")
+TWO = key_digest("two")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("accounts: [", "YAML"),
+        ("", "accounts"),
+        ("users: []", "accounts"),
+        (f"accounts: [{{id: '', key_sha256: {ONE}}}]", "entry 1, id"),
+        (f"accounts: [{{id: 'a b', key_sha256: {ONE}}}]", "entry 1, id"),
+        ("accounts: [{id: a, key_sha256: my-plain-key}]", "entry 1, key_sha256"),
+        (f"accounts: [{{id: a, key_sha256: {ONE}, budget: 0}}]", "entry 1, budget"),
+        (f"accounts: [{{id: a, key_sha256: {ONE}, profile: nice}}]", "entry 1, profile"),
+        (f"accounts: [{{id: a, key_sha256: {ONE}, colour: red}}]", "entry 1, colour"),
+        (
+            f"accounts: [{{id: a, key_sha256: {ONE}}}, {{id: a, key_sha256: {TWO}}}]",
+            "entries 1 and 2 have the same id",
+        ),
+        (
+            f"accounts: [{{id: a, key_sha256: {ONE}}}, {{id: b, key_sha256: {ONE.upper()}}}]",
+            "entries 1 and 2 have the same key_sha256",
+        ),
+        (f"accounts: [{{id: a, key_sha256: {ONE}, group: ''}}]", "entry 1, group"),
+        (f"accounts: [{{id: a, key_sha256: {ONE}, group: {'g' * 257}}}]", "entry 1, group"),
+        (f'accounts: [{{id: a, key_sha256: {ONE}, group: "a\\nb"}}]', "entry 1, group"),
+        ("accounts: []\ngroups: [{id: g}]", "groups, entry 1, budget"),
+        ("accounts: []\ngroups: [{id: g, budget: 0}]", "groups, entry 1, budget"),
+        ("accounts: []\ngroups: [{id: g, budget: 4294967296}]", "groups, entry 1, budget"),
+        (f"accounts: []\ngroups: [{{id: {'g' * 257}, budget: 1}}]", "groups, entry 1, id"),
+        ("accounts: []\ngroups: [{id: g, budget: 1, profile: safe}]", "groups, entry 1, profile"),
+        ("accounts: []\ngroups: g", r"groups: .*groups: \[{id, budget}\]"),
+        (
+            "accounts: []\ngroups: [{id: g, budget: 1}, {id: h, budget: 1}, {id: g, budget: 2}]",
+            "entries 1 and 3 have the same group id",
+        ),
+    ],
+)
+def test_a_wrong_accounts_file_is_one_sentence(tmp_path: Path, text: str, words: str) -> None:
+    """What is wrong and where is said, and no value of the file is repeated."""
+    file = tmp_path / "accounts.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=words) as caught:
+        read_accounts(file)
+    assert "\n" not in str(caught.value)
+    assert "my-plain-key" not in str(caught.value)
+    assert ONE not in str(caught.value)
