@@ -22,7 +22,9 @@ QUEEN = [sys.executable, "-m", "queen.cli"]
 
 def environment() -> dict[str, str]:
     """The environment of the processes: this checkout, one thread each."""
-    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    folders = [ROOT, *sorted((ROOT / "services").iterdir())]
+    path = os.pathsep.join(map(str, folders))
+    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
 
 
 def run_queen(*argv: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
