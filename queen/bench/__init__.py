@@ -1,1 +1,1 @@
-"""`queen bench`: what the defence costs, as ratios measured in one run."""
+"""`queen bench`: measures what the defense costs, as ratios measured in one run."""

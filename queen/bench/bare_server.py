@@ -1,4 +1,4 @@
-"""The yardstick: the same model behind grpc.aio and ONNX Runtime, and nothing else.
+"""A server of the same model without a defense, grpc.aio and ONNX Runtime alone: the yardstick.
 
     python -m queen.bench.bare_server MODEL.onnx
 
@@ -29,7 +29,7 @@ class BareServicer(oip_grpc.GRPCInferenceServiceServicer):
     async def ModelInfer(  # noqa: N802 - the protocol names it
         self, request: oip.ModelInferRequest, _context: grpc.aio.ServicerContext[Any, Any]
     ) -> oip.ModelInferResponse:
-        """Run the model on the one input and answer its probabilities."""
+        """Run the model on the input and answer its probabilities."""
         x = np.frombuffer(request.raw_input_contents[0], "<f4").reshape(request.inputs[0].shape)
         answers = self._session.run(["probabilities"], {self._input: x})[0]
         response = oip.ModelInferResponse(model_name=request.model_name, id=request.id)

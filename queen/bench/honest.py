@@ -1,7 +1,7 @@
-"""What a budget and the off-distribution meter do to honest accounts, counted over many.
+"""Counts how often a budget and the off-distribution meter harm honest accounts.
 
-Each simulated account sends the samples of `x` in an order of its own; the services' own
-ledgers give the verdicts under the scope of `strict`. Shapes: N samples.
+Each simulated account sends the same samples in an order of its own; the services' own
+ledgers give the verdicts under the scope of `strict`. Shapes: N samples, E embedding width.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from queen_inference.protectee import Protectee
 from queen_sensitivity.engine.book import AccountPolicy, LedgerBook, Queries
 from queen_sensitivity.ledger_store import MemoryLedgerStore
 from queen_sensitivity.ledgers.thresholds import Thresholds
 
+from queen.bench.samples import open_protectee, read_samples, see_samples
 from queen.bundle import Bundle, open_bundle
-from queen.errors import ConfigError
 from queen.fit.findings.strays import honest_volume
 from queen.method.ledger import Cause, Scope, Verdict
 
@@ -29,8 +28,24 @@ _SIMULATED_TOGETHER = 50
 
 
 @dataclass(frozen=True)
+class HonestOptions:
+    """`accounts` simulated accounts of a budget, each with its own order of the samples.
+
+    `train` is the npz that the bundle was fitted with, from which the published volume follows;
+    `data` is an npz with samples x that the protectee never saw.
+    """
+
+    bundle: Path
+    train: Path
+    data: Path
+    budget: int
+    accounts: int = 1000
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class HonestBench:
-    """What `accounts` honest accounts met.
+    """The results for `accounts` honest accounts.
 
     `volume` is the published number of queries before any label may change;
     `reversed_before_volume` counts accounts with a REVERSE verdict before it,
@@ -49,83 +64,88 @@ class HonestBench:
     bundle_digest: str
 
 
-def run_honest_bench(
-    bundle_path: Path,
-    train: Path,
-    data: Path,
-    *,
-    budget: int,
-    accounts: int = 1000,
-    seed: int = 0,
-    on_accounts: Callable[[int, int], None] = lambda _done, _all: None,
-) -> dict[str, Any]:
-    """Send `accounts` orders of `data`'s x, which the protectee never saw; a HonestBench as a dict.
+@dataclass(frozen=True, eq=False)
+class _Stream:
+    """Embeddings (N, E) and predicted labels (N,) of the samples of an account, in its order."""
 
-    `train` is the npz that the bundle was fitted with, from which the volume follows.
+    embeddings: NDArray[np.float32]
+    labels: NDArray[np.int64]
+
+    def ordered(self, order: NDArray[np.int64]) -> _Stream:
+        """The same samples in another order (N,)."""
+        return _Stream(self.embeddings[order], self.labels[order])
+
+    def batches(self) -> list[tuple[int, _Stream]]:
+        """(position of the first row, rows) of the micro-batches."""
+        return [
+            (first, self.ordered(np.arange(first, min(first + _BATCH, len(self.labels)))))
+            for first in range(0, len(self.labels), _BATCH)
+        ]
+
+
+def run_honest_bench(
+    options: HonestOptions, on_accounts: Callable[[int], None] = lambda _done: None
+) -> dict[str, Any]:
+    """Send the samples once for each account; a HonestBench as a dictionary.
+
+    `on_accounts` is called with the number of accounts that are done. Raises ConfigError for a
+    file without samples and for a budget that no class can spend.
     """
-    bundle = open_bundle(bundle_path)
+    bundle = open_bundle(options.bundle)
     protectee = open_protectee(bundle)
-    volume = _published_volume(bundle, protectee, train, budget, seed)
-    embeddings, labels = see_samples(protectee, read_samples(data))
-    rng = np.random.default_rng(seed)
-    firsts, flags = [], []
-    for start in range(0, accounts, _SIMULATED_TOGETHER):
-        count = min(_SIMULATED_TOGETHER, accounts - start)
-        orders = [rng.permutation(len(labels)) for _ in range(count)]
-        for first, flagged in _send(bundle, budget, embeddings, labels, orders):
-            firsts.append(first)
-            flags.append(flagged)
-        on_accounts(start + count, accounts)
-    reversal, flagged_at = np.array(firsts, np.float64), np.array(flags, np.float64)
-    shown = [history for history in HISTORIES if history <= len(labels)]
+    thresholds = Thresholds(bundle.geometry, bundle.mean_squared_sqs, options.budget)
+    known = _Stream(*see_samples(protectee, read_samples(options.train)))
+    volume = _published_volume(bundle, thresholds, known, options.seed)
+    unseen = _Stream(*see_samples(protectee, read_samples(options.data)))
+    rng = np.random.default_rng(options.seed)
+    reversals, flags = [], []
+    for start in range(0, options.accounts, _SIMULATED_TOGETHER):
+        count = min(_SIMULATED_TOGETHER, options.accounts - start)
+        orders = [rng.permutation(len(unseen.labels)) for _ in range(count)]
+        streams = [unseen.ordered(order) for order in orders]
+        for reversal, flag in _send(bundle, thresholds, streams):
+            reversals.append(reversal)
+            flags.append(flag)
+        on_accounts(start + count)
+    reversed_at, flagged_at = np.array(reversals, np.float64), np.array(flags, np.float64)
+    shown = [history for history in HISTORIES if history <= len(unseen.labels)]
     return asdict(
         HonestBench(
-            budget=budget,
-            accounts=accounts,
-            samples=len(labels),
+            budget=options.budget,
+            accounts=options.accounts,
+            samples=len(unseen.labels),
             volume=volume,
-            reversed_before_volume=int((reversal < volume).sum()),
+            reversed_before_volume=int((reversed_at < volume).sum()),
             flagged={str(count): int((flagged_at < count).sum()) for count in [volume, *shown]},
-            first_reversal=_quantiles(reversal),
-            seed=seed,
+            first_reversal=_quantiles(reversed_at),
+            seed=options.seed,
             bundle_digest=bundle.digest,
         )
     )
 
 
 def _send(
-    bundle: Bundle,
-    budget: int,
-    embeddings: NDArray[np.float32],
-    labels: NDArray[np.int64],
-    orders: list[NDArray[np.int64]],
+    bundle: Bundle, thresholds: Thresholds, streams: list[_Stream]
 ) -> list[tuple[float, float]]:
-    """First reversed query and first flagged query of each account, infinite if there is none."""
+    """First reversed and first flagged query of each account, infinite if there is none."""
     book = LedgerBook(
         bundle.geometry,
-        Thresholds(bundle.geometry, bundle.mean_squared_sqs, budget),
+        thresholds,
         MemoryLedgerStore(),
-        cached_accounts=len(orders),
+        cached_accounts=len(streams),
         meter=bundle.meter,
     )
-    found = []
-    for number, order in enumerate(orders):
-        policy = AccountPolicy(f"honest-{number}", 0, Scope.ACCOUNT)
-        found.append(_walk(book, policy, embeddings[order], labels[order]))
-    return found
+    return [
+        _walk(book, AccountPolicy(f"honest-{index}", 0, Scope.ACCOUNT), stream)
+        for index, stream in enumerate(streams)
+    ]
 
 
-def _walk(
-    book: LedgerBook,
-    policy: AccountPolicy,
-    embeddings: NDArray[np.float32],
-    labels: NDArray[np.int64],
-) -> tuple[float, float]:
+def _walk(book: LedgerBook, policy: AccountPolicy, stream: _Stream) -> tuple[float, float]:
     reversed_at = flagged_at = np.inf
-    for start in range(0, len(labels), _BATCH):
-        rows = slice(start, start + _BATCH)
-        index = np.zeros(len(labels[rows]), np.int64)
-        step = book.assess(Queries([policy], index, labels[rows], embeddings[rows]))
+    for start, rows in stream.batches():
+        index = np.zeros(len(rows.labels), np.int64)
+        step = book.assess(Queries([policy], index, rows.labels, rows.embeddings))
         reversed_rows = np.flatnonzero(step.verdicts == Verdict.REVERSE)
         flagged_rows = np.flatnonzero(step.causes & Cause.OFF_DISTRIBUTION)
         if len(reversed_rows):
@@ -136,39 +156,12 @@ def _walk(
     return reversed_at, flagged_at
 
 
-def _published_volume(
-    bundle: Bundle, protectee: Protectee, train: Path, budget: int, seed: int
-) -> int:
-    thresholds = Thresholds(bundle.geometry, bundle.mean_squared_sqs, budget)
-    embeddings, labels = see_samples(protectee, read_samples(train))
+def _published_volume(bundle: Bundle, thresholds: Thresholds, known: _Stream, seed: int) -> int:
     table = thresholds.table(0).tolist()
-    volume = honest_volume(bundle.geometry, embeddings, labels, table, seed)
-    return len(labels) if volume is None else volume
+    volume = honest_volume(bundle.geometry, known.embeddings, known.labels, table, seed)
+    return len(known.labels) if volume is None else volume
 
 
 def _quantiles(firsts: NDArray[np.float64]) -> list[float | None]:
-    found = np.quantile(firsts, [0.001, 0.5, 0.999], method="lower")
-    return [float(value) if np.isfinite(value) else None for value in found]
-
-
-def read_samples(path: Path) -> NDArray[Any]:
-    """The samples x (N, ...) of an npz file; ConfigError if it holds none."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            samples: NDArray[Any] = archive["x"]
-    except (OSError, ValueError, KeyError) as error:
-        raise ConfigError(f"{path}: expected an npz file with samples x (N, ...)") from error
-    return samples
-
-
-def see_samples(
-    protectee: Protectee, samples: NDArray[Any]
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Embeddings (N, E) and predicted labels (N,) of samples (N, ...)."""
-    outputs = protectee.run(samples)
-    return outputs.embeddings, outputs.logits.argmax(axis=1)
-
-
-def open_protectee(bundle: Bundle) -> Protectee:
-    """The protectee as the front door runs it, on one thread."""
-    return Protectee(bundle, threads=1, max_batch_rows=256)
+    values = np.quantile(firsts, [0.001, 0.5, 0.999], method="lower")
+    return [float(value) if np.isfinite(value) else None for value in values]

@@ -1,8 +1,8 @@
-"""How well overlapping coverage tells the accounts of one thief from honest ones.
+"""Measures how well overlapping coverage tells the accounts of one thief from honest ones.
 
-Accounts send samples of `x`; their records are what the ledgers would keep. Every pair is
+Accounts send samples; their records are those that the ledgers would keep. Every pair is
 scored by `queen.method.linkage`, and the area under the curve says how well the score tells
-pairs of a thief's accounts from honest pairs. Shapes: N samples.
+pairs of a thief's accounts from honest pairs. Shapes: N samples, E embedding width.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from queen.bench.honest import open_protectee, read_samples, see_samples
+from queen.bench.samples import open_protectee, read_samples, see_samples
 from queen.bundle import open_bundle
 from queen.method.geometry import Geometry
 from queen.method.linkage import LIKELY_LINK, Ledger, overlap
@@ -60,15 +60,15 @@ def run_links_bench(
     protectee, samples = open_protectee(bundle), read_samples(data)
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(samples))
-    half, part = len(order) // 2, len(order) // 4
-    crowd, pool = samples[order[:half]], samples[order[half : half + part]]
-    others = samples[order[half + part :]]
+    half, quarter = len(order) // 2, len(order) // 4
+    crowd, pool = samples[order[:half]], samples[order[half : half + quarter]]
+    others = samples[order[half + quarter :]]
 
     def ledger(rows: NDArray[Any]) -> Ledger:
         return _records(bundle.geometry, *see_samples(protectee, rows))
 
     population = ledger(crowd)
-    # No two honest accounts have an image in common, as no two customers have.
+    # Two honest accounts have no image in common, as two customers have none.
     honest = [ledger(part[:queries]) for part in np.array_split(others, accounts)]
     honest_scores = _pair_scores(bundle.geometry, honest, population)
     rows = []
@@ -94,19 +94,20 @@ def _splits(
 ) -> Iterator[tuple[str, list[NDArray[Any]]]]:
     """A thief's ways to give `accounts` accounts `queries` samples each."""
     order = rng.permutation(len(pool))
-    each = min(queries, len(pool) // accounts)
-    yield (
-        "disjoint parts of a pool",
-        [pool[order[n * each : (n + 1) * each]] for n in range(accounts)],
-    )
-    tenth = pool[order[: each // 10]]
-    rest = order[each // 10 :]
-    parts = [rest[n * (each - len(tenth)) : (n + 1) * (each - len(tenth))] for n in range(accounts)]
-    yield "a tenth in common", [np.concatenate([tenth, pool[part]]) for part in parts]
-    seeds = pool[order[:each]]
+    size = min(queries, len(pool) // accounts)
+    yield "disjoint parts of a pool", [pool[part] for part in _parts(order, accounts, size)]
+    tenth, rest = pool[order[: size // 10]], order[size // 10 :]
+    own = _parts(rest, accounts, size - len(tenth))
+    yield "a tenth in common", [np.concatenate([tenth, pool[part]]) for part in own]
+    seeds = pool[order[:size]]
     scale = NOISE * float(seeds.std())
     copies = [seeds + scale * rng.normal(size=seeds.shape) for _ in range(accounts)]
     yield "noisy copies of the same samples", [copy.astype(pool.dtype) for copy in copies]
+
+
+def _parts(order: NDArray[np.int64], count: int, size: int) -> list[NDArray[np.int64]]:
+    """The first `count` parts of `size` positions."""
+    return [order[index * size : (index + 1) * size] for index in range(count)]
 
 
 def _records(
@@ -122,7 +123,7 @@ def _pair_scores(
     geometry: Geometry, ledgers: list[Ledger], population: Ledger
 ) -> NDArray[np.float64]:
     pairs = combinations(ledgers, 2)
-    scores = [overlap(geometry, one, other, population).score for one, other in pairs]
+    scores = [overlap(geometry, left, right, population).score for left, right in pairs]
     return np.array(scores)
 
 

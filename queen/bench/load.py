@@ -1,4 +1,4 @@
-"""A closed-loop load: so many requests in flight, each sent when one comes back."""
+"""A closed-loop load: a fixed number of requests in flight; an answer sends the next request."""
 
 from __future__ import annotations
 
@@ -17,8 +17,18 @@ from queen.bench.machine import cpu_seconds
 
 
 @dataclass(frozen=True)
+class Server:
+    """A server under load: its address, an account's key, and the processes that serve."""
+
+    endpoint: str
+    key: str
+    pids: tuple[int, ...]
+    """Their CPU time is divided by the requests."""
+
+
+@dataclass(frozen=True)
 class LoadResult:
-    """One burst: requests a second, latencies in milliseconds, server CPU a request."""
+    """Figures of a burst: requests a second, latencies in ms, server CPU in ms a request."""
 
     requests_per_second: float
     p50_ms: float
@@ -41,35 +51,30 @@ def build_requests(
 
 
 async def burst(
-    endpoint: str,
-    key: str,
+    server: Server,
     requests: Sequence[oip.ModelInferRequest],
     *,
     in_flight: int,
     seconds: float,
-    pids: Sequence[int],
 ) -> LoadResult:
-    """Keep `in_flight` requests open for `seconds`; any error ends the run.
-
-    `pids` are the server's processes, whose CPU time is divided by the requests.
-    """
-    metadata = (("authorization", f"Bearer {key}"),)
+    """Keep `in_flight` requests open for `seconds`; any error ends the run."""
+    metadata = (("authorization", f"Bearer {server.key}"),)
     latencies: list[float] = []
-    async with grpc.aio.insecure_channel(endpoint) as channel:
+    async with grpc.aio.insecure_channel(server.endpoint) as channel:
         infer = oip_grpc.GRPCInferenceServiceStub(channel).ModelInfer
         await infer(requests[0], metadata=metadata)
-        used = sum(map(cpu_seconds, pids))
+        used = sum(map(cpu_seconds, server.pids))
         start = time.perf_counter()
 
-        async def loop(number: int) -> None:
-            place = number
+        async def send_in_turn(first: int) -> None:
+            index = first
             while (sent := time.perf_counter()) - start < seconds:
-                await infer(requests[place % len(requests)], metadata=metadata)
+                await infer(requests[index % len(requests)], metadata=metadata)
                 latencies.append(time.perf_counter() - sent)
-                place += in_flight
+                index += in_flight
 
-        await asyncio.gather(*(loop(number) for number in range(in_flight)))
+        await asyncio.gather(*map(send_in_turn, range(in_flight)))
         elapsed = time.perf_counter() - start
-        used = sum(map(cpu_seconds, pids)) - used
+        used = sum(map(cpu_seconds, server.pids)) - used
     p50, p99 = np.percentile(latencies, [50, 99]) * 1e3
     return LoadResult(len(latencies) / elapsed, float(p50), float(p99), 1e3 * used / len(latencies))

@@ -1,4 +1,4 @@
-"""Which machine a figure was measured on, and what a process has used of it."""
+"""The machine that a figure was measured on, and the CPU time and memory of a process."""
 
 from __future__ import annotations
 

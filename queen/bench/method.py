@@ -1,4 +1,4 @@
-"""In-process kernels: what each step of the method costs a query, and against what."""
+"""Times the steps of the method in this process, against the slower ways that they replace."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BATCH = 256
 
 @dataclass(frozen=True)
 class Kernel:
-    """Microseconds a query of one kernel: median, fastest and slowest repeat.
+    """Microseconds a query of a kernel: median, fastest and slowest repeat.
 
     `goal` is the most it may cost; `reference` the cost of the slow way that the closed
     form replaces, measured in the same run, and `speedup` their ratio.
@@ -92,14 +92,14 @@ def _solve(target: FloatArray) -> FloatArray:
     from scipy.optimize import minimize  # noqa: PLC0415 - the reference alone needs SciPy
 
     length = np.linalg.norm(target)
-    found = minimize(
+    solution = minimize(
         lambda s: -float(s @ target) / (np.linalg.norm(s) * length),
         np.full(len(target), 1.0 / len(target)),
         method="SLSQP",
         bounds=[(0.0, 1.0)] * len(target),
         constraints={"type": "eq", "fun": lambda s: s.sum() - 1.0},
     )
-    return np.asarray(found.x)
+    return np.asarray(solution.x)
 
 
 def _safe(rng: np.random.Generator, repeats: int, classes: int) -> Kernel:
@@ -160,7 +160,7 @@ def _step_loop(head: LinearHead, feature: NDArray[np.float32]) -> FloatArray:
 
 
 def _ledger(rng: np.random.Generator, repeats: int, records: int) -> Kernel:
-    """One ledger step with its search, over a class that holds `records` records."""
+    """A ledger step with its search, over a class that holds `records` records."""
     geometry = Geometry(
         np.zeros((1, 2), np.float32), np.ones(1, np.float32), coverage_fraction=0.005
     )
@@ -173,12 +173,12 @@ def _ledger(rng: np.random.Generator, repeats: int, records: int) -> Kernel:
     table.extend(numbers, counts, stored, np.ones(records))
     search.add(numbers, counts, stored)
     owners = np.full(BATCH, numbers[0])
-    # A budget already spent: the costliest steady state, in which every row is searched.
-    spent, threshold = np.ones(1), np.zeros(1)
+    # The class is crossed: the costliest steady state, in which every row is searched.
+    cqs, threshold = np.ones(1), np.zeros(1)
 
     def step() -> object:
         nearest = np.where(search.is_novel(owners, queries, labels), np.inf, 0.0)
-        return assess_rows(geometry, queries, labels, labels, nearest, spent, threshold)
+        return assess_rows(geometry, queries, labels, labels, nearest, cqs, threshold)
 
     cost = _time(step, BATCH, repeats)
     slow = _time(lambda: nearest_distances(stored, queries[:16]), 16, 5)[0]

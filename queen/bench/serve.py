@@ -1,4 +1,4 @@
-"""The defended door against a bare server of the same model, interleaved."""
+"""Compares the defended front door with a bare server of the same model, burst by burst."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from queen.bench.load import LoadResult, build_requests, burst
+from queen.api.oip import open_inference_pb2 as oip
+from queen.bench.load import LoadResult, Server, build_requests, burst
 from queen.bundle import Bundle, open_bundle
 from queen.deployment import Deployment
 from queen.errors import ConfigError, DependencyUnavailable
@@ -25,22 +26,13 @@ from queen.oip_client import OipClient
 
 BATCHES = (1, 32)
 IN_FLIGHT = (1, 8, 32)
+BARE = "bare"
 _ACCOUNTS = ("within", "over")
 
 
 @dataclass(frozen=True)
-class Contestant:
-    """A server under load: where, with which key, as which processes."""
-
-    name: str
-    endpoint: str
-    key: str
-    pids: tuple[int, ...]
-
-
-@dataclass(frozen=True)
 class ServeOptions:
-    """`rounds` interleaved bursts of `seconds` each for every cell of the table."""
+    """`rounds` bursts of `seconds` for each server and each row of the table, in turns."""
 
     bundle: Path
     data: Path
@@ -56,18 +48,23 @@ def run_serve_bench(
     """Rows {contestant, batch, in_flight, throughput, p50, p99, cpu} as ratios to the bare server.
 
     `within` is an account whose queries are all covered, the steady state of an honest
-    one; `over` is an account over its budget. Ratios are taken burst against burst of the
+    account; `over` is an account over its budget. Ratios are taken burst against burst of the
     same round, and come as median, smallest and largest; absolute medians stand beside.
     """
     bundle = open_bundle(options.bundle)
     inputs = _read_inputs(options.data, bundle)
-    with _contestants(options, bundle, inputs) as contestants:
-        return [
-            row
-            for batch in BATCHES
-            for in_flight in IN_FLIGHT
-            for row in _cell(options, bundle, inputs, contestants, batch, in_flight, on_burst)
-        ]
+    manifest, rows = bundle.manifest, []
+    with _servers(options, bundle, inputs) as servers:
+        for batch in BATCHES:
+            requests = build_requests(manifest.model_name, manifest.input.name, inputs, batch)
+            for in_flight in IN_FLIGHT:
+                results = _load_in_turns(options, servers, requests, in_flight, on_burst)
+                rows += [
+                    {"contestant": name, "batch": batch, "in_flight": in_flight}
+                    | _summary(result, results[BARE])
+                    for name, result in results.items()
+                ]
+    return rows
 
 
 def count_bursts(options: ServeOptions) -> int:
@@ -75,37 +72,21 @@ def count_bursts(options: ServeOptions) -> int:
     return len(BATCHES) * len(IN_FLIGHT) * options.rounds * (1 + len(_ACCOUNTS))
 
 
-def _cell(
+def _load_in_turns(
     options: ServeOptions,
-    bundle: Bundle,
-    inputs: NDArray[np.float32],
-    contestants: list[Contestant],
-    batch: int,
+    servers: dict[str, Server],
+    requests: list[oip.ModelInferRequest],
     in_flight: int,
     on_burst: Callable[[], None],
-) -> list[dict[str, Any]]:
-    manifest = bundle.manifest
-    requests = build_requests(manifest.model_name, manifest.input.name, inputs, batch)
-    results: dict[str, list[LoadResult]] = {contestant.name: [] for contestant in contestants}
+) -> dict[str, list[LoadResult]]:
+    """The bursts of each server, which take turns."""
+    results: dict[str, list[LoadResult]] = {name: [] for name in servers}
     for _ in range(options.rounds):
-        for contestant in contestants:
-            measured = asyncio.run(
-                burst(
-                    contestant.endpoint,
-                    contestant.key,
-                    requests,
-                    in_flight=in_flight,
-                    seconds=options.seconds,
-                    pids=contestant.pids,
-                )
-            )
-            results[contestant.name].append(measured)
+        for name, server in servers.items():
+            load = burst(server, requests, in_flight=in_flight, seconds=options.seconds)
+            results[name].append(asyncio.run(load))
             on_burst()
-    bare = results["bare"]
-    return [
-        {"contestant": name, "batch": batch, "in_flight": in_flight, **_summary(runs, bare)}
-        for name, runs in results.items()
-    ]
+    return results
 
 
 def _summary(runs: list[LoadResult], bare: list[LoadResult]) -> dict[str, Any]:
@@ -120,9 +101,10 @@ def _summary(runs: list[LoadResult], bare: list[LoadResult]) -> dict[str, Any]:
 
 
 @contextmanager
-def _contestants(
+def _servers(
     options: ServeOptions, bundle: Bundle, inputs: NDArray[np.float32]
-) -> Iterator[list[Contestant]]:
+) -> Iterator[dict[str, Server]]:
+    """The bare server, and the deployment as each of two accounts meets it."""
     options.state.mkdir(parents=True, exist_ok=True)
     accounts = _write_accounts(options)
     deployment = Deployment(
@@ -130,21 +112,21 @@ def _contestants(
     )
     with _bare_server(bundle.protectee_path) as bare, deployment as running:
         pids = tuple(running.pid(name) for name in ("inference", "sensitivity", "perturber"))
-        # Every query once: one account then has all of them covered, the other is over.
+        # Every query once: the first account then has all of them covered, the second is over.
         for account in _ACCOUNTS:
             _send_all(running.endpoint, account, inputs)
-        yield [bare, *(Contestant(name, running.endpoint, name, pids) for name in _ACCOUNTS)]
+        yield {BARE: bare} | {name: Server(running.endpoint, name, pids) for name in _ACCOUNTS}
 
 
 @contextmanager
-def _bare_server(model: Path) -> Iterator[Contestant]:
+def _bare_server(model: Path) -> Iterator[Server]:
     command = [sys.executable, "-m", "queen.bench.bare_server", str(model)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own words
         try:
             line = process.stdout.readline() if process.stdout else ""
             if not line:
                 raise DependencyUnavailable("the bare server ended before it served")
-            yield Contestant("bare", line.strip(), "none", (process.pid,))
+            yield Server(line.strip(), "none", (process.pid,))
         finally:
             process.terminate()
 

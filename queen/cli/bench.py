@@ -1,4 +1,4 @@
-"""`queen bench`."""
+"""`queen bench`: measures what the defense costs."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ from rich.table import Table
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _JSON = click.option(
-    "--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), help="Write the rows."
+    "--json",
+    "json_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write the figures to.",
 )
 
 
 @click.group()
 def command() -> None:
-    """Measure what the defence costs, as ratios in one run."""
+    """Measure what the defense costs, as ratios in one run."""
 
 
 @command.command()
@@ -55,7 +58,7 @@ def method(repeats: int, json_path: Path | None) -> None:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     default=Path("build/demo/bundle"),
     show_default=True,
-    help="What to serve; `queen demo` leaves one here.",
+    help="A fitted bundle; `queen demo` leaves one here.",
 )
 @click.option(
     "--data",
@@ -126,19 +129,14 @@ def _samples(default: str) -> Callable[[_Command], _Command]:
 @_JSON
 def honest(json_path: Path | None, **asked: Any) -> None:
     """Count what a budget and the off-distribution meter do to honest accounts."""
-    from queen.bench.honest import run_honest_bench  # noqa: PLC0415 - loads FAISS
+    from queen.bench.honest import HonestOptions, run_honest_bench  # noqa: PLC0415 - loads FAISS
 
+    options = HonestOptions(**asked)
     with Progress(console=Console(stderr=True)) as progress:
-        task = progress.add_task("accounts", total=asked["accounts"])
-        row = run_honest_bench(
-            asked.pop("bundle"),
-            asked.pop("train"),
-            asked.pop("data"),
-            **asked,
-            on_accounts=lambda done, _all: progress.update(task, completed=done),
-        )
+        task = progress.add_task("accounts", total=options.accounts)
+        row = run_honest_bench(options, lambda done: progress.update(task, completed=done))
     table = Table(title=f"{row['accounts']:,} honest accounts, budget {row['budget']}")
-    table.add_column("what")
+    table.add_column("measure")
     table.add_column("count", justify="right")
     before = f"reversed before the published volume of {row['volume']:,}"
     table.add_row(before, str(row["reversed_before_volume"]))
@@ -160,8 +158,8 @@ def links(json_path: Path | None, **asked: Any) -> None:
 
     rows = run_links_bench(asked.pop("bundle"), asked.pop("data"), **asked)
     table = Table(title="Pairs of a thief's accounts against honest pairs", title_justify="left")
-    for column in ("his accounts ask", "AUC", "linked", "false links"):
-        table.add_column(column, justify="left" if column == "his accounts ask" else "right")
+    for column in ("the accounts ask", "AUC", "linked", "false links"):
+        table.add_column(column, justify="left" if column == "the accounts ask" else "right")
     for row in rows:
         table.add_row(
             row["split"],
@@ -181,7 +179,11 @@ def links(json_path: Path | None, **asked: Any) -> None:
     help="Accounts that the engine sees.",
 )
 @click.option("--rounds", type=click.IntRange(min=10), default=300, show_default=True)
-@click.option("--redis", "redis_url", help="Of a Redis to append to; else one is started.")
+@click.option(
+    "--redis",
+    "redis_url",
+    help="URL of a Redis to append to; else a new redis-server.",
+)
 @_JSON
 def state(accounts: int, rounds: int, redis_url: str | None, json_path: Path | None) -> None:
     """Measure the ledgers of many accounts: verdicts, appends and memory."""
@@ -194,25 +196,25 @@ def state(accounts: int, rounds: int, redis_url: str | None, json_path: Path | N
     from queen.bench.state.goals import GOALS  # noqa: PLC0415
 
     options = StateOptions(accounts=accounts, rounds=rounds, redis_url=redis_url)
-    # No thread of its own draws: it would take the interpreter's lock from the engine.
+    # A thread that draws would hold the interpreter's lock while the engine waits for it.
     with Progress(console=Console(stderr=True), auto_refresh=False) as progress:
         task = progress.add_task("state", total=count_steps(options))
-        found = run_state_bench(options, lambda: progress.update(task, advance=1, refresh=True))
+        figures = run_state_bench(options, lambda: progress.update(task, advance=1, refresh=True))
     table = Table(title="State of the accounts, engine on one thread", title_justify="left")
-    for column in ("what", "measured", "goal"):
-        table.add_column(column, justify="left" if column == "what" else "right")
+    for column in ("measure", "measured", "goal"):
+        table.add_column(column, justify="left" if column == "measure" else "right")
     for goal in GOALS:
-        table.add_row(goal.title, f"{found[goal.key]:,}", goal.verdict(found[goal.key]))
-    for name, rates in found["sqlite_appends_per_second"].items():
+        table.add_row(goal.title, f"{figures[goal.key]:,}", goal.verdict(figures[goal.key]))
+    for name, rates in figures["sqlite_appends_per_second"].items():
         cells = ", ".join(f"{rate:,} ({batch})" for batch, rate in rates.items())
         table.add_row(f"records a second into SQLite, synchronous {name}", cells, "")
     machine = describe_machine()
     _show(table, machine)
     goals = [
-        {"key": goal.key, "title": goal.title, "goal": goal.verdict(found[goal.key])}
+        {"key": goal.key, "title": goal.title, "goal": goal.verdict(figures[goal.key])}
         for goal in GOALS
     ]
-    _write(json_path, {"bench": "state", "machine": machine, "goals": goals, **found})
+    _write(json_path, {"bench": "state", "machine": machine, "goals": goals, **figures})
 
 
 def _ratio(values: list[float]) -> str:

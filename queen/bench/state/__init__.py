@@ -1,1 +1,1 @@
-"""`queen bench state`: what the ledgers of many accounts cost."""
+"""`queen bench state` measures what the ledgers of many accounts cost."""

@@ -1,4 +1,4 @@
-"""What an append costs: a round trip to Redis, and how many a SQLite file takes."""
+"""Measures appends: the round trip to Redis, and the rate at which SQLite commits them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _START_SECONDS = 20.0
 _BARE = "return 1"
 _SQLITE_BATCH = 64
 _RECORD = np.ones((1, 2), np.float32)
-# Accounts of the bench stay apart from those of whoever uses the same Redis.
+# No bundle has this digest: the accounts of the bench stay apart from all others in the Redis.
 _GEOMETRY = "0" * 64
 _PREFIX = "queen bench state"
 
@@ -41,8 +41,8 @@ _PREFIX = "queen bench state"
 def measure_redis(url: str | None, folder: Path, rounds: int) -> dict[str, Any]:
     """An append of one record of one account over a bare Lua call, round trips in turns.
 
-    Both through redis-py with the settings of the service. Of a server of its own `url` is
-    None; elsewhere the accounts of the bench are erased again.
+    Both go through redis-py with the settings of the service. Without `url` the bench starts a
+    server; its accounts are erased at the end. ConfigError without a redis-server to start.
     """
     if url is not None:
         return _measure_redis(url, rounds)
@@ -53,7 +53,7 @@ def measure_redis(url: str | None, folder: Path, rounds: int) -> dict[str, Any]:
 def _measure_redis(url: str, rounds: int) -> dict[str, Any]:
     client = connect(read_address(url), RedisOptions())
     store = RedisLedgerStore(url)
-    names = [f"{_PREFIX} {number}" for number in range(_ACCOUNTS)]
+    names = [f"{_PREFIX} {index}" for index in range(_ACCOUNTS)]
     try:
         bare = client.script_load(_BARE)
         appends, calls = [], []
@@ -76,8 +76,8 @@ def _measure_redis(url: str, rounds: int) -> dict[str, Any]:
     }
 
 
-def _appends(store: LedgerStore, names: list[str], count: int) -> Iterator[Any]:
-    """Appends of a record to each account in turn, whose list has records already."""
+def _appends(store: LedgerStore, names: list[str], count: int) -> Iterator[Append]:
+    """Appends of a record to the accounts in turn, whose lists have records already."""
     generations = store.generations(names, _GEOMETRY)
     keys = [LedgerKey(name, _GEOMETRY, 0) for name in names]
     pairs = list(zip(keys, generations, strict=True))
@@ -89,11 +89,11 @@ def _appends(store: LedgerStore, names: list[str], count: int) -> Iterator[Any]:
 
 
 def measure_sqlite(folder: Path, rounds: int) -> dict[str, Any]:
-    """Records a second that a SQLite file takes, one or 64 in a transaction, of many accounts."""
-    found: dict[str, dict[str, int]] = {}
+    """Records of many accounts that SQLite commits in a second, 1 or 64 in a transaction."""
+    measured: dict[str, dict[str, int]] = {}
     for synchronous in ("full", "normal"):
         store = SqliteLedgerStore(folder / f"appends-{synchronous}", synchronous)
-        names = [f"account-{number}" for number in range(_ACCOUNTS)]
+        names = [f"account-{index}" for index in range(_ACCOUNTS)]
         try:
             appends = list(_appends(store, names, (1 + _SQLITE_BATCH) * rounds))
             rates = {}
@@ -105,13 +105,13 @@ def measure_sqlite(folder: Path, rounds: int) -> dict[str, Any]:
                 rates[f"batch {batch}"] = round(batch * rounds / (time.perf_counter() - start))
         finally:
             store.close()
-        found[synchronous] = rates
-    return {"sqlite_appends_per_second": found}
+        measured[synchronous] = rates
+    return {"sqlite_appends_per_second": measured}
 
 
 @contextmanager
 def _redis_server(folder: Path) -> Iterator[str]:
-    """URL of a redis-server of its own, with an append-only file that is synced each second."""
+    """URL of a new redis-server with an append-only file that is synced every second."""
     binary = shutil.which("redis-server")
     if binary is None:
         raise ConfigError(

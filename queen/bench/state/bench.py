@@ -1,4 +1,4 @@
-"""What the state of the accounts costs: verdicts, appends and memory, at scale.
+"""Measures what the state of the accounts costs: verdicts, appends and memory, at scale.
 
 Times of the engine are CPU times of its one thread, so that other work on the machine counts
 less; those of stores and of accounts that are read from one are wall-clock times.
@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-from queen_sensitivity.ledger_store import MemoryLedgerStore, SqliteLedgerStore
+from queen_sensitivity.ledger_store import LedgerStore, MemoryLedgerStore, SqliteLedgerStore
 
 from queen.bench.state.appends import measure_redis, measure_sqlite
 from queen.bench.state.ledger_load import Crowd, Site
@@ -25,11 +25,12 @@ from queen.bench.state.records import measure_records
 from queen.bench.state.search import count_cells, measure_search
 from queen.bench.state.timing import cpu_times, p50
 
+T = TypeVar("T")
 _STEPS = ("bytes_per_account", "assess", "records", "redis", "sqlite")
 _SEEN_TOGETHER = 4096
 _TURNS = 25
 _SHARE = 5
-"""Of the rounds, one in so many is in a turn."""
+"""A turn has this part of the rounds: one in five."""
 _MODES: tuple[tuple[str, int, list[int] | None, float], ...] = (
     ("64 accounts", 64, None, 0.0),
     ("64 rows of 1 account", 64, [0], 0.0),
@@ -37,7 +38,7 @@ _MODES: tuple[tuple[str, int, list[int] | None, float], ...] = (
     ("64 accounts, every tenth row recorded", 64, None, 0.1),
     ("64 accounts, every row recorded", 64, None, 1.0),
 )
-"""What a batch is: its name, rows, accounts if not drawn at random, and share of novel rows."""
+"""Kinds of batches: name, rows, accounts if not drawn at random, share of novel rows."""
 
 
 @dataclass(frozen=True)
@@ -62,33 +63,33 @@ def count_steps(options: StateOptions) -> int:
 def run_state_bench(
     options: StateOptions, on_step: Callable[[], None] = lambda: None
 ) -> dict[str, Any]:
-    """All measures by name; docs/results.md says what each of them is.
+    """All measures by name; docs/results.md explains them.
 
     Raises ConfigError where there is neither a Redis nor a redis-server to start.
     """
-    found: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
-        found |= _in_fresh_process(measure_assess, options)
+        figures |= _in_fresh_process(measure_assess, options)
         on_step()
-        found |= _in_fresh_process(measure_memory, 4 * options.crowd)
+        figures |= _in_fresh_process(measure_memory, 4 * options.crowd)
         on_step()
         batches = _batches(options.accounts)
         with _sqlite(Path(folder) / "many") as store:
-            found |= measure_many_accounts(
+            figures |= measure_many_accounts(
                 store, options.cached_accounts, batches, options.rounds, on_step
             )
-        found |= measure_records(options.rounds)
+        figures |= measure_records(options.rounds)
         on_step()
-        found["search"] = measure_search(options.rounds, on_step)
-        found |= measure_redis(options.redis_url, Path(folder), options.rounds)
+        figures["search"] = measure_search(options.rounds, on_step)
+        figures |= measure_redis(options.redis_url, Path(folder), options.rounds)
         on_step()
-        found |= measure_sqlite(Path(folder), options.rounds)
+        figures |= measure_sqlite(Path(folder), options.rounds)
         on_step()
-    return found
+    return figures
 
 
-def _in_fresh_process(measure: Callable[[Any], dict[str, Any]], argument: Any) -> dict[str, Any]:
-    """What a measure finds where nothing else was measured before, as in a service."""
+def _in_fresh_process(measure: Callable[[T], dict[str, Any]], argument: T) -> dict[str, Any]:
+    """The figures of a measure in a new process, in which nothing was measured before."""
     with ProcessPoolExecutor(1, get_context("spawn")) as processes:
         return processes.submit(measure, argument).result()
 
@@ -99,7 +100,7 @@ def _batches(accounts: int) -> list[range]:
 
 
 @contextmanager
-def _sqlite(path: Path) -> Iterator[Any]:
+def _sqlite(path: Path) -> Iterator[LedgerStore]:
     store = SqliteLedgerStore(path)
     try:
         yield store
@@ -110,14 +111,14 @@ def _sqlite(path: Path) -> Iterator[Any]:
 def measure_assess(options: StateOptions) -> dict[str, Any]:
     """Queries a second and core, from memory, over accounts with 100 records in 5 classes.
 
-    What else a host does slows a core for seconds at a time, CPU time or not. So the kinds of
-    batches take turns, many times: a rate is the median of its turns, and beside it stand
+    Other work of a host slows a core for seconds at a time, even in CPU time. So the kinds of
+    batches run in turns, many times: a rate is the median of its turns, and beside it stand
     the lowest and the highest of them.
     """
     crowd = Crowd(Site(), options.crowd, classes=5, records=100)
     store = MemoryLedgerStore()
     crowd.fill(store)
-    # Twice the records: nothing is crossed, so that what is novel is recorded.
+    # A budget of twice the records: no ledger is crossed, so that novel queries are recorded.
     book = crowd.site.book(store, budget=200, cached_accounts=options.cached_accounts)
     rng = np.random.default_rng(0)
     for first in range(0, options.crowd, 256):

@@ -1,4 +1,4 @@
-"""What the measures of `queen bench state` are meant to be."""
+"""The goals for the measures of `queen bench state`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Goal:
-    """What a measure is meant to be: between `least` and `most`."""
+    """A measure and its bounds: a run meets the goal from `least` to `most`."""
 
     key: str
     title: str

@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from queen_sensitivity.engine.book import AccountPolicy, LedgerBook, Queries
-from queen_sensitivity.ledger_store import Append, LedgerKey
+from queen_sensitivity.ledger_store import Append, LedgerKey, LedgerStore
 from queen_sensitivity.ledgers.thresholds import Thresholds
 
 from queen.method.geometry import Geometry
@@ -32,7 +31,7 @@ _MARK = np.array([[30.0, 0.0]], np.float32)
 
 @dataclass(frozen=True, eq=False)
 class Site:
-    """Where the accounts of a bench ask: regions of the plane, far from each other."""
+    """The regions that the accounts of a bench query: discs of the plane, far from each other."""
 
     coverage_fraction: float = 0.02
 
@@ -71,12 +70,12 @@ class Site:
         embeddings: NDArray[np.float32] = self.geometry.cluster_centers[labels] + offsets
         return embeddings.astype(np.float32)
 
-    def thresholds(self, budget: int) -> Any:
+    def thresholds(self, budget: int) -> Thresholds:
         """The engine's thresholds for a budget."""
         mean = np.full(CLASSES, MEAN_SQUARED_SQS)
         return Thresholds(self.geometry, mean, budget)
 
-    def book(self, store: Any, *, budget: int, cached_accounts: int, **options: Any) -> Any:
+    def book(self, store: LedgerStore, *, budget: int, cached_accounts: int) -> LedgerBook:
         """An engine over `store`."""
         return LedgerBook(
             self.geometry,
@@ -84,7 +83,6 @@ class Site:
             store,
             cached_accounts=cached_accounts,
             meter=self.meter,
-            **options,
         )
 
 
@@ -103,7 +101,7 @@ class Crowd:
 
     @cached_property
     def starts(self) -> NDArray[np.int64]:
-        """Where each ledger begins on the lattice."""
+        """Position on the lattice at which each ledger begins, (A, K)."""
         rng = np.random.default_rng(1)
         return rng.integers(0, len(self.site.lattice), (self.accounts, self.classes))
 
@@ -111,7 +109,7 @@ class Crowd:
         """Id of an account."""
         return f"{self.prefix}-{account}"
 
-    def fill(self, store: Any) -> None:
+    def fill(self, store: LedgerStore) -> None:
         """Put all ledgers into a store, in bulk.
 
         Each in two appends, so that its list has grown as lists do, and has room at its end.
@@ -131,20 +129,20 @@ class Crowd:
             store.append_many(appends)
 
     def _stored(self, account: int, label: int) -> NDArray[np.float32]:
-        places = self.starts[account, label] + np.arange(self.records)
-        offsets = self.site.lattice[places % len(self.site.lattice)]
+        points = self.starts[account, label] + np.arange(self.records)
+        offsets = self.site.lattice[points % len(self.site.lattice)]
         return self.site.embeddings(np.full(self.records, label), offsets)
 
     def at(
-        self, accounts: Sequence[int], labels: NDArray[np.integer], places: NDArray[np.integer]
-    ) -> Any:
+        self, accounts: Sequence[int], labels: NDArray[np.integer], points: NDArray[np.integer]
+    ) -> Queries:
         """A micro-batch of a row for each account, on points (A,) counted from its ledger's first.
 
         Those below `records` are its records, the others are novel.
         """
         lattice = self.site.lattice
-        places = (self.starts[np.asarray(accounts), labels] + places) % len(lattice)
-        return self._queries(accounts, np.arange(len(accounts)), labels, lattice[places])
+        points = (self.starts[np.asarray(accounts), labels] + points) % len(lattice)
+        return self._queries(accounts, np.arange(len(accounts)), labels, lattice[points])
 
     def batch(
         self,
@@ -154,8 +152,8 @@ class Crowd:
         accounts: Sequence[int] | None = None,
         novel: float = 0.0,
         tail: float = 0.025,
-    ) -> Any:
-        """A micro-batch over these accounts, one row each in turn; by default drawn at random.
+    ) -> Queries:
+        """A micro-batch whose rows go to these accounts in turn; by default drawn at random.
 
         A share `novel` lies on empty points and a share `tail` in the tail; 27 in 100 lie
         outside their region, and all others are covered.
@@ -166,9 +164,9 @@ class Crowd:
         labels = rng.integers(0, self.classes, rows)
         kind = rng.random(rows)
         empty = self.records + rng.integers(0, len(lattice) - self.records, rows)
-        places = np.where(kind < novel, empty, rng.integers(0, self.records, rows))
-        places += self.starts[np.asarray(accounts)[index], labels]
-        offsets = lattice[places % len(lattice)]
+        points = np.where(kind < novel, empty, rng.integers(0, self.records, rows))
+        points += self.starts[np.asarray(accounts)[index], labels]
+        offsets = lattice[points % len(lattice)]
         offsets += 0.2 * self.site.coverage_fraction * rng.uniform(-1, 1, (rows, 2))
         angle = rng.uniform(0, 2 * np.pi, rows)
         around = np.stack([np.cos(angle), np.sin(angle)], axis=1)
@@ -178,7 +176,7 @@ class Crowd:
         offsets[far] = 3.0 * around[far]
         return self._queries(accounts, index, labels, offsets)
 
-    def outside(self, rng: np.random.Generator, accounts: Sequence[int]) -> Any:
+    def outside(self, rng: np.random.Generator, accounts: Sequence[int]) -> Queries:
         """A micro-batch of a row for each account outside its region: it changes no ledger."""
         count = len(accounts)
         angle = rng.uniform(0, 2 * np.pi, count)
@@ -192,6 +190,6 @@ class Crowd:
         index: NDArray[np.integer],
         labels: NDArray[np.integer],
         offsets: NDArray[np.float64],
-    ) -> Any:
+    ) -> Queries:
         policies = [AccountPolicy(self.name(account)) for account in accounts]
         return Queries(policies, index, labels, self.site.embeddings(labels, offsets))

@@ -1,4 +1,4 @@
-"""What many accounts cost: memory, and latency while most of them lie in the store."""
+"""Measures what many accounts cost: memory, and latency while most of them lie in the store."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from queen_sensitivity.ledger_store import MemoryLedgerStore
+from numpy.typing import NDArray
+from queen_sensitivity.engine.book import LedgerBook
+from queen_sensitivity.ledger_store import LedgerStore, MemoryLedgerStore
 
 from queen.bench.machine import resident_bytes
 from queen.bench.state.ledger_load import Crowd, Site
@@ -22,14 +24,14 @@ _EMPTY = 20_000
 def measure_memory(accounts: int) -> dict[str, Any]:
     """Resident bytes of an account in the cache, with 100 records in 5 classes and without any.
 
-    In a process of its own: memory that another has to spare would be taken before new memory.
+    Run it in a process of its own: free memory of earlier work would be used before new memory.
     """
     crowd = Crowd(Site(), accounts, classes=5, records=100, prefix="full")
     empty = Crowd(Site(), _EMPTY, classes=5, records=0, prefix="empty")
     store = MemoryLedgerStore()
     crowd.fill(store)
     book = crowd.site.book(store, budget=200, cached_accounts=accounts + _EMPTY)
-    # Whatever the first call needs, once.
+    # The first call allocates memory that later calls share.
     book.assess(crowd.outside(np.random.default_rng(0), [0]))
     full_bytes = _growth(book, crowd)
     return {
@@ -39,7 +41,7 @@ def measure_memory(accounts: int) -> dict[str, Any]:
     }
 
 
-def _growth(book: Any, crowd: Crowd) -> int:
+def _growth(book: LedgerBook, crowd: Crowd) -> int:
     """Resident bytes by which the process grows for each account of a crowd."""
     rng = np.random.default_rng(0)
     gc.collect()
@@ -52,7 +54,7 @@ def _growth(book: Any, crowd: Crowd) -> int:
 
 
 def measure_many_accounts(
-    store: Any,
+    store: LedgerStore,
     cached_accounts: int,
     batches: Sequence[range],
     rounds: int,
@@ -84,7 +86,7 @@ def measure_many_accounts(
 
 
 def _hot(
-    book: Any, crowd: Crowd, hot: np.ndarray, rounds: int
+    book: LedgerBook, crowd: Crowd, hot: NDArray[np.int64], rounds: int
 ) -> tuple[list[float], dict[str, Any]]:
     few = Crowd(crowd.site, _FEW, classes=1, records=1, prefix="few")
     store = MemoryLedgerStore()
@@ -115,7 +117,7 @@ def _hot(
     return ratios, details
 
 
-def _cold(book: Any, crowd: Crowd, hot: int, rounds: int) -> dict[str, Any]:
+def _cold(book: LedgerBook, crowd: Crowd, hot: int, rounds: int) -> dict[str, Any]:
     """Wall-clock latency of accounts that are read from the store first."""
     rng = np.random.default_rng(1)
     rounds = rounds // 4 + 1

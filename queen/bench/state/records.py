@@ -1,10 +1,12 @@
-"""What the records of a class do to the latency of a verdict."""
+"""Measures how the records of a class change the latency of a verdict."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from queen_sensitivity.engine.book import LedgerBook, Queries
 from queen_sensitivity.ledger_store import MemoryLedgerStore
 
 from queen.bench.state.ledger_load import MEAN_SQUARED_SQS, Crowd, Site
@@ -20,8 +22,8 @@ def measure_records(rounds: int) -> dict[str, Any]:
     """Latency of an assess with as many records of a class as a budget allows, over few.
 
     The ratio is that of a recorded query: a ledger without a record has no other query
-    inside its region. Beside it that of a covered one, over a ledger with 1 record. The worse of
-    batches of 1 and of 64 accounts.
+    inside its region. Beside it stands that of a covered query, over a ledger with 1 record.
+    Both are the worse ratio of batches of 1 and of 64 accounts.
     """
     site = Site()
     budget = largest_budget(site.geometry, np.full(1, MEAN_SQUARED_SQS))
@@ -39,13 +41,13 @@ def measure_records(rounds: int) -> dict[str, Any]:
         last = first + batch * counts[batch]
         groups = [range(start, start + batch) for start in range(first, last, batch)]
         first = last
-        # Covered first: what is recorded crosses its threshold.
-        for name, few, place in (("covered", 1, 0), ("recorded", 0, None)):
+        # Covered first: a recorded query crosses the threshold of its class.
+        for name, few, point in (("covered", 1, 0), ("recorded", 0, None)):
             verdict = Verdict.PRESERVE if name == "covered" else Verdict.RECORD
             ends = (few, most)
             calls = [_expecting(books[end], verdict) for end in ends]
-            given = [[_rows(crowds[end], group, place) for group in groups] for end in ends]
-            low, high = interleaved(calls, given)
+            batches = [[_rows(crowds[end], group, point) for group in groups] for end in ends]
+            low, high = interleaved(calls, batches)
             ratios[name].append(high / low)
             details[f"{name}, batch {batch}"] = {
                 "few_microseconds": round(1e6 * low, 1),
@@ -68,7 +70,7 @@ def _most_records(site: Site, budget: int) -> int:
     return int(0.99 * budget * MEAN_SQUARED_SQS / float(np.square(sqs).mean()))
 
 
-def _filled(crowd: Crowd, budget: int) -> Any:
+def _filled(crowd: Crowd, budget: int) -> LedgerBook:
     """An engine that holds the crowd in memory."""
     store = MemoryLedgerStore()
     if crowd.records:
@@ -81,16 +83,16 @@ def _filled(crowd: Crowd, budget: int) -> Any:
     return book
 
 
-def _rows(crowd: Crowd, group: range, place: int | None) -> Any:
-    """A query of each account: on a record, or on the first point without one."""
-    places = np.full(len(group), crowd.records if place is None else place)
-    return crowd.at(group, np.zeros(len(group), np.int64), places)
+def _rows(crowd: Crowd, group: range, point: int | None) -> Queries:
+    """A query of each account: on a record, or on the first point without a record."""
+    points = np.full(len(group), crowd.records if point is None else point)
+    return crowd.at(group, np.zeros(len(group), np.int64), points)
 
 
-def _expecting(book: Any, verdict: Verdict) -> Any:
-    """The call, which fails where it is not the one that was to be measured."""
+def _expecting(book: LedgerBook, verdict: Verdict) -> Callable[[Queries], None]:
+    """The assessment of a batch; LedgerError for a row with a verdict other than `verdict`."""
 
-    def assess(queries: Any) -> None:
+    def assess(queries: Queries) -> None:
         if not (book.assess(queries).verdicts == int(verdict)).all():
             raise LedgerError(f"expected {verdict.name} for every row, got another verdict")
 

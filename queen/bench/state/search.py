@@ -1,4 +1,4 @@
-"""The engines of the neighbour search against each other."""
+"""Compares the engines of the neighbor search with each other."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def count_cells() -> int:
 def measure_search(rounds: int, on_step: Callable[[], None]) -> list[dict[str, Any]]:
     """Rows {width, records, rows, ledgers}, with microseconds a batch for each engine."""
     rng = np.random.default_rng(0)
-    found = []
+    cells = []
     for width, fraction in _WIDTHS.items():
         center = np.full((1, width), 5.0, np.float32)
         geometry = Geometry(center, np.ones(1, np.float32), coverage_fraction=fraction)
         points = _spread(geometry, _RECORDS[-1], rng)
         for records in _RECORDS:
-            found += _cell(geometry, points, records, rounds // 20 + 2, rng)
+            cells += _cell(geometry, points, records, rounds // 20 + 2, rng)
             on_step()
-    return found
+    return cells
 
 
 def _cell(
@@ -59,8 +59,8 @@ def _cell(
     times = {kind: _times(kind, geometry, points, records, batches) for kind in kinds}
     return [
         {"width": width, "records": records, "rows": rows, "ledgers": ledgers}
-        | {kind: round(1e6 * times[kind][place], 1) for kind in kinds}
-        for place, (rows, ledgers, _) in enumerate(batches)
+        | {kind: round(1e6 * times[kind][index], 1) for kind in kinds}
+        for index, (rows, ledgers, _) in enumerate(batches)
     ]
 
 
@@ -79,7 +79,7 @@ def _times(
     stored = points[picks.ravel() % len(points)]
     table.extend(numbers, counts, stored, np.ones(len(stored)))
     search.add(numbers, counts, stored)
-    found = []
+    medians = []
     for rows, ledgers, queries in batches:
         owners, labels = numbers[np.arange(rows) % ledgers], np.zeros(rows, np.int64)
 
@@ -90,8 +90,8 @@ def _times(
         ) -> None:
             search.is_novel(owners, embeddings, labels)
 
-        found.append(p50(cpu_times(ask, queries)))
-    return found
+        medians.append(p50(cpu_times(ask, queries)))
+    return medians
 
 
 def _spread(geometry: Geometry, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -119,7 +119,7 @@ def _ball(count: int, width: int, rng: np.random.Generator) -> NDArray[np.float6
 def _spread_queries(
     points: NDArray[np.float32], rows: int, geometry: Geometry, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Half beside a record of somebody, half anywhere in the region."""
+    """Half beside a record of some account, half anywhere in the region."""
     anywhere = geometry.cluster_centers + _ball(rows, geometry.embedding_width, rng)
     beside = points[rng.integers(0, len(points), rows)] + 0.1 * geometry.coverage_radius[0]
     is_beside = (np.arange(rows) % 2 == 0)[:, None]

@@ -1,35 +1,37 @@
-"""How long calls take."""
+"""The times that calls need."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
 from statistics import median
-from typing import Any
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
-def cpu_times(call: Callable[[Any], object], arguments: Sequence[Any]) -> list[float]:
-    """Seconds of CPU of this thread that the call took with each argument."""
+def cpu_times(call: Callable[[T], object], arguments: Sequence[T]) -> list[float]:
+    """Seconds of CPU time of this thread, for each argument of the call."""
     return _times(call, arguments, time.thread_time)
 
 
-def wall_times(call: Callable[[Any], object], arguments: Sequence[Any]) -> list[float]:
-    """Seconds that the call took with each argument."""
+def wall_times(call: Callable[[T], object], arguments: Sequence[T]) -> list[float]:
+    """Seconds on the clock, for each argument of the call."""
     return _times(call, arguments, time.perf_counter)
 
 
 def interleaved(
-    calls: Sequence[Callable[[Any], object]], arguments: Sequence[Sequence[Any]]
+    calls: Sequence[Callable[[T], object]], arguments: Sequence[Sequence[T]]
 ) -> list[float]:
-    """Median seconds of CPU of each of several calls, which take turns.
+    """Median seconds of CPU time of several calls, which take turns.
 
-    What else runs on the machine then slows all of them alike.
+    Other work on the machine then slows all of them alike.
     """
     times: list[list[float]] = [[] for _ in calls]
-    for given in zip(*arguments, strict=True):
-        for place, (call, argument) in enumerate(zip(calls, given, strict=True)):
-            times[place] += cpu_times(call, [argument])
-    return [median(each) for each in times]
+    for turn in zip(*arguments, strict=True):
+        for spent, call, argument in zip(times, calls, turn, strict=True):
+            spent.extend(cpu_times(call, [argument]))
+    return [median(spent) for spent in times]
 
 
 def p50(times: Sequence[float]) -> float:
@@ -43,7 +45,7 @@ def worse(ratios: Sequence[float]) -> float:
 
 
 def _times(
-    call: Callable[[Any], object], arguments: Sequence[Any], clock: Callable[[], float]
+    call: Callable[[T], object], arguments: Sequence[T], clock: Callable[[], float]
 ) -> list[float]:
     times = []
     for argument in arguments:
