@@ -8,7 +8,7 @@ STUBS := build/protos-venv
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo redis test chaos soak lint types protos protos-check buf k8s bench results redteam data data-cifar10 wheel clean
+.PHONY: help setup demo redis test chaos soak nightly lint types protos protos-check buf k8s bench results redteam data data-cifar10 wheel clean
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ chaos: $(READY) redis ## Put a deployment under faults: kills, failovers, a brok
 soak: $(READY) redis ## Serve for long and see that memory and descriptors stay flat (SECONDS=600)
 	$(BIN)/python -m tests.chaos.soak --seconds $(or $(SECONDS),600)
 
+nightly: ## Run what is too long for .ci/run, and say how long each part took
+	.ci/nightly
+
 lint: $(READY) ## Check style, formatting, import contracts and the protos
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -75,7 +78,7 @@ buf: $(READY) ## Fail if the protos break a client of the last release (AGAINST=
 k8s: $(READY) ## Check the Kubernetes manifests and the Dockerfiles
 	PATH="$(abspath $(BIN)):$$PATH" deploy/check.sh
 
-bench: $(READY) ## Measure what the defence costs
+bench: $(READY) ## Measure what the defense costs
 	$(BIN)/queen bench method
 	$(BIN)/queen bench serve
 	$(BIN)/queen bench state
