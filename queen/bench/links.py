@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from queen.bench.samples import open_protectee, read_samples, see_samples
 from queen.bundle import open_bundle
 from queen.method.geometry import Geometry
-from queen.method.linkage import LIKELY_LINK, Ledger, overlap
+from queen.method.linkage import LIKELY_LINK, Ledgers, overlap
 from queen.method.sensitivity import center_distances
 
 NOISE = 0.02
@@ -64,7 +64,7 @@ def run_links_bench(
     crowd, pool = samples[order[:half]], samples[order[half : half + quarter]]
     others = samples[order[half + quarter :]]
 
-    def ledger(rows: NDArray[Any]) -> Ledger:
+    def ledger(rows: NDArray[Any]) -> Ledgers:
         return _records(bundle.geometry, *see_samples(protectee, rows))
 
     population = ledger(crowd)
@@ -112,7 +112,7 @@ def _parts(order: NDArray[np.int64], count: int, size: int) -> list[NDArray[np.i
 
 def _records(
     geometry: Geometry, embeddings: NDArray[np.float32], labels: NDArray[np.int64]
-) -> Ledger:
+) -> Ledgers:
     inside = center_distances(geometry, embeddings, labels) < geometry.sensitive_radius[labels]
     return {
         int(label): embeddings[inside & (labels == label)] for label in np.unique(labels[inside])
@@ -120,7 +120,7 @@ def _records(
 
 
 def _pair_scores(
-    geometry: Geometry, ledgers: list[Ledger], population: Ledger
+    geometry: Geometry, ledgers: list[Ledgers], population: Ledgers
 ) -> NDArray[np.float64]:
     pairs = combinations(ledgers, 2)
     scores = [overlap(geometry, left, right, population).score for left, right in pairs]

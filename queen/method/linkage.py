@@ -1,7 +1,7 @@
-"""Linking accounts by what they cover, where two ledgers overlap more than chance explains.
+"""The overlap of two accounts' ledgers, and whether chance explains it.
 
-For suggestions to an operator and for alarms only. A verdict never follows from it: honest
-accounts ask about the same things, and no account may be able to hurt another.
+For suggestions to an operator and for alarms only. No verdict follows from it: honest accounts
+ask about the same things, and no account may be able to hurt another.
 
 Shapes: M and K records of two accounts, P records of the population, E axes.
 """
@@ -17,20 +17,23 @@ from numpy.typing import NDArray
 
 from queen.method.geometry import FloatArray, Geometry
 
-Ledger = Mapping[int, NDArray[np.float32]]
+Ledgers = Mapping[int, NDArray[np.float32]]
 """Records (M, E) of one account by class."""
 
 LIKELY_LINK = 6.0
 """Standard deviations above chance from which a link is worth a look."""
 LEAST_SHARED = 4
-"""Records that two accounts must share: fewer are no pattern, however rare each of them is."""
+"""Records that two accounts must share: fewer are no pattern, however rare they are."""
 FALSE_LINKS = 0.01
 """Links by chance that are accepted among all pairs that are compared."""
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """How many records of one account lie within r of the other's, and what chance would give."""
+    """How many records of one account lie within r of the other's, and how many by chance.
+
+    `covered` records do. By chance `expected` would, with `variance`.
+    """
 
     covered: int
     expected: float
@@ -78,30 +81,30 @@ def least_surprise(pairs: int) -> float:
     return math.log(max(pairs, 1) / FALSE_LINKS)
 
 
-def overlap(geometry: Geometry, one: Ledger, other: Ledger, population: Ledger) -> Overlap:
-    """Overlap of two ledgers, class by class, against a population of honest records.
+def overlap(geometry: Geometry, ledgers: Ledgers, others: Ledgers, population: Ledgers) -> Overlap:
+    """Overlap of two accounts, class by class, against a population of honest records.
 
-    A record z of `one` is covered by chance with probability 1 - (1 - pi(z))^K, where pi(z)
-    is the share of the population's records within r of z and K the records of `other`.
+    A record z in `ledgers` is covered by chance with probability 1 - (1 - pi(z))^K, where
+    pi(z) is the share of the population's records within r of z and K the records in `others`.
     `population` must not hold the two accounts' own records.
     """
     total = Overlap(0, 0.0, 0.0)
-    for label, records in one.items():
-        others, crowd = other.get(label), population.get(label)
-        if others is None or crowd is None:
+    for label, records in ledgers.items():
+        other_records, crowd = others.get(label), population.get(label)
+        if other_records is None or crowd is None:
             continue
         radius = float(geometry.coverage_radius[label])
-        covered = int((neighbor_counts(others, records, radius) > 0).sum())
+        covered = int((neighbor_counts(other_records, records, radius) > 0).sum())
         counts = neighbor_counts(crowd, records, radius)
-        total += chance_overlap(covered, counts, len(crowd), len(others))
+        total += chance_overlap(covered, counts, len(crowd), len(other_records))
     return total
 
 
 def chance_overlap(covered: int, counts: FloatArray, crowd: int, others: int) -> Overlap:
     """Overlap in one class, of `covered` records out of M.
 
-    `counts` (M,) are how many of the `crowd` P records of the population lie within r of
-    each, `others` the K records of the other account. Nothing is said where one is missing.
+    `counts` (M,): how many of the `crowd` P records of the population lie within r of a record.
+    `others`: the K records of the other account. The overlap is empty if M, P or K is 0.
     """
     if not crowd or not others or not len(counts):
         return Overlap(0, 0.0, 0.0)
@@ -126,15 +129,15 @@ def linked_groups(pairs: Iterable[tuple[str, str]]) -> list[list[str]]:
     """Accounts that a chain of pairs joins, each group in order of the ids."""
     leaders: dict[str, str] = {}
 
-    def find(account: str) -> str:
+    def leader_of(account: str) -> str:
         while leaders.setdefault(account, account) != account:
             leaders[account] = leaders[leaders[account]]
             account = leaders[account]
         return account
 
-    for one, other in pairs:
-        leaders[find(one)] = find(other)
+    for account, other in pairs:
+        leaders[leader_of(account)] = leader_of(other)
     groups: dict[str, list[str]] = {}
     for account in sorted(leaders):
-        groups.setdefault(find(account), []).append(account)
+        groups.setdefault(leader_of(account), []).append(account)
     return list(groups.values())

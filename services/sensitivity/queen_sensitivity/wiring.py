@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, closing
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from queen.api.v1 import admin_pb2, admin_pb2_grpc, sensitivity_pb2, sensitivity_pb2_grpc
 from queen.bundle import open_bundle
+from queen.method.packing import RegionProbes
 from queen.serving.server import Offer, Shell
 from queen_sensitivity.admin.administration import Administration
 from queen_sensitivity.admin.audit import Audit
@@ -71,13 +73,16 @@ async def open_service(
             max_rows=settings.max_rows,
             max_waiting=settings.max_waiting,
         )
-        # The engine's thresholds are its thread's.
+        # The engine's own thresholds belong to its thread.
         shown = Thresholds(bundle.geometry, bundle.mean_squared_sqs, settings.budget)
         reader = AccountReader(bundle.geometry, shown, plain, bundle.meter)
         survey_metrics = SurveyMetrics(shell.metrics)
+        probes = RegionProbes(bundle.geometry)
+        surveyor = Surveyor(reader, bundle.geometry, shown.table(0), probes)
         surveys = SurveyLoop(
-            Surveyor(reader, bundle.geometry, shown.table(0)),
+            surveyor.survey,
             settings.survey_seconds,
+            threading.Event(),
             survey_metrics.show,
             survey_metrics.count,
         )
@@ -89,9 +94,7 @@ async def open_service(
             surveys.forget(account_id)
 
         administration = Administration(bundle.geometry, plain, audit, forget)
-        admin = AdminServicer(
-            reader, administration, audit, feed, surveys, bundle.geometry, bundle.digest, working
-        )
+        admin = AdminServicer(bundle, reader, administration, audit, feed, surveys, working)
         stack.enter_context(surveys.running())
         yield _offers(servicer, admin)
 

@@ -1,8 +1,8 @@
-"""What an operator may do to the ledgers, without a transport."""
+"""Changes that an operator makes to the ledgers of an account, without a transport."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from queen.errors import AccountNotFound
@@ -10,10 +10,11 @@ from queen.method.geometry import Geometry
 from queen_sensitivity.admin.audit import Audit, Mandate, utc_now
 from queen_sensitivity.admin.transfer import AccountRecords, Added, add_account, read_account
 from queen_sensitivity.ledger_store import LedgerStore
+from queen_sensitivity.survey.accounts import ACCOUNTS_AT_A_TIME
 
 
 class Erased(NamedTuple):
-    """Records that were there, and the geometries that they were under."""
+    """Records that an erasure removed, and the geometries that they were under."""
 
     records: int
     geometries: int
@@ -25,10 +26,10 @@ def clock_generation() -> int:
 
 
 class Administration:
-    """Resets, deletes, exports and imports accounts; groups under the id "group NAME".
+    """Resets, deletes, exports and imports the ledgers of accounts and groups.
 
-    `forget` makes the engine of this process read an account again. Engines elsewhere find
-    out by themselves.
+    `forget` makes the engine of this process read an account again. Engines of other processes
+    find out by themselves. `generation` gives the least generation of an erasure.
     """
 
     def __init__(
@@ -54,21 +55,58 @@ class Administration:
     def delete(self, account_id: str, mandate: Mandate) -> Erased:
         """Erase the account under every geometry; AccountNotFound if it has none.
 
-        One that was deleted before is known, so that an attempt that failed can be repeated.
+        An account that was deleted before is known, so that a failed attempt can be repeated.
         """
         known = self._store.geometries(account_id)
         digests = sorted({*known, self._geometry.digest})
         return self._erase("delete", account_id, mandate, digests, bool(known))
 
     def audit_exemption(self, account_id: str, is_exempt: bool, mandate: Mandate) -> int:
-        """Put an exemption, or its end, into the audit; records of the account by now.
+        """Put an exemption, or its end, into the audit; returns how many records the account has.
 
-        The policy itself is the front door's. An account that never asked may be exempt.
+        The front door's accounts file decides the exemption itself. An account without a record
+        may be exempt, too.
         """
         records = self._count(account_id, self._geometry.digest)
         action = "exempt" if is_exempt else "end of exemption"
         self._audit.record(action, account_id, mandate, records)
         return records
+
+    def export(self, account_ids: Sequence[str] = ()) -> Iterator[AccountRecords]:
+        """The named accounts, or all in order of their ids if none is named.
+
+        Raises AccountNotFound at a named account without records.
+        """
+        if account_ids:
+            yield from map(self._export_named, account_ids)
+            return
+        after: str | None = ""
+        while after is not None:
+            page = self._store.list_accounts(self._geometry.digest, after, ACCOUNTS_AT_A_TIME)
+            for account_id in page:
+                yield read_account(self._store, self._geometry, account_id)
+            after = page[-1] if len(page) == ACCOUNTS_AT_A_TIME else None
+
+    def import_accounts(self, accounts: Iterable[AccountRecords], mandate: Mandate) -> Added:
+        """Add the novel records of each account to its ledgers.
+
+        The caller has checked all of them before. Raises LedgerConflict if other writers kept
+        winning.
+        """
+        added = covered = 0
+        for incoming in accounts:
+            before = self._count(incoming.account_id, self._geometry.digest)
+            self._audit.record("import", incoming.account_id, mandate, before)
+            outcome = add_account(self._store, self._geometry, incoming)
+            self._forget(incoming.account_id)
+            added, covered = added + outcome.added, covered + outcome.covered
+        return Added(added, covered)
+
+    def _export_named(self, account_id: str) -> AccountRecords:
+        account = read_account(self._store, self._geometry, account_id)
+        if not account.count and not account.marks:
+            raise _without_records("account_ids")
+        return account
 
     def _erase(
         self,
@@ -80,10 +118,7 @@ class Administration:
     ) -> Erased:
         counts = [self._count(account_id, digest) for digest in geometry_digests]
         if not is_known and not any(counts):
-            raise AccountNotFound(
-                "expected an account with records under this bundle, got one without",
-                field="account_id",
-            )
+            raise _without_records("account_id")
         self._audit.record(action, account_id, mandate, sum(counts))
         self._store.erase(account_id, geometry_digests, self._generation())
         self._forget(account_id)
@@ -91,33 +126,14 @@ class Administration:
 
     def _count(self, account_id: str, geometry_digest: str) -> int:
         stored = self._store.load(account_id, geometry_digest)
-        # Marks stand behind the classes; how many classes another geometry has is not known.
+        # The meter's marks lie behind the classes; the number of classes of another geometry
+        # is not known.
         is_served = geometry_digest == self._geometry.digest
         marks = stored.get(self._geometry.num_classes, ()) if is_served else ()
         return sum(map(len, stored.values())) - len(marks)
 
-    def export_page(self, after: str, size: int) -> list[AccountRecords]:
-        """The first `size` accounts above the id `after`."""
-        found = self._store.list_accounts(self._geometry.digest, after, size)
-        return [read_account(self._store, self._geometry, account_id) for account_id in found]
 
-    def export_named(self, account_id: str) -> AccountRecords:
-        """One account; AccountNotFound for one without records."""
-        found = read_account(self._store, self._geometry, account_id)
-        if not found.count and not found.marks:
-            raise AccountNotFound(
-                "expected an account with records under this bundle, got one without",
-                field="account_ids",
-            )
-        return found
-
-    def take_over(self, accounts: Sequence[AccountRecords], mandate: Mandate) -> Added:
-        """Add to each account what is novel; all of it was checked before."""
-        added = covered = 0
-        for incoming in accounts:
-            before = self._count(incoming.account_id, self._geometry.digest)
-            self._audit.record("import", incoming.account_id, mandate, before)
-            outcome = add_account(self._store, self._geometry, incoming)
-            self._forget(incoming.account_id)
-            added, covered = added + outcome.added, covered + outcome.covered
-        return Added(added, covered)
+def _without_records(field: str) -> AccountNotFound:
+    return AccountNotFound(
+        "expected an account with records under this bundle, got one without", field=field
+    )

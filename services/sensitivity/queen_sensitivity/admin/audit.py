@@ -1,4 +1,4 @@
-"""The audit: who did what to an account's ledgers, and why; kept in the store and logged."""
+"""The audit: who changed an account's ledgers, when and why; kept in the store and logged."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from queen_sensitivity.ledger_store import LedgerStore
 
 @dataclass(frozen=True)
 class Mandate:
-    """Who asks for a change, and why."""
+    """The operator who asks for a change, and the reason."""
 
     actor: str
     reason: str
@@ -21,7 +21,7 @@ class Mandate:
 
 @dataclass(frozen=True)
 class AuditEntry:
-    """One act; `records_before` are those of the account, over all classes that it reaches."""
+    """One change; `records_before` counts the account's records in all classes it affects."""
 
     time: str
     actor: str
@@ -37,7 +37,7 @@ def utc_now() -> datetime:
 
 
 class Audit:
-    """Writes and reads entries; none holds an account's id, so that a deletion leaves none."""
+    """Writes and reads entries; no entry holds an account's id, so that a deletion leaves none."""
 
     def __init__(self, store: LedgerStore, now: Callable[[], datetime] = utc_now) -> None:
         self._store = store
@@ -45,7 +45,10 @@ class Audit:
         self._log = logger("audit")
 
     def record(self, action: str, account_id: str, mandate: Mandate, records_before: int) -> None:
-        """Keep an entry, before the act: one may stand for an act that failed, no act has none."""
+        """Keep an entry, before the change itself.
+
+        So a failed change may have an entry, but no change is without one.
+        """
         entry = AuditEntry(
             time=self._now().isoformat(),
             actor=mandate.actor,
@@ -60,5 +63,5 @@ class Audit:
 
     def page(self, after: int, size: int) -> tuple[list[AuditEntry], bool]:
         """Up to `size` entries behind the first `after`, and whether there are more."""
-        found = self._store.read_audit(after, size + 1)
-        return [AuditEntry(**json.loads(entry)) for entry in found[:size]], len(found) > size
+        entries = self._store.read_audit(after, size + 1)
+        return [AuditEntry(**json.loads(entry)) for entry in entries[:size]], len(entries) > size

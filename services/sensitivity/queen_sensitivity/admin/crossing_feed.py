@@ -19,7 +19,7 @@ MOST_WATCHERS = 32
 
 @dataclass(frozen=True)
 class Missed:
-    """Events that a watcher did not read in time, and will not get."""
+    """How many events a watcher did not read in time, and will not get."""
 
     count: int
 
@@ -33,7 +33,10 @@ class Seen:
 
 
 class Watcher:
-    """One watcher's queue. What does not fit is counted, and told once the queue is empty."""
+    """The queue of one watcher; events that do not fit are counted.
+
+    The watcher gets the count once it has read the events before the gap.
+    """
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
@@ -43,27 +46,28 @@ class Watcher:
 
     def offer(self, event: Seen) -> None:
         """Put an event behind the others; on the loop of the watcher."""
-        # After a gap nothing is put behind it before the gap itself was told.
+        # An event behind a gap would come before the count of the gap, so it joins the gap.
         if self._missed or len(self._queue) >= self._capacity:
             self._missed += 1
         else:
             self._queue.append(event)
         self._has_news.set()
 
-    async def take(self) -> Seen | Missed:
+    async def next_event(self) -> Seen | Missed:
         """The next event, or how many were missed."""
         await self._has_news.wait()
+        event: Seen | Missed
         if self._queue:
-            taken: Seen | Missed = self._queue.popleft()
+            event = self._queue.popleft()
         else:
-            taken, self._missed = Missed(self._missed), 0
+            event, self._missed = Missed(self._missed), 0
         if not self._queue and not self._missed:
             self._has_news.clear()
-        return taken
+        return event
 
 
 class CrossingFeed:
-    """Passes what the engine's thread publishes to the watchers on the event loop."""
+    """Passes the crossings that the engine's thread publishes to watchers on the event loop."""
 
     def __init__(
         self,
@@ -77,7 +81,7 @@ class CrossingFeed:
         self._watchers: list[Watcher] = []
 
     def publish(self, crossings: Sequence[Crossing]) -> None:
-        """Tell every watcher; from any thread, without waiting for one."""
+        """Tell every watcher; from any thread, without waiting for a watcher."""
         if crossings and self._watchers:
             now = self._clock_nanos()
             events = [Seen(crossing, now) for crossing in crossings]
@@ -90,7 +94,7 @@ class CrossingFeed:
 
     @contextmanager
     def watching(self) -> Iterator[Watcher]:
-        """A queue of what is published from now on; Overloaded if too many watch already."""
+        """A queue of the events from now on; Overloaded if too many watch already."""
         if len(self._watchers) >= MOST_WATCHERS:
             raise Overloaded(f"expected at most {MOST_WATCHERS} watchers, got one more")
         watcher = Watcher(self._capacity)

@@ -1,16 +1,19 @@
-"""From the admin API's requests to values: all of a request is checked before any of it acts."""
+"""From the admin API's requests to values: a request is checked in full before it changes a thing.
+
+Every function raises InvalidQuery, with the name of the field, for a value that it refuses.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from queen.api.v1 import admin_pb2 as pb
-from queen.errors import InvalidQuery
+from queen.errors import BatchTooLarge, InvalidQuery
 from queen.method.geometry import Geometry
 from queen.method.sensitivity import center_distances
 from queen.owners import LONGEST_OWNER
@@ -23,26 +26,42 @@ DEFAULT_PAGE = 100
 LARGEST_PAGE = 1000
 LONGEST_ACTOR = 256
 LONGEST_REASON = 1024
+LARGEST_IMPORT = 256 * 2**20
+"""Bytes of one import, which waits in memory until all of it is checked."""
 
 
 class Mandated(Protocol):
-    """A request that says who asks, and why."""
+    """A request that names the operator and the reason."""
 
     actor: str
     reason: str
 
 
+class Import(NamedTuple):
+    """The accounts of an import, and the mandate of its first request."""
+
+    mandate: Mandate
+    accounts: Sequence[AccountRecords]
+
+
 def read_account_id(account_id: str, field: str = "account_id") -> str:
-    """`account_id` if it may be one; InvalidQuery otherwise."""
+    """`account_id` if it may name an owner."""
     if not account_id:
         raise InvalidQuery(f"{field}: expected an account, got none", field=field)
     _require_length(account_id, LONGEST_OWNER, field)
     return account_id
 
 
+def read_account_ids(account_ids: Iterable[str]) -> list[str]:
+    """The accounts that an export names."""
+    return [read_account_id(account_id, "account_ids") for account_id in account_ids]
+
+
 def read_budgets(messages: Sequence[pb.AccountBudget]) -> dict[str, int]:
-    """Budgets by account, 0 for the default; InvalidQuery for an account that stands twice."""
-    budgets = {read_account_id(one.account_id, "budgets"): one.budget for one in messages}
+    """Budgets by account, 0 for the default; no account may have two."""
+    budgets = {
+        read_account_id(message.account_id, "budgets"): message.budget for message in messages
+    }
     if len(budgets) < len(messages):
         raise InvalidQuery(
             f"budgets: expected each account at most once, got {len(messages)} budgets of "
@@ -53,7 +72,7 @@ def read_budgets(messages: Sequence[pb.AccountBudget]) -> dict[str, int]:
 
 
 def read_mandate(request: Mandated) -> Mandate:
-    """Who asks, and why; InvalidQuery if a request does not say."""
+    """The operator and the reason of a request."""
     for field, longest in (("actor", LONGEST_ACTOR), ("reason", LONGEST_REASON)):
         text = getattr(request, field)
         if not text.strip():
@@ -64,11 +83,29 @@ def read_mandate(request: Mandated) -> Mandate:
     return Mandate(request.actor, request.reason)
 
 
-def read_records(message: pb.AccountRecords, geometry: Geometry) -> AccountRecords:
-    """One account to import.
+async def read_import(
+    requests: AsyncIterator[pb.ImportAccountsRequest], geometry: Geometry
+) -> Import:
+    """All accounts of an import's stream.
 
-    Raises InvalidQuery for another geometry, and for records that no ledger under this one holds.
+    Raises BatchTooLarge for more than LARGEST_IMPORT bytes, besides InvalidQuery.
     """
+    mandate: Mandate | None = None
+    accounts: list[AccountRecords] = []
+    left = LARGEST_IMPORT
+    async for request in requests:
+        mandate = mandate or read_mandate(request)
+        left -= request.ByteSize()
+        if left < 0:
+            raise BatchTooLarge(f"expected at most {LARGEST_IMPORT} bytes, got more; split it")
+        accounts.append(read_records(request.account, geometry))
+    if mandate is None:
+        raise InvalidQuery("expected at least 1 account, got none", field="account")
+    return Import(mandate, accounts)
+
+
+def read_records(message: pb.AccountRecords, geometry: Geometry) -> AccountRecords:
+    """One account to import: its geometry is in service, and its records are inside of regions."""
     field = "account.geometry_digest"
     if message.geometry_digest != geometry.digest:
         raise InvalidQuery(
@@ -77,43 +114,38 @@ def read_records(message: pb.AccountRecords, geometry: Geometry) -> AccountRecor
             field=field,
         )
     classes: dict[int, Records] = {}
-    for one in message.classes:
-        if not 0 <= one.label < geometry.num_classes or one.label in classes:
+    for ledger in message.classes:
+        if not 0 <= ledger.label < geometry.num_classes or ledger.label in classes:
             raise InvalidQuery(
                 f"account.classes: expected each label of 0..{geometry.num_classes - 1} at most "
-                f"once, got {one.label}",
+                f"once, got {ledger.label}",
                 field="account.classes",
             )
-        classes[one.label] = _read_class(one, geometry)
+        classes[ledger.label] = _read_class(ledger, geometry)
     account_id = read_account_id(message.account_id, "account.account_id")
     return AccountRecords(account_id, classes, _read_marks(message.marks))
 
 
-def page_size(asked: int) -> int:
-    """Entries on a page; InvalidQuery outside 0 to 1000."""
-    if not 0 <= asked <= LARGEST_PAGE:
+def read_page_size(page_size: int) -> int:
+    """Entries on a page, 0 to LARGEST_PAGE; DEFAULT_PAGE for 0."""
+    if not 0 <= page_size <= LARGEST_PAGE:
         raise InvalidQuery(
-            f"page_size: expected 0 to {LARGEST_PAGE}, got {asked}", field="page_size"
+            f"page_size: expected 0 to {LARGEST_PAGE}, got {page_size}", field="page_size"
         )
-    return asked or DEFAULT_PAGE
+    return page_size or DEFAULT_PAGE
 
 
-def write_token(account_id: str) -> str:
-    """Token of the page that begins above `account_id`; opaque, so that it may change."""
-    return base64.urlsafe_b64encode(account_id.encode()).decode()
-
-
-def read_token(token: str) -> str:
-    """The account id in a page token; InvalidQuery for a token that we did not make."""
+def read_account_token(token: str) -> str:
+    """The account id in a page token, empty for the first page."""
     try:
         return base64.b64decode(token.encode(), altchars=b"-_", validate=True).decode()
     except (binascii.Error, UnicodeError) as error:
         raise _strange_token() from error
 
 
-def read_place(token: str) -> int:
-    """The place in a page token of the audit, 0 for none; InvalidQuery for another text."""
-    text = read_token(token) or "0"
+def read_audit_token(token: str) -> int:
+    """How many entries of the audit lie before a page, 0 for the first page."""
+    text = read_account_token(token) or "0"
     if not (text.isascii() and text.isdigit() and len(text) <= 15):
         raise _strange_token()
     return int(text)

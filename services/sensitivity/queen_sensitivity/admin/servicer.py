@@ -1,40 +1,41 @@
-"""AdminService: what an operator sees of the ledgers and does to them, on a port of its own."""
+"""AdminService: operators see and change the ledgers, on a port of its own."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor
-from dataclasses import asdict
 from typing import Any, TypeVar
 
 from queen.api.v1 import admin_pb2 as pb
 from queen.api.v1 import admin_pb2_grpc
-from queen.errors import BatchTooLarge, InvalidQuery
-from queen.method.geometry import Geometry
-from queen.wire import tensor_bytes
+from queen.bundle import Bundle
 from queen_sensitivity.admin.administration import Administration
-from queen_sensitivity.admin.audit import Audit, Mandate
-from queen_sensitivity.admin.crossing_feed import CrossingFeed, Missed, Seen
+from queen_sensitivity.admin.audit import Audit
+from queen_sensitivity.admin.crossing_feed import CrossingFeed
 from queen_sensitivity.admin.decode import (
-    page_size,
     read_account_id,
+    read_account_ids,
+    read_account_token,
+    read_audit_token,
     read_budgets,
+    read_import,
     read_mandate,
-    read_place,
-    read_records,
-    read_token,
-    write_token,
+    read_page_size,
 )
-from queen_sensitivity.admin.encode import links_response
-from queen_sensitivity.admin.transfer import AccountRecords
-from queen_sensitivity.survey.accounts import AccountReader, AccountState
+from queen_sensitivity.admin.encode import (
+    account_response,
+    accounts_response,
+    audit_response,
+    crossing_response,
+    deleted_response,
+    export_response,
+    links_response,
+)
+from queen_sensitivity.survey.accounts import AccountReader
 from queen_sensitivity.survey.loop import SurveyLoop
 
 T = TypeVar("T")
-EXPORT_PAGE = 64
-LARGEST_IMPORT = 256 * 2**20
-"""Bytes of one import, which waits in memory until all of it was checked."""
 
 
 class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
@@ -42,22 +43,20 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
 
     def __init__(
         self,
+        bundle: Bundle,
         reader: AccountReader,
         administration: Administration,
         audit: Audit,
         feed: CrossingFeed,
         surveys: SurveyLoop,
-        geometry: Geometry,
-        bundle_digest: str,
         working: Executor,
     ) -> None:
+        self._bundle = bundle
         self._reader = reader
         self._administration = administration
         self._audit = audit
         self._feed = feed
         self._surveys = surveys
-        self._geometry = geometry
-        self._bundle_digest = bundle_digest
         self._working = working
 
     async def ListAccounts(  # noqa: N802 - gRPC's name
@@ -66,27 +65,20 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
         context: Any,  # noqa: ARG002
     ) -> pb.ListAccountsResponse:
         """One page of accounts, in order of their id."""
-        size, after = page_size(request.page_size), read_token(request.page_token)
+        size, after = read_page_size(request.page_size), read_account_token(request.page_token)
         budgets = read_budgets(request.budgets)
         states, has_more = await self._work(self._reader.page, after, size, budgets)
-        token = write_token(states[-1].account_id) if has_more else ""
-        return pb.ListAccountsResponse(
-            accounts=[_summary(state) for state in states], next_page_token=token
-        )
+        return accounts_response(states, has_more)
 
     async def GetAccount(  # noqa: N802 - gRPC's name
         self,
         request: pb.GetAccountRequest,
         context: Any,  # noqa: ARG002
     ) -> pb.GetAccountResponse:
-        """One account in full; NOT_FOUND for one without records."""
+        """One account in full; NOT_FOUND for an account without records."""
         account_id = read_account_id(request.account_id)
         state = await self._work(self._reader.get, account_id, request.budget)
-        return pb.GetAccountResponse(
-            summary=_summary(state),
-            classes=[_class_ledger(state, label) for label in state.records],
-            bundle_digest=self._bundle_digest,
-        )
+        return account_response(state, self._bundle.digest)
 
     async def ResetAccount(  # noqa: N802 - gRPC's name
         self,
@@ -106,7 +98,7 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
         """Erase an account under every geometry; NOT_FOUND if unknown."""
         account_id, mandate = read_account_id(request.account_id), read_mandate(request)
         erased = await self._work(self._administration.delete, account_id, mandate)
-        return pb.DeleteAccountResponse(records_before=erased.records, geometries=erased.geometries)
+        return deleted_response(erased)
 
     async def AuditExemption(  # noqa: N802 - gRPC's name
         self,
@@ -115,8 +107,8 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
     ) -> pb.AuditExemptionResponse:
         """Put an exemption, or its end, into the audit."""
         account_id, mandate = read_account_id(request.account_id), read_mandate(request)
-        told = self._administration.audit_exemption
-        records = await self._work(told, account_id, request.exempt, mandate)
+        audit = self._administration.audit_exemption
+        records = await self._work(audit, account_id, request.exempt, mandate)
         return pb.AuditExemptionResponse(records=records)
 
     async def ExportAccounts(  # noqa: N802 - gRPC's name
@@ -124,39 +116,21 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
         request: pb.ExportAccountsRequest,
         context: Any,  # noqa: ARG002
     ) -> AsyncIterator[pb.ExportAccountsResponse]:
-        """All accounts, or those that are named; NOT_FOUND at one that has no records."""
-        names = [read_account_id(name, "account_ids") for name in request.account_ids]
-        for name in names:
-            yield self._exported(await self._work(self._administration.export_named, name))
-        after = ""
-        while not names:
-            page = await self._work(self._administration.export_page, after, EXPORT_PAGE)
-            for account in page:
-                yield self._exported(account)
-            if len(page) < EXPORT_PAGE:
-                return
-            after = page[-1].account_id
+        """All accounts, or the named ones; NOT_FOUND at a named account without records."""
+        account_ids = read_account_ids(request.account_ids)
+        async for account in self._each(self._administration.export(account_ids)):
+            yield export_response(account, self._bundle.geometry.digest)
 
     async def ImportAccounts(  # noqa: N802 - gRPC's name
         self,
         request_iterator: AsyncIterator[pb.ImportAccountsRequest],
         context: Any,  # noqa: ARG002
     ) -> pb.ImportAccountsResponse:
-        """Add records as far as they are novel; nothing, if anything in the stream is wrong."""
-        mandate: Mandate | None = None
-        accounts: list[AccountRecords] = []
-        left = LARGEST_IMPORT
-        async for request in request_iterator:
-            mandate = mandate or read_mandate(request)
-            left -= request.ByteSize()
-            if left < 0:
-                raise BatchTooLarge(f"expected at most {LARGEST_IMPORT} bytes, got more; split it")
-            accounts.append(read_records(request.account, self._geometry))
-        if mandate is None:
-            raise InvalidQuery("expected at least 1 account, got none", field="account")
-        outcome = await self._work(self._administration.take_over, accounts, mandate)
+        """Add the novel records; nothing is added if anything in the stream is wrong."""
+        mandate, accounts = await read_import(request_iterator, self._bundle.geometry)
+        added, covered = await self._work(self._administration.import_accounts, accounts, mandate)
         return pb.ImportAccountsResponse(
-            accounts=len(accounts), records_added=outcome.added, records_covered=outcome.covered
+            accounts=len(accounts), records_added=added, records_covered=covered
         )
 
     async def WatchCrossings(  # noqa: N802 - gRPC's name
@@ -168,14 +142,14 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
         with self._feed.watching() as watcher:
             await context.send_initial_metadata(())
             while True:
-                yield _event(await watcher.take())
+                yield crossing_response(await watcher.next_event())
 
     async def ListLinks(  # noqa: N802 - gRPC's name
         self,
         request: pb.ListLinksRequest,  # noqa: ARG002
         context: Any,  # noqa: ARG002
     ) -> pb.ListLinksResponse:
-        """What the last survey found."""
+        """The last survey and its links."""
         return links_response(self._surveys.latest, self._surveys.every_seconds)
 
     async def ListAuditEntries(  # noqa: N802 - gRPC's name
@@ -184,61 +158,14 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
         context: Any,  # noqa: ARG002
     ) -> pb.ListAuditEntriesResponse:
         """One page of the audit, oldest first."""
-        size, after = page_size(request.page_size), read_place(request.page_token)
+        size, after = read_page_size(request.page_size), read_audit_token(request.page_token)
         entries, has_more = await self._work(self._audit.page, after, size)
-        return pb.ListAuditEntriesResponse(
-            entries=[pb.AuditEntry(**asdict(entry)) for entry in entries],
-            next_page_token=write_token(str(after + size)) if has_more else "",
-        )
+        return audit_response(entries, after + size if has_more else 0)
 
     async def _work(self, act: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._working, act, *arguments)
 
-    def _exported(self, account: AccountRecords) -> pb.ExportAccountsResponse:
-        classes = [
-            pb.ClassRecords(label=label, embeddings=tensor_bytes(records))
-            for label, records in sorted(account.classes.items())
-        ]
-        return pb.ExportAccountsResponse(
-            account=pb.AccountRecords(
-                account_id=account.account_id,
-                geometry_digest=self._geometry.digest,
-                classes=classes,
-                marks=account.marks,
-            )
-        )
-
-
-def _event(event: Seen | Missed) -> pb.WatchCrossingsResponse:
-    if isinstance(event, Missed):
-        return pb.WatchCrossingsResponse(missed=event.count)
-    crossing = event.crossing
-    is_class = crossing.label is not None
-    return pb.WatchCrossingsResponse(
-        time_unix_nanos=event.time_unix_nanos,
-        account_id=crossing.account_id,
-        crossing=pb.CROSSING_THRESHOLD if is_class else pb.CROSSING_OFF_DISTRIBUTION,
-        label=crossing.label or 0,
-        level=crossing.level,
-        limit=crossing.limit,
-    )
-
-
-def _summary(state: AccountState) -> pb.AccountSummary:
-    return pb.AccountSummary(
-        account_id=state.account_id,
-        records=state.record_count,
-        crossed_classes=state.crossed,
-        budget_spent=state.budget_spent,
-        off_distribution=state.off_distribution,
-        budget=state.budget,
-    )
-
-
-def _class_ledger(state: AccountState, label: int) -> pb.ClassLedger:
-    return pb.ClassLedger(
-        label=label,
-        cqs=state.cqs[label],
-        threshold=float(state.thresholds[label]),
-        embeddings=tensor_bytes(state.records[label]),
-    )
+    async def _each(self, values: Iterator[T]) -> AsyncIterator[T]:
+        """The values of an iterator that runs on the working thread."""
+        while (value := await self._work(next, values, None)) is not None:
+            yield value

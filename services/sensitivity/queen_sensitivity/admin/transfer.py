@@ -1,4 +1,4 @@
-"""Records on their way out of a store and into another."""
+"""The records of an account on their way out of a store, and into another."""
 
 from __future__ import annotations
 
@@ -7,21 +7,20 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from queen.errors import LedgerConflict
 from queen.method.geometry import Geometry
-from queen.method.ledger import assess_rows
-from queen.method.neighbors import nearest_distances
+from queen.method.packing import novel_rows
 from queen_sensitivity.ledger_store import Append, Appended, LedgerKey, LedgerStore, Records
 from queen_sensitivity.ledgers.meter import MeterLedger
 
 ATTEMPTS = 16
+"""Appends of one account that other writers may win before an import gives up."""
 
 
 @dataclass(frozen=True, eq=False)
 class AccountRecords:
-    """All of one account: records (M, E) by class, and its meter's marks."""
+    """All records (M, E) of one account by class, and the marks of its meter."""
 
     account_id: str
     classes: Mapping[int, Records]
@@ -34,28 +33,28 @@ class AccountRecords:
 
 
 class Added(NamedTuple):
-    """Records that an import put into the store, and those that others cover."""
+    """Records that an import put into the store, and records that others cover."""
 
     added: int
     covered: int
 
 
 def read_account(store: LedgerStore, geometry: Geometry, account_id: str) -> AccountRecords:
-    """What the store has of an account under a geometry."""
+    """The records that the store has of an account under a geometry."""
     stored = dict(store.load(account_id, geometry.digest))
     marks = stored.pop(geometry.num_classes, None)
     return AccountRecords(account_id, stored, [] if marks is None else marks[:, 0].tolist())
 
 
 def add_account(store: LedgerStore, geometry: Geometry, incoming: AccountRecords) -> Added:
-    """Add what is novel of `incoming` to the account's own records.
+    """Add the novel records of `incoming` to the account's own records.
 
-    In the union all records of a class stay farther than r apart, and what was there stays.
-    Raises LedgerConflict if other writers kept winning.
+    In the union all records of a class stay farther than r apart, and no earlier record is
+    removed. Raises LedgerConflict if other writers kept winning.
     """
     added = 0
     for _ in range(ATTEMPTS):
-        # Before the records, as in every place that appends.
+        # The generation is read before the records, as the store demands of every writer.
         (generation,) = store.generations([incoming.account_id], geometry.digest)
         known = read_account(store, geometry, incoming.account_id)
         appends = _novel_appends(geometry, incoming, known, generation)
@@ -88,16 +87,3 @@ def _novel_appends(
         rows = [MeterLedger(geometry.embedding_width).as_record(mark) for mark in marks]
         appends.append(Append(key, len(known.marks), np.concatenate(rows), generation))
     return appends
-
-
-def novel_rows(
-    geometry: Geometry, label: int, known: Records, records: Records
-) -> NDArray[np.int64]:
-    """Rows of `records` (R, E) to keep beside `known` (M, E): the ledger step without a budget."""
-    labels = np.full(len(records), label)
-    one_ledger = np.zeros(len(records), np.int64)
-    nearest = nearest_distances(known, records)
-    step = assess_rows(
-        geometry, records, labels, one_ledger, nearest, np.zeros(1), np.array([np.inf])
-    )
-    return step.recorded

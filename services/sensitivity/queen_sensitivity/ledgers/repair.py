@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from queen.method.geometry import Geometry
+from queen.method.packing import novel_rows
 from queen.serving.logging import account_hash, logger
-from queen_sensitivity.admin.transfer import novel_rows
 from queen_sensitivity.ledger_store import (
     Append,
     Appended,

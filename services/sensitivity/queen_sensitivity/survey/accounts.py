@@ -1,4 +1,4 @@
-"""What an operator may read of the ledgers, straight from the store."""
+"""Accounts as an operator sees them, read straight from the store."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ from queen_sensitivity.ledger_store import LedgerStore, Records
 from queen_sensitivity.ledgers.account_ledger import record_weights
 from queen_sensitivity.ledgers.thresholds import Thresholds
 
+ACCOUNTS_AT_A_TIME = 64
+"""Accounts that a pass over all of them reads in one go."""
+
 
 @dataclass(frozen=True, eq=False)
 class AccountState:
-    """One account's records by class, with cqs by class and the thresholds T (C,) of `budget`.
+    """The records of one account by class, its cqs by class, and the thresholds T (C,) of `budget`.
 
     `off_distribution` is the highest mark of its off-distribution meter over the limit; at
     1 the account is off-distribution for good.
@@ -38,7 +41,7 @@ class AccountState:
 
     @property
     def crossed(self) -> list[int]:
-        """Classes whose budget is spent."""
+        """Classes whose cqs is over T."""
         return [label for label, cqs in self.cqs.items() if cqs > self.thresholds[label]]
 
     @property
@@ -49,9 +52,10 @@ class AccountState:
 
 
 class AccountReader:
-    """Reads accounts; safe beside the dispatcher thread, since it shares only the store.
+    """Reads accounts; safe beside the dispatcher thread, since both share only the store.
 
-    `thresholds` are its own. With budgets other than the default it is one thread's.
+    `thresholds` must not be the engine's: a budget other than the default adds a table to them,
+    so that only one thread may ask for such budgets.
     """
 
     def __init__(
@@ -74,15 +78,17 @@ class AccountReader:
         Each is measured against its budget in `budgets`, or the default. Raises InvalidQuery
         for a budget above the packing limit.
         """
-        found = self._store.list_accounts(self._geometry.digest, after, size + 1)
-        states = [self._read(each, budgets.get(each, 0)) for each in found[:size]]
-        return states, len(found) > size
+        account_ids = self._store.list_accounts(self._geometry.digest, after, size + 1)
+        states = [
+            self._read(account_id, budgets.get(account_id, 0)) for account_id in account_ids[:size]
+        ]
+        return states, len(account_ids) > size
 
     def get(self, account_id: str, budget: int = 0) -> AccountState:
         """One account against its budget, 0 for the default.
 
-        Raises AccountNotFound if nothing was ever recorded of it, and InvalidQuery for a budget
-        above the packing limit.
+        Raises AccountNotFound for an account without records, and InvalidQuery for a budget above
+        the packing limit.
         """
         state = self._read(account_id, budget)
         if not state.records and not state.off_distribution:

@@ -1,4 +1,4 @@
-"""Which accounts of a survey are compared, and the links that are suggested."""
+"""The accounts of a survey that are compared with each other, and the links suggested."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_LINKS = 1000
 POOL_SIZE = 1_000_000
 """Records, and classes of accounts, that are compared: about 150 MB while it lasts."""
 PART_SECONDS = 60.0
-"""Longest part of a search: one looks for candidates, the next compares them."""
+"""Longest part of a search: the first searches for candidates, the second compares them."""
 
 
 @dataclass(frozen=True)
@@ -35,26 +35,27 @@ class SuggestedLink:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The strongest of `found` links, the strongest first, and what was not compared."""
+    """The strongest of `links_found` links, the strongest first, and how much was left out."""
 
     links: tuple[SuggestedLink, ...]
-    found: int
+    links_found: int
     accounts_left_out: int
     records_left_out: int
     pairs_left_out: int
 
     def without(self, account_ids: set[str]) -> Comparison:
-        """The same without the links of these accounts."""
+        """The comparison without the links of these accounts."""
         kept = tuple(
             link
             for link in self.links
             if not account_ids & {link.account_id, link.other_account_id}
         )
-        return replace(self, links=kept, found=self.found - len(self.links) + len(kept))
+        dropped = len(self.links) - len(kept)
+        return replace(self, links=kept, links_found=self.links_found - dropped)
 
 
 class AccountPool:
-    """The accounts to compare, up to a size; those with the fewest records leave first.
+    """The accounts to compare, up to a size; accounts with the fewest records leave first.
 
     A link would say least about them: a copy needs many records.
     """
@@ -66,7 +67,7 @@ class AccountPool:
         self._left_out = 0
 
     def offer(self, state: AccountState) -> None:
-        """Take an account, if need be in the place of others."""
+        """Add an account, if need be in place of smaller accounts."""
         if state.record_count < LEAST_SHARED:
             return
         heapq.heappush(self._kept, (state.record_count, state.account_id, state.records))
@@ -77,13 +78,13 @@ class AccountPool:
             self._left_out += 1
 
     def compare(self, proceed: Callable[[], bool], clock: Callable[[], float]) -> Comparison:
-        """The links among the accounts that were kept; less, if `proceed` says False."""
-        kept = sorted(self._kept, key=lambda each: each[1])
+        """The links among the accounts that were kept; fewer if `proceed` says False."""
+        kept = sorted(self._kept, key=lambda account: account[1])
         counts, names, ledgers = zip(*kept, strict=True) if kept else ((), (), ())
         search = find_links(
             self._geometry,
             ledgers,
-            looks_on=_Allowance(proceed, clock),
+            searches_on=_Allowance(proceed, clock),
             compares_on=_Allowance(proceed, clock),
         )
         return Comparison(
@@ -96,7 +97,7 @@ class AccountPool:
 
 
 class _Allowance:
-    """Goes on for PART_SECONDS from the first question on."""
+    """Allows PART_SECONDS of work from the first call on."""
 
     def __init__(self, proceed: Callable[[], bool], clock: Callable[[], float]) -> None:
         self._proceed = proceed
@@ -112,11 +113,11 @@ class _Allowance:
 
 def _suggested(link: Link, names: tuple[str, ...], counts: tuple[int, ...]) -> SuggestedLink:
     return SuggestedLink(
-        names[link.one],
-        names[link.other],
+        names[link.fewer],
+        names[link.more],
         link.overlap.score,
         link.overlap.covered,
         link.overlap.expected,
-        counts[link.one],
-        counts[link.other],
+        counts[link.fewer],
+        counts[link.more],
     )

@@ -11,16 +11,18 @@ from dataclasses import replace
 
 from queen.errors import QueenError
 from queen.serving.logging import logger
-from queen_sensitivity.survey.surveyor import Survey, Surveyor
+from queen_sensitivity.survey.surveyor import Survey
 
 _SHORTEST_REST = 0.005
-"""Seconds; shorter ones are made up for later."""
+"""Seconds; shorter rests are made up for later."""
+MakeSurvey = Callable[[Callable[[], bool]], Survey | None]
+"""Makes a survey, and asks its argument now and then whether to go on; None if not."""
 
 
 class Pace:
-    """Rests between pieces of work, as long as each of them took.
+    """Rests between pieces of work, as long as the work before took.
 
-    So a survey takes half of one core at the most, and leaves the store every other moment.
+    So a survey uses half of one core at the most, and leaves the store every other moment.
     """
 
     def __init__(self, stop: threading.Event, clock: Callable[[], float] = time.monotonic) -> None:
@@ -29,7 +31,7 @@ class Pace:
         self._since = clock()
 
     def __call__(self) -> bool:
-        """Rest; whether to go on."""
+        """Rest; returns whether to go on."""
         worked = self._clock() - self._since
         if worked >= _SHORTEST_REST:
             self._stop.wait(worked)
@@ -38,24 +40,26 @@ class Pace:
 
 
 class SurveyLoop:
-    """Keeps the last survey; without `every_seconds` none is ever made.
+    """Keeps the last survey; if `every_seconds` is 0 it never makes one.
 
-    `show` gets every survey and `count` how each one ended: done or failed.
+    `stop` ends the loop, which waits on it between surveys. `show` gets every survey, and
+    `count` its outcome: done or failed.
     """
 
     def __init__(
         self,
-        surveyor: Surveyor,
+        make_survey: MakeSurvey,
         every_seconds: float,
+        stop: threading.Event,
         show: Callable[[Survey], None] = lambda _: None,
         count: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.every_seconds = every_seconds
-        self._surveyor = surveyor
+        self._make_survey = make_survey
         self._show = show
         self._count = count
         self._log = logger("survey")
-        self._stop = threading.Event()
+        self._stop = stop
         self._lock = threading.Lock()
         self._latest: Survey | None = None
         self._forgotten: set[str] = set()
@@ -79,7 +83,7 @@ class SurveyLoop:
         if not self.every_seconds:
             yield
             return
-        thread = threading.Thread(target=self._run, name="survey")
+        thread = threading.Thread(target=self.run, name="survey")
         thread.start()
         try:
             yield
@@ -87,7 +91,8 @@ class SurveyLoop:
             self._stop.set()
             thread.join()
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Survey every `every_seconds`, until `stop` is set."""
         # Replicas that start together do not read the store in step.
         wait = self.every_seconds * random.uniform(0.0, 0.1)  # noqa: S311 - no secret
         while not self._stop.wait(wait):
@@ -103,7 +108,7 @@ class SurveyLoop:
         """Make a survey and keep it, unless the loop is to stop."""
         with self._lock:
             self._forgotten.clear()
-        survey = self._surveyor.survey(Pace(self._stop))
+        survey = self._make_survey(Pace(self._stop))
         if survey is None:
             return
         with self._lock:
@@ -116,7 +121,7 @@ class SurveyLoop:
             "accounts surveyed",
             seconds=round(survey.seconds, 3),
             accounts=totals.accounts,
-            links=comparison.found,
+            links=comparison.links_found,
             accounts_left_out=comparison.accounts_left_out,
         )
 

@@ -1,4 +1,4 @@
-"""What surveys show. No label holds an account."""
+"""Metrics of the surveys. No label holds an account."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ OUTCOMES = ("done", "failed")
 
 
 class SurveyMetrics:
-    """Gauges of the last survey; `count` counts how they ended."""
+    """Gauges of the last survey, and a counter of all surveys by outcome."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._surveys = metrics.labeled(
@@ -25,7 +25,8 @@ class SurveyMetrics:
         )
         self._links = metrics.gauge("queen_survey_links", "Links between accounts, suggested.")
         self._not_compared = metrics.gauge(
-            "queen_survey_accounts_not_compared", "Accounts that no link was looked for of."
+            "queen_survey_accounts_not_compared",
+            "Accounts that were left out of the search for links.",
         )
         self._budget_spent = metrics.gauge(
             "queen_everybody_budget_spent",
@@ -37,17 +38,17 @@ class SurveyMetrics:
         )
 
     def count(self, outcome: str) -> None:
-        """Count a survey that ended."""
+        """Count a survey by its outcome."""
         self._surveys[outcome].inc()
 
     def show(self, survey: Survey) -> None:
-        """Set the gauges."""
+        """Set the gauges to a survey's results."""
         totals, comparison = survey.totals, survey.comparison
         self._time.set(survey.time_unix_nanos / 1e9)
         self._seconds.set(survey.seconds)
         self._accounts.set(totals.accounts)
         self._over_budget.set(totals.over_budget)
-        self._links.set(comparison.found)
+        self._links.set(comparison.links_found)
         self._not_compared.set(comparison.accounts_left_out)
         self._budget_spent.set(totals.budget_spent)
         self._region_covered.set(totals.region_covered)

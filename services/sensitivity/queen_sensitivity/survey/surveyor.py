@@ -1,7 +1,7 @@
-"""Surveys: a pass over all accounts, for alarms and for links that are suggested.
+"""Surveys: a pass over all accounts, for alarms and for suggested links.
 
 A survey reads the store beside the engine and shares nothing with it, so that no verdict
-can follow from one.
+can follow from a survey.
 """
 
 from __future__ import annotations
@@ -11,13 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from queen.method.geometry import FloatArray, Geometry
+from queen.method.packing import RegionProbes
 from queen.owners import is_group
-from queen_sensitivity.survey.accounts import AccountReader, AccountState
+from queen_sensitivity.survey.accounts import ACCOUNTS_AT_A_TIME, AccountReader, AccountState
 from queen_sensitivity.survey.comparison import POOL_SIZE, AccountPool, Comparison
-from queen_sensitivity.survey.everybody import EverybodyLedger
-
-PAGE = 64
-"""Accounts that are read in one go."""
+from queen_sensitivity.survey.joint_ledger import JointLedger
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ class Totals:
 
 @dataclass(frozen=True)
 class Survey:
-    """What a pass over all accounts found, when it ended and how long it took."""
+    """The results of a pass over all accounts, when it ended and how long it lasted."""
 
     totals: Totals
     comparison: Comparison
@@ -58,6 +56,7 @@ class Surveyor:
         reader: AccountReader,
         geometry: Geometry,
         thresholds: FloatArray,
+        probes: RegionProbes,
         *,
         pool_size: int = POOL_SIZE,
         clock: Callable[[], float] = time.monotonic,
@@ -66,23 +65,24 @@ class Surveyor:
         self._reader = reader
         self._geometry = geometry
         self._thresholds = thresholds
+        self._probes = probes
         self._pool_size = pool_size
         self._clock = clock
         self._now_nanos = now_nanos
 
     def survey(self, proceed: Callable[[], bool] = lambda: True) -> Survey | None:
-        """A pass over all accounts; None if `proceed`, asked now and then, said False.
+        """A pass over all accounts; None if `proceed`, called now and then, returned False.
 
         Raises DependencyUnavailable if the store does not answer.
         """
         began = self._clock()
-        tally = _Tally(self._geometry, self._thresholds)
+        tally = _Tally(JointLedger(self._geometry, self._probes), self._thresholds)
         pool = AccountPool(self._geometry, self._pool_size)
         after, has_more = "", True
         while has_more:
-            page, has_more = self._reader.page(after, PAGE)
+            page, has_more = self._reader.page(after, ACCOUNTS_AT_A_TIME)
             after = page[-1].account_id if page else after
-            # A group's ledger holds what its accounts asked, once more.
+            # A group's ledger repeats the records of its accounts.
             states = [state for state in page if not is_group(state.account_id)]
             tally.add(states)
             for state in states:
@@ -98,8 +98,8 @@ class Surveyor:
 class _Tally:
     """Adds accounts up, page by page."""
 
-    def __init__(self, geometry: Geometry, thresholds: FloatArray) -> None:
-        self._everybody = EverybodyLedger(geometry)
+    def __init__(self, joint: JointLedger, thresholds: FloatArray) -> None:
+        self._joint = joint
         self._thresholds = thresholds
         self._accounts = self._records = self._over_budget = 0
 
@@ -109,20 +109,17 @@ class _Tally:
         self._records += sum(state.record_count for state in states)
         self._over_budget += sum(bool(state.crossed) for state in states)
         for label in sorted({label for state in states for label in state.records}):
-            self._everybody.add(
-                label, [state.records[label] for state in states if label in state.records]
-            )
+            pieces = [state.records[label] for state in states if label in state.records]
+            self._joint.add(label, pieces)
 
     def totals(self) -> Totals:
         """The sums so far."""
-        spent = (
-            cqs / float(self._thresholds[label]) for label, cqs in self._everybody.cqs().items()
-        )
+        spent = (cqs / float(self._thresholds[label]) for label, cqs in self._joint.cqs().items())
         return Totals(
             self._accounts,
             self._records,
             self._over_budget,
             max(spent, default=0.0),
-            self._everybody.region_covered,
-            self._everybody.classes_cut,
+            self._joint.region_covered,
+            self._joint.classes_cut,
         )

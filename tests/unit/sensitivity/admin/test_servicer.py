@@ -1,34 +1,140 @@
-"""Page tokens and the reader behind the admin API."""
+"""The admin API over gRPC, in one process."""
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import grpc
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from queen_sensitivity.admin.decode import read_token, write_token
-from queen_sensitivity.ledger_store import MemoryLedgerStore
+from queen_sensitivity.admin.administration import Administration
+from queen_sensitivity.admin.audit import Audit
+from queen_sensitivity.admin.crossing_feed import CrossingFeed
+from queen_sensitivity.admin.servicer import AdminServicer
+from queen_sensitivity.engine.crossings import Crossing
+from queen_sensitivity.ledger_store import Append, LedgerKey, MemoryLedgerStore
+from queen_sensitivity.ledgers.thresholds import Thresholds
 from queen_sensitivity.survey.accounts import AccountReader
+from queen_sensitivity.survey.loop import SurveyLoop
 
-from queen.errors import AccountNotFound
-from tests.unit.sensitivity.regions import book_of, meter_of, queries_of, small_geometry, stream
+from queen.api.v1 import admin_pb2 as pb
+from queen.api.v1 import admin_pb2_grpc
+from queen.bundle import Bundle, open_bundle
+from tests.bundles import make_bundle
+
+NAMES = ["a", "b", "c"]
+BY_ANA = {"actor": "ana", "reason": "ticket 7"}
 
 
-@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
-def test_a_page_token_gives_back_its_account(account_id: str) -> None:
-    """Every id survives the token, whatever characters it has."""
-    assert read_token(write_token(account_id)) == account_id
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The bundle in service."""
+    return open_bundle(make_bundle(tmp_path_factory.mktemp("bundle") / "b").path)
 
 
-def test_the_reader_has_the_cqs_of_the_engine_bit_for_bit() -> None:
-    """What an operator sees is what decided the verdicts."""
-    geometry, store = small_geometry(), MemoryLedgerStore()
-    book = book_of(geometry, store)
-    for seed in range(4):
-        book.assess(queries_of(*stream(geometry, seed, 100)))
-    reader = AccountReader(geometry, book._thresholds, store, meter_of(geometry))
-    state = reader.get("a")
-    kept, ledgers = book._cache["a"], book._factory
-    assert {label: ledgers.cqs(kept, label) for label in kept.numbers} == dict(state.cqs)
-    assert state.record_count == sum(ledgers.version(kept, label) for label in kept.numbers)
-    with pytest.raises(AccountNotFound):
-        reader.get("b")
+@dataclass
+class Service:
+    """A running service, with the parts behind it."""
+
+    stub: admin_pb2_grpc.AdminServiceStub
+    store: MemoryLedgerStore
+    feed: CrossingFeed
+
+
+@asynccontextmanager
+async def serving(bundle: Bundle) -> AsyncIterator[Service]:
+    """A server whose store has three accounts with a record each."""
+    store, geometry = MemoryLedgerStore(), bundle.geometry
+    record = geometry.cluster_centers[:1]
+    store.append_many([Append(LedgerKey(name, geometry.digest, 0), 0, record) for name in NAMES])
+    thresholds = Thresholds(geometry, bundle.mean_squared_sqs, 20)
+    audit, feed = Audit(store), CrossingFeed(asyncio.get_running_loop())
+    with ThreadPoolExecutor(1) as working:
+        servicer = AdminServicer(
+            bundle,
+            AccountReader(geometry, thresholds, store, bundle.meter),
+            Administration(geometry, store, audit, lambda _: None),
+            audit,
+            feed,
+            SurveyLoop(lambda _: None, 300.0, threading.Event()),
+            working,
+        )
+        server = grpc.aio.server()
+        admin_pb2_grpc.add_AdminServiceServicer_to_server(servicer, server)
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            yield Service(admin_pb2_grpc.AdminServiceStub(channel), store, feed)
+        await server.stop(0)
+
+
+async def test_pages_of_accounts_follow_one_another(bundle: Bundle) -> None:
+    """Each token leads to the next page, and the last page has none."""
+    async with serving(bundle) as service:
+        names, token = [], ""
+        for _ in range(2):
+            request = pb.ListAccountsRequest(page_size=2, page_token=token)
+            page = await service.stub.ListAccounts(request)
+            names += [account.account_id for account in page.accounts]
+            token = page.next_page_token
+    assert (names, token) == (NAMES, "")
+
+
+async def test_an_account_is_shown_reset_and_deleted(bundle: Bundle) -> None:
+    """Each change says how much it removed, and is in the audit with its actor."""
+    async with serving(bundle) as service:
+        shown = await service.stub.GetAccount(pb.GetAccountRequest(account_id="a"))
+        reset = await service.stub.ResetAccount(pb.ResetAccountRequest(account_id="a", **BY_ANA))
+        deletion = pb.DeleteAccountRequest(account_id="b", **BY_ANA)
+        deleted = await service.stub.DeleteAccount(deletion)
+        exemption = pb.AuditExemptionRequest(account_id="c", exempt=True, **BY_ANA)
+        audited = await service.stub.AuditExemption(exemption)
+        page = await service.stub.ListAuditEntries(pb.ListAuditEntriesRequest(page_size=2))
+        rest = await service.stub.ListAuditEntries(
+            pb.ListAuditEntriesRequest(page_token=page.next_page_token)
+        )
+        left = service.store.list_accounts(bundle.geometry.digest, "", 9)
+    assert (shown.summary.records, shown.bundle_digest) == (1, bundle.digest)
+    assert (reset.records_before, deleted.records_before, audited.records) == (1, 1, 1)
+    assert left == ["c"]
+    entries = [*page.entries, *rest.entries]
+    assert [entry.action for entry in entries] == ["reset", "delete", "exempt"]
+    assert {entry.actor for entry in entries} == {"ana"}
+    assert rest.next_page_token == ""
+
+
+async def test_an_export_is_imported(bundle: Bundle) -> None:
+    """A second import of the same accounts adds nothing."""
+    async with serving(bundle) as service:
+        export = service.stub.ExportAccounts(pb.ExportAccountsRequest())
+        accounts = [answer.account async for answer in export]
+        assert [account.account_id for account in accounts] == NAMES
+        for account in accounts:
+            account.account_id += "-copy"
+        requests = [pb.ImportAccountsRequest(account=account, **BY_ANA) for account in accounts]
+        first = await service.stub.ImportAccounts(iter(requests))
+        second = await service.stub.ImportAccounts(iter(requests))
+    assert (first.accounts, first.records_added, first.records_covered) == (3, 3, 0)
+    assert (second.records_added, second.records_covered) == (0, 3)
+
+
+async def test_a_watch_has_begun_once_its_headers_are_there(bundle: Bundle) -> None:
+    """No event after them is missed."""
+    async with serving(bundle) as service:
+        watch = service.stub.WatchCrossings(pb.WatchCrossingsRequest())
+        await watch.initial_metadata()
+        service.feed.publish([Crossing("a", 1, 1.5, 1.0)])
+        event = await watch.read()
+        watch.cancel()
+    assert (event.account_id, event.label) == ("a", 1)
+
+
+async def test_links_before_the_first_survey_are_none(bundle: Bundle) -> None:
+    """The answer says how often surveys are made."""
+    async with serving(bundle) as service:
+        answer = await service.stub.ListLinks(pb.ListLinksRequest())
+    assert answer == pb.ListLinksResponse(survey_seconds=300.0)

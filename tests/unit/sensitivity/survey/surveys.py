@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+
 import numpy as np
 from queen_sensitivity.engine.charging import AccountPolicy
-from queen_sensitivity.ledger_store import LedgerStore
+from queen_sensitivity.ledger_store import LedgerStore, MemoryLedgerStore
 from queen_sensitivity.ledgers.thresholds import Thresholds
 from queen_sensitivity.survey.accounts import AccountReader
 from queen_sensitivity.survey.loop import SurveyLoop
-from queen_sensitivity.survey.surveyor import Surveyor
+from queen_sensitivity.survey.surveyor import Survey, Surveyor
 
 from queen.method.geometry import Geometry
+from queen.method.packing import RegionProbes
 from tests.unit.sensitivity.regions import (
     CLASSES,
     batch_of,
@@ -25,24 +29,44 @@ THIEVES = ("thief-1", "thief-2")
 HONEST = tuple(f"honest-{number}" for number in range(20))
 
 
-def shares(budget: int = 100) -> Thresholds:
+def thresholds_of(budget: int = 100, geometry: Geometry = GEOMETRY) -> Thresholds:
     """Thresholds like those of `book_of`."""
-    return Thresholds(GEOMETRY, np.full(CLASSES, 0.4), budget)
+    return Thresholds(geometry, np.full(CLASSES, 0.4), budget)
 
 
-def surveyor_of(store: LedgerStore, geometry: Geometry = GEOMETRY, **options: int) -> Surveyor:
-    """A surveyor over `store` at noon."""
-    reader = AccountReader(geometry, shares(), store, meter_of(geometry))
-    return Surveyor(reader, geometry, shares().table(0), now_nanos=lambda: 42, **options)
+def reader_of(store: LedgerStore, geometry: Geometry = GEOMETRY) -> AccountReader:
+    """A reader of the accounts in `store`."""
+    return AccountReader(geometry, thresholds_of(geometry=geometry), store, meter_of(geometry))
+
+
+def surveyor_of(
+    store: LedgerStore, budget: int = 100, **options: int | Callable[[], float]
+) -> Surveyor:
+    """A surveyor over `store` whose surveys end 42 ns after 1970 began."""
+    table = thresholds_of(budget).table(0)
+    probes = RegionProbes(GEOMETRY)
+    return Surveyor(reader_of(store), GEOMETRY, table, probes, now_nanos=lambda: 42, **options)  # type: ignore[arg-type] - keywords of several types
 
 
 def loop_of(store: LedgerStore, every_seconds: float = 0.001) -> SurveyLoop:
     """A loop that surveys again at once."""
-    return SurveyLoop(surveyor_of(store), every_seconds)
+    return SurveyLoop(surveyor_of(store).survey, every_seconds, threading.Event())
 
 
-def ask(store: LedgerStore, name: str, seed: int, shared: int = 0, group: str = "") -> None:
-    """60 queries a class of one account, `shared` of them the same for whoever shares."""
+def survey_of(surveyor: Surveyor) -> Survey:
+    """A whole survey."""
+    survey = surveyor.survey()
+    assert survey is not None
+    return survey
+
+
+def linked(survey: Survey) -> set[frozenset[str]]:
+    """The pairs that are suggested."""
+    return {frozenset((link.account_id, link.other_account_id)) for link in survey.comparison.links}
+
+
+def send(store: LedgerStore, name: str, seed: int, shared: int = 0, group: str = "") -> None:
+    """60 queries a class of one account; the first `shared` are the same for every account."""
     book = book_of(GEOMETRY, store, budget=100)
     for label in range(CLASSES):
         common = disc(GEOMETRY, label, 999, shared) if shared else disc(GEOMETRY, label, 0, 0)
@@ -55,6 +79,13 @@ def ask(store: LedgerStore, name: str, seed: int, shared: int = 0, group: str = 
 def populate(store: LedgerStore) -> None:
     """20 honest accounts, three of them in a group, and two thieves who share 15 of 60 images."""
     for number, name in enumerate(HONEST):
-        ask(store, name, 10 + number, group="customer" if number < 3 else "")
+        send(store, name, 10 + number, group="customer" if number < 3 else "")
     for number, name in enumerate(THIEVES):
-        ask(store, name, 500 + number, shared=15)
+        send(store, name, 500 + number, shared=15)
+
+
+def populated_store() -> MemoryLedgerStore:
+    """A store with that population."""
+    store = MemoryLedgerStore()
+    populate(store)
+    return store
