@@ -56,7 +56,7 @@ class Stage:
 
     def kill(self, replica: ServiceProcess) -> None:
         """SIGKILL a replica; what it had counted is kept."""
-        for result in ("regressed", "conflict", "fallback"):
+        for result in ("regressed", "conflict"):
             self._counted[result] = self._counted.get(result, 0.0) + _appends(replica, result)
         replica.kill()
 

@@ -267,7 +267,6 @@ class World:
             cached_accounts=cached,
             meter=METER,
             count_append=count,
-            pause=lambda _: None,
             clock=lambda: float(self.store.time),
             recheck_seconds=0.0,
         )

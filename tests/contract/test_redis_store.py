@@ -21,7 +21,6 @@ from queen_sensitivity.ledger_store import (
     RedisLedgerStore,
     RedisOptions,
     Regressed,
-    ServerSideAppend,
 )
 from queen_sensitivity.ledger_store.redis.store import (
     classes_key,
@@ -333,8 +332,3 @@ def test_strict_durability_that_cannot_be_had_is_refused(
         pytest.raises(ConfigError, match=message),
     ):
         RedisLedgerStore(server.url, STRICT)
-
-
-def test_it_decides_at_the_server_if_asked(store: RedisLedgerStore) -> None:
-    """The engine finds the capability by its protocol."""
-    assert isinstance(store, ServerSideAppend)

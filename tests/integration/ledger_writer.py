@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from queen_sensitivity.engine import book as ledgers
 from queen_sensitivity.engine.book import AccountPolicy, LedgerBook, Queries
 from queen_sensitivity.ledger_store import (
     Append,
@@ -71,9 +70,6 @@ def main(url: str, kind: str, seed: int, steps: int, rows: int, out: Path) -> No
     many by this writer alone, so that it has to get in behind the others.
     """
     geometry, counts = race_geometry(), Counter[str]()
-    if kind == "at-store":
-        # Every record is decided inside Redis.
-        ledgers.APPEND_ATTEMPTS = 0
     store = (WithoutCompareAndSet if kind == "broken" else RedisLedgerStore)(url, PATIENT)
     book = LedgerBook(
         geometry,

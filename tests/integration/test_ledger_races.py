@@ -83,9 +83,7 @@ def _gather(outs: list[Path], stored: dict[int, np.ndarray]) -> Race:
     )
     counts = Counter[str]()
     for one in told:
-        counts.update(
-            {name: int(one[name]) for name in ("appended", "conflict", "fallback") if name in one}
-        )
+        counts.update({name: int(one[name]) for name in ("appended", "conflict") if name in one})
     return Race(embeddings, labels, cqs, stored, counts, max(float(one["seconds"]) for one in told))
 
 
@@ -119,20 +117,16 @@ def require_reported_cqs(outcome: Race) -> None:
         assert np.allclose(outcome.cqs[mine, 1], sums[told + 1], rtol=1e-9, atol=1e-15)
 
 
-@pytest.mark.parametrize(
-    ("kind", "writers"), [("plain", 2), ("plain", 4), ("plain", 8), ("at-store", 4)]
-)
-def test_a_race_on_one_account_keeps_the_ledger_whole(
-    tmp_path: Path, kind: str, writers: int
-) -> None:
-    """Whoever wins, and wherever it is decided, the ledger is one that a single writer makes."""
-    outcome = race(tmp_path, kind, writers, APPENDS)
+@pytest.mark.parametrize("writers", [2, 4, 8])
+def test_a_race_on_one_account_keeps_the_ledger_whole(tmp_path: Path, writers: int) -> None:
+    """Whoever wins, the ledger is one that a single writer could have made."""
+    outcome = race(tmp_path, "plain", writers, APPENDS)
     sys.stdout.write(
-        f"{kind}, {writers} writers: {len(outcome.labels)} records in {outcome.seconds:.1f} s, "
+        f"{writers} writers: {len(outcome.labels)} records in {outcome.seconds:.1f} s, "
         f"{dict(outcome.counts)}\n"
     )
     assert len(outcome.labels) > 0.8 * APPENDS
-    assert outcome.counts["conflict" if kind == "plain" else "fallback"] > 0
+    assert outcome.counts["conflict"] > 0
     require_whole(outcome)
     require_apart(outcome)
     require_reported_cqs(outcome)

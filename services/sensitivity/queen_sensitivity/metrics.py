@@ -13,13 +13,8 @@ from queen_sensitivity.engine.book import CAS_RESULTS
 from queen_sensitivity.ledger_store import (
     Append,
     AppendResult,
-    Decided,
     LedgerStore,
-    NovelAppend,
     Records,
-    Regressed,
-    Renewed,
-    ServerSideAppend,
 )
 
 
@@ -110,25 +105,3 @@ class TimedStore:
     def close(self) -> None:
         """See `LedgerStore.close`."""
         self._store.close()
-
-
-class TimedServerSideStore(TimedStore):
-    """The same for a store that can decide and append by itself."""
-
-    def __init__(
-        self, store: LedgerStore, server_side: ServerSideAppend, load: Histogram, append: Histogram
-    ) -> None:
-        super().__init__(store, load, append)
-        self._server_side = server_side
-
-    def append_if_novel(self, append: NovelAppend) -> Decided | Regressed | Renewed:
-        """See `ServerSideAppend.append_if_novel`."""
-        with self._append.time():
-            return self._server_side.append_if_novel(append)
-
-
-def timed_store(store: LedgerStore, load: Histogram, append: Histogram) -> TimedStore:
-    """`store` with its times measured, able to do what it was able to do before."""
-    if isinstance(store, ServerSideAppend):
-        return TimedServerSideStore(store, store, load, append)
-    return TimedStore(store, load, append)

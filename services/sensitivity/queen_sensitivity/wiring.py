@@ -28,7 +28,7 @@ from queen_sensitivity.ledger_store import (
     is_url,
 )
 from queen_sensitivity.ledgers.thresholds import Thresholds
-from queen_sensitivity.metrics import SensitivityMetrics, timed_store
+from queen_sensitivity.metrics import SensitivityMetrics, TimedStore
 from queen_sensitivity.servicer import SensitivityServicer
 from queen_sensitivity.settings import SensitivitySettings
 from queen_sensitivity.survey.accounts import AccountReader
@@ -53,7 +53,7 @@ async def open_service(
         plain = stack.enter_context(closing(open_store(settings)))
         dispatcher = stack.enter_context(ThreadPoolExecutor(1, "dispatcher"))
         working = stack.enter_context(ThreadPoolExecutor(1, "working"))
-        store = timed_store(plain, metrics.stages["load"], metrics.stages["append"])
+        store = TimedStore(plain, metrics.stages["load"], metrics.stages["append"])
         book = LedgerBook(
             bundle.geometry,
             thresholds,

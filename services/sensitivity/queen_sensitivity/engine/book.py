@@ -15,6 +15,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from queen.errors import LedgerConflict
 from queen.method.facts import gather_facts
 from queen.method.geometry import Geometry
 from queen.method.ledger import Assessment, enforce
@@ -27,10 +28,8 @@ from queen_sensitivity.engine.charging import (
     exempt_rows,
     spare_exempt,
 )
-from queen_sensitivity.engine.contention import ContendedLedgers
 from queen_sensitivity.engine.crossings import Crossing
 from queen_sensitivity.engine.recording import APPEND_ATTEMPTS, Recorder
-from queen_sensitivity.engine.server_side import jittered_pause
 from queen_sensitivity.engine.step import LedgerStep
 from queen_sensitivity.index.base import IndexKind, open_index
 from queen_sensitivity.ledger_store import LedgerStore
@@ -42,7 +41,7 @@ from queen_sensitivity.ledgers.meter import walk_owners
 from queen_sensitivity.ledgers.repair import LedgerRepair
 from queen_sensitivity.ledgers.thresholds import Thresholds
 
-CAS_RESULTS = ("appended", "conflict", "regressed", "renewed", "fallback")
+CAS_RESULTS = ("appended", "conflict", "regressed", "renewed")
 
 __all__ = [
     "APPEND_ATTEMPTS",
@@ -71,7 +70,6 @@ class LedgerBook:
         count_append: Callable[[str], None] = lambda _: None,
         count_repaired: Callable[[int], None] = lambda _: None,
         announce: Callable[[Sequence[Crossing]], None] = lambda _: None,
-        pause: Callable[[int], None] = jittered_pause,
         clock: Callable[[], float] = time.monotonic,
         recheck_seconds: float = RECHECK_SECONDS,
         search: IndexKind = "auto",
@@ -89,11 +87,7 @@ class LedgerBook:
         )
         self._step = LedgerStep(geometry, neighbors)
         self._recorder = Recorder(geometry, store, self._factory, self._cache, count_append)
-        self._contended = ContendedLedgers(
-            geometry, store, self._factory, self._step, self._recorder, count_append
-        )
         self._announce = announce
-        self._pause = pause
 
     @property
     def accounts_cached(self) -> int:
@@ -155,7 +149,6 @@ class LedgerBook:
         rows = np.arange(len(queries))
         decided: Assessment | None = None
         for attempt in range(APPEND_ATTEMPTS):
-            self._pause(attempt)
             step = self._step.decide(queries, touched, rows)
             lost = self._recorder.record(queries, touched, rows, step)
             if not attempt and not lost:
@@ -171,11 +164,9 @@ class LedgerBook:
             rows = rows[again]
             if not len(rows):
                 return decided
-        decided = empty_assessment(len(queries)) if decided is None else decided
-        for number in np.unique(touched.ledger_index[rows]).tolist():
-            waiting = rows[touched.ledger_index[rows] == number]
-            self._contended.decide(queries, touched, number, waiting, decided)
-        return decided
+        raise LedgerConflict(
+            f"another writer was first {APPEND_ATTEMPTS} times in a row on the same ledger"
+        )
 
     def _meter_rows(
         self, charged: Queries, touched: Touched, step: Assessment

@@ -25,7 +25,8 @@ from queen_sensitivity.ledger_store import (
 from queen_sensitivity.ledgers.account_cache import AccountCache
 from queen_sensitivity.ledgers.account_ledger import LedgerFactory
 
-APPEND_ATTEMPTS = 8
+APPEND_ATTEMPTS = 256
+"""Tries of an append. Each that is lost is a record of somebody else in the same ledger."""
 
 
 class Recorder:

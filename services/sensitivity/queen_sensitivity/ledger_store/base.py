@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -142,54 +142,6 @@ class LedgerStore(Protocol):
 
     def close(self) -> None:
         """Release files, locks and connections; the store is not used afterwards."""
-        ...
-
-
-@dataclass(frozen=True, eq=False)
-class NovelAppend:
-    """Queries for a ledger that the store is to take itself, where the compare-and-set starves.
-
-    Each of `candidates` (B, E) is inside its region and farther than the coverage radius
-    from the first `expected_version` records, whose weights sum to `cqs`. `weights` (B,)
-    are those of the candidates; every record's weight lies in `weight_range`.
-    """
-
-    key: LedgerKey
-    expected_version: int
-    candidates: Records
-    weights: NDArray[np.float64]
-    cqs: float
-    weight_range: tuple[float, float]
-    coverage_radius: float
-    threshold: float
-    generation: int = 0
-    behind: bytes = b""
-
-
-@dataclass(frozen=True, eq=False)
-class Decided:
-    """The store took the first D candidates in order, each as the ledger step would.
-
-    `missing_tail` (M, E) are the records that were there from the expected version on;
-    `is_recorded` (D,) says which candidates were appended behind them, in order. D is less
-    than the number of candidates where only the caller can tell, because it knows the
-    weights of the tail, or because a distance is within rounding of the coverage radius.
-    """
-
-    missing_tail: Records
-    is_recorded: NDArray[np.bool_]
-
-
-@runtime_checkable
-class ServerSideAppend(Protocol):
-    """What a store can do besides if several writers share it: decide and append in one."""
-
-    def append_if_novel(self, append: NovelAppend) -> Decided | Regressed | Renewed:
-        """Append the candidates that are novel, while cqs is at most the threshold.
-
-        Takes them until one is in doubt; calling again with the tail known resolves it.
-        Generations, durability and errors are those of `LedgerStore.append_many`.
-        """
         ...
 
 

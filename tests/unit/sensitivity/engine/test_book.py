@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from tests.unit.sensitivity.regions import (
     meter_of,
     open_store,
     queries_of,
+    ring,
     small_geometry,
     stream,
 )
@@ -206,20 +208,20 @@ def test_a_store_that_lost_records_gets_them_back() -> None:
 
 def test_a_writer_that_always_wins_ends_in_a_conflict() -> None:
     """The retries are bounded, and what the other replica wrote is not lost."""
+    geometry = small_geometry(0.02)
     truth = MemoryLedgerStore()
     store = StoreWithEvents(truth)
-    book = book_of(GEOMETRY, store, budget=60)
-    elsewhere = stream(GEOMETRY, 3, 400, reach=0.9)
-    mine = elsewhere[0][elsewhere[1] == 0]
+    book = book_of(geometry, store, budget=1000)
+    theirs = ring(geometry, 0, APPEND_ATTEMPTS + 1, reach=0.9)
 
-    def other_replica(appends: list[Append]) -> None:
+    def other_replica(appends: Sequence[Append]) -> None:
         version = appends[0].expected_version
-        truth.append_many([Append(appends[0].key, version, mine[version + 1 : version + 2])])
+        truth.append_many([Append(appends[0].key, version, theirs[version : version + 1])])
 
     store.before_append = other_replica
     with pytest.raises(LedgerConflict, match=str(APPEND_ATTEMPTS)):
-        book.assess(queries_of(np.array([[0.0, -0.95]]), np.zeros(1, int)))
-    assert len(truth.load("a", GEOMETRY.digest)[0]) == APPEND_ATTEMPTS
+        book.assess(queries_of(geometry.cluster_centers[:1], np.zeros(1, int)))
+    assert len(truth.load("a", geometry.digest)[0]) == APPEND_ATTEMPTS
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])

@@ -52,7 +52,6 @@ class Replica:
             recheck_seconds=1.0,
             count_append=lambda result: self.counts.update([result]),
             count_repaired=self._count_repaired,
-            pause=lambda _: None,
             **options,
         )
 

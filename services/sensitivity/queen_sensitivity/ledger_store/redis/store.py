@@ -26,9 +26,7 @@ from queen_sensitivity.ledger_store.base import (
     Appended,
     AppendResult,
     Conflict,
-    Decided,
     LedgerKey,
-    NovelAppend,
     Records,
     Regressed,
     Renewed,
@@ -40,7 +38,6 @@ from queen_sensitivity.ledger_store.redis.checks import opening, require_sound
 from queen_sensitivity.ledger_store.redis.link import RedisLink
 from queen_sensitivity.ledger_store.redis.scripts import (
     APPEND,
-    APPEND_IF_NOVEL,
     ERASE,
     LOAD,
     Command,
@@ -51,7 +48,7 @@ _AUDIT_KEY = "queen:audit"
 
 
 class RedisLedgerStore:
-    """A `LedgerStore` with `ServerSideAppend` at the address `url`.
+    """A `LedgerStore` at the address `url`.
 
     Raises ConfigError for a URL, credentials or a server that will not do, and
     DependencyUnavailable if nothing answers. `clock`, in seconds, is the circuit breaker's.
@@ -84,18 +81,6 @@ class RedisLedgerStore:
         for group, reply in zip(groups.values(), replies, strict=True):
             results |= zip(group, map(_append_result, reply), strict=True)
         return [results[place] for place in range(len(appends))]
-
-    def append_if_novel(self, append: NovelAppend) -> Decided | Regressed | Renewed:
-        """See `ServerSideAppend.append_if_novel`."""
-        if append.expected_version == 0:
-            self._index([append.key])
-        (reply,) = self._link.exchange([_append_if_novel(append)], is_write=True)
-        if reply[0] in _REFUSALS:
-            return _REFUSALS[reply[0]](int(reply[1]))
-        _, tail, taken = reply
-        empty = np.empty((0, append.candidates.shape[1]), np.float32)
-        is_recorded = np.frombuffer(taken, np.uint8) == ord("1")
-        return Decided(join_records(tail) if tail else empty, is_recorded)
 
     def load(self, account_id: str, geometry_digest: str) -> dict[int, Records]:
         """See `LedgerStore.load`; one round trip."""
@@ -235,20 +220,6 @@ def _append(appends: Sequence[Append]) -> Command:
         arguments += [append.key.label, append.generation, append.expected_version]
         arguments += [append.behind, len(blobs), *blobs]
     return APPEND.call(keys, arguments)
-
-
-def _append_if_novel(append: NovelAppend) -> Command:
-    lightest, heaviest = append.weight_range
-    account_id, geometry, label = append.key
-    keys = [generations_key(account_id), classes_key(account_id, geometry), list_key(append.key)]
-    arguments: list[Word] = [geometry, append.generation, label, append.expected_version]
-    arguments.append(append.behind)
-    # repr: Lua reads back the very double.
-    arguments += [append.candidates.shape[1], repr(append.coverage_radius), repr(append.threshold)]
-    arguments += [repr(append.cqs), repr(lightest), repr(heaviest)]
-    for weight, blob in zip(append.weights.tolist(), _blobs(append.candidates), strict=True):
-        arguments += [repr(weight), blob]
-    return APPEND_IF_NOVEL.call(keys, arguments)
 
 
 def _erase(
