@@ -12,7 +12,8 @@ import pytest
 import queen
 from tests.unit.deploy.manifests import ROOT, SERVICES
 
-BUILDER = '#!/bin/bash\necho "$(basename "$0") $*" >>"$CALLS"\n'
+BUILDER = '#!/bin/bash\n[ "$1" = info ] || echo "$(basename "$0") $*" >>"$CALLS"\n'
+WITHOUT_DAEMON = "#!/bin/bash\nexit 1\n"
 
 
 @pytest.fixture
@@ -62,6 +63,15 @@ def test_a_builder_can_be_chosen(tools: Path) -> None:
     assert {call.split()[0] for call in calls} == {"docker"}
     _, _, calls = build(tools, "docker", "buildah", BUILDER="buildah")
     assert "buildah" in {call.split()[0] for call in calls}
+
+
+def test_a_docker_without_a_daemon_is_passed_over(tools: Path) -> None:
+    """A client alone builds nothing."""
+    (tools / "docker").write_text(WITHOUT_DAEMON)
+    (tools / "docker").chmod(0o755)
+    code, _, calls = build(tools, "podman")
+    assert code == 0
+    assert {call.split()[0] for call in calls} == {"podman"}
 
 
 def test_without_a_builder_the_script_says_what_it_needs(tools: Path) -> None:

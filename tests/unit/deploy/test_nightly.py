@@ -20,6 +20,9 @@ def tree(tmp_path: Path) -> Path:
     """A repository with the script, and a PATH of its own with a `make` that only talks."""
     (tmp_path / ".ci").mkdir()
     shutil.copy(ROOT / ".ci/nightly", tmp_path / ".ci")
+    (tmp_path / "deploy").mkdir()
+    for script in ("build-images.sh", "builder.sh"):
+        shutil.copy(ROOT / "deploy" / script, tmp_path / "deploy")
     (tmp_path / "bin").mkdir()
     for tool in ("bash", "dirname", "env", "date"):
         program = shutil.which(tool)
@@ -70,4 +73,4 @@ def test_a_part_without_its_tool_is_not_run(tree: Path) -> None:
     done = nightly(tree, "images")
     assert done.returncode == 0
     assert outcomes(done) == {"images": "not run"}
-    assert "docker, podman or buildah" in done.stderr
+    assert "needs docker, podman or buildah" in done.stderr
