@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from queen.api.oip import open_inference_pb2 as oip
 from queen.api.v1 import perturber_pb2, sensitivity_pb2
 from queen.bundle.manifest import TensorSignature
-from queen.errors import BatchTooLarge, InvalidQuery, ShapeMismatch
+from queen.errors import BatchTooLarge, BundleMismatch, InvalidQuery, ShapeMismatch
 from queen.method.contracts import Profile
 from queen.method.facts import FACTS, FactArray
 
@@ -55,6 +55,15 @@ PROFILES = {
 """The profiles whose flagged queries the perturber answers, by their number in its requests."""
 _FACT_NAMES = FACTS.names or ()
 _NAMES = {dtype: name for name, dtype in DATATYPES.items()}
+
+
+def require_bundle(served: str, got: str) -> None:
+    """BundleMismatch if a request was made with another bundle; both are digests."""
+    if served != got:
+        raise BundleMismatch(
+            f"expected bundle {served[:12]}, got {got[:12] or 'none'}: "
+            "restart both services with the same bundle"
+        )
 
 
 def datatype_of(dtype: np.dtype[Any]) -> str:

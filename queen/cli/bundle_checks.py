@@ -82,15 +82,17 @@ def _head(bundle: Bundle) -> None:
 
 
 def _shadows(bundle: Bundle) -> str:
-    """Every file is read; with Torch, every one is also loaded into its architecture."""
+    """Every file is read; with Torch, every shadow is also loaded into its architecture."""
     count = bundle.manifest.shadows.count
-    states = [bundle.shadow(number) for number in range(count)]
-    for number, state in enumerate(states):
-        if not all(np.isfinite(tensor).all() for tensor in state.values()):
-            raise BundleCorrupt(f"shadow {number}: its weights are not finite; refit the bundle")
+    for index in range(count):
+        if not all(np.isfinite(tensor).all() for tensor in bundle.shadow(index).values()):
+            raise BundleCorrupt(f"shadow {index}: its weights are not finite; refit the bundle")
     if importlib.util.find_spec("torch") is None:
         return f"{count} read; not built, Torch is not installed"
-    _build_shadows(bundle, states)
+    # They import Torch.
+    from queen_perturber.shadows import choose_device, load_shadows  # noqa: PLC0415
+
+    load_shadows(bundle, choose_device("cpu"))
     return f"{count} built"
 
 
@@ -104,23 +106,6 @@ def _meter(bundle: Bundle) -> str:
     """Finite; the largest simulated share of honest accounts that it flags."""
     flags = bundle.manifest.meter.false_flags
     return f"limit {bundle.meter.limit:.2f}, at most {max(flags.values(), default=0):.2%} of flags"
-
-
-def _build_shadows(bundle: Bundle, states: list[dict[str, NDArray[np.generic]]]) -> None:
-    import torch  # noqa: PLC0415 - only where the extra is installed
-
-    from queen.method.ensemble import build_shadow  # noqa: PLC0415 - it imports Torch
-
-    spec = bundle.manifest.shadows
-    for number, state in enumerate(states):
-        try:
-            model = build_shadow(spec.architecture, spec.input_shape, bundle.manifest.num_classes)
-            model.load_state_dict({name: torch.from_numpy(one) for name, one in state.items()})
-        except (RuntimeError, TypeError) as error:
-            first = str(error).splitlines()[-1].strip()
-            raise BundleCorrupt(
-                f"shadow {number} is no {spec.architecture} for inputs {spec.input_shape}: {first}"
-            ) from error
 
 
 def _protectee(bundle: Bundle) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -54,11 +53,6 @@ class AccountsFile(BaseModel):
 
     accounts: list[AccountEntry]
     groups: list[GroupEntry] = []
-
-
-def key_digest(key: str) -> str:
-    """Hex SHA-256 of a key, as accounts.yaml holds it."""
-    return hashlib.sha256(key.encode()).hexdigest()
 
 
 def read_accounts(path: Path) -> AccountsFile:

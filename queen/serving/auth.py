@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import hmac
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -13,7 +14,7 @@ from watchfiles import Change, awatch
 
 from queen.errors import ConfigError, Unauthenticated
 from queen.method.contracts import Profile
-from queen.serving.accounts import AccountEntry, AccountsFile, key_digest, read_accounts
+from queen.serving.accounts import AccountEntry, AccountsFile, read_accounts
 from queen.serving.logging import account_hash, logger
 from queen.serving.metrics import Metrics
 
@@ -43,6 +44,11 @@ class Account:
 
 
 _NO_ACCOUNT: tuple[str, Account | None] = ("", None)
+
+
+def key_digest(key: str) -> str:
+    """Hex SHA-256 of a key, as accounts.yaml holds it."""
+    return hashlib.sha256(key.encode()).hexdigest()
 
 
 class Keyring:

@@ -12,7 +12,7 @@ import psutil
 import pytest
 import yaml
 
-from queen.serving.accounts import key_digest
+from queen.serving.auth import key_digest
 from tests.bundles import make_bundle
 from tests.e2e.running_up import QUEEN, Up, environment, eventually
 

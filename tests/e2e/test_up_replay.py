@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from queen.oip_client import OipClient
-from queen.serving.accounts import key_digest
+from queen.serving.auth import key_digest
 from tests.bundles import make_bundle
 from tests.e2e.running_up import Up, run_queen
 

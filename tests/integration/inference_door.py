@@ -21,7 +21,7 @@ from queen_inference.wiring import open_service
 
 from queen.api.oip import open_inference_pb2 as oip
 from queen.api.oip import open_inference_pb2_grpc
-from queen.serving.accounts import key_digest
+from queen.serving.auth import key_digest
 from queen.serving.server import Process, running
 from tests.bundles import SmallBundle
 

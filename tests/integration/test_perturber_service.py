@@ -21,7 +21,7 @@ from tests.integration.leaf_processes import (
     reason_of,
     run_refused,
 )
-from tests.unit.perturber.flagged import SECRET, flagged_of, small_bundle
+from tests.unit.perturber.flagged import SECRET, flagged_of, request_of, small_bundle
 
 Stub = perturber_pb2_grpc.PerturberServiceStub
 
@@ -53,21 +53,6 @@ def process(
 def stub(process: LeafProcess) -> Stub:
     """A stub on it."""
     return Stub(grpc.insecure_channel(process.addresses["address"]))
-
-
-def request_of(small: SmallBundle, rows: np.ndarray, **changes: object) -> pb.ReverseRequest:
-    """Some training samples as flagged queries."""
-    flagged = flagged_of(small, rows)
-    fields: dict[str, object] = {
-        "bundle_digest": small.manifest.digest,
-        "profiles": flagged.profiles.tobytes(),
-        "shadow_inputs": flagged.shadow_inputs.astype("<f4").tobytes(),
-        "probabilities": flagged.probabilities.tobytes(),
-        "embeddings": flagged.embeddings.astype("<f4").tobytes(),
-        "sketches": flagged.sketches.astype("<f4").tobytes(),
-        "balanced_l1": flagged.balanced_l1,
-    }
-    return pb.ReverseRequest(**{**fields, **changes})  # type: ignore[arg-type]
 
 
 def answers_of(response: pb.ReverseResponse) -> np.ndarray:

@@ -20,7 +20,7 @@ from queen.bundle import open_bundle
 from queen.cli.accounts.command import command
 from queen.method.geometry import Geometry
 from queen.method.ledger import Verdict
-from queen.serving.accounts import key_digest
+from queen.serving.auth import key_digest
 from tests.bundles import SmallBundle
 from tests.integration.leaf_processes import leaf_process, violated_field
 from tests.integration.sensitivity_calls import Service, get_records, small_bundle, stubs

@@ -11,7 +11,8 @@ from typing import Any
 import yaml
 
 from queen.errors import ConfigError
-from queen.serving.accounts import key_digest, read_accounts
+from queen.serving.accounts import read_accounts
+from queen.serving.auth import key_digest
 
 _ITEM = re.compile(r"^( *)- ", re.MULTILINE)
 _EMPTY = re.compile(r"^accounts:[ \t]*\[\s*\][ \t]*(?=#|$)", re.MULTILINE)

@@ -1,1 +1,1 @@
-"""The perturber service: answers to flagged queries."""
+"""The perturber service: answers for the queries whose verdict is REVERSE."""

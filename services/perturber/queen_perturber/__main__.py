@@ -1,4 +1,4 @@
-"""`python -m queen_perturber --bundle BUNDLE --secret-file FILE`."""
+"""Starts the perturber: `python -m queen_perturber --bundle BUNDLE --secret-file FILE`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from queen_perturber.wiring import open_service
 
 
 def main() -> int:
-    """Serve until told to stop; the exit code."""
+    """Serve until SIGTERM or SIGINT; the exit code."""
     return run_service("perturber", PerturberSettings, open_service)
 
 

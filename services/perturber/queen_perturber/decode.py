@@ -1,4 +1,4 @@
-"""From a ReverseRequest to flagged queries, checked in full."""
+"""Decodes a ReverseRequest into flagged queries, and checks every field of it."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from numpy.typing import NDArray
 
 from queen.api.v1 import perturber_pb2 as pb
 from queen.bundle import Bundle
-from queen.errors import BatchTooLarge, BundleMismatch, InvalidQuery
-from queen.wire import PROFILES, read_tensor
-from queen_perturber.shadows import Flagged
+from queen.errors import BatchTooLarge, InvalidQuery
+from queen.wire import PROFILES, read_tensor, require_bundle
+from queen_perturber.reversal import Flagged
 
 _SUM_TOLERANCE = 1e-3
-"""Of the protectee's rows: its softmax may have run in half precision."""
+"""How far a row of probabilities may be off 1: its softmax may have run in half precision."""
 
 
 def read_flagged(request: pb.ReverseRequest, bundle: Bundle, max_rows: int) -> Flagged:
     """The flagged queries of a request.
 
-    Raises BundleMismatch, BatchTooLarge, ShapeMismatch or InvalidQuery, each saying
-    expected and got.
+    Raises BundleMismatch, BatchTooLarge, ShapeMismatch or InvalidQuery, which say what was
+    expected and what was got.
     """
-    _require_bundle(bundle.digest, request.bundle_digest)
+    require_bundle(bundle.digest, request.bundle_digest)
     manifest = bundle.manifest
     profiles = read_tensor(request.profiles, "u1", (-1,), "profiles")
     rows = len(profiles)
@@ -42,14 +42,6 @@ def read_flagged(request: pb.ReverseRequest, bundle: Bundle, max_rows: int) -> F
     _require_simplex(probabilities)
     balanced_l1 = _read_balanced_l1(request, profiles)
     return Flagged(profiles, inputs, probabilities, embeddings, sketches, balanced_l1)
-
-
-def _require_bundle(served: str, got: str) -> None:
-    if served != got:
-        raise BundleMismatch(
-            f"expected bundle {served[:12]}, got {got[:12] or 'none'}: "
-            "restart both services with the same bundle"
-        )
 
 
 def _require_rows(rows: int, max_rows: int) -> None:

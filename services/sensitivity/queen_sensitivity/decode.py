@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from queen.api.v1 import sensitivity_pb2 as pb
-from queen.errors import BatchTooLarge, BundleMismatch, InvalidQuery
+from queen.errors import BatchTooLarge, InvalidQuery
 from queen.method.geometry import Geometry
 from queen.method.ledger import Scope
 from queen.owners import GROUP_PREFIX, LONGEST_OWNER, is_group
-from queen.wire import read_tensor
+from queen.wire import read_tensor, require_bundle
 from queen_sensitivity.engine.charging import AccountPolicy, Queries
 
 
@@ -72,15 +72,6 @@ def _require_group_budgets(accounts: Sequence[AccountPolicy]) -> None:
                 "accounts: expected one group_budget for each group, got two for one",
                 field="accounts.group_budget",
             )
-
-
-def require_bundle(served: str, got: str) -> None:
-    """Require that a request was made with the bundle that is served; BundleMismatch."""
-    if served != got:
-        raise BundleMismatch(
-            f"expected bundle {served[:12]}, got {got[:12] or 'none'}: "
-            "restart both services with the same bundle"
-        )
 
 
 def _require_rows(rows: int, max_rows: int) -> None:

@@ -8,7 +8,8 @@ from queen_inference.wiring import require_budgets
 from queen.bundle import open_bundle
 from queen.errors import ConfigError
 from queen.method.sensitivity import largest_budget
-from queen.serving.accounts import AccountsFile, key_digest
+from queen.serving.accounts import AccountsFile
+from queen.serving.auth import key_digest
 from tests.bundles import SmallBundle
 
 

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from queen_perturber.shadows import Flagged, Reversal, choose_device, load_shadows
+from queen_perturber.reversal import Flagged, Reversal
+from queen_perturber.shadows import choose_device, load_shadows
+from queen_perturber.wiring import make_reversal
 
+from queen.api.v1 import perturber_pb2 as pb
 from queen.bundle import Bundle, open_bundle
 from queen.method.contracts import BALANCED_L1
 from queen.method.decoy import sketch_inputs
@@ -28,7 +31,7 @@ def small_bundle(folder: Path, shadows_on: str = "features") -> SmallBundle:
 def flagged_of(small: SmallBundle, rows: np.ndarray, seed: int = 0) -> Flagged:
     """Flagged queries that are some of the training samples, under all profiles in turn.
 
-    All samples are computed and then some taken: the same query must have the same bits.
+    All samples are computed before rows are selected: the same query must have the same bits.
     """
     inputs = small.inputs
     logits = small.model.logits(inputs).astype(np.float64)
@@ -42,7 +45,22 @@ def flagged_of(small: SmallBundle, rows: np.ndarray, seed: int = 0) -> Flagged:
         sketches=sketch_inputs(inputs).astype(np.float32),
         balanced_l1=BALANCED_L1,
     )
-    return flagged.take(rows)
+    return flagged.select(rows)
+
+
+def request_of(small: SmallBundle, rows: np.ndarray, **changes: object) -> pb.ReverseRequest:
+    """Some training samples as flagged queries."""
+    flagged = flagged_of(small, rows)
+    fields: dict[str, object] = {
+        "bundle_digest": small.manifest.digest,
+        "profiles": flagged.profiles.tobytes(),
+        "shadow_inputs": flagged.shadow_inputs.astype("<f4").tobytes(),
+        "probabilities": flagged.probabilities.tobytes(),
+        "embeddings": flagged.embeddings.astype("<f4").tobytes(),
+        "sketches": flagged.sketches.astype("<f4").tobytes(),
+        "balanced_l1": flagged.balanced_l1,
+    }
+    return pb.ReverseRequest(**{**fields, **changes})  # type: ignore[arg-type]
 
 
 def under(flagged: Flagged, profile: int, balanced_l1: float = BALANCED_L1) -> Flagged:
@@ -54,7 +72,7 @@ def under(flagged: Flagged, profile: int, balanced_l1: float = BALANCED_L1) -> F
 def reversal_of(bundle: Bundle, secret: bytes = SECRET) -> Reversal:
     """The answers of a bundle, on the CPU."""
     torch.set_num_threads(1)
-    return Reversal(bundle, load_shadows(bundle, choose_device("cpu")), secret)
+    return make_reversal(bundle, load_shadows(bundle, choose_device("cpu")), secret)
 
 
 def open_small(folder: Path, shadows_on: str = "features") -> tuple[SmallBundle, Reversal]:

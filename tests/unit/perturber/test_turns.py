@@ -1,31 +1,98 @@
-"""How large the perturber's turns are."""
+"""How calls share the thread that runs the shadow models."""
 
 from __future__ import annotations
 
-from queen_perturber.turns import TURN_SECONDS, Turns
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from queen_perturber.metrics import PerturberMetrics
+from queen_perturber.reversal import Flagged
+from queen_perturber.turns import TURN_SECONDS, TurnLength, Turns
+
+from queen.errors import Overloaded
+from queen.serving.metrics import Metrics
+from tests.unit.perturber.flagged import flagged_of, small_bundle
+
+
+class Stopwatch:
+    """A clock by which every turn lasts TURN_SECONDS, however many rows it has."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.turns: list[int] = []
+
+    def now(self) -> float:
+        """The time."""
+        return self.seconds
+
+    def answer(self, flagged: Flagged) -> np.ndarray:
+        """The rows' own probabilities, after a turn's time."""
+        self.turns.append(len(flagged))
+        self.seconds += TURN_SECONDS
+        return flagged.probabilities
+
+
+@pytest.fixture
+def flagged(tmp_path: Path) -> Flagged:
+    """Forty flagged queries."""
+    return flagged_of(small_bundle(tmp_path), np.arange(40))
 
 
 def test_a_turn_grows_and_shrinks_with_what_a_row_takes() -> None:
     """Quick rows make it long little by little, one slow turn makes it short at once."""
-    turns = Turns()
-    first = turns.rows
+    length = TurnLength()
+    first = length.rows
     sizes = []
     for _ in range(100):
-        turns.took(turns.rows, 1e-5 * turns.rows)
-        sizes.append(turns.rows)
+        length.learn(length.rows, 1e-5 * length.rows)
+        sizes.append(length.rows)
     assert sizes == sorted(sizes)
     assert first < sizes[0] < 2 * first
     assert TURN_SECONDS / 1.1e-5 < sizes[-1] <= TURN_SECONDS / 1e-5
-    turns.took(turns.rows, 0.01 * turns.rows)
-    assert turns.rows == round(TURN_SECONDS / 0.01)
+    length.learn(length.rows, 0.01 * length.rows)
+    assert length.rows == round(TURN_SECONDS / 0.01)
 
 
 def test_a_turn_has_a_row_at_least_and_is_finite() -> None:
     """Whatever the clock said."""
-    turns = Turns()
-    turns.took(1, 3600.0)
-    assert turns.rows == 1
-    turns = Turns()
+    length = TurnLength()
+    length.learn(1, 3600.0)
+    assert length.rows == 1
+    length = TurnLength()
     for _ in range(1000):
-        turns.took(1, 0.0)
-    assert turns.rows <= 1_000_000
+        length.learn(1, 0.0)
+    assert length.rows <= 1_000_000
+
+
+async def test_calls_alternate_on_the_thread(flagged: Flagged) -> None:
+    """A small call waits for one turn of a large one, and both get their own rows."""
+    watch, metrics = Stopwatch(), PerturberMetrics(Metrics())
+    with ThreadPoolExecutor(1) as compute:
+        turns = Turns(watch.answer, compute, TurnLength(), metrics, max_waiting=2, clock=watch.now)
+        small = flagged.select(np.arange(3))
+        answers = await asyncio.gather(turns.answer(flagged), turns.answer(small))
+    assert watch.turns[:2] == [16, 3]
+    assert sum(watch.turns) == 43
+    np.testing.assert_array_equal(answers[0], flagged.probabilities)
+    np.testing.assert_array_equal(answers[1], small.probabilities)
+
+
+async def test_calls_beyond_the_bound_are_refused(flagged: Flagged) -> None:
+    """A call more than may wait is told to come back, and the others are answered."""
+    watch, metrics = Stopwatch(), Metrics()
+    with ThreadPoolExecutor(1) as compute:
+        turns = Turns(
+            watch.answer,
+            compute,
+            TurnLength(),
+            PerturberMetrics(metrics),
+            max_waiting=2,
+            clock=watch.now,
+        )
+        calls = [turns.answer(flagged) for _ in range(3)]
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [np.ndarray, np.ndarray, Overloaded]
+    assert metrics.registry.get_sample_value("queen_waiting_calls") == 0

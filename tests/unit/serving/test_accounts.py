@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from queen.errors import ConfigError
-from queen.serving.accounts import key_digest, read_accounts
+from queen.serving.accounts import read_accounts
+from queen.serving.auth import key_digest
 
 ONE = key_digest("one")
 TWO = key_digest("two")

@@ -11,8 +11,8 @@ import pytest
 
 from queen.errors import ConfigError, Unauthenticated
 from queen.method.contracts import Profile
-from queen.serving.accounts import key_digest, read_accounts
-from queen.serving.auth import Keyring, watched_keyring
+from queen.serving.accounts import read_accounts
+from queen.serving.auth import Keyring, key_digest, watched_keyring
 from queen.serving.metrics import Metrics
 
 ONE = key_digest("one")

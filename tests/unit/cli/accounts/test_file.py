@@ -7,7 +7,8 @@ from click.testing import CliRunner
 from queen.cli import main
 from queen.cli.accounts.file import account_lines, appended
 from queen.errors import ConfigError
-from queen.serving.accounts import key_digest, read_accounts
+from queen.serving.accounts import read_accounts
+from queen.serving.auth import key_digest
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 
 from queen.cli.accounts.policies import find_policies
 from queen.errors import ConfigError
-from queen.serving.accounts import key_digest
+from queen.serving.auth import key_digest
 
 CONTENT = f"""
 groups:

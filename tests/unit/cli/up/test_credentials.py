@@ -6,7 +6,8 @@ from queen.cli.private_files import read_key
 from queen.cli.state import StateFolder
 from queen.cli.up.credentials import ensure_local_account, ensure_secret
 from queen.errors import ConfigError
-from queen.serving.accounts import key_digest, read_accounts
+from queen.serving.accounts import read_accounts
+from queen.serving.auth import key_digest
 
 
 @pytest.fixture

@@ -1,0 +1,118 @@
+"""Answers to flagged queries, from shadow models, a decoy or partner classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from queen.method.contracts import Profile, check_answers
+from queen.method.decoy import Decoy
+from queen.method.ensemble import ShadowDraw, ShadowEnsemble
+from queen.method.misdirection import balanced_answer
+from queen.method.profiles import paper_answer
+from queen.wire import PROFILES
+
+SingleArray = NDArray[np.float32]
+
+_GRID = 2.0**20
+"""Shadow means are rounded to so many steps below a power of 2: see `Reversal.answer`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Flagged:
+    """B queries with verdict REVERSE."""
+
+    profiles: NDArray[np.uint8]
+    """(B,) keys of `queen.wire.PROFILES`."""
+    shadow_inputs: SingleArray
+    """(B, ...) inputs of the shadow models: protectee inputs or features."""
+    probabilities: SingleArray
+    """(B, C) the protectee's own answers."""
+    embeddings: SingleArray
+    """(B, E)."""
+    sketches: SingleArray
+    """(B, S) sketches of the inputs, for the decoy."""
+    balanced_l1: float
+    """Largest L1 distance of an answer under `balanced`."""
+
+    def __len__(self) -> int:
+        return len(self.probabilities)
+
+    def select(self, rows: NDArray[np.int64]) -> Flagged:
+        """The queries at `rows`, in that order."""
+        return Flagged(
+            self.profiles[rows],
+            self.shadow_inputs[rows],
+            self.probabilities[rows],
+            self.embeddings[rows],
+            self.sketches[rows],
+            self.balanced_l1,
+        )
+
+
+class Reversal:
+    """Answers to flagged queries, keyed by the secret and deterministic.
+
+    `ensemble` and `draw` are for the profile `paper`, `partners` (C,) for `balanced`, `decoy`
+    for `strict`.
+    """
+
+    def __init__(
+        self,
+        ensemble: ShadowEnsemble,
+        draw: ShadowDraw,
+        partners: NDArray[np.int64],
+        decoy: Decoy,
+    ) -> None:
+        self._ensemble = ensemble
+        self._draw = draw
+        self._partners = partners
+        self._decoy = decoy
+        self._answers = {
+            Profile.PAPER: self._paper,
+            Profile.BALANCED: self._balanced,
+            Profile.STRICT: self._strict,
+        }
+
+    def answer(self, flagged: Flagged) -> SingleArray:
+        """An answer for every row, (B, C) float32, each within its profile's contract.
+
+        The same row gets the same bits whatever else is in the batch. Matrix products
+        depend on the batch's size in their last bits, so all of it is computed in float64
+        and q, before anything is derived from it, is rounded relative to its size, to a grid
+        that is coarse beside those bits (2^-20 beside 2^-52) and fine beside any answer. The
+        least q stays above 0: in an answer, an exact zero would name the verdict.
+        Raises ContractViolated rather than return an answer that breaks its contract.
+        """
+        answers = np.empty(flagged.probabilities.shape, np.float32)
+        for code, profile in PROFILES.items():
+            rows = np.flatnonzero(flagged.profiles == code)
+            if len(rows):
+                part = flagged.select(rows)
+                answers[rows] = self._answers[profile](part)
+                l1 = flagged.balanced_l1
+                check_answers(profile, answers[rows], part.probabilities, balanced_l1=l1)
+        return answers
+
+    def _paper(self, flagged: Flagged) -> SingleArray:
+        p = torch.from_numpy(flagged.probabilities.astype(np.float64))
+        return paper_answer(p, self._shadow_mean(flagged)).numpy().astype(np.float32)
+
+    def _balanced(self, flagged: Flagged) -> SingleArray:
+        return balanced_answer(flagged.probabilities, self._partners, flagged.balanced_l1)
+
+    def _strict(self, flagged: Flagged) -> SingleArray:
+        return self._decoy.answers(flagged.sketches)
+
+    def _shadow_mean(self, flagged: Flagged) -> torch.Tensor:
+        """q (B, C) float64 on the CPU: the answers are small, and elementwise."""
+        labels = flagged.probabilities.argmax(axis=1)
+        members = self._draw.members(flagged.embeddings, labels)
+        # A copy: tensors over the request's own bytes would be read-only.
+        inputs = torch.from_numpy(flagged.shadow_inputs.copy())
+        mean = self._ensemble.mean_probabilities(inputs, members)
+        mantissa, exponent = torch.frexp(mean.cpu())
+        return torch.ldexp((mantissa * _GRID).round() / _GRID, exponent)
