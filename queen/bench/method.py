@@ -18,7 +18,7 @@ from queen.method.decoy import fit_sketch_space, make_decoy, sketch_inputs
 from queen.method.geometry import FloatArray, Geometry
 from queen.method.gradient_reverse import gradient_reverse, reverse_target
 from queen.method.label_preserving import MAX_STEPS, STEP, LinearHead, preserve_label, softmax
-from queen.method.ledger import assess_rows
+from queen.method.ledger import LedgerLevels, LedgerRows, assess_rows
 from queen.method.misdirection import partner_classes, safe_answer
 from queen.method.neighbors import nearest_distances
 
@@ -178,7 +178,9 @@ def _ledger(rng: np.random.Generator, repeats: int, records: int) -> Kernel:
 
     def step() -> object:
         nearest = np.where(search.is_novel(owners, queries, labels), np.inf, 0.0)
-        return assess_rows(geometry, queries, labels, labels, nearest, cqs, threshold)
+        return assess_rows(
+            geometry, LedgerRows(queries, labels, labels), nearest, LedgerLevels(cqs, threshold)
+        )
 
     cost = _time(step, BATCH, repeats)
     slow = _time(lambda: nearest_distances(stored, queries[:16]), 16, 5)[0]

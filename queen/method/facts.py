@@ -1,7 +1,7 @@
-"""What verdicts follow from, row by row, and the verdicts that follow from it again.
+"""The facts that verdicts follow from, row by row, and the verdicts that follow from them again.
 
 Facts are numbers and claims, never embeddings: with the regions and the thresholds they give
-every verdict a second time, which is how a log of decisions is checked. Shapes: B queries,
+every verdict a second time, which is how a decision log is checked. Shapes: B queries,
 R >= B rows that are charged, as in `queen.method.ledger.Charges`.
 """
 
@@ -16,12 +16,15 @@ from queen.method.geometry import FloatArray, Geometry, LabelArray
 from queen.method.ledger import (
     Assessment,
     Charges,
+    LedgerLevels,
+    LedgerRows,
+    Standing,
     Verdict,
+    assess_candidates,
     enforce,
     owner_was_crossed,
     spare,
 )
-from queen.method.sensitivity import record_weight, single_query_sensitivity
 
 FACTS = np.dtype(
     [
@@ -38,18 +41,18 @@ FACTS = np.dtype(
         ("scopes", "u1"),
     ]
 )
-"""Of one query. Numbers are float64: a comparison that was made in float64 may come out
-otherwise in float32. Those of the group are 0 for a query without one."""
+"""Facts of a query. Numbers are float64: a comparison that was made in float64 may come out
+otherwise in float32. Those of the group are 0 for a query without a group."""
 FactArray = NDArray[np.void]
 
 
 class Fact(IntFlag):
-    """What held before a row, of the owner that is charged; the numbers are those of the wire."""
+    """Claims about a row and the owner that is charged, before the row; the wire's numbers."""
 
     NOVEL = 1
     """The row is inside its region and farther than r from every record of the ledger."""
     CROSSED = 2
-    """Some class of the owner was over its threshold."""
+    """A class of the owner was crossed."""
     OFF_DISTRIBUTION = 4
     """The owner was off-distribution."""
     EXEMPT = 64
@@ -64,23 +67,21 @@ _OWN = (1 << GROUP_SHIFT) - 1
 def gather_facts(
     step: Assessment,
     charges: Charges,
-    thresholds: FloatArray,
-    is_crossed: NDArray[np.bool_],
-    is_off: NDArray[np.bool_],
+    standing: Standing,
     generations: NDArray[np.integer],
     budgets: NDArray[np.integer],
     is_exempt: NDArray[np.bool_],
 ) -> FactArray:
-    """Facts (B,) of `FACTS`.
+    """Facts (B,) of `FACTS`, from the arguments of `enforce` and what a log states besides.
 
-    The first five are what `enforce` takes; `generations` and `budgets` (R,) are those of
-    each row's owner, `is_exempt` (B,) is said of the accounts.
+    `generations` and `budgets` (R,) are those of each row's owner, `is_exempt` (B,) is that of
+    each query's account.
     """
     count = len(charges.scopes)
-    crossed = owner_was_crossed(step, charges, thresholds, is_crossed)
+    crossed = owner_was_crossed(step, charges, standing)
     bits = (step.verdicts != Verdict.PRESERVE) * np.uint8(Fact.NOVEL)
     bits |= crossed * np.uint8(Fact.CROSSED)
-    bits |= is_off * np.uint8(Fact.OFF_DISTRIBUTION)
+    bits |= standing.is_off * np.uint8(Fact.OFF_DISTRIBUTION)
     facts, grouped = np.zeros(count, FACTS), charges.row[count:]
     facts["distances"], facts["bits"] = step.distances[:count], bits[:count]
     facts["bits"][grouped] |= bits[count:] << GROUP_SHIFT
@@ -107,38 +108,25 @@ def reenact(
     """The verdicts that follow from `facts` (B,), and cqs of the groups' ledgers after (B,).
 
     `labels` (B,) predicted; T (B,) of the account's ledger, and of the group's where there is
-    a group. What the facts say of cqs after a row is not read.
+    a group. The facts' own cqs after a row are not read.
     """
     grouped = np.flatnonzero(facts["group_budgets"])
     row = np.concatenate([np.arange(len(facts)), grouped])
     before = np.concatenate([facts["cqs_before"], facts["group_cqs_before"][grouped]])
     limits = np.concatenate([thresholds, group_thresholds[grouped]])
     bits = np.concatenate([facts["bits"] & _OWN, facts["bits"][grouped] >> GROUP_SHIFT])
-    step = _step(geometry, facts["distances"][row], labels[row], before, limits, bits)
-    # Every row is an owner by itself: what came before it is in its bits.
-    charges = Charges(row, np.arange(len(row)), facts["scopes"])
+    # Every row is an owner, and a ledger, by itself: its bits say what came before it.
+    every = np.arange(len(row))
+    charges = Charges(row, every, facts["scopes"])
+    distances = facts["distances"][row]
+    is_candidate = distances < geometry.sensitive_radius[labels[row]]
+    is_candidate &= bits & Fact.NOVEL > 0
+    # The embeddings of rows that share no ledger are not read.
+    rows = LedgerRows(np.empty((len(row), 0), np.float32), labels[row], every)
+    levels = LedgerLevels(before, limits)
+    step = assess_candidates(geometry, rows, distances, is_candidate, levels)
     crossed, off = bits & Fact.CROSSED > 0, bits & Fact.OFF_DISTRIBUTION > 0
     group_after = facts["group_cqs_before"].copy()
     group_after[grouped] = step.cqs_after[len(facts) :]
-    enforced = enforce(step, charges, limits, crossed, off)
+    enforced = enforce(step, charges, Standing(limits, crossed, off))
     return spare(enforced, facts["bits"] & Fact.EXEMPT > 0), group_after
-
-
-def _step(
-    geometry: Geometry,
-    distances: FloatArray,
-    labels: LabelArray,
-    before: FloatArray,
-    limits: FloatArray,
-    bits: NDArray[np.uint8],
-) -> Assessment:
-    """The ledger step on R rows, each against a ledger of its own, (R,) each."""
-    sqs = single_query_sensitivity(geometry, distances, labels)
-    candidates = (distances < geometry.sensitive_radius[labels]) & (bits & Fact.NOVEL > 0)
-    crossed = before > limits
-    verdicts = np.full(len(labels), Verdict.PRESERVE, np.uint8)
-    verdicts[candidates & crossed] = Verdict.REVERSE
-    recorded = candidates & ~crossed
-    verdicts[recorded] = Verdict.RECORD
-    after = np.where(recorded, before + record_weight(geometry, sqs), before)
-    return Assessment(verdicts, distances, sqs, before, after)

@@ -1,6 +1,6 @@
 """The ledger step: from records and queries to verdicts and new records.
 
-One micro-batch carries B queries of many accounts. It touches L ledgers, one for
+One micro-batch carries B queries of many accounts. It reaches L ledgers, one for
 each (account, predicted class); `ledger_index` says which row belongs to which.
 """
 
@@ -18,7 +18,7 @@ from queen.method.sensitivity import center_distances, record_weight, single_que
 
 
 class Scope(IntEnum):
-    """How much of an account a spent budget turns to REVERSE; the numbers are those of the wire."""
+    """How far a spent budget reaches: which queries become REVERSE. The numbers are the wire's."""
 
     QUERY = 1
     """Queries that are inside a region and novel, as in the paper."""
@@ -45,7 +45,7 @@ class Cause(IntFlag):
 
 
 class Verdict(IntEnum):
-    """Decision on one query; the numbers are those of the wire."""
+    """Decision on a query; the numbers are the wire's."""
 
     PRESERVE = 1
     RECORD = 2
@@ -58,8 +58,33 @@ _BY_METER = np.uint8(Cause.OFF_DISTRIBUTION)
 
 
 @dataclass(frozen=True, eq=False)
+class LedgerRows:
+    """B queries in order, each with the ledger that it reaches."""
+
+    embeddings: NDArray[np.float32]
+    """z, (B, E)."""
+    labels: LabelArray
+    """Predicted classes y, (B,)."""
+    ledger_index: NDArray[np.integer]
+    """(B,) in 0..L-1."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class LedgerLevels:
+    """How full L ledgers are, and how full they may become."""
+
+    cqs: FloatArray
+    """(L,)."""
+    thresholds: FloatArray
+    """T, (L,)."""
+
+
+@dataclass(frozen=True, eq=False)
 class Assessment:
-    """What one ledger step decided, row by row."""
+    """The decisions of a ledger step, row by row."""
 
     verdicts: NDArray[np.uint8]
     """(B,) numbers of `Verdict`."""
@@ -74,7 +99,7 @@ class Assessment:
     causes: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
     """(B,) bits of `Cause`, 0 unless the verdict is REVERSE; empty before `enforce`."""
     facts: NDArray[np.void] | None = None
-    """(B,) of `queen.method.facts.FACTS`, what the verdicts follow from, if it was asked for."""
+    """(B,) of `queen.method.facts.FACTS`, from which the verdicts follow; None if not asked for."""
 
     @property
     def recorded(self) -> NDArray[np.int64]:
@@ -84,70 +109,58 @@ class Assessment:
 
 
 def assess_rows(
-    geometry: Geometry,
-    embeddings: NDArray[np.float32],
-    labels: LabelArray,
-    ledger_index: NDArray[np.integer],
-    nearest: FloatArray,
-    cqs: FloatArray,
-    thresholds: FloatArray,
-    distances: FloatArray | None = None,
+    geometry: Geometry, rows: LedgerRows, nearest: FloatArray, levels: LedgerLevels
 ) -> Assessment:
-    """Take B queries in order against L ledgers.
+    """Decide on B queries in order, against L ledgers at the `levels` before the batch.
 
-    `embeddings` (B, E), `labels` (B,) predicted, `ledger_index` (B,) in 0..L-1,
-    `nearest` (B,) distance to the row's ledger before the batch (infinite if empty),
-    `cqs` (L,) before the batch, `thresholds` T (L,); `distances` d (B,), if they are known.
+    `nearest` (B,) is each row's distance to the records of its ledger before the batch,
+    infinite where there is none.
 
         inside and novel and cqs >  T  -> REVERSE   nothing is recorded
         inside and novel and cqs <= T  -> RECORD    z is kept, cqs grows
         otherwise                      -> PRESERVE
 
     inside is d < rs_y; novel is farther than r_y from every record of the ledger,
-    the ones that earlier rows of this batch added included.
+    the records that earlier rows of this batch added included.
     """
-    if distances is None:
-        distances = center_distances(geometry, embeddings, labels)
-    inside = distances < geometry.sensitive_radius[labels]
-    candidates = inside & (nearest > geometry.coverage_radius[labels])
-    return assess_candidates(
-        geometry, embeddings, labels, ledger_index, candidates, cqs, thresholds, distances
-    )
+    distances = center_distances(geometry, rows.embeddings, rows.labels)
+    inside = distances < geometry.sensitive_radius[rows.labels]
+    is_candidate = inside & (nearest > geometry.coverage_radius[rows.labels])
+    return assess_candidates(geometry, rows, distances, is_candidate, levels)
 
 
 def assess_candidates(
     geometry: Geometry,
-    embeddings: NDArray[np.float32],
-    labels: LabelArray,
-    ledger_index: NDArray[np.integer],
-    candidates: NDArray[np.bool_],
-    cqs: FloatArray,
-    thresholds: FloatArray,
+    rows: LedgerRows,
     distances: FloatArray,
+    is_candidate: NDArray[np.bool_],
+    levels: LedgerLevels,
 ) -> Assessment:
-    """`assess_rows` where it is known which rows are inside and novel: `candidates` (B,)."""
+    """`assess_rows` where d (B,) is known, and which rows are inside and novel, (B,)."""
+    labels, ledger_index = rows.labels, rows.ledger_index
     sqs = single_query_sensitivity(geometry, distances, labels)
     verdicts = np.empty(len(labels), np.uint8)
     verdicts.fill(_PRESERVE)
-    start = cqs[ledger_index]
-    novel = candidates.nonzero()[0]
+    start = levels.cqs[ledger_index]
+    novel = is_candidate.nonzero()[0]
     if not len(novel):
         return Assessment(verdicts, distances, sqs, start, start)
-    is_spent = (start > thresholds[ledger_index])[novel]
-    verdicts[novel[is_spent]] = _REVERSE
-    ordered = novel[~is_spent]
+    is_crossed = (start > levels.thresholds[ledger_index])[novel]
+    verdicts[novel[is_crossed]] = _REVERSE
+    ordered = novel[~is_crossed]
     weights = record_weight(geometry, sqs[ordered])
     reached = start.copy()
-    step = _OrderedRows(geometry, cqs, thresholds)
+    walk = _OrderedRows(geometry, levels)
     # The only such row of its ledger changes no other's verdict, and is recorded.
     is_only = (np.bincount(ledger_index[ordered], minlength=1) == 1)[ledger_index[ordered]]
     verdicts[ordered[is_only]] = _RECORD
     reached[ordered[is_only]] += weights[is_only]
-    for place in (~is_only).nonzero()[0].tolist():
-        row = int(ordered[place])
+    for position in (~is_only).nonzero()[0].tolist():
+        row = int(ordered[position])
         label, index = int(labels[row]), int(ledger_index[row])
-        verdicts[row] = step.take(index, label, embeddings[row], float(weights[place]))
-        reached[row] = step.cqs(index)
+        weight = float(weights[position])
+        verdicts[row] = walk.decide(index, label, rows.embeddings[row], weight)
+        reached[row] = walk.cqs(index)
     before, after = _running_cqs(reached, verdicts, ledger_index, start)
     return Assessment(verdicts, distances, sqs, before, after)
 
@@ -155,17 +168,17 @@ def assess_candidates(
 class _OrderedRows:
     """The part of the step in which a row can change the verdict of the next."""
 
-    def __init__(self, geometry: Geometry, cqs: FloatArray, thresholds: FloatArray) -> None:
+    def __init__(self, geometry: Geometry, levels: LedgerLevels) -> None:
         self._geometry = geometry
-        self._cqs = cqs.tolist()
-        self._thresholds = thresholds
+        self._cqs = levels.cqs.tolist()
+        self._thresholds = levels.thresholds
         self._fresh: dict[int, FreshRecords] = {}
 
     def cqs(self, index: int) -> float:
-        """Cqs of a ledger by now."""
+        """Cqs of a ledger after the rows that were decided so far."""
         return float(self._cqs[index])
 
-    def take(
+    def decide(
         self, index: int, label: int, embedding: NDArray[np.float32], weight: float
     ) -> Verdict:
         """Verdict on a row that is inside its region and novel before the batch."""
@@ -190,9 +203,9 @@ def _running_cqs(
 ) -> tuple[FloatArray, FloatArray]:
     """Cqs of each row's ledger before and after the row, (B,) each.
 
-    It is `start` (B,) before the batch; `reached` (B,) is what recorded rows took it to.
+    It is `start` (B,) before the batch; at recorded rows it is `reached` (B,) after them.
     Nothing is summed again: another order would be off in the last bits, and a ledger beside
-    its threshold could look over it.
+    its threshold could look as if it had crossed it.
     """
     recorded = verdicts == _RECORD
     if not recorded.any():
@@ -210,11 +223,11 @@ def _running_cqs(
 
 @dataclass(frozen=True, eq=False)
 class Charges:
-    """What each of B queries is charged to: R >= B rows, one for each ledger owner.
+    """The owners that B queries are charged to: R >= B rows, a row for each charge.
 
     The first B rows are the queries themselves, each against its account; the others
-    charge the accounts' groups. `row` (R,) says whose query a row is, `owner` (R,) in 0..O-1
-    who is charged, and `scopes` (B,) are the numbers of `Scope`.
+    charge the accounts' groups. `row` (R,) is the query of each charge, `owner` (R,) in 0..O-1
+    the owner, and `scopes` (B,) are the numbers of `Scope`.
     """
 
     row: NDArray[np.int64]
@@ -222,36 +235,39 @@ class Charges:
     scopes: NDArray[np.uint8]
 
 
-def enforce(
-    step: Assessment,
-    charges: Charges,
-    thresholds: FloatArray,
-    is_crossed: NDArray[np.bool_],
-    is_off: NDArray[np.bool_],
-) -> Assessment:
+@dataclass(frozen=True, eq=False)
+class Standing:
+    """How O owners stood when R rows were charged to them."""
+
+    thresholds: FloatArray
+    """T of each row's ledger, (R,)."""
+    is_crossed: NDArray[np.bool_]
+    """Whether a class of the owner was crossed before the batch, (O,)."""
+    is_off: NDArray[np.bool_]
+    """Whether the row's owner was off-distribution before the row, (R,)."""
+
+
+def enforce(step: Assessment, charges: Charges, standing: Standing) -> Assessment:
     """Verdicts on B queries from those of the R ledger rows that they are charged to.
 
-    `thresholds` T (R,) of each row's ledger; `is_crossed` (O,) whether any class of an
-    owner was over its threshold before the batch; `is_off` (R,) whether the row's owner
-    was off-distribution before the row. The harshest verdict wins, and each query's scope
-    widens it: the records are the same under every scope, so that an account whose
-    profile changes has the ledger it would always have had.
+    The harshest verdict wins, and each query's scope widens it: the records are the same under
+    every scope, so that an account whose profile changes has the ledger it would always have had.
     """
     count = len(charges.scopes)
     has_groups = len(charges.row) > count
-    # What nobody's scope asks for is not computed.
+    # A scope that no query has is not computed.
     in_use = charges.scopes.tobytes()
     scopes = charges.scopes[charges.row] if has_groups else charges.scopes
     spent = step.verdicts == _REVERSE
     if _CLASS in in_use:
-        spent |= (scopes == _CLASS) & (step.cqs_before > thresholds)
+        spent |= (scopes == _CLASS) & (step.cqs_before > standing.thresholds)
     if _ACCOUNT in in_use:
-        spent |= (scopes == _ACCOUNT) & owner_was_crossed(step, charges, thresholds, is_crossed)
+        spent |= (scopes == _ACCOUNT) & owner_was_crossed(step, charges, standing)
     causes = spent * _BY_ACCOUNT
     if has_groups:
         causes[count:] *= _BY_GROUP
     if _ACCOUNT in in_use:
-        causes[(scopes == _ACCOUNT) & is_off] |= _BY_METER
+        causes[(scopes == _ACCOUNT) & standing.is_off] |= _BY_METER
     own, groups = slice(0, count), slice(count, None)
     verdicts = step.verdicts[own].copy()
     if has_groups:
@@ -269,18 +285,10 @@ def enforce(
     )
 
 
-def owner_was_crossed(
-    step: Assessment,
-    charges: Charges,
-    thresholds: FloatArray,
-    is_crossed: NDArray[np.bool_],
-) -> NDArray[np.bool_]:
-    """Whether a class of each row's owner was over its threshold before the row, (R,).
-
-    The arguments are those of `enforce`.
-    """
-    crossed = (step.cqs_before > thresholds) | is_crossed[charges.owner]
-    return crossed | _any_before(step.cqs_after > thresholds, charges.owner)
+def owner_was_crossed(step: Assessment, charges: Charges, standing: Standing) -> NDArray[np.bool_]:
+    """Whether a class of each row's owner was crossed before the row, (R,)."""
+    crossed = (step.cqs_before > standing.thresholds) | standing.is_crossed[charges.owner]
+    return crossed | _any_before(step.cqs_after > standing.thresholds, charges.owner)
 
 
 def spare(assessment: Assessment, is_exempt: NDArray[np.bool_]) -> Assessment:
@@ -302,6 +310,6 @@ def _any_before(claims: NDArray[np.bool_], owner: NDArray[np.int64]) -> NDArray[
     first = np.r_[True, np.diff(owner[order]) != 0]
     # Claims before each owner's first row, carried over the owner's rows.
     offset = np.maximum.accumulate(np.where(first, total - claims[order], 0))
-    found = np.empty_like(claims)
-    found[order] = total - claims[order] > offset
-    return found
+    is_claimed = np.empty_like(claims)
+    is_claimed[order] = total - claims[order] > offset
+    return is_claimed

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from queen.method.geometry import FloatArray, Geometry
-from queen.method.ledger import assess_rows
+from queen.method.ledger import LedgerLevels, LedgerRows, assess_rows
 from queen.method.neighbor_grid import NeighborGrid
 from queen.method.neighbors import nearest_distances
 
@@ -30,12 +30,9 @@ def novel_rows(
     """
     step = assess_rows(
         geometry,
-        records,
-        np.full(len(records), label),
-        np.zeros(len(records), np.int64),
+        LedgerRows(records, np.full(len(records), label), np.zeros(len(records), np.int64)),
         nearest_distances(known, records),
-        np.zeros(1),
-        np.array([np.inf]),
+        LedgerLevels(np.zeros(1), np.array([np.inf])),
     )
     return step.recorded
 

@@ -44,10 +44,18 @@ def single_query_sensitivity(
 
 
 def record_weight(geometry: Geometry, sqs: FloatArray) -> FloatArray:
-    """What one record adds to cqs: sqs^2 (r / rs)^E, `sqs` (B,) -> (B,)."""
+    """The share of a record in cqs: sqs^2 (r / rs)^E, `sqs` (B,) -> (B,)."""
     share = geometry.coverage_fraction**geometry.embedding_width
     weight: FloatArray = np.square(sqs) * share
     return weight
+
+
+def record_weights(
+    geometry: Geometry, records: NDArray[np.floating], labels: LabelArray
+) -> FloatArray:
+    """`record_weight` of each of `records` (R, E) of classes `labels` (R,), (R,)."""
+    distances = center_distances(geometry, records, labels)
+    return record_weight(geometry, single_query_sensitivity(geometry, distances, labels))
 
 
 def cumulative_query_sensitivity(
@@ -59,10 +67,7 @@ def cumulative_query_sensitivity(
     """
     if len(records) == 0:
         return 0.0
-    labels = np.full(len(records), label)
-    distances = center_distances(geometry, records, labels)
-    sqs = single_query_sensitivity(geometry, distances, labels)
-    return float(record_weight(geometry, sqs).sum())
+    return float(record_weights(geometry, records, np.full(len(records), label)).sum())
 
 
 def mean_squared_sensitivity(

@@ -15,11 +15,20 @@ import numpy as np
 from queen_sensitivity.engine.book import LedgerBook
 from queen_sensitivity.engine.charging import AccountPolicy, Queries, charge_owners
 from queen_sensitivity.ledger_store import Append, AppendResult, LedgerKey, Records
-from queen_sensitivity.ledgers.account_ledger import record_weights
 
 from queen.errors import DependencyUnavailable
-from queen.method.ledger import Assessment, Charges, Scope, Verdict, assess_rows
+from queen.method.ledger import (
+    Assessment,
+    Charges,
+    LedgerLevels,
+    LedgerRows,
+    Scope,
+    Standing,
+    Verdict,
+    assess_rows,
+)
 from queen.method.neighbors import nearest_distances
+from queen.method.sensitivity import record_weights
 from queen.owners import group_owner
 from tests.unit.sensitivity.regions import (
     CLASSES,
@@ -221,11 +230,9 @@ class World:
     def enforce_told(self, enforce: Callable[..., Assessment]) -> Callable[..., Assessment]:
         """`enforce`, listened in on."""
 
-        def listening(
-            step: Assessment, charges: Charges, thresholds: np.ndarray, *rest: Any
-        ) -> Assessment:
-            self.told.append(Told(step, thresholds))
-            return enforce(step, charges, thresholds, *rest)
+        def listening(step: Assessment, charges: Charges, standing: Standing) -> Assessment:
+            self.told.append(Told(step, standing.thresholds))
+            return enforce(step, charges, standing)
 
         return listening
 
@@ -442,12 +449,9 @@ def _agrees(charged: Queries, rows: np.ndarray, told: Told, state: Records) -> b
     embeddings, labels = charged.embeddings[rows], charged.labels[rows]
     alone = assess_rows(
         GEOMETRY,
-        embeddings,
-        labels,
-        np.zeros(len(rows), np.int64),
+        LedgerRows(embeddings, labels, np.zeros(len(rows), np.int64)),
         nearest_distances(state, embeddings),
-        np.array([_cqs(state, int(labels[0]))]),
-        told.thresholds[rows[:1]],
+        LedgerLevels(np.array([_cqs(state, int(labels[0]))]), told.thresholds[rows[:1]]),
     )
     return all(
         np.array_equal(getattr(alone, name), getattr(told.step, name)[rows])

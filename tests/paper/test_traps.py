@@ -33,7 +33,7 @@ from queen.method.ensemble import ShadowDraw, ShadowEnsemble, ShadowNetwork, bui
 from queen.method.geometry import Geometry, fit_feature_centers, fit_geometry
 from queen.method.gradient_reverse import gradient_reverse
 from queen.method.label_preserving import LinearHead, preserve_label
-from queen.method.ledger import Assessment, Verdict, assess_rows
+from queen.method.ledger import Assessment, LedgerLevels, LedgerRows, Verdict, assess_rows
 from queen.method.mapping import class_pair_batches, supervised_contrastive_loss
 from queen.method.misdirection import balanced_answer, partner_classes, safe_answer
 from queen.method.neighbors import nearest_distances
@@ -95,7 +95,10 @@ def _assess(
     thresholds = np.full(len(cqs), threshold)
     unseen = np.full(len(points), np.inf)
     return assess_rows(
-        geometry, points, labels, np.array(ledgers), unseen, np.array(cqs), thresholds
+        geometry,
+        LedgerRows(points, labels, np.array(ledgers)),
+        unseen,
+        LedgerLevels(np.array(cqs), thresholds),
     )
 
 
@@ -156,12 +159,9 @@ def _records_at_crossing(geometry: Geometry, threshold: float) -> int:
         points = _inside(seed, geometry, 1, 100)
         step = assess_rows(
             geometry,
-            points,
-            np.ones(100, np.int64),
-            np.zeros(100, np.int64),
+            LedgerRows(points, np.ones(100, np.int64), np.zeros(100, np.int64)),
             nearest_distances(records, points),
-            np.array([cqs]),
-            np.array([threshold]),
+            LedgerLevels(np.array([cqs]), np.array([threshold])),
         )
         records = np.vstack([records, points[step.recorded]])
         cqs = float(step.cqs_after[-1])

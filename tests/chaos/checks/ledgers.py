@@ -6,12 +6,11 @@ from collections.abc import Iterable, Mapping
 
 import grpc
 import numpy as np
-from queen_sensitivity.ledgers.account_ledger import record_weights
 from scipy.spatial import cKDTree
 
 from queen.api.v1 import admin_pb2, admin_pb2_grpc
 from queen.method.geometry import Geometry
-from queen.method.sensitivity import center_distances, cumulative_query_sensitivity
+from queen.method.sensitivity import center_distances, cumulative_query_sensitivity, record_weights
 from tests.chaos.load import Acknowledged, Answer
 from tests.chaos.queries import Array
 

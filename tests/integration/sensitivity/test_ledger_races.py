@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from queen_sensitivity.ledger_store import RedisLedgerStore
-from queen_sensitivity.ledgers.account_ledger import record_weights
 from scipy.spatial import cKDTree
 
+from queen.method.sensitivity import record_weights
 from tests.integration.leaf_processes import clean_env
 from tests.integration.sensitivity.ledger_writer import (
     ACCOUNT,

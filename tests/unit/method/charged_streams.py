@@ -11,7 +11,18 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from queen.method.ledger import Assessment, Cause, Charges, Scope, Verdict, assess_rows, enforce
+from queen.method.ledger import (
+    Assessment,
+    Cause,
+    Charges,
+    LedgerLevels,
+    LedgerRows,
+    Scope,
+    Standing,
+    Verdict,
+    assess_rows,
+    enforce,
+)
 from queen.method.neighbors import nearest_distances
 from queen.method.sensitivity import cumulative_query_sensitivity
 from tests.unit.method.streams import GEOMETRY, Row, embeddings
@@ -87,12 +98,12 @@ class Book:
         index = np.array([ledgers.index(key) for key in keys])
         step = assess_rows(
             GEOMETRY,
-            points,
-            labels,
-            index,
+            LedgerRows(points, labels, index),
             np.array([self._nearest(key, at) for key, at in zip(keys, points, strict=True)]),
-            np.array([self._cqs(key) for key in ledgers]),
-            level[[owner for owner, _ in ledgers]],
+            LedgerLevels(
+                np.array([self._cqs(key) for key in ledgers]),
+                level[[owner for owner, _ in ledgers]],
+            ),
         )
         crossed = [
             any(self._cqs((owner, label)) > level[owner] for label in range(CLASSES))
@@ -101,7 +112,7 @@ class Book:
         scopes = np.array([self.rules.scopes[row[0]] for row in batch], np.uint8)
         charges = Charges(np.array(rows), np.array(owners), scopes)
         is_off = np.array([self._count(owner) for owner in owners])
-        found = enforce(step, charges, level[owners], np.array(crossed), is_off)
+        found = enforce(step, charges, Standing(level[owners], np.array(crossed), is_off))
         for row in step.recorded.tolist():
             self.records.setdefault(keys[row], []).append(tuple(points[row].tolist()))
         return step, found

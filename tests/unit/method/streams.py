@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from queen.method.geometry import Geometry
-from queen.method.ledger import Verdict, assess_rows
+from queen.method.ledger import LedgerLevels, LedgerRows, Verdict, assess_rows
 from queen.method.neighbors import nearest_distances
 from queen.method.sensitivity import cumulative_query_sensitivity
 from tests.unit.method.regions import discs
@@ -88,12 +88,12 @@ def _run_batch(
     pairs = zip(points, index, strict=True)
     assessment = assess_rows(
         geometry,
-        points,
-        np.array([label for _, label in owners]),
-        index,
+        LedgerRows(points, np.array([label for _, label in owners]), index),
         np.array([nearest_distances(held[i], point[None])[0] for point, i in pairs]),
-        np.array([_cqs(geometry, held[i], ledgers[i][1]) for i in range(len(ledgers))]),
-        np.full(len(ledgers), threshold),
+        LedgerLevels(
+            np.array([_cqs(geometry, held[i], ledgers[i][1]) for i in range(len(ledgers))]),
+            np.full(len(ledgers), threshold),
+        ),
     )
     for row in assessment.recorded:
         known = outcome.records.get(owners[row], empty)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from queen.method.ledger import Verdict, assess_rows
+from queen.method.ledger import LedgerLevels, LedgerRows, Verdict, assess_rows
 from queen.method.sensitivity import cumulative_query_sensitivity
 from tests.unit.method.regions import bounded, discs, inside_region
 from tests.unit.method.streams import (
@@ -131,12 +131,9 @@ def test_a_stale_ledger_is_only_too_mild(early: Stream, late: Stream, threshold:
 def _verdict(point: tuple[float, float], nearest: float, cqs: float, threshold: float) -> int:
     assessment = assess_rows(
         GEOMETRY,
-        np.array([point], np.float32),
-        np.array([0]),
-        np.array([0]),
+        LedgerRows(np.array([point], np.float32), np.array([0]), np.array([0])),
         np.array([nearest]),
-        np.array([cqs]),
-        np.array([threshold]),
+        LedgerLevels(np.array([cqs]), np.array([threshold])),
     )
     return int(assessment.verdicts[0])
 
@@ -165,12 +162,11 @@ def test_the_numbers_of_a_row_are_those_of_the_method() -> None:
     """Distances and sqs come back for every row, whatever its verdict."""
     outcome = assess_rows(
         GEOMETRY,
-        np.array([[0.6, 0.8], [10.0, 0.0]], np.float32),
-        np.array([0, 1]),
-        np.array([0, 1]),
+        LedgerRows(
+            np.array([[0.6, 0.8], [10.0, 0.0]], np.float32), np.array([0, 1]), np.array([0, 1])
+        ),
         np.full(2, np.inf),
-        np.zeros(2),
-        np.ones(2),
+        LedgerLevels(np.zeros(2), np.ones(2)),
     )
     np.testing.assert_allclose(outcome.distances, [1.0, 0.0], atol=1e-7)
     np.testing.assert_allclose(outcome.sqs, [0.5, 0.5 * math.erfc(-1)], rtol=1e-6)
@@ -183,7 +179,10 @@ def test_many_records_in_one_batch_are_all_compared() -> None:
     points = inside_region(np.random.default_rng(0), geometry, 0, 700)
     zeros = np.zeros(len(points), np.int64)
     outcome = assess_rows(
-        geometry, points, zeros, zeros, np.full(len(points), np.inf), np.zeros(1), np.ones(1)
+        geometry,
+        LedgerRows(points, zeros, zeros),
+        np.full(len(points), np.inf),
+        LedgerLevels(np.zeros(1), np.ones(1)),
     )
     kept: list[list[float]] = []
     for point in points.tolist():
@@ -197,6 +196,9 @@ def test_an_empty_batch_has_an_empty_assessment() -> None:
     """No row in, no verdict out."""
     none = np.empty(0, np.int64)
     outcome = assess_rows(
-        GEOMETRY, np.empty((0, 2), np.float32), none, none, np.empty(0), np.empty(0), np.empty(0)
+        GEOMETRY,
+        LedgerRows(np.empty((0, 2), np.float32), none, none),
+        np.empty(0),
+        LedgerLevels(np.empty(0), np.empty(0)),
     )
     assert outcome.verdicts.shape == outcome.cqs_after.shape == outcome.recorded.shape == (0,)

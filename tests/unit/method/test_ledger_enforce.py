@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from queen.method.ledger import Assessment, Cause, Charges, Scope, Verdict, enforce
+from queen.method.ledger import Assessment, Cause, Charges, Scope, Standing, Verdict, enforce
 from tests.unit.method.charged_streams import (
     ACCOUNTS,
     PLAIN,
@@ -119,7 +119,7 @@ def test_the_harsher_of_two_verdicts_wins(
     charges = Charges(np.array([0, 0]), np.array([0, 1]), np.array([Scope.QUERY], np.uint8))
     none = np.zeros(2, np.bool_)
     step = _step([own, of_group], [0.0, 0.0], [0.0, 0.0])
-    found = enforce(step, charges, np.ones(2), none, none)
+    found = enforce(step, charges, Standing(np.ones(2), none, none))
     assert (found.verdicts.tolist(), found.causes.tolist()) == ([expected], [cause])
 
 
@@ -144,9 +144,7 @@ def test_a_scope_widens_what_a_spent_budget_reverses(
     found = enforce(
         _step([P], [cqs], [cqs]),
         charges,
-        np.ones(1),
-        np.array([own_class or other_class]),
-        np.array([off]),
+        Standing(np.ones(1), np.array([own_class or other_class]), np.array([off])),
     )
     assert found.causes.tolist() == [cause]
     assert found.verdicts.tolist() == [X if cause else P]
@@ -157,7 +155,7 @@ def test_the_query_that_crosses_is_still_recorded() -> None:
     step = _step([R, P, P, P], [0.9, 0.9, 0.0, 0.0], [1.1, 0.9, 0.0, 0.0])
     charges = Charges(np.arange(4), np.array([0, 1, 0, 1]), np.full(4, Scope.ACCOUNT, np.uint8))
     none = np.zeros(4, np.bool_)
-    found = enforce(step, charges, np.ones(4), none[:2], none)
+    found = enforce(step, charges, Standing(np.ones(4), none[:2], none))
     assert found.verdicts.tolist() == [R, P, X, P]
     assert found.causes.tolist() == [0, 0, Cause.ACCOUNT, 0]
 
@@ -170,7 +168,7 @@ def test_an_account_has_its_own_numbers_whatever_its_group_has() -> None:
     )
     charges = Charges(np.array([0, 0]), np.array([0, 1]), np.array([Scope.QUERY], np.uint8))
     none = np.zeros(2, np.bool_)
-    found = enforce(step, charges, np.ones(2), none, none)
+    found = enforce(step, charges, Standing(np.ones(2), none, none))
     assert (found.cqs_before.tolist(), found.cqs_after.tolist()) == ([0.2], [0.2])
     assert found.verdicts.tolist() == [R]
 
@@ -180,5 +178,5 @@ def test_an_empty_batch_is_enforced_into_an_empty_assessment() -> None:
     none = np.empty(0, np.int64)
     charges = Charges(none, none, none.astype(np.uint8))
     off = np.empty(0, np.bool_)
-    found = enforce(_step([], [], []), charges, np.empty(0), off, off)
+    found = enforce(_step([], [], []), charges, Standing(np.empty(0), off, off))
     assert found.verdicts.shape == found.causes.shape == (0,)

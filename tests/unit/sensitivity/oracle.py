@@ -7,7 +7,7 @@ from queen_sensitivity.engine.book import AccountPolicy
 from queen_sensitivity.ledgers.thresholds import Thresholds
 
 from queen.method.geometry import Geometry
-from queen.method.ledger import Cause, Scope, Verdict, assess_rows
+from queen.method.ledger import Cause, LedgerLevels, LedgerRows, Scope, Verdict, assess_rows
 from queen.method.neighbors import nearest_distances
 from queen.method.off_distribution import OffDistributionMeter
 from queen.method.sensitivity import center_distances, cumulative_query_sensitivity
@@ -72,12 +72,9 @@ class Oracle:
         known = owner.stored(label)
         step = assess_rows(
             self._geometry,
-            embedding[None],
-            np.array([label]),
-            np.zeros(1, int),
+            LedgerRows(embedding[None], np.array([label]), np.zeros(1, int)),
             nearest_distances(known, embedding[None]),
-            np.array([owner.cqs.get(label, 0.0)]),
-            thresholds[[label]],
+            LedgerLevels(np.array([owner.cqs.get(label, 0.0)]), thresholds[[label]]),
         )
         verdict = int(step.verdicts[0])
         if verdict == Verdict.RECORD:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from queen.errors import LedgerConflict
 from queen.method.facts import gather_facts
 from queen.method.geometry import Geometry
-from queen.method.ledger import Assessment, enforce
+from queen.method.ledger import Assessment, Standing, enforce
 from queen.method.off_distribution import OffDistributionMeter
 from queen_sensitivity.engine.batch import Touched, empty_assessment, fill_rows
 from queen_sensitivity.engine.charging import (
@@ -123,13 +123,14 @@ class LedgerBook:
             self._cache.trim()
         self._announce(crossings)
         thresholds = touched.thresholds[touched.ledger_index]
-        enforced = enforce(step, charges, thresholds, touched.is_crossed, is_off)
+        standing = Standing(thresholds, touched.is_crossed, is_off)
+        enforced = enforce(step, charges, standing)
         assessment = spare_exempt(enforced, queries)
         if not queries.with_facts:
             return assessment
         budgets = [self._thresholds.in_force(policy.budget) for policy in charged.accounts]
         facts = gather_facts(
-            *(step, charges, thresholds, touched.is_crossed, is_off),
+            *(step, charges, standing),
             touched.generations,
             np.array(budgets)[charged.account_index],
             exempt_rows(queries),

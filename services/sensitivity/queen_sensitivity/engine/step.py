@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from queen.method.geometry import FloatArray, Geometry
-from queen.method.ledger import Assessment, assess_candidates
+from queen.method.ledger import Assessment, LedgerLevels, LedgerRows, assess_candidates
 from queen.method.sensitivity import center_distances
 from queen_sensitivity.engine.batch import Touched
 from queen_sensitivity.engine.charging import Queries
@@ -25,24 +25,9 @@ class LedgerStep:
         embeddings, labels, ledger_index = _at(queries, touched, rows)
         distances = center_distances(self._geometry, embeddings, labels)
         is_novel = self._is_novel(touched, embeddings, labels, ledger_index, distances)
-        return assess_candidates(
-            self._geometry,
-            embeddings,
-            labels,
-            ledger_index,
-            is_novel,
-            touched.cqs(),
-            touched.thresholds,
-            distances,
-        )
-
-    def novel(
-        self, queries: Queries, touched: Touched, rows: NDArray[np.integer]
-    ) -> NDArray[np.bool_]:
-        """Which of `rows` are inside their region, and novel to their ledger."""
-        embeddings, labels, ledger_index = _at(queries, touched, rows)
-        distances = center_distances(self._geometry, embeddings, labels)
-        return self._is_novel(touched, embeddings, labels, ledger_index, distances)
+        ledger_rows = LedgerRows(embeddings, labels, ledger_index)
+        levels = LedgerLevels(touched.cqs(), touched.thresholds)
+        return assess_candidates(self._geometry, ledger_rows, distances, is_novel, levels)
 
     def _is_novel(
         self,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from queen.errors import LedgerCorrupt, LedgerError
 from queen.method.geometry import FloatArray, Geometry
-from queen.method.sensitivity import center_distances, record_weight, single_query_sensitivity
+from queen.method.sensitivity import record_weights
 from queen_sensitivity.ledger_store import Append, LedgerKey, Records, packed_end
 from queen_sensitivity.ledgers.account_table import NOBODY, AccountTable, Slots
 from queen_sensitivity.ledgers.ledger_table import NO_LEDGER, LedgerTable, Numbers
@@ -209,12 +209,6 @@ class LedgerFactory:
         records = lists[0] if len(lists) == 1 else np.concatenate(lists)
         labels = np.repeat(self.table.label[numbers], counts)
         self.keep(numbers, counts, records, record_weights(self._geometry, records, labels))
-
-
-def record_weights(geometry: Geometry, records: Records, labels: NDArray[np.integer]) -> FloatArray:
-    """What each of `records` (R, E) of classes `labels` (R,) adds to cqs, (R,)."""
-    distances = center_distances(geometry, records, labels)
-    return record_weight(geometry, single_query_sensitivity(geometry, distances, labels))
 
 
 def _require_finite(label: int, records: Records) -> None:

@@ -2,7 +2,7 @@ import numpy as np
 
 from queen.fit.findings.coverage import inside_share, measure_coverage
 from queen.method.geometry import fit_geometry
-from queen.method.ledger import assess_rows
+from queen.method.ledger import LedgerLevels, LedgerRows, assess_rows
 from tests.unit.fit.blobs import blobs
 
 NAMES = ["ant", "bee", "cat"]
@@ -15,7 +15,9 @@ def test_coverage_is_what_the_ledgers_would_hold() -> None:
     predicted = np.where(np.arange(600) % 9 == 0, (labels + 1) % 3, labels)
     found = measure_coverage(geometry, embeddings, labels, predicted, NAMES)
     far, none, never = np.full(600, np.inf), np.zeros(3), np.full(3, np.inf)
-    step = assess_rows(geometry, embeddings, predicted, predicted, far, none, never)
+    step = assess_rows(
+        geometry, LedgerRows(embeddings, predicted, predicted), far, LedgerLevels(none, never)
+    )
     records = np.bincount(predicted[step.recorded], minlength=3)
     assert [each.records for each in found] == records.tolist()
     for label, each in enumerate(found):

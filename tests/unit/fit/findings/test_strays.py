@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from queen.fit.findings import strays
 from queen.fit.findings.strays import METER_VOLUME, FittedMeter, fit_off_distribution, honest_volume
 from queen.method.geometry import Geometry, fit_geometry
-from queen.method.ledger import assess_rows
+from queen.method.ledger import LedgerLevels, LedgerRows, assess_rows
 from queen.method.off_distribution import OffDistributionMeter
 from queen.method.sensitivity import (
     budget_thresholds,
@@ -32,7 +32,9 @@ def _first_crossing(
 ) -> int | None:
     """Place of the first query after which a class is over its threshold, by the ledger step."""
     far = np.full(len(labels), np.inf)
-    step = assess_rows(geometry, embeddings, labels, labels, far, np.zeros(3), thresholds)
+    step = assess_rows(
+        geometry, LedgerRows(embeddings, labels, labels), far, LedgerLevels(np.zeros(3), thresholds)
+    )
     over = np.flatnonzero(step.cqs_after > thresholds[labels])
     return int(over[0]) if len(over) else None
 
@@ -67,14 +69,22 @@ def test_many_records_of_a_class_are_all_compared() -> None:
     labels = np.zeros(900, np.int64)
     geometry = fit_geometry(embeddings, labels, 1, coverage_fraction=0.02)
     far = np.full(900, np.inf)
-    whole = assess_rows(geometry, embeddings, labels, labels, far, np.zeros(1), np.array([np.inf]))
+    whole = assess_rows(
+        geometry,
+        LedgerRows(embeddings, labels, labels),
+        far,
+        LedgerLevels(np.zeros(1), np.array([np.inf])),
+    )
     threshold = 0.5 * float(whole.cqs_after[-1])
     rng = np.random.default_rng([0, 3])
     firsts = []
     for _ in range(100):
         order = rng.permutation(900)
         step = assess_rows(
-            geometry, embeddings[order], labels, labels, far, np.zeros(1), np.array([threshold])
+            geometry,
+            LedgerRows(embeddings[order], labels, labels),
+            far,
+            LedgerLevels(np.zeros(1), np.array([threshold])),
         )
         firsts.append(int(np.flatnonzero(step.cqs_after > threshold)[0]))
     assert len(whole.recorded) > 128
