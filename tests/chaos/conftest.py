@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.report import say, table, write
+from tests.chaos.checks.report import say, table, write
 from tests.chaos.scenario import Opened, Setting, open_setting, opened
 
 REPORT = Path("build/chaos/report.json")

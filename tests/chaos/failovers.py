@@ -12,7 +12,7 @@ import redis
 from queen_sensitivity.ledger_store import RedisLedgerStore
 
 from queen.method.geometry import Geometry
-from tests.chaos.ledgers import Ledgers
+from tests.chaos.checks.ledgers import Ledgers
 from tests.chaos.proxy import HALF_OPEN, FaultProxy, ProxyLoop
 from tests.chaos.stage import state_url
 from tests.redis_servers import LOOPBACK, RedisServer, free_port, redis_cluster, redis_server

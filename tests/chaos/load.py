@@ -17,7 +17,7 @@ from queen.api.v1 import sensitivity_pb2_grpc
 from queen.method.ledger import Verdict
 from tests.chaos.queries import Array, Asked, Labels, Questions
 from tests.chaos.stage import GROUPS, SPENT_BUDGET, Stage
-from tests.integration.inference_door import raw_request
+from tests.integration.inference.door import raw_request
 
 DEADLINE_SECONDS = 2.5
 HASTY_SECONDS = 0.3

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 
 from tests.bundles import SmallBundle, Widths, make_bundle
+from tests.chaos.checks.judgement import count_answers, judge_answers, judge_ledgers
+from tests.chaos.checks.ledgers import Ledgers, exported, missing
+from tests.chaos.checks.liveness import Liveness
+from tests.chaos.checks.report import Tally, say
 from tests.chaos.failovers import held_by
-from tests.chaos.judgement import count_answers, judge_answers, judge_ledgers
-from tests.chaos.ledgers import Ledgers, exported, missing
-from tests.chaos.liveness import Liveness
 from tests.chaos.load import EVERY_ACCOUNT, Acknowledged, Load, Told, assessors_of
 from tests.chaos.processes import ServiceProcess
 from tests.chaos.proxy import ProxyLoop
 from tests.chaos.queries import Questions
-from tests.chaos.report import Tally, say
 from tests.chaos.stage import Stage, open_stage, perturber_process
 from tests.redis_servers import RedisServer, redis_server
 

@@ -11,7 +11,7 @@ from typing import Literal
 from tests.bundles import SmallBundle
 from tests.chaos.processes import ServiceProcess
 from tests.chaos.proxy import FaultProxy, Faults, ProxyLoop
-from tests.integration.inference_door import write_accounts
+from tests.integration.inference.door import write_accounts
 from tests.redis_servers import RedisServer
 
 BUDGET = 4000

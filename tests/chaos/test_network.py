@@ -8,8 +8,8 @@ from typing import Literal
 
 import pytest
 
+from tests.chaos.checks.report import Tally
 from tests.chaos.proxy import HALF_OPEN, FaultProxy, Faults
-from tests.chaos.report import Tally
 from tests.chaos.scenario import Opened, scenario
 
 Way = Literal["store", "peer"]

@@ -21,7 +21,7 @@ from queen.redteam.attacks.base import ask_spread
 from queen.redteam.targets.base import MeteredTarget
 from queen.redteam.targets.endpoint import ATTEMPTS, EndpointTarget
 from tests.bundles import SmallBundle, make_bundle
-from tests.integration.inference_door import open_door, write_accounts
+from tests.integration.inference.door import open_door, write_accounts
 
 KEYS = ["key-of-alice", "key-of-bob"]
 

@@ -19,7 +19,7 @@ from queen.redteam.targets.base import Answers, MeteredTarget
 from queen.redteam.targets.endpoint import EndpointTarget
 from tests.bundles import SmallBundle, make_bundle
 from tests.chaos.proxy import FaultProxy, Faults, ProxyLoop
-from tests.integration.inference_door import Child, open_door, write_accounts
+from tests.integration.inference.door import Child, open_door, write_accounts
 
 CLASSES, QUERIES = 4, 480
 ROUND_TRIP_SECONDS = 0.4

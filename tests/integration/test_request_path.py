@@ -25,7 +25,7 @@ from queen_sensitivity.settings import SensitivitySettings
 
 from queen.serving.server import running
 from tests.bundles import SmallBundle, make_bundle
-from tests.integration.inference_door import Door, open_door, write_accounts
+from tests.integration.inference.door import Door, open_door, write_accounts
 
 ROOT = Path(__file__).parents[2]
 MOST_FILES = 47

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.chaos.soak_measures import MEBIBYTE, Series, judge
+from tests.chaos.soak.measures import MEBIBYTE, Series, judge
 
 WARM_UP = 100.0
 

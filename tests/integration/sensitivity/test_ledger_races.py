@@ -20,7 +20,7 @@ from scipy.spatial import cKDTree
 
 from queen.method.sensitivity import record_weights
 from tests.integration.leaf_processes import clean_env
-from tests.integration.ledger_writer import (
+from tests.integration.sensitivity.ledger_writer import (
     ACCOUNT,
     CLASSES,
     PATIENT,
@@ -53,7 +53,13 @@ def race(folder: Path, kind: str, writers: int, appends: int) -> Race:
     # What the disk does is another test's; here it would only slow the race down.
     with redis_server(folder / "redis", "--appendfsync", "no") as server:
         sizes = [str(steps), str(rows)]
-        module = [sys.executable, "-m", "tests.integration.ledger_writer", server.url, kind]
+        module = [
+            sys.executable,
+            "-m",
+            "tests.integration.sensitivity.ledger_writer",
+            server.url,
+            kind,
+        ]
         processes = [
             subprocess.Popen([*module, str(number + 1), *sizes, str(out)], env=clean_env())
             for number, out in enumerate(outs)

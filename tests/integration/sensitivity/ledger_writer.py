@@ -1,7 +1,8 @@
 """A replica's engine as a process that asks as fast as it can, for the races on one account.
 
-`python -m tests.integration.ledger_writer URL KIND SEED STEPS ROWS OUT`: writes what it was
-told of its records to OUT once it is through. It makes OUT.ready, and begins at OUT.go.
+    python -m tests.integration.sensitivity.ledger_writer URL KIND SEED STEPS ROWS OUT
+
+makes OUT.ready, begins at OUT.go, and writes the records that the engine reported to OUT.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from queen.method.ledger import Verdict
 from queen.serving.auth import key_digest
 from tests.bundles import SmallBundle
 from tests.integration.leaf_processes import leaf_process, violated_field
-from tests.integration.sensitivity_calls import Service, get_records, small_bundle, stubs
+from tests.integration.sensitivity.calls import Service, get_records, small_bundle, stubs
 from tests.redis_servers import redis_server
 
 BUDGET = 20

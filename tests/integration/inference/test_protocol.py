@@ -16,7 +16,7 @@ from google.rpc import error_details_pb2, status_pb2
 from queen.api.oip import open_inference_pb2 as oip
 from queen.serving.auth import key_digest
 from tests.bundles import SmallBundle, make_bundle
-from tests.integration.inference_door import Door, open_door, raw_request, write_accounts
+from tests.integration.inference.door import Door, open_door, raw_request, write_accounts
 
 NAME = "inference.GRPCInferenceService"
 CODE = grpc.StatusCode

@@ -18,7 +18,7 @@ from queen.method.contracts import Profile, check_answers, check_label_kept, che
 from queen.method.decoy import make_decoy, sketch_inputs
 from queen.serving.logging import account_hash
 from tests.bundles import SmallBundle, make_bundle
-from tests.integration.inference_door import Child, Door, open_door, write_accounts
+from tests.integration.inference.door import Child, Door, open_door, write_accounts
 
 SENSITIVITY = "queen.api.v1.SensitivityService"
 PERTURBER = "queen.api.v1.PerturberService"

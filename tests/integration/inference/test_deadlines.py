@@ -20,7 +20,7 @@ from queen.api.v1 import sensitivity_pb2, sensitivity_pb2_grpc
 from queen.errors import DependencyUnavailable, Overloaded
 from queen.serving.server import Offer, Shell, running
 from tests.bundles import SmallBundle, make_bundle
-from tests.integration.inference_door import Child, open_door, raw_request, write_accounts
+from tests.integration.inference.door import Child, open_door, raw_request, write_accounts
 
 CODE = grpc.StatusCode
 SENSITIVITY = "queen.api.v1.SensitivityService"

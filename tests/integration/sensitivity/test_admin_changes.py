@@ -19,7 +19,7 @@ from queen.method.ledger import Verdict
 from queen.serving.logging import account_hash
 from tests.bundles import SmallBundle
 from tests.integration.leaf_processes import reason_of, violated_field
-from tests.integration.sensitivity_calls import (
+from tests.integration.sensitivity.calls import (
     Service,
     get_records,
     request_of,

@@ -13,7 +13,7 @@ from queen.api.v1 import admin_pb2, admin_pb2_grpc
 from queen.api.v1 import sensitivity_pb2 as pb
 from tests.bundles import SmallBundle
 from tests.integration.leaf_processes import reason_of, run_refused, violated_field
-from tests.integration.sensitivity_calls import (
+from tests.integration.sensitivity.calls import (
     Service,
     export_all,
     request_of,

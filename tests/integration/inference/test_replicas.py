@@ -19,7 +19,7 @@ from queen_inference.peers.rendezvous import Rendezvous
 
 from queen.serving.logging import account_hash
 from tests.bundles import SmallBundle, make_bundle
-from tests.integration.inference_door import Child, Door, open_door, write_accounts
+from tests.integration.inference.door import Child, Door, open_door, write_accounts
 from tests.redis_servers import redis_server
 
 SENSITIVITY = "queen.api.v1.SensitivityService"

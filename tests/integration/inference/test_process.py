@@ -12,7 +12,7 @@ import grpc
 import pytest
 
 from tests.bundles import SmallBundle, make_bundle
-from tests.integration.inference_door import NOWHERE, Child, Client, write_accounts
+from tests.integration.inference.door import NOWHERE, Child, Client, write_accounts
 
 
 @pytest.fixture

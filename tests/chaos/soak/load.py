@@ -16,7 +16,7 @@ from queen.api.oip import open_inference_pb2 as oip
 from queen.api.oip import open_inference_pb2_grpc
 from queen.api.v1 import admin_pb2, admin_pb2_grpc
 from tests.bundles import SmallBundle
-from tests.integration.inference_door import raw_request, write_accounts
+from tests.integration.inference.door import raw_request, write_accounts
 
 _PAUSE_SECONDS = 0.04
 _OPERATOR_SECONDS = 5.0

@@ -18,8 +18,8 @@ import click
 import psutil
 
 from tests.bundles import SmallBundle, Widths, make_bundle
-from tests.chaos.soak_load import SoakLoad, write_soak_accounts
-from tests.chaos.soak_measures import Finding, Series, judge, plot
+from tests.chaos.soak.load import SoakLoad, write_soak_accounts
+from tests.chaos.soak.measures import Finding, Series, judge, plot
 from tests.e2e.running_up import QUEEN, environment
 from tests.redis_servers import redis_server
 

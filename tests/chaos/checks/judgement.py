@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from tests.chaos.ledgers import Ledgers, bare, misread, misreported, missing, problems_of, uncovered
+from tests.chaos.checks.ledgers import (
+    Ledgers,
+    bare,
+    misread,
+    misreported,
+    missing,
+    problems_of,
+    uncovered,
+)
+from tests.chaos.checks.report import Tally
 from tests.chaos.load import Acknowledged, Told
 from tests.chaos.queries import Questions
-from tests.chaos.report import Tally
 
 SLACK_SECONDS = 1.0
 """What the machine's scheduler may add to a deadline."""

@@ -8,8 +8,8 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from queen.cli.accounts.command import command
-from tests.integration.inference_door import NOWHERE
-from tests.integration.sensitivity_calls import small_bundle, small_service
+from tests.integration.inference.door import NOWHERE
+from tests.integration.sensitivity.calls import small_bundle, small_service
 
 
 def run(state: Path, *admins: str) -> tuple[int, str]:

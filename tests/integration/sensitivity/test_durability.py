@@ -14,7 +14,7 @@ from queen.api.v1 import sensitivity_pb2 as pb
 from queen.method.ledger import Verdict
 from tests.bundles import SmallBundle
 from tests.integration.leaf_processes import leaf_process, reason_of, run_refused
-from tests.integration.sensitivity_calls import (
+from tests.integration.sensitivity.calls import (
     Service,
     get_records,
     request_of,

@@ -16,7 +16,7 @@ from queen.method.geometry import Geometry
 from queen.method.ledger import Cause, Verdict
 from queen.method.neighbors import nearest_distances
 from tests.bundles import SmallBundle
-from tests.integration.sensitivity_calls import (
+from tests.integration.sensitivity.calls import (
     Service,
     get_records,
     request_of,
