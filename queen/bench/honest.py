@@ -19,7 +19,7 @@ from queen_sensitivity.ledgers.thresholds import Thresholds
 
 from queen.bench.samples import open_protectee, read_samples, see_samples
 from queen.bundle import Bundle, open_bundle
-from queen.fit.findings.strays import honest_volume
+from queen.fit.findings.honest_volume import honest_volume
 from queen.method.ledger import Cause, Scope, Verdict
 
 HISTORIES = (500, 1000, 2000, 5000, 10_000)

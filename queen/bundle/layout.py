@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 MANIFEST = "manifest.json"
 PROTECTEE = "protectee.onnx"
 HEAD = "head.npz"
@@ -10,6 +12,11 @@ DECOY = "decoy.npz"
 SHADOWS = "shadows"
 REPORT = "report"
 """Folder for plots. Nothing reads it, so it is outside the digest."""
+
+
+def is_bundle(folder: Path) -> bool:
+    """Whether a folder holds a bundle, whole or damaged."""
+    return (folder / MANIFEST).is_file()
 
 
 def shadow_file(index: int) -> str:

@@ -53,7 +53,7 @@ def _require_free_or_bundle(out: Path, *, replace: bool) -> None:
     if not replace:
         raise BundleError(f"{out} exists; remove it or allow it to be replaced")
     # Replacing deletes what was there: never a folder of something else.
-    if not (out / layout.MANIFEST).is_file():
+    if not layout.is_bundle(out):
         raise BundleError(f"{out} is not a bundle, so it is not replaced; choose another name")
 
 

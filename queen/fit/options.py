@@ -1,22 +1,24 @@
-"""What `queen fit` is asked for, and what it found."""
+"""What `queen fit` is asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from queen.bundle.manifest import Manifest
 from queen.errors import FitError
-from queen.fit.findings.coverage import ClassCoverage
-from queen.fit.findings.profile_prices import ProfilePrice
 from queen.fit.graph.surgery import AUTO
 from queen.fit.training.mapping import LOSSES, Loss
 from queen.fit.training.shadows import SHADOW_RATE, Source
 
-MAP_FILE, REPORT_FILE = "embedding_map.png", "fit.json"
-"""What lies in the bundle's report folder."""
+_COUNTS = (
+    "shadows",
+    "budget",
+    "embedding_width",
+    "shadow_epochs",
+    "shadow_steps",
+    "mapping_epochs",
+)
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,7 @@ class FitOptions:
     replace: bool = False
 
     def __post_init__(self) -> None:
-        least_one = ("shadows", "budget", "embedding_width")
-        for name in (*least_one, "shadow_epochs", "shadow_steps", "mapping_epochs"):
+        for name in _COUNTS:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise FitError(f"expected {name} of at least 1, got {value}")
@@ -90,41 +91,3 @@ class FitOptions:
     def model_name(self) -> str:
         """The protectee's name: the given one or the file's stem."""
         return self.name or self.model.stem
-
-
-@dataclass(frozen=True)
-class FitReport:
-    """What was measured; its budget-free part is `fit` in the manifest."""
-
-    seed: int
-    samples: int
-    protectee: dict[str, Any]
-    mapping: dict[str, Any]
-    shadows: dict[str, Any]
-    off_distribution: dict[str, Any]
-    largest_budget: int
-    classes: list[ClassCoverage]
-
-    def as_dict(self) -> dict[str, Any]:
-        """The report as JSON values."""
-        return asdict(self)
-
-
-@dataclass(frozen=True, eq=False)
-class FitOutcome:
-    """A written bundle and all there is to say about it.
-
-    `thresholds` T_y for the options' budget; `honest_volume` how many queries an honest
-    account may ask within it (None: a whole pass over the training set); `prices` what each
-    profile costs and buys; `seconds` by step; `warnings` are sentences.
-    """
-
-    path: Path
-    manifest: Manifest
-    report: FitReport
-    budget: int
-    thresholds: list[float]
-    honest_volume: int | None
-    prices: list[ProfilePrice]
-    seconds: dict[str, float]
-    warnings: list[str] = field(default_factory=list)

@@ -17,7 +17,11 @@ from rich.progress import (
 )
 
 Update = Callable[[int, int], None]
-"""Told how many parts of how many are done."""
+"""Called with how many parts are done, and of how many."""
+
+
+def ignore_progress(_done: int, _total: int) -> None:
+    """An Update that shows nothing."""
 
 
 class FitProgress:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from queen.errors import FitError
 
 _ROWS = 4096
+_HELD_OUT_SHARE = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +81,19 @@ def require_labels(labels: NDArray[np.int64], num_classes: int, class_names: Seq
             f"class {label} ({class_names[label]}): expected at least 2 samples in the "
             f"training set, got {counts[label]}"
         )
+
+
+def held_out_rows(labels: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
+    """Marks (N,) of the samples that the mapping network does not train on: a tenth of a class.
+
+    A class of fewer than 10 samples gives none; without any, nothing is held out.
+    """
+    rng = np.random.default_rng([seed, 1])
+    held = np.zeros(len(labels), np.bool_)
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        held[members[: len(members) // _HELD_OUT_SHARE]] = True
+    return held
 
 
 def read_class_names(source: str | Sequence[str] | None, num_classes: int) -> list[str]:

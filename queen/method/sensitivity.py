@@ -127,6 +127,16 @@ def largest_budget(geometry: Geometry, mean_squared_sqs: FloatArray) -> int:
     return math.floor(limit / float(per_record.max()))
 
 
+def budget_ceiling(coverage_fraction: float, embedding_width: int) -> int:
+    """A budget that no regions with alpha 1 exceed, however their samples lie.
+
+    sqs^2 is at least 1/4 inside a region, so N (r / rs)^E / 4 is at most the packing limit.
+    Raises ConfigError for an E above 8.
+    """
+    least_weight = 0.25 * coverage_fraction**embedding_width
+    return int(packing_limit(1.0, embedding_width) / least_weight)
+
+
 def _half_erfc(values: FloatArray) -> FloatArray:
     # NumPy has no erfc, and SciPy would be 35 MB in an image for this one line.
     return 0.5 * np.fromiter(map(math.erfc, values.tolist()), np.float64, len(values))

@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from queen.errors import FitError
-from queen.fit.collect import Responses, collect_responses
+from queen.fit.fitted import Responses
 from queen.fit.graph.onnx_file import read_graph
 from queen.fit.graph.session import GraphSession
 from queen.fit.graph.surgery import Protectee, open_protectee
+from queen.fit.stages.responses import collect_responses
 from tests.integration.exported_models import ENDINGS, digits, export_sklearn, export_torch
 
 pytestmark = pytest.mark.slow

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from queen.fit.findings.coverage import ClassCoverage
-from queen.fit.options import FitReport
+from queen.fit.outcome import FitReport
 from queen.fit.training.shadows import FEWEST_STEPS
 
 _WEAK_FLIPS = 0.9

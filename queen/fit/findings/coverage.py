@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from queen.method.fresh_records import FreshRecords
 from queen.method.geometry import FloatArray, Geometry
 from queen.method.sensitivity import center_distances, cumulative_query_sensitivity
 
@@ -54,11 +55,11 @@ def measure_coverage(
 ) -> list[ClassCoverage]:
     """Send `embeddings` (N, E), predicted classes (N,), through ledgers without a threshold."""
     inside = inside_regions(geometry, embeddings, predicted)
-    found = []
+    coverages = []
     for label, name in enumerate(class_names):
         here = predicted == label
         records = _records(embeddings[here & inside], float(geometry.coverage_radius[label]))
-        found.append(
+        coverages.append(
             ClassCoverage(
                 name=name,
                 samples=int((labels == label).sum()),
@@ -69,16 +70,15 @@ def measure_coverage(
                 mean_radius=float(geometry.mean_radius[label]),
             )
         )
-    return found
+    return coverages
 
 
 def _records(embeddings: NDArray[np.float32], radius: float) -> FloatArray:
-    """Those of `embeddings` (N, E), in order, that no earlier one of them covers, (M, E)."""
+    """The rows of `embeddings` (N, E) that no earlier record covers, in order, (M, E)."""
     wide = embeddings.astype(np.float64)
-    kept, count = np.empty_like(wide), 0
-    for row in wide:
-        offset = kept[:count] - row
-        if not count or np.einsum("me,me->m", offset, offset).min() > radius**2:
-            kept[count] = row
-            count += 1
-    return kept[:count]
+    records, rows = FreshRecords(wide.shape[1]), []
+    for row, embedding in enumerate(wide):
+        if not records.cover(embedding, radius):
+            records.append(embedding)
+            rows.append(row)
+    return wide[rows]

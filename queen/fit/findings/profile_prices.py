@@ -9,22 +9,19 @@ Shapes: N samples, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from queen.fit.collect import Responses
 from queen.fit.findings.flips import shadow_probabilities
+from queen.fit.fitted import Fitted
 from queen.fit.progress import Update
-from queen.fit.training.shadows import Source
 from queen.fit.training.threads import one_thread
 from queen.method.contracts import BALANCED_L1, Profile
-from queen.method.decoy import SketchSpace, make_decoy, sketch_inputs
-from queen.method.ensemble import ShadowNetwork
+from queen.method.decoy import make_decoy, sketch_inputs
 from queen.method.misdirection import balanced_answer, partner_classes, safe_answer
 from queen.method.profiles import paper_answer
 
@@ -54,52 +51,35 @@ class ProfilePrice:
     thief_accuracy: float
 
 
-@dataclass(frozen=True, eq=False)
-class PriceStage:
-    """What the prices are measured on: N training samples and their answers.
+def price_profiles(fitted: Fitted, within_budget: int | None, update: Update) -> list[ProfilePrice]:
+    """Costs and gains of every profile, in the order of `Profile`.
 
-    `held` (N,) marks the samples that measure the thief; `inside` (N,) those inside their
-    region; `within_budget` how many answers come before the crossing, None for all.
+    `within_budget` is how many answers a thief gets before a threshold is crossed, None for all.
     """
-
-    responses: Responses
-    labels: NDArray[np.int64]
-    held: NDArray[np.bool_]
-    inside: NDArray[np.bool_]
-    inputs: NDArray[Any]
-    shadows: Sequence[ShadowNetwork]
-    shadows_on: Source
-    space: SketchSpace
-    within_budget: int | None
-    seed: int
-
-
-def price_profiles(stage: PriceStage, update: Update) -> list[ProfilePrice]:
-    """Costs and gains of every profile, in the order of `Profile`."""
-    rng = np.random.default_rng([stage.seed, 4])
-    rows = rng.permutation(np.flatnonzero(~stage.held))[:_THIEF_ROWS]
-    answered = _AnsweredRows(stage, rows)
+    rng = np.random.default_rng([fitted.options.seed, 4])
+    rows = rng.permutation(np.flatnonzero(~fitted.held_out))[:_THIEF_ROWS]
+    answered = _AnsweredRows(fitted, rows, within_budget)
     prices = []
-    for number, profile in enumerate(Profile, 1):
+    for done, profile in enumerate(Profile, 1):
         prices.append(answered.price(profile))
-        update(number, len(Profile))
+        update(done, len(Profile))
     return prices
 
 
 class _AnsweredRows:
     """The rows a thief asks about, and every profile's answers to them."""
 
-    def __init__(self, stage: PriceStage, rows: NDArray[np.int64]) -> None:
-        self._stage = stage
+    def __init__(self, fitted: Fitted, rows: NDArray[np.int64], within_budget: int | None) -> None:
+        self._fitted = fitted
         self._rows = rows
-        self._own = stage.responses.probabilities[rows]
+        self._within_budget = len(rows) if within_budget is None else within_budget
+        self._own = fitted.responses.probabilities[rows]
         self._partners = partner_classes("price of a profile", self._own.shape[1])
 
     def price(self, profile: Profile) -> ProfilePrice:
         """The price of one profile."""
         within, over = self._answers(profile)
-        prefix = len(over) if self._stage.within_budget is None else self._stage.within_budget
-        seen = np.concatenate([within[:prefix], over[prefix:]])
+        seen = np.concatenate([within[: self._within_budget], over[self._within_budget :]])
         return ProfilePrice(
             profile.value,
             round(float((over.argmax(axis=1) != self._own.argmax(axis=1)).mean()), 4),
@@ -122,37 +102,38 @@ class _AnsweredRows:
         return (answers if profile is Profile.SAFE else own), answers
 
     def _paper(self) -> Answers:
-        stage = self._stage
-        inputs = stage.inputs if stage.shadows_on == "inputs" else stage.responses.features
-        # In parts: in float64, what a network holds of all rows at once may not fit in memory.
-        parts = [self._rows[start : start + _PART] for start in range(0, len(self._rows), _PART)]
-        means = [shadow_probabilities(stage.shadows, inputs[part]).mean(axis=0) for part in parts]
+        inputs, networks = self._fitted.shadow_inputs, self._fitted.shadows.networks
+        parts = [inputs[rows] for rows in self._parts()]
+        means = [shadow_probabilities(networks, part).mean(axis=0) for part in parts]
         mean = np.concatenate(means)
         p = torch.from_numpy(self._own.astype(np.float64))
         reversed_answers = paper_answer(p, torch.from_numpy(mean)).numpy()
-        flagged = stage.inside[self._rows][:, None]
+        flagged = self._fitted.regions.inside[self._rows][:, None]
         return np.where(flagged, reversed_answers, self._own).astype(np.float32)
 
     def _safe(self) -> Answers:
         return safe_answer(self._own, self._own.argmax(axis=1), self._partners)
 
     def _decoy(self) -> Answers:
-        decoy = make_decoy(_SECRET, "price of a profile", self._stage.space)
-        parts = [self._rows[start : start + _PART] for start in range(0, len(self._rows), _PART)]
-        sketches = [sketch_inputs(self._stage.inputs[part]) for part in parts]
+        decoy = make_decoy(_SECRET, "price of a profile", self._fitted.sketch_space)
+        sketches = [sketch_inputs(self._fitted.samples.x[rows]) for rows in self._parts()]
         return decoy.answers(np.concatenate(sketches))
+
+    def _parts(self) -> list[NDArray[np.int64]]:
+        # In float64, what a network holds of all rows at once may not fit in memory.
+        return [self._rows[first : first + _PART] for first in range(0, len(self._rows), _PART)]
 
     def _thief_accuracy(self, answers: Answers) -> float:
         """Accuracy on the held-out samples of a head trained on `answers` (N, C)."""
-        stage = self._stage
-        held = stage.held if stage.held.any() else ~stage.held
-        features = stage.responses.features
+        held, features = self._fitted.held_out, self._fitted.responses.features
+        held = held if held.any() else ~held
+        seed = self._fitted.options.seed
         with one_thread(), torch.random.fork_rng(devices=[]):
-            torch.manual_seed(stage.seed)
-            head = _train_head(features[self._rows], answers, stage.seed)
+            torch.manual_seed(seed)
+            head = _train_head(features[self._rows], answers, seed)
             with torch.inference_mode():
                 predicted = head(torch.from_numpy(features[held])).argmax(dim=1).numpy()
-        return round(float((predicted == stage.labels[held]).mean()), 4)
+        return round(float((predicted == self._fitted.samples.y[held]).mean()), 4)
 
 
 def _train_head(features: NDArray[np.float32], answers: Answers, seed: int) -> torch.nn.Module:

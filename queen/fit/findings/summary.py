@@ -8,7 +8,7 @@ from rich.table import Table
 
 from queen.bundle import layout
 from queen.fit.findings.coverage import ClassCoverage
-from queen.fit.options import MAP_FILE, FitOutcome
+from queen.fit.outcome import MAP_FILE, FitOutcome
 
 _MOST_CLASSES = 20
 

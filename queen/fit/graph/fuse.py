@@ -9,7 +9,9 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from queen.errors import FitError
 from queen.fit.graph.batch_axis import BATCH
+from queen.fit.graph.session import Array, GraphSession
 from queen.fit.graph.surgery import EMBEDDINGS, FEATURES, Protectee
 from queen.method.mapping import LEAK
 
@@ -46,6 +48,16 @@ def fuse_mapping(protectee: Protectee, mapping: MappingWeights) -> None:
     hidden.name = EMBEDDINGS
     hidden.shape = ir.Shape([ir.SymbolicDim(BATCH), mapping.embedding_width])
     graph.outputs.append(hidden)
+
+
+def require_embeddings(protectee: Protectee, x: Array, embeddings: NDArray[np.float32]) -> bytes:
+    """The ONNX file of the graph, once it gives the `embeddings` (B, E) of `x` (B, ...)."""
+    graph = protectee.graph_bytes()
+    got = GraphSession(graph).run({protectee.input.name: x}, [EMBEDDINGS])[0]
+    scale = max(float(np.abs(embeddings).max()), 1e-6)
+    if got.shape != embeddings.shape or np.abs(got - embeddings).max() > 1e-3 * scale:
+        raise FitError("the fused graph does not give the embeddings of the mapping network")
+    return graph
 
 
 def _append(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from queen.errors import FitError
 from queen.fit.graph.fuse import MappingWeights
+from queen.fit.progress import Update, ignore_progress
 from queen.fit.training.threads import one_thread
 from queen.method.mapping import (
     MappingNetwork,
@@ -62,7 +63,7 @@ def train_mapping(
     features: NDArray[np.float32],
     labels: NDArray[np.int64],
     plan: MappingPlan,
-    on_epoch: Callable[[int, int], None] = lambda _done, _total: None,
+    on_epoch: Update = ignore_progress,
 ) -> MappingNetwork:
     """G trained on `features` (N, D) and true `labels` (N,); the same for the same seed.
 
@@ -87,7 +88,7 @@ def _descend(
     features: torch.Tensor,
     labels: NDArray[np.int64],
     plan: MappingPlan,
-    on_epoch: Callable[[int, int], None],
+    on_epoch: Update,
 ) -> None:
     classes = int(labels.max()) + 1
     epochs, batch_size = plan.planned_epochs(len(labels), classes), plan.batch_size(classes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from queen.fit.progress import Update, ignore_progress
 from queen.fit.training.threads import one_thread
 from queen.method.ensemble import ShadowNetwork, build_shadow
 
@@ -69,7 +70,7 @@ def train_shadows(
     labels: NDArray[np.int64],
     num_classes: int,
     plan: ShadowPlan,
-    on_shadow: Callable[[int, int], None] = lambda _done, _total: None,
+    on_shadow: Update = ignore_progress,
 ) -> list[ShadowNetwork]:
     """n shadows, each from a seed of its own: `inputs` (N, ...), true `labels` (N,).
 

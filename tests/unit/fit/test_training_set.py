@@ -8,6 +8,7 @@ from queen.errors import FitError
 from queen.fit.training_set import (
     TrainingSet,
     fit_to_input,
+    held_out_rows,
     read_class_names,
     read_training_set,
     require_labels,
@@ -142,3 +143,11 @@ def test_class_names_that_do_not_fit_are_refused(names: str) -> None:
     """Too few, an empty one and one twice."""
     with pytest.raises(FitError, match="class names"):
         read_class_names(names, 3)
+
+
+def test_a_tenth_of_every_class_is_held_out() -> None:
+    """A class that is too small gives none of its samples away."""
+    labels = np.repeat([0, 1, 2], [50, 19, 9])
+    held = held_out_rows(labels, seed=0)
+    assert np.bincount(labels[held], minlength=3).tolist() == [5, 1, 0]
+    np.testing.assert_array_equal(held, held_out_rows(labels, seed=0))

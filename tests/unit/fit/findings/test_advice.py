@@ -1,14 +1,11 @@
-import re
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from queen.errors import FitError
 from queen.fit.findings.advice import find_warnings
 from queen.fit.findings.coverage import ClassCoverage
-from queen.fit.options import FitOptions, FitReport
+from queen.fit.outcome import FitReport
 
 GOOD = FitReport(
     seed=0,
@@ -67,32 +64,3 @@ def test_what_weakens_the_defence_is_said(part: dict[str, Any], words: str) -> N
     """Each weakness has one sentence with a way out."""
     (warning,) = find_warnings(replace(GOOD, **part), [0.01, 0.003], 10)
     assert words in warning
-
-
-@pytest.mark.parametrize(
-    ("wrong", "words"),
-    [
-        ({"shadows": 0}, "shadows of at least 1, got 0"),
-        ({"budget": 0}, "budget of at least 1"),
-        ({"shadow_steps": 0}, "shadow_steps of at least 1"),
-        ({"shadow_epochs": 0}, "shadow_epochs of at least 1"),
-        ({"mapping_epochs": 0}, "mapping_epochs of at least 1"),
-        ({"shadow_flip_rate": 0.0}, "flip rate in (0, 1], got 0.0"),
-        ({"shadow_flip_rate": 1.1}, "flip rate in (0, 1], got 1.1"),
-        ({"shadow_flip_rate": float("nan")}, "flip rate in (0, 1]"),
-        ({"shadow_rate": 0.0}, "learning rate between 0 and 1, got 0.0"),
-        ({"shadow_rate": float("nan")}, "learning rate between 0 and 1"),
-        ({"false_flags": 0.0}, "false flags between 0 and 0.5, got 0.0"),
-        ({"false_flags": 0.5}, "false flags between 0 and 0.5"),
-        ({"false_flags": float("nan")}, "false flags between 0 and 0.5"),
-        ({"shadows": 3, "shadows_drawn": 4}, "draw 1 to 3 shadows, got 4"),
-        ({"coverage_fraction": 1.5}, "between 0 and 1, got 1.5"),
-        ({"coverage_fraction": float("nan")}, "between 0 and 1"),
-        ({"seed": -1}, "seed"),
-        ({"shadows_on": "labels"}, "inputs or features"),
-    ],
-)
-def test_options_out_of_range_are_refused(wrong: dict[str, Any], words: str) -> None:
-    """Before anything is read."""
-    with pytest.raises(FitError, match=re.escape(words)):
-        FitOptions(Path("m.onnx"), Path("d.npz"), Path("out"), **wrong)

@@ -4,36 +4,30 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from queen.fit.collect import Responses
 from queen.fit.findings import profile_prices
-from queen.fit.findings.measures import held_out_rows
-from queen.fit.findings.profile_prices import PriceStage, ProfilePrice, price_profiles
+from queen.fit.findings.profile_prices import ProfilePrice, price_profiles
+from queen.fit.fitted import Fitted, Shadows
+from queen.fit.progress import ignore_progress
 from queen.fit.training.shadows import ShadowPlan, train_shadows
 from queen.method.contracts import BALANCED_L1, SAFE_L1, Profile
 from queen.method.decoy import fit_sketch_space, sketch_inputs
-from queen.method.label_preserving import softmax
 from tests.unit.fit.blobs import blobs
+from tests.unit.fit.fitted import answered, regions_of
 
 CLASSES = 5
 Prices = dict[str, ProfilePrice]
 
 
-def _stage() -> PriceStage:
-    """A protectee that is right about its blobs, and an account over its budget after 50."""
+def _fitted() -> Fitted:
+    """A protectee that is right about its blobs, two thirds of which are inside their region."""
     features, labels = blobs(classes=CLASSES, each=120, width=12)
-    centers = np.stack([features[labels == label].mean(axis=0) for label in range(CLASSES)])
-    logits = (2 * features @ centers.T - np.square(centers).sum(axis=1)).astype(np.float32)
-    responses = Responses(softmax(logits).astype(np.float32), logits, features)
-    return PriceStage(
-        *(responses, labels, held_out_rows(labels, 0)),
-        inside=np.arange(len(labels)) % 3 > 0,
-        inputs=features,
-        shadows=train_shadows(features, labels, CLASSES, ShadowPlan("features", 2, 1, 5, 0)),
-        shadows_on="features",
-        space=fit_sketch_space(sketch_inputs(features), labels, CLASSES, 0.9),
-        within_budget=50,
-        seed=0,
-    )
+    fitted = answered(features, labels, shadows_on="features")
+    regions = regions_of(features, labels, labels)
+    fitted.regions = replace(regions, inside=np.arange(len(labels)) % 3 > 0)
+    networks = train_shadows(features, labels, CLASSES, ShadowPlan("features", 2, 1, 5, 0))
+    fitted.shadows = Shadows(networks, [12], {})
+    fitted.sketch_space = fit_sketch_space(sketch_inputs(features), labels, CLASSES, 0.9)
+    return fitted
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -44,14 +38,15 @@ def _short_thefts() -> Iterator[None]:
         yield
 
 
-def _priced(stage: PriceStage) -> Prices:
-    return {price.profile: price for price in price_profiles(stage, lambda _done, _total: None)}
+def _priced(within_budget: int | None = 50) -> Prices:
+    prices = price_profiles(_fitted(), within_budget, ignore_progress)
+    return {price.profile: price for price in prices}
 
 
 @pytest.fixture(scope="module", name="prices")
 def priced_once(_short_thefts: None) -> Prices:
-    """The prices of the stage, for all tests that only look at them."""
-    return _priced(_stage())
+    """The prices of an account over its budget after 50 answers, for tests that only look."""
+    return _priced()
 
 
 def test_every_profile_has_a_price_in_order(prices: Prices) -> None:
@@ -99,7 +94,7 @@ def test_paper_reverses_only_what_is_inside(prices: Prices) -> None:
 
 def test_before_the_crossing_all_profiles_but_safe_are_observe() -> None:
     """If a whole pass stays within the budget, the thief has the model's own answers."""
-    prices = _priced(replace(_stage(), within_budget=None))
+    prices = _priced(within_budget=None)
     own = prices["observe"].thief_accuracy
     assert prices["strict"].thief_accuracy == prices["balanced"].thief_accuracy == own
 
@@ -107,6 +102,6 @@ def test_before_the_crossing_all_profiles_but_safe_are_observe() -> None:
 def test_the_same_seed_gives_the_same_prices(prices: Prices) -> None:
     """To the last figure; progress is told for each profile."""
     told: list[tuple[int, int]] = []
-    again = price_profiles(_stage(), lambda done, total: told.append((done, total)))
+    again = price_profiles(_fitted(), 50, lambda done, total: told.append((done, total)))
     assert {price.profile: price for price in again} == prices
-    assert told == [(number, 5) for number in range(1, 6)]
+    assert told == [(done, 5) for done in range(1, 6)]

@@ -7,7 +7,7 @@ from queen.bundle import MeterSpec
 from queen.fit.findings.coverage import ClassCoverage
 from queen.fit.findings.profile_prices import ProfilePrice
 from queen.fit.findings.summary import print_outcome
-from queen.fit.options import FitOutcome, FitReport
+from queen.fit.outcome import FitOutcome, FitReport
 from tests.unit.bundle.made import manifest
 
 REPORT = FitReport(

@@ -53,16 +53,6 @@ def test_old_operators_are_refused(tmp_path: Path) -> None:
         read_graph(path)
 
 
-def test_a_graph_newer_than_the_runtime_is_refused_in_its_words(tmp_path: Path) -> None:
-    """The versions are said, the runtime's own source lines are not."""
-    path = write_model(tmp_path / "m.onnx", FEATURES + "y = MatMul(f, W)")
-    model = onnx.load(path)
-    model.ir_version = 99
-    onnx.save(model, path)
-    with pytest.raises(FitError, match=r"graph: Unsupported model IR version: 99, max"):
-        answers(opened(path), SAMPLES)
-
-
 def _with_external_data(folder: Path) -> Path:
     path = write_model(folder / "m.onnx", FEATURES + "l = MatMul(f, W)\n y = Add(l, b)")
     onnx.save(

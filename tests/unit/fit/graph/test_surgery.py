@@ -122,19 +122,6 @@ def test_features_of_more_axes_are_laid_flat(tmp_path: Path) -> None:
     np.testing.assert_allclose(logits, logits_of(SAMPLES) - BIAS, rtol=1e-4, atol=1e-5)
 
 
-def test_a_named_features_tensor_is_probed(tmp_path: Path) -> None:
-    """Two linear layers in a row, opened before the first: W and b are their product."""
-    body = FEATURES + "m = Gemm(f, Q, q)\n y = Gemm(m, W, b)"
-    square = np.random.default_rng(3).normal(size=(6, 6)).astype(np.float32)
-    shift = np.ones(6, np.float32)
-    path = write_model(tmp_path / "m.onnx", body, WEIGHTS | {"Q": square, "q": shift})
-    protectee = opened(path, features="f")
-    _, logits, features = answers(protectee, SAMPLES)
-    np.testing.assert_allclose(protectee.weight.T, square @ WEIGHT, atol=1e-5)
-    np.testing.assert_allclose(features @ protectee.weight.T + protectee.bias, logits, atol=1e-4)
-    np.testing.assert_allclose(features, features_of(SAMPLES), rtol=1e-5, atol=1e-6)
-
-
 def test_the_tensor_that_auto_finds_may_be_named(tmp_path: Path) -> None:
     """Naming the head's own input changes nothing: the weights are still read, not probed."""
     path = write_model(tmp_path / "m.onnx", FEATURES + PLAIN + "y = Softmax(l)")
@@ -149,19 +136,6 @@ def test_a_named_output_decides_between_two_heads(tmp_path: Path) -> None:
         opened(path)
     expected = np.tanh(SAMPLES @ HIDDEN)
     np.testing.assert_allclose(answers(opened(path, "z"), SAMPLES)[2], expected, atol=1e-5)
-
-
-@pytest.mark.parametrize("shape", [[2, -1], [2, 6]])
-def test_a_fixed_batch_is_freed(tmp_path: Path, shape: list[int]) -> None:
-    """A batch extent that the exporter wrote into input and Reshape is made dynamic."""
-    body = FEATURES + "r = Reshape(f, s)\n y = Gemm(r, W, b)"
-    weights = WEIGHTS | {"s": np.array(shape, np.int64)}
-    path = write_model(
-        tmp_path / "m.onnx", body, weights, source="float[2,4] x", result="float[2,3] y"
-    )
-    protectee = opened(path)
-    assert protectee.fixed_batch == 2
-    np.testing.assert_allclose(answers(protectee, SAMPLES)[1], logits_of(SAMPLES), rtol=1e-4)
 
 
 def test_the_shape_may_be_open_but_for_the_batch(tmp_path: Path) -> None:
@@ -205,11 +179,3 @@ def test_an_unknown_tensor_is_refused(tmp_path: Path, output: str | None, featur
     path = write_model(tmp_path / "m.onnx", FEATURES + PLAIN + "y = Softmax(l)")
     with pytest.raises(FitError, match=r"no such tensor; its last ones are h, f, l, y"):
         opened(path, output, features)
-
-
-def test_features_that_the_query_bypasses_are_refused(tmp_path: Path) -> None:
-    """Logits that reach the query around the named tensor are not a function of it."""
-    body = "h = MatMul(x, H)\n f = Relu(h)\n s = Add(f, h)\n y = Gemm(s, W, b)"
-    path = write_model(tmp_path / "m.onnx", body)
-    with pytest.raises(FitError, match="in another way"):
-        opened(path, features="f")

@@ -4,7 +4,7 @@ import torch
 
 from queen.errors import FitError
 from queen.fit.findings.coverage import inside_share
-from queen.fit.findings.measures import held_out_rows, nearest_class
+from queen.fit.findings.report import nearest_class
 from queen.fit.training import mapping as mapping_training
 from queen.fit.training.mapping import MappingPlan, embed, mapping_weights, train_mapping
 from queen.method.geometry import fit_geometry
@@ -99,11 +99,3 @@ def test_the_distance_loss_is_that_of_a_loop() -> None:
         terms.append(-np.mean([np.log(powers[p] / sum(powers.values())) for p in own]))
     got = distance_contrastive_loss(torch.from_numpy(points), torch.from_numpy(labels))
     assert float(got) == pytest.approx(np.mean(terms), rel=1e-9)
-
-
-def test_a_tenth_of_every_class_is_held_out() -> None:
-    """A class that is too small gives none of its samples away."""
-    labels = np.repeat([0, 1, 2], [50, 19, 9])
-    held = held_out_rows(labels, seed=0)
-    assert np.bincount(labels[held], minlength=3).tolist() == [5, 1, 0]
-    np.testing.assert_array_equal(held, held_out_rows(labels, seed=0))

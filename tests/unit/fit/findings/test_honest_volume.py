@@ -1,17 +1,12 @@
-from typing import Any
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from queen.fit.findings import strays
-from queen.fit.findings.strays import METER_VOLUME, FittedMeter, fit_off_distribution, honest_volume
+from queen.fit.findings.honest_volume import honest_volume
 from queen.method.geometry import Geometry, fit_geometry
 from queen.method.ledger import LedgerLevels, LedgerRows, assess_rows
-from queen.method.off_distribution import OffDistributionMeter
 from queen.method.sensitivity import (
     budget_thresholds,
-    center_distances,
     mean_squared_sensitivity,
 )
 from tests.unit.fit.blobs import blobs
@@ -89,43 +84,3 @@ def test_many_records_of_a_class_are_all_compared() -> None:
         firsts.append(int(np.flatnonzero(step.cqs_after > threshold)[0]))
     assert len(whole.recorded) > 128
     assert honest_volume(geometry, embeddings, labels, [threshold], 0) == int(0.9 * min(firsts))
-
-
-Asked = dict[str, Any]
-
-
-def _fit_asked(monkeypatch: pytest.MonkeyPatch, held: NDArray[np.bool_]) -> tuple[Asked, Any]:
-    """What the meter is fitted to, if those samples are held out; and the fit."""
-    geometry, embeddings, predicted = _regions(each=400)
-    meter = OffDistributionMeter(np.ones(3), 1.6, 0.13, 9.0)
-    asked: Asked = {}
-
-    def fit_meter(geometry: Geometry, distances: Any, labels: Any, **others: Any) -> Any:
-        asked.update(distances=distances, labels=labels, **others)
-        return meter, {10_000: 0.001, 500: 0.0}
-
-    monkeypatch.setattr(strays, "fit_meter", fit_meter)
-    rows = (geometry, embeddings, predicted)
-    fitted = fit_off_distribution(*rows, held, false_flags=0.01, seed=5)
-    asked["expected"] = center_distances(geometry, embeddings, predicted)
-    return asked, fitted
-
-
-def test_the_meter_is_fitted_to_held_out_samples_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those that g trained on lie nearer to their centers than any query will."""
-    held = np.arange(1200) % 2 == 0
-    asked, fitted = _fit_asked(monkeypatch, held)
-    np.testing.assert_array_equal(asked["distances"], asked["expected"][held])
-    assert len(asked["labels"]) == 600
-    assert (asked["volume"], asked["false_flags"], asked["seed"]) == (METER_VOLUME, 0.01, 5)
-    assert isinstance(fitted, FittedMeter)
-    assert fitted.false_flags == {"500": 0.0, "10000": 0.001}
-
-
-@pytest.mark.parametrize("count", [0, 499])
-def test_too_few_held_out_samples_are_joined_by_the_others(
-    monkeypatch: pytest.MonkeyPatch, count: int
-) -> None:
-    """A quantile of 99 % needs some hundreds."""
-    asked, _fitted = _fit_asked(monkeypatch, np.arange(1200) < count)
-    np.testing.assert_array_equal(asked["distances"], asked["expected"])

@@ -1,4 +1,4 @@
-"""The figures of a fit report."""
+"""The report of a fit: what is measured of the protectee, the embedding and the shadows."""
 
 from __future__ import annotations
 
@@ -8,73 +8,68 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from queen.fit.collect import Responses
-from queen.fit.findings.coverage import inside_share
+from queen.fit.findings.coverage import measure_coverage
 from queen.fit.findings.flips import flip_rates, shadow_probabilities
-from queen.fit.graph.surgery import Protectee
-from queen.fit.training.mapping import MappingPlan
+from queen.fit.fitted import Fitted
+from queen.fit.outcome import FitReport
 from queen.fit.training.shadows import ShadowPlan, choose_architecture
 from queen.method.ensemble import ShadowNetwork
 from queen.method.geometry import Geometry
-from queen.method.sensitivity import center_distances
+from queen.method.sensitivity import center_distances, largest_budget
 
-_HELD_OUT_SHARE = 10
 _FLIP_ROWS = 2000
 
 
-def held_out_rows(labels: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
-    """Marks (N,) of the samples that g does not train on: a tenth of every class.
+def make_report(fitted: Fitted) -> FitReport:
+    """Measure everything that the manifest says of a fit."""
+    regions, options = fitted.regions, fitted.options
+    return FitReport(
+        seed=options.seed,
+        samples=len(fitted.samples.y),
+        protectee=measure_protectee(fitted),
+        mapping=measure_mapping(fitted),
+        shadows=fitted.shadows.figures,
+        off_distribution={"false_flags": fitted.off_distribution.false_flags},
+        largest_budget=largest_budget(regions.geometry, regions.mean_squared_sqs),
+        classes=measure_coverage(
+            regions.geometry,
+            regions.embeddings,
+            fitted.samples.y,
+            fitted.responses.predicted,
+            fitted.class_names,
+        ),
+    )
 
-    A class of fewer than 10 samples gives none; without any, nothing is held out.
-    """
-    rng = np.random.default_rng([seed, 1])
-    held = np.zeros(len(labels), np.bool_)
-    for label in np.unique(labels):
-        members = rng.permutation(np.flatnonzero(labels == label))
-        held[members[: len(members) // _HELD_OUT_SHARE]] = True
-    return held
 
-
-def measure_protectee(
-    protectee: Protectee, responses: Responses, labels: NDArray[np.int64]
-) -> dict[str, Any]:
+def measure_protectee(fitted: Fitted) -> dict[str, Any]:
     """Accuracy on the training set, and what the surgery found."""
+    protectee = fitted.protectee
     return {
-        "accuracy": _share(responses.predicted == labels),
+        "accuracy": _share(fitted.responses.predicted == fitted.samples.y),
         "features_tensor": protectee.features_tensor,
         "own_softmax": protectee.own_softmax,
         "freed_batch": protectee.fixed_batch,
     }
 
 
-def measure_mapping(
-    plan: MappingPlan,
-    geometry: Geometry,
-    embeddings: NDArray[np.float32],
-    labels: NDArray[np.int64],
-    predicted: NDArray[np.int64],
-    held: NDArray[np.bool_],
-    layer_widths: Sequence[int],
-) -> dict[str, Any]:
+def measure_mapping(fitted: Fitted) -> dict[str, Any]:
     """Separability (nearest cluster center is the true class's) and share inside regions.
 
-    Each for the samples that g trained on and for those held out; if none were, the
+    Both for the samples that g trained on and for those held out; without any held out, the
     figures of the former stand for both.
     """
-    nearest = nearest_class(geometry, embeddings) == labels
+    regions, held, labels = fitted.regions, fitted.held_out, fitted.samples.y
+    is_nearest = nearest_class(regions.geometry, regions.embeddings) == labels
     parts = {"training": ~held, "held_out": held if held.any() else ~held}
-    classes = int(labels.max()) + 1
+    plan, classes = regions.plan, int(labels.max()) + 1
     return {
         "loss": plan.loss,
         "epochs": plan.planned_epochs(int((~held).sum()), classes),
         "batch": plan.batch_size(classes),
-        "layer_widths": list(layer_widths),
+        "layer_widths": list(regions.layer_widths),
         "held_out": int(held.sum()),
-        "separability": {part: _share(nearest[rows]) for part, rows in parts.items()},
-        "inside": {
-            part: _rounded(inside_share(geometry, embeddings[rows], predicted[rows]))
-            for part, rows in parts.items()
-        },
+        "separability": {part: _share(is_nearest[rows]) for part, rows in parts.items()},
+        "inside": {part: _share(regions.inside[rows]) for part, rows in parts.items()},
     }
 
 
@@ -90,28 +85,25 @@ def nearest_class(geometry: Geometry, embeddings: NDArray[np.float32]) -> NDArra
 
 
 def measure_shadows(
-    plan: ShadowPlan,
-    drawn: int,
-    shadows: Sequence[ShadowNetwork],
-    inputs: NDArray[Any],
-    labels: NDArray[np.int64],
-    probabilities: NDArray[np.float32],
-    inside: NDArray[np.bool_],
+    fitted: Fitted, plan: ShadowPlan, networks: Sequence[ShadowNetwork]
 ) -> dict[str, Any]:
-    """Accuracy of the shadows and flip rate of the reversal by K, on samples inside regions.
+    """Accuracy of trained shadows, and flip rate of the reversal by K, on samples inside regions.
 
-    `inputs` (N, ...) is what the shadows read. Up to 2,000 samples are asked.
+    Up to 2,000 samples are asked.
     """
+    inside, inputs, labels = fitted.regions.inside, fitted.shadow_inputs, fitted.samples.y
+    drawn = fitted.options.shadows_drawn
     rng = np.random.default_rng([plan.seed, 2])
     candidates = np.flatnonzero(inside) if inside.any() else np.arange(len(labels))
     rows = np.sort(rng.permutation(candidates)[:_FLIP_ROWS])
-    answers = shadow_probabilities(shadows, inputs[rows])
+    answers = shadow_probabilities(networks, inputs[rows])
     accuracies = (answers.argmax(axis=2) == labels[rows]).mean(axis=1)
-    rates = flip_rates(answers, probabilities[rows], [1, drawn, len(shadows)], rng)
+    own = fitted.responses.probabilities[rows]
+    rates = flip_rates(answers, own, [1, drawn, len(networks)], rng)
     return {
         "on": plan.on,
         "architecture": choose_architecture(plan.on, inputs.shape[1:]),
-        "count": len(shadows),
+        "count": len(networks),
         "drawn": drawn,
         "steps": plan.planned_steps(len(labels)),
         "samples_asked": len(rows),

@@ -1,42 +1,23 @@
-"""Run the protectee over its training set."""
+"""Stage: run the protectee over its training set, and check that its head is linear."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from queen.errors import FitError
+from queen.fit.fitted import Responses
 from queen.fit.graph.batch_axis import CHECKED_BATCHES, require_free_batch
 from queen.fit.graph.session import Array, GraphSession
-from queen.fit.graph.surgery import EMBEDDINGS, FEATURES, LOGITS, PROBABILITIES, Protectee
+from queen.fit.graph.surgery import FEATURES, LOGITS, PROBABILITIES, Protectee
+from queen.fit.progress import Update, ignore_progress
 
 _ROWS = 512
 _OUTPUTS = [PROBABILITIES, LOGITS, FEATURES]
 
 
-@dataclass(frozen=True, eq=False)
-class Responses:
-    """The protectee's answers to N samples, float32.
-
-    `probabilities` (N, C), `logits` (N, C), `features` (N, D).
-    """
-
-    probabilities: NDArray[np.float32]
-    logits: NDArray[np.float32]
-    features: NDArray[np.float32]
-
-    @property
-    def predicted(self) -> NDArray[np.int64]:
-        """Y = argmax of the logits, (N,)."""
-        labels: NDArray[np.int64] = self.logits.argmax(axis=1)
-        return labels
-
-
 def collect_responses(
-    protectee: Protectee, x: Array, update: Callable[[int, int], None] = lambda _done, _total: None
+    protectee: Protectee, x: Array, update: Update = ignore_progress
 ) -> Responses:
     """Check that the graph takes any batch, run it over `x` (N, ...), check its head.
 
@@ -103,13 +84,3 @@ def _require_softmax(responses: Responses) -> None:
             f"expected probabilities = softmax(logits), got ones that differ by up to {off:.3g}; "
             "--output names the tensor that holds the classifier's answer"
         )
-
-
-def require_embeddings(protectee: Protectee, x: Array, embeddings: NDArray[np.float32]) -> bytes:
-    """The finished graph, once its embeddings of `x` (B, ...) are those of g, (B, E)."""
-    graph = protectee.graph_bytes()
-    got = GraphSession(graph).run({protectee.input.name: x}, [EMBEDDINGS])[0]
-    scale = max(float(np.abs(embeddings).max()), 1e-6)
-    if got.shape != embeddings.shape or np.abs(got - embeddings).max() > 1e-3 * scale:
-        raise FitError("the fused graph does not give the embeddings of the mapping network")
-    return graph
