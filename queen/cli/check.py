@@ -11,7 +11,8 @@ from queen.cli.bundle_checks import Finding, check_bundle
 from queen.cli.up.plan import SERVICES, SETTINGS
 from queen.errors import ConfigError, QueenError
 from queen.serving.accounts import read_accounts
-from queen.serving.settings import read_yaml, validate_settings_file
+from queen.serving.settings_sources import validate_settings_file
+from queen.serving.yaml_file import read_yaml
 
 
 @click.command(

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from queen.errors import ConfigError
 from queen.method.contracts import Profile
 from queen.owners import ACCOUNT_ID, GROUP_NAME, LONGEST_NAME
-from queen.serving.settings import read_yaml
+from queen.serving.yaml_file import read_yaml
 
 _ACCOUNT_ID = f"^{ACCOUNT_ID}$"
 _GROUP_NAME = f"^{GROUP_NAME}$"

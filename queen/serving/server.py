@@ -30,7 +30,8 @@ from queen.serving.health import Health
 from queen.serving.interceptors import Gate, ObservedServer
 from queen.serving.logging import configure_logging, logger
 from queen.serving.metrics import Metrics, MetricsEndpoint
-from queen.serving.settings import ServiceSettings, load_settings
+from queen.serving.settings import ServiceSettings
+from queen.serving.settings_sources import load_settings
 
 S = TypeVar("S", bound=ServiceSettings)
 _REFUSING_SECONDS = 0.1

@@ -16,7 +16,8 @@ from queen.bundle import Bundle
 from queen.cli.state import StateFolder
 from queen.cli.up.child import Child, Ready
 from queen.errors import ConfigError
-from queen.serving.settings import ServiceSettings, load_settings
+from queen.serving.settings import ServiceSettings
+from queen.serving.settings_sources import load_settings
 
 SERVICES = ("sensitivity", "perturber", "inference")
 """In the order in which they start, the front door last; they stop the other way round."""

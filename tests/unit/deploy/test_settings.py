@@ -9,7 +9,7 @@ import pytest
 from queen_inference.peers.endpoints import read_target
 
 from queen.cli.up.plan import SETTINGS
-from queen.serving.settings import load_settings
+from queen.serving.settings_sources import load_settings
 from tests.unit.deploy.manifests import (
     DEPLOYABLE,
     SERVICES,

@@ -6,7 +6,7 @@ import pytest
 from queen_inference.settings import InferenceSettings
 
 from queen.errors import ConfigError
-from queen.serving.settings import load_settings
+from queen.serving.settings_sources import load_settings
 
 BASE = ["--bundle", "b", "--accounts", "a.yaml"]
 
