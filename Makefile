@@ -8,7 +8,7 @@ STUBS := build/protos-venv
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo redis test chaos soak nightly lint types protos protos-check buf k8s bench results redteam data data-cifar10 wheel clean
+.PHONY: help setup demo redis test chaos soak nightly lint types protos protos-check buf k8s bench docs results redteam data data-cifar10 wheel clean
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -82,6 +82,9 @@ bench: $(READY) ## Measure what the defense costs
 	$(BIN)/queen bench method
 	$(BIN)/queen bench serve
 	$(BIN)/queen bench state
+
+docs: $(READY) ## Write the pages that are made from the code
+	$(BIN)/python -m queen.cli.settings_page docs/settings.md
 
 results: $(READY) ## Write docs/results.md from docs/results/*.json, and the tables of docs/redteam.md
 	$(BIN)/python -m queen.demo.results docs

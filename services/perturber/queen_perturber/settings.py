@@ -1,4 +1,4 @@
-"""Settings of the perturber service."""
+"""Settings of the perturber: its secret, its device, and how much it computes at once."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from queen.serving.settings import ServiceSettings
 
 
 class PerturberSettings(ServiceSettings):
-    """Answers to queries that must be unlearned."""
+    """The perturber: answers for the queries whose verdict is REVERSE."""
 
     model_config = SettingsConfigDict(env_prefix="QUEEN_PERTURBER_")
 
     port: int = Field(default=8201, ge=0, le=65535)
-    """Port of the gRPC server; 0 takes a free one."""
+    """Port of the gRPC server; 0 chooses a free one."""
     metrics_port: int = Field(default=8202, ge=-1, le=65535)
-    """Port of /metrics; 0 takes a free one, -1 serves none."""
+    """Port of /metrics; 0 chooses a free one, -1 serves none."""
     secret_file: Path
     """File with the secret, of at least 16 bytes, that keys the draw of shadow models."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where the shadow models run; auto takes a GPU if there is one."""
+    """Where the shadow models run; auto chooses a GPU if there is one."""
     threads: int = Field(default=1, ge=1)
     """Threads of Torch on the CPU."""
     max_rows: int = Field(default=4096, ge=1)
-    """Most queries in one call."""
+    """Most queries in a call."""
     max_waiting: int = Field(default=256, ge=1)
     """Most calls that wait for the shadow models; more are refused."""
