@@ -11,7 +11,7 @@ _COMMANDS = (
     LazyCommand("demo", "Fit, serve, attack and defend a small classifier.", "demo"),
     LazyCommand("fit", "Fit the defence to a classifier of your own.", "fit"),
     LazyCommand("inspect", "Show what is in a bundle."),
-    LazyCommand("check", "Say what is wrong with a bundle or a settings file.", "demo"),
+    LazyCommand("check", "Say what is wrong with a bundle or settings.", "demo", room="check"),
     LazyCommand("up", "Serve a bundle: three services on this machine.", "demo", room="up"),
     LazyCommand("query", "Send samples to a server and show its answers."),
     LazyCommand("redteam", "Attack a defence, your own endpoint too, and report.", "demo"),

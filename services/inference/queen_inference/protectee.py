@@ -51,7 +51,7 @@ class Protectee:
     def __init__(self, bundle: Bundle, *, threads: int, max_batch_rows: int) -> None:
         self.signature = bundle.manifest.input
         self._session = open_session(bundle, threads)
-        _require_signature(self._session, bundle)
+        require_signature(self._session, bundle)
         probe = probe_rows(self.signature, _bucket_sizes(min(max_batch_rows, LARGEST_BUCKET))[-1])
         self.buckets = row_exact_buckets(self._run_exactly, probe, self._affordable_sizes(probe))
         self._seconds = {size: self._time(probe[:size]) for size in self.buckets}
@@ -163,7 +163,8 @@ def open_session(bundle: Bundle, threads: int) -> Any:
         ) from error
 
 
-def _require_signature(session: Any, bundle: Bundle) -> None:
+def require_signature(session: Any, bundle: Bundle) -> None:
+    """Require the graph's input and outputs to be those of the manifest; BundleCorrupt."""
     inputs = [found.name for found in session.get_inputs()]
     outputs = {found.name for found in session.get_outputs()}
     name = bundle.manifest.input.name

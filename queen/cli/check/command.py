@@ -1,15 +1,16 @@
-"""`queen check`: says what is wrong, in words."""
+"""The command `queen check`: which checks a path gets, and how their results are shown."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
 
-from queen.cli.bundle_checks import Finding, check_bundle
+from queen.cli.check.bundle_checks import check_bundle
+from queen.cli.check.finding import Finding, examine
 from queen.cli.up.plan import SERVICES, SETTINGS
-from queen.errors import ConfigError, QueenError
+from queen.errors import ConfigError
 from queen.serving.accounts import read_accounts
 from queen.serving.settings_sources import validate_settings_file
 from queen.serving.yaml_file import read_yaml
@@ -27,22 +28,22 @@ Examples:
 @click.option(
     "--service",
     type=click.Choice(sorted(SERVICES)),
-    help="Whose settings PATH holds; needed for a settings file only.",
+    help="Service whose settings PATH holds; needed for a settings file only.",
 )
 @click.pass_context
 def command(ctx: click.Context, path: Path, service: str | None) -> None:
     """Say what is wrong with PATH: a bundle, an accounts file, or settings of a service.
 
-    Exit code 0 if nothing is, 1 otherwise.
+    The exit code is 0 if nothing is wrong, else 1.
     """
-    is_sound = report(findings(path, service))
+    is_sound = report(find_problems(path, service))
     ctx.exit(0 if is_sound else 1)
 
 
-def findings(path: Path, service: str | None) -> Iterable[Finding]:
-    """The checks that fit what `path` is; ConfigError if that cannot be told."""
+def find_problems(path: Path, service: str | None) -> Iterable[Finding]:
+    """Findings of the checks for a file or folder like `path`; ConfigError if none fits."""
     if service is not None:
-        return [_looked(f"settings of {service}", lambda: _check_settings(path, service))]
+        return [examine(f"settings of {service}", lambda: _check_settings(path, service))]
     if not path.exists():
         raise ConfigError(f"{path}: there is no such file or folder")
     if path.is_dir():
@@ -54,13 +55,13 @@ def findings(path: Path, service: str | None) -> Iterable[Finding]:
         raise ConfigError(f"{path}: looks like settings of the front door; add --service inference")
     if isinstance(content, dict) and "accounts" not in content:
         raise ConfigError(f"{path}: settings of which service? Add --service {'|'.join(SERVICES)}")
-    return [_looked("accounts", lambda: f"{len(read_accounts(path).accounts)} listed")]
+    return [examine("accounts", lambda: f"{len(read_accounts(path).accounts)} listed")]
 
 
-def report(found: Iterable[Finding]) -> bool:
-    """Print the findings as they come; whether all is well."""
+def report(findings: Iterable[Finding]) -> bool:
+    """Print the findings as they come; whether there is no problem."""
     is_sound = True
-    for finding in found:
+    for finding in findings:
         if finding.problem is None:
             note = f" ({finding.note})" if finding.note else ""
             click.echo(f"{click.style('ok', fg='green')}    {finding.subject}{note}")
@@ -70,13 +71,6 @@ def report(found: Iterable[Finding]) -> bool:
                 f"{click.style('wrong', fg='red')} {finding.subject}: {finding.problem}", err=True
             )
     return is_sound
-
-
-def _looked(subject: str, look: Callable[[], str]) -> Finding:
-    try:
-        return Finding(subject, None, look())
-    except QueenError as error:
-        return Finding(subject, str(error))
 
 
 def _check_settings(path: Path, service: str) -> str:

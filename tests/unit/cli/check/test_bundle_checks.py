@@ -4,10 +4,10 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from safetensors.numpy import load_file, save
 
 from queen.bundle import layout
 from queen.cli import main
-from queen.cli.accounts.file import account_lines
 from tests.bundles import make_bundle
 from tests.unit.bundle.made import reseal
 
@@ -20,7 +20,7 @@ def bundle(tmp_path):
 
 def run(*argv):
     """Run the command line in this process."""
-    return CliRunner().invoke(main, [str(one) for one in argv])
+    return CliRunner().invoke(main, [str(argument) for argument in argv])
 
 
 def test_a_good_bundle_passes_every_check(bundle):
@@ -93,46 +93,21 @@ def test_another_schema_version_is_found(bundle, version):
     assert "Traceback" not in ran.output
 
 
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        ("max_batch_row: 8\n", "unknown key max_batch_row"),
-        ("port: many\n", "port"),
-        ("failure_mode: allow\n", "allow-clean-answers"),
-    ],
-)
-def test_a_settings_typo_is_found(tmp_path, content, expected):
-    """A wrong settings file is one sentence with the key at fault."""
-    (tmp_path / "c.yaml").write_text(content)
-    ran = run("check", tmp_path / "c.yaml", "--service", "inference")
+def test_shadows_that_are_not_finite_are_found(bundle):
+    """No service compares a NaN with anything before it is in an answer."""
+    name = layout.shadow_file(1)
+    tensors = load_file(bundle / name)
+    tensors["body.1.bias"][0] = np.nan
+    reseal(bundle, name, save(tensors))
+    ran = run("check", bundle)
     assert ran.exit_code == 1
-    assert expected in ran.stderr
+    assert "wrong shadows: shadow 1: its weights are not finite" in ran.stderr
 
 
-@pytest.mark.parametrize("service", ["inference", "sensitivity", "perturber"])
-def test_good_settings_pass(tmp_path, service):
-    """A settings file with keys that exist passes for every service."""
-    state = "state: memory\n" if service == "sensitivity" else ""
-    (tmp_path / "c.yaml").write_text(f"port: 0\nlog_level: debug\n{state}")
-    assert run("check", tmp_path / "c.yaml", "--service", service).exit_code == 0
-
-
-def test_accounts_files_are_told_apart(tmp_path):
-    """An accounts file is checked as one; a wrong digest in it is found."""
-    file = tmp_path / "accounts.yaml"
-    file.write_text("accounts:\n" + account_lines("a", "key"))
-    assert run("check", file).exit_code == 0
-    file.write_text("accounts:\n  - {id: a, key_sha256: short}\n")
-    ran = run("check", file)
+def test_every_part_is_checked_after_a_wrong_one(bundle):
+    """One wrong part hides no other: all are named, each in a line of its own."""
+    reseal(bundle, layout.HEAD, b"not a zip")
+    ran = run("check", bundle)
     assert ran.exit_code == 1
-    assert "entry 1, key_sha256" in ran.stderr
-
-
-def test_inspect_gives_thresholds_and_says_when_the_budget_does_not_fit(bundle):
-    """The JSON holds T per class, null above the largest budget; the table prints."""
-    document = json.loads(run("inspect", bundle, "--json", "--budget", "10").stdout)
-    assert all(one["threshold"] > 0 for one in document["classes"])
-    too_much = document["largest_budget"] + 1
-    over = json.loads(run("inspect", bundle, "--json", "--budget", too_much).stdout)
-    assert {one["threshold"] for one in over["classes"]} == {None}
-    assert "too high" in run("inspect", bundle, "--budget", too_much).stdout
+    assert [line.split()[1].strip(":") for line in ran.stderr.splitlines()] == ["head", "protectee"]
+    assert len(ran.stdout.splitlines()) == 5
