@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import redis
-from queen_sensitivity.ledger_store import RedisLedgerStore
+from queen_sensitivity.ledger_store import open_redis_store
 
 from queen.method.geometry import Geometry
 from tests.chaos.checks.ledgers import Ledgers
@@ -88,7 +88,7 @@ def take_over(primaries: Sequence[RedisServer], replicas: Sequence[RedisServer])
 
 def held_by(servers: Sequence[RedisServer], geometry: Geometry, accounts: Sequence[str]) -> Ledgers:
     """What a Redis or a cluster has of these accounts."""
-    store = RedisLedgerStore(state_url([server.port for server in servers]))
+    store = open_redis_store(state_url([server.port for server in servers]))
     try:
         return {account: store.load(account, geometry.digest) for account in accounts}
     finally:

@@ -18,6 +18,8 @@ from queen_sensitivity.ledger_store import (
     MemoryLedgerStore,
     RedisLedgerStore,
 )
+from queen_sensitivity.ledger_store.redis.link import RedisLink
+from queen_sensitivity.ledger_store.redis.store import open_redis_link
 
 from queen.errors import LedgerConflict
 from queen.method.ledger import Verdict
@@ -32,8 +34,8 @@ LOST = 8
 class Starved(RedisLedgerStore):
     """A store on which another writer gets a record in before each of our appends."""
 
-    def __init__(self, url: str, theirs: Sequence[np.ndarray]) -> None:
-        super().__init__(url, PATIENT)
+    def __init__(self, link: RedisLink, theirs: Sequence[np.ndarray]) -> None:
+        super().__init__(link)
         self._theirs = list(theirs)
 
     def append_many(self, appends: Sequence[Append]) -> list[AppendResult]:
@@ -67,7 +69,7 @@ def test_a_starving_engine_decides_as_one_that_came_after_the_others(url: str) -
     theirs, their_labels = stream(GEOMETRY, 2, 40, reach=0.9)
     theirs = theirs[their_labels == 1][:LOST]
     counts = Counter[str]()
-    store = Starved(url, theirs)
+    store = Starved(open_redis_link(url, PATIENT), theirs)
     answer = book_over(store, counts).assess(queries_of(mine, labels))
 
     alone = MemoryLedgerStore()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from queen_sensitivity.ledger_store import (
@@ -15,7 +13,6 @@ from queen_sensitivity.ledger_store import (
     LedgerStore,
     Regressed,
     Renewed,
-    SqliteLedgerStore,
 )
 
 from tests.contract.ledger_stores import append_of, records_of
@@ -148,47 +145,3 @@ def test_audit_entries_are_read_in_pages_in_order(store: LedgerStore) -> None:
     assert store.read_audit(5, 2) == []
     store.erase("a", ["g"], 0)
     assert store.read_audit(0, 10) == entries
-
-
-def test_a_sqlite_file_of_the_first_schema_is_read_and_brought_on(tmp_path: Path) -> None:
-    """Ledgers from before generations are whole, and can be erased."""
-    file = tmp_path / "ledger.sqlite3"
-    old = SqliteLedgerStore(file)
-    old.append_many([append_of("a", 0, 1.0, 2.0)])
-    old.close()
-    with sqlite3.connect(file) as connection:
-        connection.executescript(
-            "DROP TABLE generations; DROP TABLE audit; PRAGMA user_version = 1"
-        )
-    connection.close()
-    store = SqliteLedgerStore(file)
-    assert store.load("a", "g")[0][:, 0].tolist() == [1.0, 2.0]
-    assert store.append_many([append_of("a", 2, 3.0)]) == [Appended(3)]
-    store.erase("a", store.geometries("a"), 0)
-    assert store.load("a", "g") == {}
-    store.close()
-
-
-def test_an_erased_record_is_not_in_the_files_of_sqlite(tmp_path: Path) -> None:
-    """Neither the database nor its write-ahead log holds the bytes, while the service runs on."""
-    store = SqliteLedgerStore(tmp_path / "ledger.sqlite3")
-    needle = records_of(1234.5678).tobytes()
-    store.append_many([append_of("a", 0, 1234.5678), append_of("b", 0, 1.0)])
-    holding = [path for path in tmp_path.iterdir() if needle in path.read_bytes()]
-    assert holding
-    store.erase("a", ["g"], 0)
-    assert not [path for path in tmp_path.iterdir() if needle in path.read_bytes()]
-    store.close()
-
-
-def test_sqlite_lets_nobody_change_an_audit_entry(tmp_path: Path) -> None:
-    """Not even by hand, as long as the file's own rules stand."""
-    file = tmp_path / "ledger.sqlite3"
-    store = SqliteLedgerStore(file)
-    store.append_audit(b"{}")
-    store.close()
-    with sqlite3.connect(file) as connection:
-        for statement in ("UPDATE audit SET entry = x'00'", "DELETE FROM audit"):
-            with pytest.raises(sqlite3.IntegrityError, match="audit entries are kept"):
-                connection.execute(statement)
-    connection.close()

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import redis
-from queen_sensitivity.ledger_store import Appended, Conflict, RedisLedgerStore
-from queen_sensitivity.ledger_store.redis.store import classes_key
+from queen_sensitivity.ledger_store import Appended, Conflict, RedisLedgerStore, open_redis_store
+from queen_sensitivity.ledger_store.redis.keys import classes_key
 from redis.crc import key_slot
 
 from queen.errors import DependencyUnavailable
@@ -34,7 +34,7 @@ def store(servers: list[RedisServer]) -> Iterator[RedisLedgerStore]:
     for server in servers:
         with server.client() as client:
             client.flushall()
-    opened = RedisLedgerStore(url_of(servers[:2]), PATIENT)
+    opened = open_redis_store(url_of(servers[:2]), PATIENT)
     yield opened
     opened.close()
 
@@ -114,7 +114,7 @@ def test_a_user_with_the_documented_permissions_suffices(
         with server.client() as client:
             words = ("on", ">word", "~queen:*", "resetchannels", "-@all", *rights)
             client.execute_command("ACL", "SETUSER", "ledgers", *words)
-    limited = RedisLedgerStore(url_of(servers).replace("://", "://ledgers:word@"), PATIENT)
+    limited = open_redis_store(url_of(servers).replace("://", "://ledgers:word@"), PATIENT)
     names = NAMES[:9]
     assert limited.append_many([append_of(name, 0, 1.0) for name in names]) == [Appended(1)] * 9
     assert limited.list_accounts("g", "", 10) == names
@@ -126,7 +126,7 @@ def test_a_dead_server_takes_only_its_own_accounts(tmp_path: Path) -> None:
     """The accounts of the other servers are served meanwhile, and all of them afterwards."""
     with redis_cluster(tmp_path) as servers:
         options = replace(PATIENT, timeout_seconds=2.0, breaker_failures=1000)
-        store = RedisLedgerStore(url_of(servers), options)
+        store = open_redis_store(url_of(servers), options)
         store.append_many([append_of(name, 0, 1.0) for name in NAMES])
         dead = owner_of(slot_of(NAMES[0]), servers)
         there = [name for name in NAMES if owner_of(slot_of(name), servers) is dead]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from queen_sensitivity.ledger_store import Appended, RedisLedgerStore
+from queen_sensitivity.ledger_store import Appended, open_redis_store
 
 from queen.errors import ConfigError, DependencyUnavailable
 from tests.contract.ledger_stores import PATIENT, append_of
@@ -48,21 +48,21 @@ def test_tls_with_a_client_certificate(keys: Path, tmp_path: Path) -> None:
     known = replace(trusting, cert_file=keys / "client.crt", key_file=keys / "client.key")
     url = f"rediss://127.0.0.1:{port}"
     with redis_server(tmp_path, *words):
-        store = RedisLedgerStore(url, known)
+        store = open_redis_store(url, known)
         assert store.append_many([append_of("a", 0, 1.0)]) == [Appended(1)]
         store.close()
         for options in (trusting, PATIENT):
             with pytest.raises(DependencyUnavailable, match="did not answer"):
-                RedisLedgerStore(url, options)
+                open_redis_store(url, options)
         # A name that the certificate does not have.
         with pytest.raises(DependencyUnavailable, match="did not answer"):
-            RedisLedgerStore(url.replace("127.0.0.1", "localhost"), known)
+            open_redis_store(url.replace("127.0.0.1", "localhost"), known)
 
 
 def test_tls_files_that_are_missing_or_useless_are_said(tmp_path: Path) -> None:
     """A file that is not there, and a certificate for a plain connection, are refused by name."""
     options = replace(PATIENT, ca_file=tmp_path / "ca.crt")
     with pytest.raises(ConfigError, match=r"ca\.crt: expected a PEM file"):
-        RedisLedgerStore("rediss://127.0.0.1:1", options)
+        open_redis_store("rediss://127.0.0.1:1", options)
     with pytest.raises(ConfigError, match="expected rediss://"):
-        RedisLedgerStore("redis://127.0.0.1:1", options)
+        open_redis_store("redis://127.0.0.1:1", options)

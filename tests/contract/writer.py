@@ -11,18 +11,18 @@ from itertools import count
 from pathlib import Path
 from typing import Literal, cast
 
-from queen_sensitivity.ledger_store import Append, Appended, LedgerKey, SqliteLedgerStore
+from queen_sensitivity.ledger_store import Append, Appended, LedgerKey, open_sqlite_store
 
 from tests.contract.ledger_stores import records_of
 
 
 def main(file: str, synchronous: str) -> None:
     """Append two ledgers in turn, a few records at a time."""
-    store = SqliteLedgerStore(Path(file), cast("Literal['full', 'normal']", synchronous))
+    store = open_sqlite_store(Path(file), cast("Literal['full', 'normal']", synchronous))
     versions = [0, 0]
     for turn in count():
         label, size = turn % 2, 1 + turn % 3
-        fresh = records_of(*(float(versions[label] + place) for place in range(size)))
+        fresh = records_of(*(float(versions[label] + row) for row in range(size)))
         append = Append(LedgerKey("a", "g", label), versions[label], fresh)
         (result,) = store.append_many([append])
         if not isinstance(result, Appended):

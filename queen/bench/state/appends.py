@@ -16,9 +16,9 @@ from queen_sensitivity.ledger_store import (
     Append,
     LedgerKey,
     LedgerStore,
-    RedisLedgerStore,
     RedisOptions,
-    SqliteLedgerStore,
+    open_redis_store,
+    open_sqlite_store,
     packed_end,
     read_address,
 )
@@ -52,7 +52,7 @@ def measure_redis(url: str | None, folder: Path, rounds: int) -> dict[str, Any]:
 
 def _measure_redis(url: str, rounds: int) -> dict[str, Any]:
     client = connect(read_address(url), RedisOptions())
-    store = RedisLedgerStore(url)
+    store = open_redis_store(url)
     names = [f"{_PREFIX} {index}" for index in range(_ACCOUNTS)]
     try:
         bare = client.script_load(_BARE)
@@ -92,7 +92,7 @@ def measure_sqlite(folder: Path, rounds: int) -> dict[str, Any]:
     """Records of many accounts that SQLite commits in a second, 1 or 64 in a transaction."""
     measured: dict[str, dict[str, int]] = {}
     for synchronous in ("full", "normal"):
-        store = SqliteLedgerStore(folder / f"appends-{synchronous}", synchronous)
+        store = open_sqlite_store(folder / f"appends-{synchronous}", synchronous)
         names = [f"account-{index}" for index in range(_ACCOUNTS)]
         try:
             appends = list(_appends(store, names, (1 + _SQLITE_BATCH) * rounds))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from queen_sensitivity.ledger_store import LedgerStore, MemoryLedgerStore, SqliteLedgerStore
+from queen_sensitivity.ledger_store import LedgerStore, MemoryLedgerStore, open_sqlite_store
 
 from queen.bench.state.appends import measure_redis, measure_sqlite
 from queen.bench.state.ledger_load import Crowd, Site
@@ -101,7 +101,7 @@ def _batches(accounts: int) -> list[range]:
 
 @contextmanager
 def _sqlite(path: Path) -> Iterator[LedgerStore]:
-    store = SqliteLedgerStore(path)
+    store = open_sqlite_store(path)
     try:
         yield store
     finally:

@@ -22,13 +22,14 @@ from queen_sensitivity.engine.book import LedgerBook
 from queen_sensitivity.ledger_store import (
     LedgerStore,
     MemoryLedgerStore,
-    RedisLedgerStore,
     RedisOptions,
-    SqliteLedgerStore,
+    TimedStore,
     is_url,
+    open_redis_store,
+    open_sqlite_store,
 )
 from queen_sensitivity.ledgers.thresholds import Thresholds
-from queen_sensitivity.metrics import SensitivityMetrics, TimedStore
+from queen_sensitivity.metrics import SensitivityMetrics
 from queen_sensitivity.servicer import SensitivityServicer
 from queen_sensitivity.settings import SensitivitySettings
 from queen_sensitivity.survey.accounts import AccountReader
@@ -104,8 +105,8 @@ def open_store(settings: SensitivitySettings) -> LedgerStore:
     if settings.state == "memory":
         return MemoryLedgerStore()
     if is_url(settings.state):
-        return RedisLedgerStore(settings.state, _redis_options(settings))
-    return SqliteLedgerStore(Path(settings.state), settings.sqlite_synchronous)
+        return open_redis_store(settings.state, _redis_options(settings))
+    return open_sqlite_store(Path(settings.state), settings.sqlite_synchronous)
 
 
 def _redis_options(settings: SensitivitySettings) -> RedisOptions:

@@ -22,6 +22,7 @@ from queen_sensitivity.ledger_store import (
     RedisLedgerStore,
     RedisOptions,
 )
+from queen_sensitivity.ledger_store.redis.store import open_redis_link
 from queen_sensitivity.ledgers.thresholds import Thresholds
 
 from queen.method.geometry import Geometry
@@ -71,7 +72,8 @@ def main(url: str, kind: str, seed: int, steps: int, rows: int, out: Path) -> No
     many by this writer alone, so that it has to get in behind the others.
     """
     geometry, counts = race_geometry(), Counter[str]()
-    store = (WithoutCompareAndSet if kind == "broken" else RedisLedgerStore)(url, PATIENT)
+    link = open_redis_link(url, PATIENT)
+    store = (WithoutCompareAndSet if kind == "broken" else RedisLedgerStore)(link)
     book = LedgerBook(
         geometry,
         Thresholds(geometry, np.full(CLASSES, 0.4), 500_000),

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from queen_sensitivity.ledger_store import RedisLedgerStore
+from queen_sensitivity.ledger_store import open_redis_store
 from scipy.spatial import cKDTree
 
 from queen.method.sensitivity import record_weights
@@ -66,7 +66,7 @@ def race(folder: Path, kind: str, writers: int, appends: int) -> Race:
         ]
         _start_together(processes, outs)
         assert [process.wait(timeout=170) for process in processes] == [0] * writers
-        store = RedisLedgerStore(server.url, PATIENT)
+        store = open_redis_store(server.url, PATIENT)
         stored = store.load(ACCOUNT, GEOMETRY.digest)
         store.close()
     return _gather(outs, stored)

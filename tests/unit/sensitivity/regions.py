@@ -15,7 +15,7 @@ from queen_sensitivity.ledger_store import (
     LedgerStore,
     MemoryLedgerStore,
     Records,
-    SqliteLedgerStore,
+    open_sqlite_store,
 )
 from queen_sensitivity.ledgers.thresholds import Thresholds
 
@@ -112,7 +112,7 @@ def book_of(
 
 def open_store(kind: str, folder: Path) -> LedgerStore:
     """A store by name."""
-    return MemoryLedgerStore() if kind == "memory" else SqliteLedgerStore(folder / "ledger")
+    return MemoryLedgerStore() if kind == "memory" else open_sqlite_store(folder / "ledger")
 
 
 class ForgetfulStore(MemoryLedgerStore):

@@ -1,4 +1,4 @@
-"""Where ledgers live."""
+"""Ledger stores: records of accounts behind a compare-and-set, in memory, SQLite or Redis."""
 
 from queen_sensitivity.ledger_store.base import (
     Append,
@@ -14,8 +14,9 @@ from queen_sensitivity.ledger_store.base import (
 )
 from queen_sensitivity.ledger_store.memory import MemoryLedgerStore
 from queen_sensitivity.ledger_store.redis.address import RedisOptions, is_url, read_address
-from queen_sensitivity.ledger_store.redis.store import RedisLedgerStore
-from queen_sensitivity.ledger_store.sqlite.store import SqliteLedgerStore
+from queen_sensitivity.ledger_store.redis.store import RedisLedgerStore, open_redis_store
+from queen_sensitivity.ledger_store.sqlite.store import SqliteLedgerStore, open_sqlite_store
+from queen_sensitivity.ledger_store.timed import TimedStore
 
 __all__ = [
     "Append",
@@ -31,7 +32,10 @@ __all__ = [
     "Regressed",
     "Renewed",
     "SqliteLedgerStore",
+    "TimedStore",
     "is_url",
+    "open_redis_store",
+    "open_sqlite_store",
     "packed_end",
     "read_address",
 ]

@@ -3,8 +3,8 @@
 A store keeps one list of embeddings for each (account, geometry digest, class). The
 version of a list is its length: no counter beside it can drift. Records never expire,
 since forgetting one hands budget back to the account. Only an operator's erasure removes
-them, all of an (account, geometry) at once, and begins a new generation there: what was
-made under an older one is refused, so nobody who remembers the records can bring them back.
+them, all of an (account, geometry) at once, and begins a new generation there: an append of an
+older generation is refused, so that no replica which remembers the records brings them back.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class LedgerKey(NamedTuple):
 class Append:
     """`records` (R, E) to put behind the first `expected_version` records of `key`.
 
-    `generation` is that of the account, under this geometry, when these were read. `behind`
-    is the last of those that are expected, as `packed_end` gives it: a list that lost some
-    and got others since may have any length. Empty, nothing is compared.
+    `generation` is that of the account, under this geometry, when the caller read the list.
+    `behind` is the last record that the caller expects, as `packed_end` gives it, or empty to
+    compare no record: a list that lost some records and got others since may have any length.
     """
 
     key: LedgerKey
@@ -85,21 +85,21 @@ AppendResult = Appended | Conflict | Regressed | Renewed
 
 
 class LedgerStore(Protocol):
-    """What every store promises; tests/contract holds each of them to it.
+    """The promises of every store; tests/contract holds all stores to them.
 
-    All methods may be called from any thread. Each raises DependencyUnavailable when
-    the store does not answer, and then nobody knows whether an append took place.
+    All methods may be called from any thread. They raise DependencyUnavailable when the store
+    does not answer; it is then unknown whether an append took place.
     """
 
     def append_many(self, appends: Sequence[Append]) -> list[AppendResult]:
-        """Take the appends in order, each one a compare-and-set of its own.
+        """Make the appends in order, each of them a compare-and-set of its own.
 
         When this returns, every append answered with Appended survives the death of
         this process. No append can fail another.
 
-        Of an older generation than the store's, an append is answered with Renewed. A newer
-        one proves that the store lost an erasure: it is made up for, so that the records
-        that it removed stay removed, and the append is taken after it.
+        An append of an older generation than the store's is answered with Renewed. A newer
+        generation proves that the store lost an erasure: the store repeats the erasure, so that
+        its records stay removed, and then makes the append.
         """
         ...
 
@@ -112,9 +112,9 @@ class LedgerStore(Protocol):
         ...
 
     def generations(self, account_ids: Sequence[str], geometry_digest: str) -> list[int]:
-        """How far each account's erasures under one geometry have come; 0 before the first.
+        """The generation of each account under one geometry; 0 before the first erasure.
 
-        Asked before `load`, it is never newer than what is loaded.
+        Called before `load`, it is never newer than the loaded records.
         """
         ...
 
@@ -127,13 +127,14 @@ class LedgerStore(Protocol):
     ) -> None:
         """Remove all records of the account under these geometries, and list it no longer.
 
-        Each of them enters a new generation, at least `least_generation`: a number that
-        rises with time, so that not even a store that forgot an erasure gives one out twice.
+        The account enters a new generation under each geometry, at least `least_generation`:
+        a number that rises with time, so that not even a store that forgot an erasure gives a
+        generation out twice.
         """
         ...
 
     def append_audit(self, entry: bytes) -> None:
-        """Keep an entry behind all others, durably; nothing changes or removes one."""
+        """Keep an entry behind all others, durably; no call changes or removes an entry."""
         ...
 
     def read_audit(self, after: int, limit: int) -> list[bytes]:
@@ -162,14 +163,14 @@ def packed_end(records: Records) -> bytes:
 
 
 def decide_append(
-    append: Append, version: int, tail: Records | None, found: bytes
+    append: Append, version: int, tail: Records | None, before: bytes
 ) -> AppendResult | None:
-    """What a list of `version` records answers to `append`; None if it may take place.
+    """The refusal of `append` by a list of `version` records; None if it may take place.
 
-    `tail` is the list from the expected version on, where that is not empty, and `found`
+    `tail` is the list from the expected version on, where that is not empty, and `before`
     the record before it, packed.
     """
-    if version < append.expected_version or (append.behind and append.behind != found):
+    if version < append.expected_version or (append.behind and append.behind != before):
         return Regressed(version)
     if version > append.expected_version and tail is not None:
         return Conflict(tail)

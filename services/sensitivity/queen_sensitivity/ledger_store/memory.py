@@ -1,4 +1,4 @@
-"""Ledgers in memory, for tests and trials: they end with the process."""
+"""The ledger store in memory, for tests and trials: it ends with the process."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ class MemoryLedgerStore:
 
     def __init__(self) -> None:
         self._lists: dict[LedgerKey, Records] = {}
-        # Classes in which an account ever had a list, and the arrays that lists are views of.
+        # Classes in which an account ever had a list.
         self._labels: dict[tuple[str, str], set[int]] = {}
-        self._rooms: dict[LedgerKey, tuple[Records, int]] = {}
+        # Arrays with room to grow, of which the lists are views, and how much of them is filled.
+        self._buffers: dict[LedgerKey, tuple[Records, int]] = {}
         self._generations: dict[tuple[str, str], int] = {}
         self._audit: list[bytes] = []
         self._lock = threading.Lock()
@@ -80,12 +81,12 @@ class MemoryLedgerStore:
             return self._audit[after : after + limit]
 
     def close(self) -> None:
-        """Nothing to release."""
+        """See `LedgerStore.close`; there is nothing to release."""
 
     def _renew(self, owner: tuple[str, str], generation: int) -> None:
         for key in self._keys(owner):
             del self._lists[key]
-            self._rooms.pop(key, None)
+            self._buffers.pop(key, None)
         self._generations[owner] = generation
 
     def _append(self, append: Append) -> AppendResult:
@@ -98,8 +99,8 @@ class MemoryLedgerStore:
         current = self._lists.get(append.key)
         version = 0 if current is None else len(current)
         tail = None if current is None else current[append.expected_version :]
-        found = b"" if current is None else packed_end(current[: append.expected_version])
-        refused = decide_append(append, version, tail, found)
+        before = b"" if current is None else packed_end(current[: append.expected_version])
+        refused = decide_append(append, version, tail, before)
         if refused is not None:
             return refused
         if len(append.records):
@@ -113,16 +114,16 @@ class MemoryLedgerStore:
         return [key for key in keys if key in self._lists]
 
     def _joined(self, key: LedgerKey, current: Records | None, records: Records) -> Records:
-        """A list with `records` (R, E) behind it; what was handed out of it never changes."""
+        """A list with `records` (R, E) behind it; arrays that were handed out never change."""
         held = 0 if current is None else len(current)
         count = held + len(records)
-        room, filled = self._rooms.get(key, (records[:0], 0))
-        # In place only behind all that anybody has seen of the array.
-        if current is None or current.base is not room or held != filled or count > len(room):
-            room = np.empty((max(count, 2 * held), records.shape[1]), np.float32)
-            room[:held] = records[:0] if current is None else current
-        room[held:count] = records
-        self._rooms[key] = (room, count)
-        joined = room[:count]
+        buffer, filled = self._buffers.get(key, (records[:0], 0))
+        # In place only behind all records that a caller has seen of the buffer.
+        if current is None or current.base is not buffer or held != filled or count > len(buffer):
+            buffer = np.empty((max(count, 2 * held), records.shape[1]), np.float32)
+            buffer[:held] = records[:0] if current is None else current
+        buffer[held:count] = records
+        self._buffers[key] = (buffer, count)
+        joined = buffer[:count]
         joined.flags.writeable = False
         return joined

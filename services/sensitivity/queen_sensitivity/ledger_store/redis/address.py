@@ -1,4 +1,4 @@
-"""Where a Redis is and how to reach it, from the URL and the settings beside it."""
+"""The address of a Redis, read from its URL, and the client that connects to it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FORM = "redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE]"
 
 @dataclass(frozen=True)
 class RedisOptions:
-    """How to talk to Redis; times are in seconds."""
+    """Settings of the connection to Redis; times are in seconds."""
 
     timeout_seconds: float = 0.5
     connect_timeout_seconds: float = 0.5
@@ -45,7 +45,7 @@ class RedisOptions:
 
 @dataclass(frozen=True)
 class RedisAddress:
-    """What a URL says."""
+    """The parts of a Redis URL."""
 
     nodes: tuple[tuple[str, int], ...]
     is_cluster: bool = False
@@ -55,20 +55,20 @@ class RedisAddress:
     password: str | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
-        """For people: hosts and ports, without a credential."""
+        """Hosts and ports, for messages, without a credential."""
         return "Redis at " + ",".join(f"{host}:{port}" for host, port in self.nodes)
 
 
 def is_url(state: str) -> bool:
-    """Whether a `state` is a URL rather than a path; no store but Redis has one."""
+    """Whether a `state` is a URL rather than a path; only Redis has a URL."""
     return "://" in state
 
 
 def read_address(url: str, password_file: Path | None = None) -> RedisAddress:
-    """The address in `url`; ConfigError, which never quotes it, for another form.
+    """The address in `url`; ConfigError, which never quotes the URL, for another form.
 
-    A cluster may be given several nodes, HOST:PORT,HOST:PORT. The password is that of the
-    file if there is one.
+    The URL of a cluster may name several nodes, HOST:PORT,HOST:PORT. The password is that of
+    the file if there is a file.
     """
     parts = urlsplit(url)
     if parts.scheme not in SCHEMES:
@@ -92,9 +92,9 @@ def read_address(url: str, password_file: Path | None = None) -> RedisAddress:
 
 
 def connect(address: RedisAddress, options: RedisOptions) -> Redis | RedisCluster:
-    """A client; one of a cluster asks for its slots at once, and raises the library's errors.
+    """A client. That of a cluster asks for the slots at once, and raises the library's errors.
 
-    No call is sent twice by the client itself: a call that times out has had its time.
+    The client sends no call twice: a call that times out has had its time.
     """
     shared = {
         "username": address.username,
@@ -146,10 +146,10 @@ def _nodes(hosts: str, is_cluster: bool) -> tuple[tuple[str, int], ...]:
 
 
 def _node(text: str) -> tuple[str, int]:
-    found = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([^\[\]:@/\s]+))(?::(\d{1,5}))?", text)
-    if found is None or int(found[3] or _PORT) > 65535:
+    match = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([^\[\]:@/\s]+))(?::(\d{1,5}))?", text)
+    if match is None or int(match[3] or _PORT) > 65535:
         raise ConfigError(f"state: expected {_FORM}, got another form of host or port")
-    return found[1] or found[2], int(found[3] or _PORT)
+    return match[1] or match[2], int(match[3] or _PORT)
 
 
 def _database(path: str, is_cluster: bool) -> int:

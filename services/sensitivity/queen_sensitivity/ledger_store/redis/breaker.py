@@ -1,4 +1,4 @@
-"""A circuit breaker: a store that does not answer is not waited for again and again."""
+"""A circuit breaker: calls of a store that does not answer fail at once instead of waiting."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 
 class CircuitBreaker:
-    """Open after `failures` in a row, for `cooldown_seconds`; then one call may try.
+    """Opens after `failures` in a row, for `cooldown_seconds`; then one call may try.
 
-    If the trial fails, the next one is a cool-down later; if it succeeds, all calls are
-    let through again. Safe from any thread; `clock` gives seconds.
+    If the trial fails, the next trial is a cool-down later; if it succeeds, all calls are
+    admitted again. Safe from any thread; `clock` gives seconds.
     """
 
     def __init__(
@@ -25,7 +25,7 @@ class CircuitBreaker:
         self._next_trial = 0.0
 
     def admits(self) -> bool:
-        """Whether a call may be made now; asking takes the trial, if there is one."""
+        """Whether a call may be made now; if a trial is due, the caller that gets True makes it."""
         with self._lock:
             if self._failures < self._limit:
                 return True
@@ -41,7 +41,7 @@ class CircuitBreaker:
             self._failures = 0
 
     def failed(self) -> None:
-        """Count a call that was not."""
+        """Count a call that was not answered."""
         with self._lock:
             self._failures += 1
             self._next_trial = self._clock() + self._cooldown

@@ -1,4 +1,4 @@
-"""What a Redis must be before ledgers are entrusted to it."""
+"""Checks of a Redis server before it gets any ledger."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _REFUSED = (redis_errors.AuthenticationError, redis_errors.AuthenticationWrongNu
 def require_sound(server: Redis, durability: Durability) -> None:
     """Raises ConfigError for a server that evicts, or cannot keep the durability asked for.
 
-    Warns of one that keeps no append-only file: its records end with it.
+    Warns of a server without an append-only file: its records end with it.
     """
     policy = _eviction_policy(server)
     if policy != "noeviction":
@@ -28,7 +28,7 @@ def require_sound(server: Redis, durability: Durability) -> None:
             f"expected a Redis with maxmemory-policy noeviction, got {policy}: an evicted ledger "
             "hands its account the budget back; set it, and give Redis memory enough"
         )
-    # Managed services hide the field, and say elsewhere what they keep.
+    # Managed services hide the field, and document their durability elsewhere.
     has_file = _info(server, "persistence").get("aof_enabled", 1)
     if durability != "none":
         _require_durability(server, durability, bool(has_file))
@@ -40,7 +40,7 @@ def require_sound(server: Redis, durability: Durability) -> None:
 
 @contextmanager
 def opening(address: RedisAddress) -> Iterator[None]:
-    """Errors of a first contact in words, with the address but no credential."""
+    """Errors of the first contact as a sentence with the address, and without a credential."""
     try:
         yield
     except _REFUSED as error:
@@ -60,8 +60,8 @@ def opening(address: RedisAddress) -> Iterator[None]:
 
 def _eviction_policy(server: Redis) -> str:
     try:
-        found: Any = server.execute_command("CONFIG GET", "maxmemory-policy")
-        settings = found if isinstance(found, dict) else {}
+        reply: Any = server.execute_command("CONFIG GET", "maxmemory-policy")
+        settings = reply if isinstance(reply, dict) else {}
         policy = settings.get("maxmemory-policy", settings.get(b"maxmemory-policy"))
     except redis_errors.ResponseError:
         # Managed services forbid CONFIG.
@@ -76,10 +76,10 @@ def _eviction_policy(server: Redis) -> str:
 
 def _info(server: Redis, section: str) -> dict[str, Any]:
     try:
-        found: Any = server.info(section)
+        reply: Any = server.info(section)
     except redis_errors.ResponseError:
         return {}
-    return dict(found)
+    return dict(reply)
 
 
 def _require_durability(server: Redis, durability: Durability, has_file: bool) -> None:

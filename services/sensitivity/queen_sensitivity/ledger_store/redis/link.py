@@ -1,4 +1,4 @@
-"""Commands to one Redis or to a cluster: many in one round trip, and every error one of ours."""
+"""Commands to one Redis or to a cluster: many in one round trip, errors as our own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from queen_sensitivity.ledger_store.redis.breaker import CircuitBreaker
 from queen_sensitivity.ledger_store.redis.scripts import Command
 
 _ROUNDS = 4
-"""Round trips of one call: the first, a script to be sent in full, two changes of a cluster."""
+"""Most round trips of one call: the first, a script sent in full, two changes of a cluster."""
 UNREACHABLE = (
     redis_errors.ConnectionError,
     redis_errors.TimeoutError,
@@ -26,20 +26,20 @@ UNREACHABLE = (
     ssl.SSLError,
     OSError,
 )
-"""Errors that say nothing of the command: no answer came, or none from the right server."""
+"""Errors that say nothing of the command: the right server did not answer."""
 _WAIT_FOR = {"local": (1, 0), "replica": (1, 1)}
 
 
 class _Sent(NamedTuple):
-    """A command under way: its place among the replies, and where a cluster sent us with it."""
+    """A command under way: which of the replies is its own, and where a cluster redirected it."""
 
-    place: int
+    reply: int
     command: Command
     asking: Redis | None = None
 
 
 class RedisLink:
-    """Sends commands, each to the server that has its key.
+    """Sends every command to the server that has its key.
 
     Safe from any thread. Messages of its errors hold no key, account, host or secret.
     """
@@ -55,10 +55,10 @@ class RedisLink:
         self._own = threading.local()
 
     def exchange(self, commands: Sequence[Command], *, is_write: bool = False) -> list[Any]:
-        """The replies to `commands`, one pipeline a server.
+        """The replies to `commands`, sent in one pipeline to each server.
 
         Writes wait for the disk where the durability setting asks for it. Raises
-        DependencyUnavailable, and then nobody knows which of the commands took place.
+        DependencyUnavailable; it is then unknown which of the commands took place.
         """
         with self._guarded():
             if len(commands) == 1 and commands[0].script and not (is_write and self._wait):
@@ -68,7 +68,7 @@ class RedisLink:
                         return [self._script_reply(client, commands[0])]
             self._renew_topology()
             replies: list[Any] = [None] * len(commands)
-            waiting = [_Sent(place, command) for place, command in enumerate(commands)]
+            waiting = [_Sent(index, command) for index, command in enumerate(commands)]
             for _ in range(_ROUNDS):
                 waiting = self._round(waiting, replies, is_write)
                 if not waiting:
@@ -89,16 +89,16 @@ class RedisLink:
     def _script_reply(self, server: Redis, command: Command) -> Any:
         """The reply to one script call.
 
-        Straight to a connection that this thread keeps: what the client does around a
+        It goes straight to a connection that this thread keeps: the client's own work around a
         command, or around a pipeline of one, takes as long as the server. A script's reply
-        is for no callback of the client.
+        needs no callback of the client.
         """
         connection = getattr(self._own, "connection", None)
         if connection is None:
             connection = self._own.connection = server.connection_pool.get_connection()
         try:
             connection.connect()
-            if _is_spent(connection):
+            if _is_closed(connection):
                 connection.disconnect()
                 connection.connect()
             connection.send_command(*command.words)
@@ -106,27 +106,27 @@ class RedisLink:
         except redis_errors.ResponseError:
             raise
         except BaseException:
-            # Its reply may still come, and would be taken for that of the next command.
+            # Its reply may still come, and would be read as that of the next command.
             connection.disconnect()
             raise
 
     def _round(self, waiting: list[_Sent], replies: list[Any], is_write: bool) -> list[_Sent]:
-        """One pipeline a server; what has to be sent again, and to whom."""
+        """One pipeline to each server; returns the commands that have to be sent again."""
         groups: dict[tuple[Redis, bool], list[_Sent]] = {}
         for sent in waiting:
             is_asking = sent.asking is not None
             server = sent.asking or self._server(sent.command.key)
             groups.setdefault((server, is_asking), []).append(sent)
-        again: list[_Sent] = []
+        unanswered: list[_Sent] = []
         for (server, is_asking), group in groups.items():
             replies_here = self._pipeline(server, group, is_asking, is_write)
             for sent, reply in zip(group, replies_here, strict=True):
                 follower = self._follow(sent, reply)
                 if follower is None:
-                    replies[sent.place] = reply
+                    replies[sent.reply] = reply
                 else:
-                    again.append(follower)
-        return again
+                    unanswered.append(follower)
+        return unanswered
 
     def _pipeline(
         self, server: Redis, group: list[_Sent], is_asking: bool, is_write: bool
@@ -146,7 +146,7 @@ class RedisLink:
         return list(replies[1::2] if is_asking else replies)
 
     def _follow(self, sent: _Sent, reply: Any) -> _Sent | None:
-        """What to send after such a reply; None if it is the answer."""
+        """The command to send after such a reply; None if the reply is the answer."""
         if isinstance(reply, redis_errors.NoScriptError) and sent.command.script:
             return sent._replace(command=sent.command.with_text())
         if isinstance(reply, redis_errors.AskError) and isinstance(self._client, RedisCluster):
@@ -173,14 +173,14 @@ class RedisLink:
         return self._client
 
     def _renew_topology(self) -> None:
-        """Ask a cluster for its servers again, after one of them did not answer."""
+        """Ask a cluster for its servers again, after a server did not answer."""
         if self._is_stale and isinstance(self._client, RedisCluster):
             self._client.nodes_manager.initialize()
             self._is_stale = False
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
-        """Redis's errors as ours: by their type alone, since their text may hold keys."""
+        """Redis's errors as our own, named by their type alone, since their text may hold keys."""
         if not self._breaker.admits():
             raise DependencyUnavailable("the ledger store does not answer; not asked again yet")
         try:
@@ -199,8 +199,8 @@ class RedisLink:
         self._breaker.succeeded()
 
 
-def _is_spent(connection: Any) -> bool:
-    """Whether there is something to read before anything was asked: the server has closed it."""
+def _is_closed(connection: Any) -> bool:
+    """Whether the server has closed an idle connection: then there is something to read."""
     try:
         return bool(connection.can_read())
     except UNREACHABLE:

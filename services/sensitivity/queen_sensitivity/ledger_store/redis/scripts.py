@@ -1,7 +1,7 @@
-"""What runs inside Redis: each script is atomic, and so is its line in the append-only file.
+"""The Lua scripts that run inside Redis; each is atomic, as is its line in the append-only file.
 
-Every list of an account lies beside the set of its classes under one hash tag, so a script
-finds all that it needs on the server that runs it.
+Every list of an account lies beside the set of its classes under one hash tag, so the server
+that runs a script has all of its keys.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ Word = bytes | str | int | float
 
 
 class Command(NamedTuple):
-    """One command; `key` says which server of a cluster it is for."""
+    """One command; `key` decides to which server of a cluster it is sent."""
 
     key: str
     words: tuple[Word, ...]
     script: str = ""
-    """Text of the script that the words call by its digest, if they call one."""
+    """Text of the script that the words call by its digest, if they call a script."""
 
     def with_text(self) -> Command:
-        """The same call with the text in it, for a server that does not know the digest."""
+        """The call with the script's text in it, for a server that does not know the digest."""
         return self._replace(words=("EVAL", self.script, *self.words[2:]), script="")
 
 
@@ -40,7 +40,7 @@ class Script:
         object.__setattr__(self, "digest", digest)
 
     def call(self, keys: Sequence[str], arguments: Sequence[Word]) -> Command:
-        """A call with `keys`, at least one and all of one slot."""
+        """A call with `keys`, at least one and all in one slot."""
         return Command(keys[0], ("EVALSHA", self.digest, len(keys), *keys, *arguments), self.text)
 
 
@@ -56,17 +56,17 @@ local function renew(card, classes, geometry, generation)
   redis.call('DEL', classes)
   redis.call('HSET', card, geometry, string.format('%.0f', generation))
 end
--- The store's generation; a newer one is entered first, since the store lost an erasure.
+-- The store's generation. A newer one is entered first, since the store lost an erasure.
 local function entered(card, classes, geometry, generation)
   local known = generation_of(card, geometry)
   if generation > known then renew(card, classes, geometry, generation) end
   return math.max(known, generation)
 end
 """
-_PUSH = (
+APPEND = Script(
     _GENERATIONS
     + """
--- Whether records are gone: the list is too short, or others stand where the caller's stood.
+-- Whether records are gone: the list is too short, or has other records than the caller knows.
 local function has_lost(key, version, expected, behind)
   if version < expected then return true end
   if behind == '' then return false end
@@ -82,12 +82,7 @@ local function push(key, label, is_new, words, first, last)
     redis.call('RPUSH', key, unpack(words, start, math.min(start + 999, last)))
   end
 end
-"""
-)
 
-APPEND = Script(
-    _PUSH
-    + """
 -- KEYS: the hash of generations, the set of classes, then the list of each append.
 -- ARGV: the geometry; for each append its label, generation, expected version, the record
 -- before that, number of records, and the records.
@@ -116,10 +111,10 @@ return results
 
 LOAD = Script(
     """
--- KEYS: the set of classes. ARGV: what stands before the label in the name of a list.
+-- KEYS: the set of classes. ARGV: the name of a list up to its label.
 local ledgers = {}
-for place, label in ipairs(redis.call('SMEMBERS', KEYS[1])) do
-  ledgers[place] = {label, redis.call('LRANGE', ARGV[1] .. label, 0, -1)}
+for index, label in ipairs(redis.call('SMEMBERS', KEYS[1])) do
+  ledgers[index] = {label, redis.call('LRANGE', ARGV[1] .. label, 0, -1)}
 end
 return ledgers
 """
@@ -131,15 +126,15 @@ ERASE = Script(
 -- KEYS: the hash of generations, then the set of classes of each geometry.
 -- ARGV: least generation, 1 to remove the records, then each geometry.
 local has_records = {}
-for place = 2, #KEYS do
-  local classes, geometry = KEYS[place], ARGV[place + 1]
+for index = 2, #KEYS do
+  local classes, geometry = KEYS[index], ARGV[index + 1]
   local fresh = math.max(generation_of(KEYS[1], geometry) + 1, tonumber(ARGV[1]))
   if ARGV[2] == '1' then
     renew(KEYS[1], classes, geometry, fresh)
   else
     redis.call('HSET', KEYS[1], geometry, string.format('%.0f', fresh))
   end
-  has_records[place - 1] = redis.call('EXISTS', classes)
+  has_records[index - 1] = redis.call('EXISTS', classes)
 end
 return has_records
 """

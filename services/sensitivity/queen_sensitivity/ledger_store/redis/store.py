@@ -1,15 +1,6 @@
-"""Ledgers in Redis or Valkey: shared by any number of replicas.
+"""Ledgers in Redis or Valkey, shared by any number of replicas.
 
-A ledger is a LIST of packed records, and its version is LLEN. All keys of an account have
-its id as their hash tag, so that a script reaches all of its ledgers on one server:
-
-    queen:{ACCOUNT}                    HASH  generation under each geometry
-    queen:{ACCOUNT}:GEOMETRY           SET   classes with a record
-    queen:{ACCOUNT}:GEOMETRY:CLASS     LIST  records, float32, little-endian
-    queen:accounts:GEOMETRY            ZSET  ids of accounts, all with score 0
-    queen:audit                        LIST  entries of the audit
-
-Nothing expires: an expiry would be an attacker's reset.
+A ledger is a list of packed records, and its version is the length of the list.
 """
 
 from __future__ import annotations
@@ -17,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 
@@ -35,89 +25,106 @@ from queen_sensitivity.ledger_store.base import (
 from queen_sensitivity.ledger_store.redis.address import RedisOptions, connect, read_address
 from queen_sensitivity.ledger_store.redis.breaker import CircuitBreaker
 from queen_sensitivity.ledger_store.redis.checks import opening, require_sound
-from queen_sensitivity.ledger_store.redis.link import RedisLink
-from queen_sensitivity.ledger_store.redis.scripts import (
-    APPEND,
-    ERASE,
-    LOAD,
-    Command,
-    Word,
+from queen_sensitivity.ledger_store.redis.keys import (
+    AUDIT_KEY,
+    below,
+    classes_key,
+    generations_key,
+    index_key,
 )
+from queen_sensitivity.ledger_store.redis.link import RedisLink
+from queen_sensitivity.ledger_store.redis.scripts import APPEND, ERASE, LOAD, Command, Word
 
-_AUDIT_KEY = "queen:audit"
+
+def open_redis_store(
+    url: str,
+    options: RedisOptions = RedisOptions(),  # noqa: B008 - frozen
+    clock: Callable[[], float] = time.monotonic,
+) -> RedisLedgerStore:
+    """The store at the address `url`."""
+    return RedisLedgerStore(open_redis_link(url, options, clock))
+
+
+def open_redis_link(
+    url: str,
+    options: RedisOptions = RedisOptions(),  # noqa: B008 - frozen
+    clock: Callable[[], float] = time.monotonic,
+) -> RedisLink:
+    """A link to the servers at `url`, each of which is checked.
+
+    `clock`, in seconds, is the circuit breaker's. Raises ConfigError for a wrong URL, for wrong
+    credentials and for a server that fails a check, and DependencyUnavailable if no server
+    answers.
+    """
+    address = read_address(url, options.password_file)
+    breaker = CircuitBreaker(options.breaker_failures, options.breaker_seconds, clock)
+    with opening(address):
+        link = RedisLink(connect(address, options), options, breaker)
+        for server in link.servers():
+            require_sound(server, options.durability)
+    return link
 
 
 class RedisLedgerStore:
-    """A `LedgerStore` at the address `url`.
+    """A `LedgerStore` over a link to Redis."""
 
-    Raises ConfigError for a URL, credentials or a server that will not do, and
-    DependencyUnavailable if nothing answers. `clock`, in seconds, is the circuit breaker's.
-    """
-
-    def __init__(
-        self,
-        url: str,
-        options: RedisOptions = RedisOptions(),  # noqa: B008 - frozen
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        address = read_address(url, options.password_file)
-        breaker = CircuitBreaker(options.breaker_failures, options.breaker_seconds, clock)
-        with opening(address):
-            self._link = RedisLink(connect(address, options), options, breaker)
-            for server in self._link.servers():
-                require_sound(server, options.durability)
+    def __init__(self, link: RedisLink) -> None:
+        self._link = link
 
     def append_many(self, appends: Sequence[Append]) -> list[AppendResult]:
-        """See `LedgerStore.append_many`; one script call an account."""
+        """See `LedgerStore.append_many`; one script call for each account."""
         first = [append.key for append in appends if _may_be_first(append)]
         if first:
             self._index(first)
         groups: dict[tuple[str, str], list[int]] = {}
-        for place, append in enumerate(appends):
-            groups.setdefault(append.key[:2], []).append(place)
-        commands = [_append([appends[place] for place in group]) for group in groups.values()]
+        for index, append in enumerate(appends):
+            groups.setdefault(append.key[:2], []).append(index)
+        commands = [_append([appends[index] for index in group]) for group in groups.values()]
         replies = self._link.exchange(commands, is_write=True)
         results: dict[int, AppendResult] = {}
         for group, reply in zip(groups.values(), replies, strict=True):
             results |= zip(group, map(_append_result, reply), strict=True)
-        return [results[place] for place in range(len(appends))]
+        return [results[index] for index in range(len(appends))]
 
     def load(self, account_id: str, geometry_digest: str) -> dict[int, Records]:
         """See `LedgerStore.load`; one round trip."""
         classes = classes_key(account_id, geometry_digest)
-        (ledgers,) = self._link.exchange([LOAD.call([classes], [f"{classes}:"])])
+        (ledgers,) = self._link.exchange([LOAD.call([classes], [below(classes, "")])])
         return {int(label): join_records(blobs) for label, blobs in ledgers if blobs}
 
     def list_accounts(self, geometry_digest: str, after: str, limit: int) -> list[str]:
         """See `LedgerStore.list_accounts`."""
-        found: list[str] = []
-        while len(found) < limit:
+        account_ids: list[str] = []
+        while len(account_ids) < limit:
             page = self._indexed(geometry_digest, after, limit)
-            found += self._with_records(page, geometry_digest)
+            account_ids += self._with_records(page, geometry_digest)
             if len(page) < limit:
                 break
             after = page[-1]
-        return found[:limit]
+        return account_ids[:limit]
 
     def generations(self, account_ids: Sequence[str], geometry_digest: str) -> list[int]:
         """See `LedgerStore.generations`; one round trip."""
         keys = [generations_key(account_id) for account_id in account_ids]
-        found = self._link.exchange([Command(key, ("HGET", key, geometry_digest)) for key in keys])
-        return [int(generation or 0) for generation in found]
+        replies = self._link.exchange(
+            [Command(key, ("HGET", key, geometry_digest)) for key in keys]
+        )
+        return [int(generation or 0) for generation in replies]
 
     def geometries(self, account_id: str) -> list[str]:
         """See `LedgerStore.geometries`."""
         key = generations_key(account_id)
-        (found,) = self._link.exchange([Command(key, ("HKEYS", key))])
-        return sorted(geometry.decode() for geometry in found)
+        (geometries,) = self._link.exchange([Command(key, ("HKEYS", key))])
+        return sorted(geometry.decode() for geometry in geometries)
 
     def erase(
         self, account_id: str, geometry_digests: Sequence[str], least_generation: int
     ) -> None:
         """See `LedgerStore.erase`.
 
-        The account leaves the index after its records: what somebody appended meanwhile is
-        put back into it, and a second generation refuses whoever looked at the index before.
+        The account leaves the index after its records: if another replica appended meanwhile,
+        the account is put back into the index, and a second generation refuses every replica
+        that looked at the index before.
         """
         if not geometry_digests:
             return
@@ -135,24 +142,24 @@ class RedisLedgerStore:
 
     def append_audit(self, entry: bytes) -> None:
         """See `LedgerStore.append_audit`."""
-        self._link.exchange([Command(_AUDIT_KEY, ("RPUSH", _AUDIT_KEY, entry))], is_write=True)
+        self._link.exchange([Command(AUDIT_KEY, ("RPUSH", AUDIT_KEY, entry))], is_write=True)
 
     def read_audit(self, after: int, limit: int) -> list[bytes]:
         """See `LedgerStore.read_audit`."""
-        words = ("LRANGE", _AUDIT_KEY, after, after + limit - 1)
-        (entries,) = self._link.exchange([Command(_AUDIT_KEY, words)])
+        words = ("LRANGE", AUDIT_KEY, after, after + limit - 1)
+        (entries,) = self._link.exchange([Command(AUDIT_KEY, words)])
         return list(entries)
 
     def close(self) -> None:
-        """Close the connections."""
+        """See `LedgerStore.close`."""
         self._link.close()
 
     def _index(self, keys: Iterable[LedgerKey]) -> None:
         """Put accounts that may be new into the index, before they have a record.
 
-        It lies on a server of its own, so it cannot be written together with the record:
-        an entry without one is skipped when accounts are listed, a record without an entry
-        would never be found.
+        The index may lie on another server than the record, so the two cannot be written
+        together: an entry without a record is skipped when accounts are listed, a record
+        without an entry would never be listed.
         """
         members: dict[str, dict[str, None]] = {}
         for key in keys:
@@ -170,31 +177,8 @@ class RedisLedgerStore:
 
     def _with_records(self, account_ids: Sequence[str], geometry_digest: str) -> list[str]:
         keys = [classes_key(account_id, geometry_digest) for account_id in account_ids]
-        found = self._link.exchange([Command(key, ("EXISTS", key)) for key in keys])
-        return [name for name, is_there in zip(account_ids, found, strict=True) if is_there]
-
-
-def generations_key(account_id: str) -> str:
-    """Name of the hash of an account's generations, by geometry; it outlives an erasure.
-
-    The id is percent-encoded: a brace in it would end the hash tag, a colon the id.
-    """
-    return f"queen:{{{quote(account_id, safe='')}}}"
-
-
-def classes_key(account_id: str, geometry_digest: str) -> str:
-    """Name of the set of classes in which an account has a record."""
-    return f"{generations_key(account_id)}:{geometry_digest}"
-
-
-def list_key(key: LedgerKey) -> str:
-    """Name of the list of one ledger's records."""
-    return f"{classes_key(key.account_id, key.geometry_digest)}:{key.label}"
-
-
-def index_key(geometry_digest: str) -> str:
-    """Name of the set of accounts."""
-    return f"queen:accounts:{geometry_digest}"
+        replies = self._link.exchange([Command(key, ("EXISTS", key)) for key in keys])
+        return [name for name, is_there in zip(account_ids, replies, strict=True) if is_there]
 
 
 def _may_be_first(append: Append) -> bool:
@@ -210,12 +194,12 @@ def _zadd(geometry_digest: str, account_ids: Sequence[str]) -> Command:
 def _append(appends: Sequence[Append]) -> Command:
     """All appends of one account under one geometry."""
     account_id, geometry, _ = appends[0].key
-    card = generations_key(account_id)
-    classes = f"{card}:{geometry}"
-    keys = [card, classes]
+    generations = generations_key(account_id)
+    classes = below(generations, geometry)
+    keys = [generations, classes]
     arguments: list[Word] = [geometry]
     for append in appends:
-        keys.append(f"{classes}:{append.key.label}")
+        keys.append(below(classes, append.key.label))
         blobs = _blobs(append.records)
         arguments += [append.key.label, append.generation, append.expected_version]
         arguments += [append.behind, len(blobs), *blobs]
@@ -230,16 +214,18 @@ def _erase(
     return ERASE.call(keys, [least_generation, int(is_removing), *geometry_digests])
 
 
-_REFUSALS: dict[bytes, type[Regressed | Renewed]] = {b"regressed": Regressed, b"renewed": Renewed}
+_RESULTS: dict[bytes, type[Appended | Regressed | Renewed]] = {
+    b"appended": Appended,
+    b"regressed": Regressed,
+    b"renewed": Renewed,
+}
 
 
 def _append_result(reply: Any) -> AppendResult:
     kind, content = reply
     if kind == b"conflict":
         return Conflict(join_records(content))
-    if kind == b"appended":
-        return Appended(int(content))
-    return _REFUSALS[kind](int(content))
+    return _RESULTS[kind](int(content))
 
 
 def _blobs(records: Records) -> list[bytes]:

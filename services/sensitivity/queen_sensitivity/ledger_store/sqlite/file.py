@@ -1,20 +1,25 @@
-"""The SQLite file itself: its schema, its lock, and what is refused."""
+"""The SQLite file: its schema, its lock, its connections, and the files that are refused."""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Literal
 
-from queen.errors import ConfigError
+from queen.errors import ConfigError, DependencyUnavailable, LedgerCorrupt
+
+Synchronous = Literal["full", "normal"]
 
 _APPLICATION_ID = 0x51554E4C
 """Marks a file as a ledger; another SQLite file must not be written into."""
 _SCHEMA_VERSION = 2
-_READABLE_VERSIONS = (1, 2)
-"""Version 2 added generations and the audit; a file of version 1 lacks nothing else."""
-SCHEMA = f"""
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_SCHEMA = f"""
 BEGIN;
 CREATE TABLE IF NOT EXISTS ledgers (
     id INTEGER PRIMARY KEY,
@@ -46,7 +51,92 @@ COMMIT;
 """
 
 
-def take_lock(path: Path) -> int:
+class LedgerFile:
+    """A SQLite file that this process alone has open, with a connection for each thread.
+
+    `lock` is the descriptor of the file's lock. Errors of SQLite become LedgerCorrupt for a damaged
+    file, and DependencyUnavailable otherwise.
+    """
+
+    def __init__(self, path: Path, synchronous: Synchronous, lock: int) -> None:
+        self._path = path
+        self._synchronous = synchronous
+        self._lock = lock
+        self._writing = threading.Lock()
+        self._local = threading.local()
+        self._connections: list[sqlite3.Connection] = []
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """This thread's connection; readers never wait for the writer."""
+        try:
+            yield self.connection()
+        except sqlite3.Error as error:
+            raise _ours(error) from error
+
+    @contextmanager
+    def writing(self, *, empties_log: bool = False) -> Iterator[sqlite3.Connection]:
+        """A transaction, one at a time; `empties_log` empties the write-ahead log after it."""
+        with self._writing, self.reading() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+            if empties_log:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def connection(self) -> sqlite3.Connection:
+        """This thread's own connection, opened at the first call."""
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            # close() may come from another thread; every other use is by one thread.
+            connection = sqlite3.connect(
+                self._path, isolation_level=None, timeout=5.0, check_same_thread=False
+            )
+            self._connections.append(connection)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA synchronous = {self._synchronous.upper()}")
+            connection.execute("PRAGMA secure_delete = ON")
+            self._local.connection = connection
+        return connection
+
+    def close(self) -> None:
+        """Close the file and let the next process have it."""
+        for connection in self._connections:
+            connection.close()
+        self._connections.clear()
+        os.close(self._lock)
+
+
+def _ours(error: sqlite3.Error) -> LedgerCorrupt | DependencyUnavailable:
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+        return LedgerCorrupt(f"the ledger file is damaged ({error}); restore it from a backup")
+    return DependencyUnavailable(
+        f"the ledger file did not answer ({type(error).__name__}): {error}"
+    )
+
+
+def open_ledger_file(path: Path, synchronous: Synchronous = "full") -> LedgerFile:
+    """The file `path`, created with mode 0600 if it is not there.
+
+    Raises ConfigError, which says what to do, for a missing folder, for a file that is damaged
+    or no ledger, and for a file that another process holds.
+    """
+    file = LedgerFile(path, synchronous, _acquire_lock(path))
+    try:
+        _create_private(path)
+        _prepare(path, file)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _acquire_lock(path: Path) -> int:
     """An exclusive lock that ends with this process, however it ends.
 
     It lies beside the database: SQLite drops its own locks between transactions.
@@ -70,17 +160,29 @@ def take_lock(path: Path) -> int:
     return handle
 
 
-def create_private(path: Path) -> None:
-    """Create the file, for its owner alone, if it is not there; ConfigError if that fails."""
+def _create_private(path: Path) -> None:
     try:
-        # The write-ahead log takes over the mode of the file.
+        # The write-ahead log inherits the mode of the file.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be opened as a ledger ({error.strerror})") from error
 
 
-def require_ledger(path: Path, connection: sqlite3.Connection) -> None:
-    """Raises ConfigError for a database that is damaged, another program's or a later Queen's."""
+def _prepare(path: Path, file: LedgerFile) -> None:
+    try:
+        # On a connection of its own: to set WAL mode is already to write.
+        with closing(sqlite3.connect(path)) as connection:
+            _require_ledger(path, connection)
+        file.connection().executescript(_SCHEMA)
+    except sqlite3.DatabaseError as error:
+        raise ConfigError(
+            f"{path}: cannot be used as a ledger ({error}); restore it from a backup, "
+            "or move it away to start with empty ledgers"
+        ) from error
+
+
+def _require_ledger(path: Path, connection: sqlite3.Connection) -> None:
+    """Raises ConfigError for a database that is damaged, another program's or another schema's."""
     (damage,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if damage != "ok":
         raise ConfigError(f"{path}: the ledger is damaged; restore it from a backup")
@@ -89,8 +191,8 @@ def require_ledger(path: Path, connection: sqlite3.Connection) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if tables and application != _APPLICATION_ID:
         raise ConfigError(f"{path}: a SQLite database, but no ledger; name another file")
-    if tables and version not in _READABLE_VERSIONS:
+    if tables and version != _SCHEMA_VERSION:
         raise ConfigError(
-            f"{path}: expected ledger schema version {_SCHEMA_VERSION} or older, got {version}; "
+            f"{path}: expected ledger schema version {_SCHEMA_VERSION}, got {version}; "
             "use the version of Queen that wrote it"
         )

@@ -1,4 +1,4 @@
-"""URLs of a Redis: what they say, and what is refused without being quoted."""
+"""URLs of a Redis: their parts, and the URLs that are refused without being quoted."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from queen.errors import ConfigError
         ("rediss+cluster://a:1", RedisAddress((("a", 1),), is_cluster=True, is_tls=True)),
     ],
 )
-def test_a_url_says_where_and_how(url: str, expected: RedisAddress) -> None:
+def test_a_url_has_its_parts(url: str, expected: RedisAddress) -> None:
     """Hosts, ports, TLS, cluster, database, user and password."""
     assert read_address(url) == expected
     assert expected.password is None or expected.password not in f"{expected} {expected!r}"
@@ -49,14 +49,14 @@ def test_a_url_says_where_and_how(url: str, expected: RedisAddress) -> None:
     ],
 )
 def test_another_form_is_refused_and_not_quoted(url: str) -> None:
-    """The operator learns what is expected; a log learns no password."""
+    """The operator reads the expected form; a log gets no password."""
     with pytest.raises(ConfigError, match="state: expected") as refusal:
         SensitivitySettings(bundle=Path(), state=url)
     assert "hid" not in str(refusal.value)
 
 
 def test_the_password_may_be_in_a_file(tmp_path: Path) -> None:
-    """A line break at its end is the editor's; two passwords are one too many."""
+    """A line break at its end is the editor's; a second password in the URL is refused."""
     file = tmp_path / "password"
     file.write_text("secret word\n")
     address = read_address("redis://me@h", file)
@@ -71,7 +71,7 @@ def test_the_password_may_be_in_a_file(tmp_path: Path) -> None:
 
 
 def test_the_settings_are_shown_without_the_password() -> None:
-    """What the service logs of its settings at the start holds no secret."""
+    """The settings that the service logs at the start hold no secret."""
     settings = SensitivitySettings(bundle=Path(), state="redis+cluster://me:hidden@a:1,b:2")
     shown = settings.describe_effective()["state"]
     assert shown == "redis+cluster://me:***@a:1,b:2"

@@ -6,7 +6,7 @@ from queen_sensitivity.ledger_store.redis.breaker import CircuitBreaker
 
 
 def test_it_opens_after_failures_in_a_row_and_lets_one_trial_through() -> None:
-    """A success in between starts the count again; a cool-down later, one call may try."""
+    """A success in between starts the count again; a cool-down later, a single call may try."""
     now = [0.0]
     breaker = CircuitBreaker(3, 10.0, clock=lambda: now[0])
     for outcome in (breaker.failed, breaker.failed, breaker.succeeded, breaker.failed):
@@ -22,7 +22,7 @@ def test_it_opens_after_failures_in_a_row_and_lets_one_trial_through() -> None:
 
 
 def test_a_failed_trial_waits_again_and_a_good_one_closes_it() -> None:
-    """Each trial is a cool-down after the last one."""
+    """Each trial is a cool-down after the last trial."""
     now = [0.0]
     breaker = CircuitBreaker(1, 10.0, clock=lambda: now[0])
     breaker.failed()
@@ -38,7 +38,7 @@ def test_a_failed_trial_waits_again_and_a_good_one_closes_it() -> None:
 
 
 def test_a_trial_that_never_ends_does_not_hold_it_open() -> None:
-    """If nothing is heard of the trial, the next one is a cool-down later."""
+    """If a trial has no outcome, the next trial is a cool-down later."""
     now = [0.0]
     breaker = CircuitBreaker(1, 10.0, clock=lambda: now[0])
     breaker.failed()
