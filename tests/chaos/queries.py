@@ -1,4 +1,4 @@
-"""What is asked: queries near training samples, and embeddings inside the regions."""
+"""The queries of a scenario: near training samples, and embeddings inside the regions."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ _SAME = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """Queries (B, I) with what the protectee makes of them."""
+    """Queries (B, I) with the outputs of the protectee."""
 
     inputs: Array
     labels: Labels
     embeddings: Array
     probabilities: Array
 
-    def take(self, rows: Labels) -> Asked:
+    def select(self, rows: Labels) -> Asked:
         """Some of the queries."""
         return Asked(*(array[rows] for array in vars(self).values()))
 
     def kind_of(self, answers: Array) -> str:
-        """What answers (B, C) are: `verdict`, `protect` or `clean`.
+        """The kind of answers (B, C): `verdict`, `protect` or `clean`.
 
-        One clean row makes them clean; protect answers are the same whatever was asked.
+        A clean row makes them clean; protect answers depend on the labels alone.
         """
         protected = protect_answers(self.labels, answers.shape[1])
         if np.abs(answers - protected).max() < _SAME:
@@ -48,7 +48,7 @@ class Asked:
 
 
 class Questions:
-    """Draws what is asked; `geometry` is that of the served bundle.
+    """Draws queries; `geometry` is that of the served bundle.
 
     Queries are training samples, each a little off, of which the defended answer is far
     enough from the clean one to tell the two apart.
@@ -65,11 +65,11 @@ class Questions:
         features, logits = small.model.features(inputs), small.model.logits(inputs)
         defended = preserve_label(small.model.head, logits, features)
         apart = np.abs(defended - pool.probabilities).max(axis=1)
-        self._pool = pool.take(np.flatnonzero(apart > _APART))
+        self._pool = pool.select(np.flatnonzero(apart > _APART))
 
     def at_the_door(self, rng: np.random.Generator, rows: int) -> Asked:
         """Queries (rows, I)."""
-        return self._pool.take(rng.integers(len(self._pool.inputs), size=rows))
+        return self._pool.select(rng.integers(len(self._pool.inputs), size=rows))
 
     def inside(self, rng: np.random.Generator, labels: Labels) -> Array:
         """Embeddings (B, E) inside the sensitive regions of classes (B,)."""

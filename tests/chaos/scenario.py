@@ -11,17 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from tests.bundles import SmallBundle, Widths, make_bundle
 from tests.chaos.checks.judgement import count_answers, judge_answers, judge_ledgers
 from tests.chaos.checks.ledgers import Ledgers, exported, missing
 from tests.chaos.checks.liveness import Liveness
 from tests.chaos.checks.report import Tally, say
 from tests.chaos.failovers import held_by
 from tests.chaos.load import EVERY_ACCOUNT, Acknowledged, Load, Told, assessors_of
-from tests.chaos.processes import ServiceProcess
-from tests.chaos.proxy import ProxyLoop
 from tests.chaos.queries import Questions
-from tests.chaos.stage import Stage, open_stage, perturber_process
+from tests.chaos.setting import Setting
+from tests.chaos.stage import Stage, open_stage
 from tests.redis_servers import RedisServer, redis_server
 
 RECOVERY_SECONDS = 8.0
@@ -30,17 +28,6 @@ _WARM_SECONDS = 1.0
 _CALM_SECONDS = 1.5
 _RECHECK_SECONDS = 1.2
 """Longer than a spent account is answered from memory alone."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What scenarios share: the bundle, a perturber, the thread of the proxies, the seed."""
-
-    small: SmallBundle
-    perturber: ServiceProcess
-    loop: ProxyLoop
-    seed: int
-    tallies: list[Tally] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -186,14 +173,6 @@ class Scenario:
 
 
 @contextmanager
-def open_setting(folder: Path, seed: int) -> Iterator[Setting]:
-    """What scenarios share, for the length of a block."""
-    small = make_bundle(folder / "bundle", widths=Widths(embeddings=3), coverage_fraction=0.05)
-    with ProxyLoop() as loop, perturber_process(small, folder) as perturber:
-        yield Setting(small, perturber, loop, seed)
-
-
-@contextmanager
 def opened(setting: Setting, folder: Path, **options: Any) -> Iterator[Opened]:
     """A stage over one Redis; `options` are those of `open_stage`."""
     with (
@@ -209,13 +188,7 @@ def opened_over(
 ) -> Iterator[Opened]:
     """A stage over one Redis that runs, or over the nodes of a cluster."""
     with ExitStack() as stack:
-        stage = stack.enter_context(
-            open_stage(
-                *(setting.small, folder, servers, setting.perturber, setting.loop),
-                seed=setting.seed,
-                **options,
-            )
-        )
+        stage = stack.enter_context(open_stage(setting, folder, servers, **options))
         liveness = stack.enter_context(Liveness([stage.door, *stage.replicas]))
         yield Opened(setting, stage, servers, liveness)
 

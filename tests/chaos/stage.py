@@ -1,4 +1,4 @@
-"""The deployment that is put under faults: where its processes and proxies are started."""
+"""The deployment under faults: starts its processes and the proxies between them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from tests.bundles import SmallBundle
-from tests.chaos.processes import ServiceProcess
-from tests.chaos.proxy import FaultProxy, Faults, ProxyLoop
+from tests.chaos.proxy import FaultProxy, Faults
+from tests.chaos.setting import Setting
 from tests.integration.inference.door import write_accounts
 from tests.redis_servers import RedisServer
+from tests.service_process import ServiceProcess
 
 BUDGET = 4000
 """Records of a class: more than a scenario makes."""
@@ -21,7 +21,7 @@ GROUPS = {"pair-0": "pair", "pair-1": "pair"}
 ACCOUNTS = {
     "shared-0": "",
     "shared-1": "",
-    **{f"lone-{number}": "" for number in range(4)},
+    **{f"lone-{index}": "" for index in range(4)},
     "spent": f"budget: {SPENT_BUDGET}",
     "hasty": "",
     **{account: f"group: {group}" for account, group in GROUPS.items()},
@@ -55,15 +55,14 @@ class Stage:
             link.set(faults)
 
     def kill(self, replica: ServiceProcess) -> None:
-        """SIGKILL a replica; what it had counted is kept."""
+        """SIGKILL a replica; its counts are kept."""
         for result in ("regressed", "conflict"):
             self._counted[result] = self._counted.get(result, 0.0) + _appends(replica, result)
         replica.kill()
 
     def appends(self, result: str) -> int:
-        """`queen_state_cas_total` of a result, over all replicas that there were."""
-        running = [one for one in self.replicas if one.is_running]
-        now = sum(_appends(replica, result) for replica in running)
+        """`queen_state_cas_total` of a result, over all replicas, killed ones too."""
+        now = sum(_appends(replica, result) for replica in self.replicas if replica.is_running)
         return int(now + self._counted.get(result, 0.0))
 
 
@@ -77,80 +76,56 @@ def door_target(ports: Sequence[int]) -> str:
 
 
 @contextmanager
-def perturber_process(small: SmallBundle, folder: Path) -> Iterator[ServiceProcess]:
-    """A perturber, which keeps nothing and can serve every scenario."""
-    secret = folder / "secret"
-    secret.write_bytes(b"s" * 32)
-    process = ServiceProcess(
-        "perturber", "perturber", folder, bundle=small.path, secret_file=secret, device="cpu"
-    )
-    try:
-        yield process.start()
-    finally:
-        process.end()
-
-
-@contextmanager
 def open_stage(
-    small: SmallBundle,
+    setting: Setting,
     folder: Path,
     servers: Sequence[RedisServer],
-    perturber: ServiceProcess,
-    loop: ProxyLoop,
     *,
     replicas: int = 2,
     failure_mode: str = "protect",
-    seed: int = 0,
 ) -> Iterator[Stage]:
     """All of it on loopback over `servers`, one Redis or the nodes of a cluster."""
+    small, seed = setting.small, setting.seed
     with ExitStack() as stack:
-        links = _store_links(servers, loop, replicas, seed, stack)
-        ports = [[link.port] for link in links] or replicas * [[one.port for one in servers]]
-        processes = [
-            ServiceProcess(
+
+        def link(port: int, offset: int) -> FaultProxy:
+            proxy = FaultProxy(setting.loop, port, seed + offset)
+            stack.callback(proxy.close)
+            return proxy
+
+        # A cluster has no links: its servers tell clients their own addresses.
+        store_links = [
+            link(servers[0].port, index) for index in range(replicas) if len(servers) == 1
+        ]
+        direct = [server.port for server in servers]
+        processes = []
+        for index in range(replicas):
+            ports = [store_links[index].port] if store_links else direct
+            process = ServiceProcess(
                 "sensitivity",
-                f"sensitivity-{number}",
                 folder,
+                name=f"sensitivity-{index}",
                 bundle=small.path,
-                state=state_url(ports[number]),
+                state=state_url(ports),
                 admin_port=0,
                 budget=BUDGET,
             )
-            for number in range(replicas)
-        ]
-        for process in processes:
             stack.callback(process.end)
-            process.launch()
-        peers = []
-        for number, process in enumerate(processes):
-            port = int(process.await_ready().address.rpartition(":")[2])
-            peers.append(_link(loop, port, seed + 100 + number, stack))
+            processes.append(process.launch())
+        peer_links = [
+            link(process.await_ready().port, 100 + index) for index, process in enumerate(processes)
+        ]
         door = ServiceProcess(
-            "inference",
             "inference",
             folder,
             bundle=small.path,
             accounts=write_accounts(folder, **ACCOUNTS),
-            sensitivity_target=door_target([peer.port for peer in peers]),
-            perturber_target=perturber.address,
+            sensitivity_target=door_target([peer.port for peer in peer_links]),
+            perturber_target=setting.perturber.address,
             failure_mode=failure_mode,
         )
         stack.callback(door.end)
-        yield Stage(door.start(), processes, links, peers)
-
-
-def _store_links(
-    servers: Sequence[RedisServer], loop: ProxyLoop, replicas: int, seed: int, stack: ExitStack
-) -> list[FaultProxy]:
-    if len(servers) > 1:
-        return []
-    return [_link(loop, servers[0].port, seed + number, stack) for number in range(replicas)]
-
-
-def _link(loop: ProxyLoop, port: int, seed: int, stack: ExitStack) -> FaultProxy:
-    proxy = FaultProxy(loop, port, seed)
-    stack.callback(proxy.close)
-    return proxy
+        yield Stage(door.start(), processes, store_links, peer_links)
 
 
 def state_url(ports: Sequence[int]) -> str:

@@ -6,7 +6,8 @@ import signal
 import time
 from pathlib import Path
 
-from tests.chaos.scenario import Opened, Scenario, Setting, opened, scenario
+from tests.chaos.scenario import Opened, Scenario, opened, scenario
+from tests.chaos.setting import Setting
 
 
 def kill_all_and_restart(run: Scenario) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.failovers import cut_off, replicated_cluster, replicated_pair, take_over
-from tests.chaos.scenario import Scenario, Setting, opened, opened_over, scenario
+from tests.chaos.failovers import cut_off, promote_replicas, replicated_cluster, replicated_pair
+from tests.chaos.scenario import Scenario, opened, opened_over, scenario
+from tests.chaos.setting import Setting
 
 AOF = "appendonlydir"
 LOADS = {"quiet": True, "under load": False}
@@ -83,7 +84,7 @@ def test_a_cluster_whose_lagging_replicas_take_over(setting: Setting, tmp_path: 
             cut_off(primary, replica)
         time.sleep(_LAG_SECONDS)
         quiet_down(run)
-        take_over(primaries, replicas)
+        promote_replicas(primaries, replicas)
         set_back = run.missing_from(replicas)
         run.begin()
         tally = run.finish(set_back=set_back)

@@ -7,9 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -85,14 +83,6 @@ class Up:
             self.process.send_signal(number)
         _, err = self.process.communicate(timeout=60)
         return self.process.returncode, err
-
-
-def eventually(claim: Callable[[], bool], seconds: float = 30.0) -> None:
-    """Wait until a claim holds; AssertionError if it does not in time."""
-    limit = time.monotonic() + seconds
-    while not claim():
-        assert time.monotonic() < limit, "it did not happen in time"
-        time.sleep(0.05)
 
 
 def gone(pids: list[int]) -> bool:

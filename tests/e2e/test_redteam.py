@@ -14,7 +14,8 @@ import yaml
 
 from queen.serving.auth import key_digest
 from tests.bundles import make_bundle
-from tests.e2e.running_up import QUEEN, Up, environment, eventually
+from tests.e2e.running_up import QUEEN, Up, environment
+from tests.waiting import eventually
 
 KEYS = {
     *("dataset", "defense", "profile", "budget", "attack", "pool", "accounts", "linked"),

@@ -19,9 +19,10 @@ from queen.deployment import Deployment
 from queen.errors import ConfigError
 from queen.oip_client import OipClient
 from tests.bundles import SmallBundle, make_bundle
-from tests.e2e.running_up import QUEEN, environment, eventually, gone, run_queen
+from tests.e2e.running_up import QUEEN, environment, gone, run_queen
 from tests.integration.inference.door import write_accounts
 from tests.redis_servers import redis_server
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
 

@@ -15,7 +15,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from queen.cli.accounts.admin_client import AdminClient
 from queen.oip_client import OipClient
 from tests.bundles import make_bundle
-from tests.e2e.running_up import QUEEN, Up, environment, eventually, gone, run_queen
+from tests.e2e.running_up import QUEEN, Up, environment, gone, run_queen
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.proxy import HALF_OPEN
-from tests.chaos.scenario import open_setting, opened, scenario
+from tests.chaos.scenario import opened, scenario
+from tests.chaos.setting import open_setting
 
 pytestmark = pytest.mark.slow
 

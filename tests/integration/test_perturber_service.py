@@ -15,12 +15,8 @@ from queen.api.v1 import perturber_pb2_grpc
 from queen.method.contracts import check_answers
 from queen.wire import PROFILES
 from tests.bundles import SmallBundle
-from tests.integration.leaf_processes import (
-    LeafProcess,
-    leaf_process,
-    reason_of,
-    run_refused,
-)
+from tests.integration.refusals import Refusal
+from tests.service_process import ServiceProcess, run_refused, running_service
 from tests.unit.perturber.flagged import SECRET, flagged_of, request_of, small_bundle
 
 Stub = perturber_pb2_grpc.PerturberServiceStub
@@ -43,14 +39,14 @@ def settings(small: SmallBundle, tmp_path_factory: pytest.TempPathFactory) -> di
 @pytest.fixture(scope="module")
 def process(
     settings: dict[str, object], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[LeafProcess]:
+) -> Iterator[ServiceProcess]:
     """One process for all tests that leave it running."""
-    with leaf_process("perturber", tmp_path_factory.mktemp("process"), **settings) as running:
+    with running_service("perturber", tmp_path_factory.mktemp("process"), **settings) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def stub(process: LeafProcess) -> Stub:
+def stub(process: ServiceProcess) -> Stub:
     """A stub on it."""
     return Stub(grpc.insecure_channel(process.addresses["address"]))
 
@@ -98,10 +94,10 @@ def test_a_restart_changes_no_answer(
     """The draw is keyed by the secret, not by the process; SIGTERM ends it with 0."""
     request = request_of(small, np.arange(20))
     before = stub.Reverse(request, timeout=10).probabilities
-    with leaf_process("perturber", tmp_path, **settings) as other:
+    with running_service("perturber", tmp_path, **settings) as other:
         fresh = Stub(grpc.insecure_channel(other.addresses["address"]))
         assert fresh.Reverse(request, timeout=10).probabilities == before
-        assert other.stop() == 0
+        assert other.drain() == 0
     log = other.log.read_text()
     assert SECRET.hex() not in log
     assert str(SECRET) not in log
@@ -196,8 +192,8 @@ BAD: list[tuple[str, int, dict[str, object], grpc.StatusCode, str, str]] = [
 
 
 @pytest.mark.parametrize(
-    ("rows", "changes", "code", "message", "reason"),
-    [case[1:] for case in BAD],
+    ("rows", "changes", "refusal"),
+    [(rows, changes, Refusal(*status)) for _, rows, changes, *status in BAD],
     ids=[case[0] for case in BAD],
 )
 def test_bad_requests_are_refused(
@@ -205,20 +201,16 @@ def test_bad_requests_are_refused(
     stub: Stub,
     rows: int,
     changes: dict[str, object],
-    code: grpc.StatusCode,
-    message: str,
-    reason: str,
+    refusal: Refusal,
 ) -> None:
     """Each refusal says expected and got, and the service goes on."""
-    with pytest.raises(grpc.RpcError) as refusal:
+    with pytest.raises(grpc.RpcError) as caught:
         stub.Reverse(request_of(small, np.arange(rows), **changes), timeout=10)
-    assert refusal.value.code() is code
-    assert message in refusal.value.details()
-    assert reason_of(refusal.value) == reason
+    refusal.require(caught.value)
     assert stub.Reverse(request_of(small, np.arange(1)), timeout=10).probabilities
 
 
-def test_metrics_and_health(small: SmallBundle, stub: Stub, process: LeafProcess) -> None:
+def test_metrics_and_health(small: SmallBundle, stub: Stub, process: ServiceProcess) -> None:
     """Answers are counted by profile, stages are timed, and the service reports ready."""
     stub.Reverse(request_of(small, np.arange(10)), timeout=10)
     text = process.metrics()

@@ -19,7 +19,8 @@ from queen.redteam.targets.base import Answers, MeteredTarget
 from queen.redteam.targets.endpoint import EndpointTarget
 from tests.bundles import SmallBundle, make_bundle
 from tests.chaos.proxy import FaultProxy, Faults, ProxyLoop
-from tests.integration.inference.door import Child, open_door, write_accounts
+from tests.integration.inference.door import open_door, write_accounts
+from tests.service_process import running_service
 
 CLASSES, QUERIES = 4, 480
 ROUND_TRIP_SECONDS = 0.4
@@ -38,17 +39,12 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slow]:
     """Verdicts take two fifths of a second on their way."""
     folder = Path(tmp_path_factory.mktemp("slow"))
     small = make_bundle(folder / "b", samples=800)
-    flags = ("--bundle", str(small.path), "--state", "memory", "--admin-port", "0")
-    child = Child("sensitivity", folder, *flags)
-    with ProxyLoop() as loop:
-        try:
-            port = int(child.start().target.rpartition(":")[2])
-            proxy = FaultProxy(loop, port)
-            proxy.set(Faults(delay_seconds=ROUND_TRIP_SECONDS / 2))
-            yield Slow(small, f"127.0.0.1:{proxy.port}")
-            proxy.close()
-        finally:
-            child.kill()
+    settings = {"bundle": small.path, "state": "memory", "admin_port": 0}
+    with ProxyLoop() as loop, running_service("sensitivity", folder, **settings) as process:
+        proxy = FaultProxy(loop, process.port)
+        proxy.set(Faults(delay_seconds=ROUND_TRIP_SECONDS / 2))
+        yield Slow(small, f"127.0.0.1:{proxy.port}")
+        proxy.close()
 
 
 @dataclass

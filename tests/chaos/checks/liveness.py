@@ -12,7 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from queen.api.oip import open_inference_pb2 as oip
 from queen.api.oip import open_inference_pb2_grpc
-from tests.chaos.processes import ServiceProcess
+from tests.service_process import ServiceProcess
 
 PERIOD_SECONDS = 0.1
 TIMEOUT_SECONDS = 2.0

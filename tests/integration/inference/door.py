@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import os
-import subprocess
-import sys
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -24,10 +18,10 @@ from queen.api.oip import open_inference_pb2_grpc
 from queen.serving.auth import key_digest
 from queen.serving.server import Process, running
 from tests.bundles import SmallBundle
+from tests.waiting import until
 
 NOWHERE = "127.0.0.1:1"
 """A target that refuses connections."""
-MODULE_TIMEOUT_SECONDS = 30
 
 
 def write_accounts(folder: Path, group_budgets: str = "", **policies: str) -> Path:
@@ -87,9 +81,7 @@ class Door:
 
     async def until_serving(self, name: str, *, serving: bool) -> None:
         """Wait for the health of a name."""
-        async with asyncio.timeout(15):
-            while self.process.shell.health.is_serving(name) is not serving:
-                await asyncio.sleep(0.02)
+        await until(lambda: self.process.shell.health.is_serving(name) is serving)
 
 
 @asynccontextmanager
@@ -110,50 +102,3 @@ async def open_door(small: SmallBundle, accounts: Path, **settings: Any) -> Asyn
         options = [("grpc.max_send_message_length", -1)]
         async with grpc.aio.insecure_channel(process.addresses["address"], options) as channel:
             yield Door(process, Client(channel), channel)
-
-
-class Child:
-    """A service as a process of its own."""
-
-    def __init__(self, service: str, folder: Path, *flags: str) -> None:
-        self._service, self._folder, self._flags = service, folder, flags
-        self._ready = folder / f"{service}.ready.json"
-        self.process: subprocess.Popen[bytes] | None = None
-        self.addresses: dict[str, Any] = {}
-
-    def start(self, port: int = 0) -> Child:
-        """Start it and wait until it serves."""
-        self._ready.unlink(missing_ok=True)
-        command = [sys.executable, "-m", f"queen_{self._service}", "--port", str(port)]
-        command += ["--metrics-port", "-1", "--ready-file", str(self._ready), *self._flags]
-        with (self._folder / f"{self._service}.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                command, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"}
-            )
-        deadline = time.monotonic() + MODULE_TIMEOUT_SECONDS
-        while not self._ready.exists():
-            assert self.process.poll() is None, self.log()
-            assert time.monotonic() < deadline, self.log()
-            time.sleep(0.02)
-        self.addresses = json.loads(self._ready.read_text())
-        return self
-
-    @property
-    def target(self) -> str:
-        """Its address."""
-        return str(self.addresses["address"])
-
-    @property
-    def port(self) -> int:
-        """Its port."""
-        return int(self.target.rsplit(":", 1)[1])
-
-    def log(self) -> str:
-        """What it wrote."""
-        return (self._folder / f"{self._service}.log").read_text()
-
-    def kill(self) -> None:
-        """End it at once."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()

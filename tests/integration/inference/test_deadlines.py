@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -20,7 +18,9 @@ from queen.api.v1 import sensitivity_pb2, sensitivity_pb2_grpc
 from queen.errors import DependencyUnavailable, Overloaded
 from queen.serving.server import Offer, Shell, running
 from tests.bundles import SmallBundle, make_bundle
-from tests.integration.inference.door import Child, open_door, raw_request, write_accounts
+from tests.integration.inference.door import open_door, raw_request, write_accounts
+from tests.service_process import running_service
+from tests.waiting import until
 
 CODE = grpc.StatusCode
 SENSITIVITY = "queen.api.v1.SensitivityService"
@@ -101,9 +101,7 @@ async def test_an_impatient_caller_beside_a_patient_one_is_answered_in_time(
         open_door(small, accounts, sensitivity_target=target, **settings) as door,
     ):
         first = asyncio.create_task(door.client.send(request, timeout=30))
-        async with asyncio.timeout(15):
-            while not door.metric("queen_batch_rows_count"):
-                await asyncio.sleep(0.01)
+        await until(lambda: door.metric("queen_batch_rows_count") > 0)
         patient = asyncio.create_task(door.client.send(request, timeout=30))
         hurried = await door.client.send(request, timeout=3.3)
         assert first.done()
@@ -153,9 +151,7 @@ async def test_a_hurried_caller_gets_no_answer_and_the_peer_its_time(
         assert "give it more time" in (caught.value.details() or "")
         assert door.metric("queen_failure_mode_total", mode="protect") == 0
         assert door.metric("queen_dropped_requests_total", reason="hurried") == 1
-        async with asyncio.timeout(10):
-            while not peer.ended:
-                await asyncio.sleep(0.02)
+        await until(lambda: peer.ended > 0)
         observed = await door.client.send(request, "observer", timeout=1.2)
         answer = np.frombuffer(observed.raw_output_contents[0], "<f4")
         assert answer.max() != np.float32(0.9)
@@ -206,25 +202,23 @@ async def test_no_deadline_brings_a_flagged_query_its_label(
     """
     (tmp_path / "secret").write_bytes(bytes(range(32)))
     accounts = write_accounts(tmp_path, alice="budget: 2, profile: strict")
-    bundle = ("--bundle", str(small.path))
-    perturber = Child("perturber", tmp_path, *bundle, "--secret-file", str(tmp_path / "secret"))
-    sensitivity = Child("sensitivity", tmp_path, *bundle, "--state", "memory", "--admin-port", "0")
-    try:
-        sensitivity.start()
-        perturber.start()
+    secret, ledgers = {"secret_file": tmp_path / "secret"}, {"state": "memory", "admin_port": 0}
+    with (
+        running_service("perturber", tmp_path, bundle=small.path, **secret) as perturber,
+        running_service("sensitivity", tmp_path, bundle=small.path, **ledgers) as sensitivity,
+    ):
         async with open_door(
             small,
             accounts,
-            sensitivity_target=sensitivity.target,
-            perturber_target=perturber.target,
+            sensitivity_target=sensitivity.address,
+            perturber_target=perturber.address,
             assess_timeout_seconds=5.0,
             reverse_timeout_seconds=3.0,
             probe_seconds=60.0,
         ) as door:
             for start in (0, 200):
                 await door.client.ask(small.inputs[start : start + 200])
-            assert perturber.process is not None
-            os.kill(perturber.process.pid, signal.SIGSTOP)
+            perturber.freeze()
             flagged = raw_request(small.inputs[:8])
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await door.client.send(flagged, timeout=1.5)
@@ -236,7 +230,3 @@ async def test_no_deadline_brings_a_flagged_query_its_label(
             assert door.metric("queen_failure_mode_total", mode="protect") == 0
             assert door.metric("queen_dropped_requests_total", reason="hurried") == 1
             assert door.metric("queen_dropped_requests_total", reason="overloaded") == 1
-    finally:
-        # It also ends a process that is stopped.
-        sensitivity.kill()
-        perturber.kill()

@@ -18,7 +18,8 @@ from queen.method.contracts import Profile, check_answers, check_label_kept, che
 from queen.method.decoy import make_decoy, sketch_inputs
 from queen.serving.logging import account_hash
 from tests.bundles import SmallBundle, make_bundle
-from tests.integration.inference.door import Child, Door, open_door, write_accounts
+from tests.integration.inference.door import Door, open_door, write_accounts
+from tests.service_process import ServiceProcess, running_service
 
 SENSITIVITY = "queen.api.v1.SensitivityService"
 PERTURBER = "queen.api.v1.PerturberService"
@@ -45,8 +46,8 @@ class Peers:
     """Both peers of one bundle."""
 
     small: SmallBundle
-    sensitivity: Child
-    perturber: Child
+    sensitivity: ServiceProcess
+    perturber: ServiceProcess
 
 
 @pytest.fixture(scope="module")
@@ -55,23 +56,21 @@ def peers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peers]:
     folder = Path(tmp_path_factory.mktemp("peers"))
     small = make_bundle(folder / "b", samples=800)
     (folder / "secret").write_bytes(SECRET)
-    bundle = ("--bundle", str(small.path))
-    state = ("--state", str(folder / "ledger.sqlite3"), "--admin-port", "0")
-    sensitivity = Child("sensitivity", folder, *bundle, *state)
-    perturber = Child("perturber", folder, *bundle, "--secret-file", str(folder / "secret"))
-    try:
-        yield Peers(small, sensitivity.start(), perturber.start())
-    finally:
-        sensitivity.kill()
-        perturber.kill()
+    state = {"state": folder / "ledger.sqlite3", "admin_port": 0}
+    secret = {"secret_file": folder / "secret"}
+    with (
+        running_service("sensitivity", folder, bundle=small.path, **state) as sensitivity,
+        running_service("perturber", folder, bundle=small.path, **secret) as perturber,
+    ):
+        yield Peers(small, sensitivity, perturber)
 
 
 @pytest_asyncio.fixture
 async def door(peers: Peers, tmp_path: Path) -> AsyncIterator[Door]:
     """A door to both peers."""
     targets = {
-        "sensitivity_target": peers.sensitivity.target,
-        "perturber_target": peers.perturber.target,
+        "sensitivity_target": peers.sensitivity.address,
+        "perturber_target": peers.perturber.address,
         "assess_timeout_seconds": 5.0,
         "reverse_timeout_seconds": 5.0,
         "balanced_l1": BALANCED_L1,
@@ -234,14 +233,13 @@ async def test_sensitivity_dies_and_comes_back(door: Door, peers: Peers) -> None
     query = small.inputs[500:600]
     await door.client.ask(query, "paper")
     enforced = await door.client.ask(query, "paper")
-    port = peers.sensitivity.port
     peers.sensitivity.kill()
     gone = await door.client.ask(query, "paper")
     np.testing.assert_allclose(gone.max(axis=1), 0.9, rtol=1e-6)
     await door.until_serving(SENSITIVITY, serving=False)
     assert door.metric("queen_failure_mode_total", mode="protect") == 1
     assert door.metric("queen_dependency_up", dependency="sensitivity") == 0
-    await asyncio.to_thread(peers.sensitivity.start, port)
+    await asyncio.to_thread(peers.sensitivity.start)
     await door.until_serving(SENSITIVITY, serving=True)
     assert (await door.client.ask(query, "paper")).tobytes() == enforced.tobytes()
 
@@ -251,14 +249,13 @@ async def test_perturber_dies_and_flagged_rows_are_protected(door: Door, peers: 
     small = peers.small
     await door.client.ask(small.inputs[500:700], "paper")
     enforced = await door.client.ask(small.inputs[500:700], "paper")
-    port = peers.perturber.port
     peers.perturber.kill()
     answers = await door.client.ask(small.inputs[500:700], "paper")
     changed = (answers != enforced).any(axis=1)
     assert 0 < changed.sum() < 200
     np.testing.assert_allclose(answers[changed].max(axis=1), 0.9, rtol=1e-6)
     assert door.metric("queen_failure_mode_total", mode="protect") == 1
-    await asyncio.to_thread(peers.perturber.start, port)
+    await asyncio.to_thread(peers.perturber.start)
     await door.until_serving(PERTURBER, serving=True)
     again = await door.client.ask(small.inputs[500:700], "paper")
     assert again.tobytes() == enforced.tobytes()
@@ -271,11 +268,10 @@ async def test_without_the_perturber_every_row_over_the_budget_is_protected(
     rows = peers.small.inputs[500:600]
     usual = {name: await door.client.ask(rows, name) for name in ("safe", "observer")}
     await door.client.ask(rows, "strict")
-    port = peers.perturber.port
     peers.perturber.kill()
     answers = await door.client.ask(rows, "strict")
     np.testing.assert_allclose(answers.max(axis=1), 0.9, rtol=1e-6)
     check_label_kept(answers, usual["observer"])
     for name, expected in usual.items():
         assert (await door.client.ask(rows, name)).tobytes() == expected.tobytes()
-    await asyncio.to_thread(peers.perturber.start, port)
+    await asyncio.to_thread(peers.perturber.start)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import grpc
 import pytest
 
 from tests.bundles import SmallBundle, make_bundle
-from tests.integration.inference.door import NOWHERE, Child, Client, write_accounts
+from tests.integration.inference.door import NOWHERE, Client, write_accounts
+from tests.service_process import ServiceProcess, run_refused
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -21,20 +20,19 @@ def small(tmp_path: Path) -> SmallBundle:
     return make_bundle(tmp_path / "b")
 
 
-def flags(small: SmallBundle, folder: Path) -> list[str]:
-    """Flags of a door without peers."""
+def alone(small: SmallBundle, folder: Path) -> dict[str, object]:
+    """Settings of a door without peers."""
     accounts = write_accounts(folder, alice="")
-    peers = ["--sensitivity-target", NOWHERE, "--perturber-target", NOWHERE]
-    return ["--bundle", str(small.path), "--accounts", str(accounts), *peers]
+    peers = {"sensitivity_target": NOWHERE, "perturber_target": NOWHERE}
+    return {"bundle": small.path, "accounts": accounts, **peers}
 
 
 async def test_sigterm_loses_nothing_in_flight(small: SmallBundle, tmp_path: Path) -> None:
     """Under traffic every call is answered or UNAVAILABLE, and the exit code is 0."""
     # Seconds, so that a busy machine too gets an answer in while it still answers.
-    waits = ["--prestop-seconds", "2", "--drain-seconds", "30"]
-    child = Child("inference", tmp_path, *flags(small, tmp_path), *waits)
-    await asyncio.to_thread(child.start)
-    assert child.process is not None
+    waits = {"prestop_seconds": 2, "drain_seconds": 30}
+    process = ServiceProcess("inference", tmp_path, **alone(small, tmp_path), **waits)
+    await asyncio.to_thread(process.start)
     answered, errors = 0, []
 
     async def traffic(client: Client) -> None:
@@ -46,19 +44,18 @@ async def test_sigterm_loses_nothing_in_flight(small: SmallBundle, tmp_path: Pat
             except grpc.aio.AioRpcError as error:
                 errors.append(error.code())
 
-    async with grpc.aio.insecure_channel(child.target) as channel:
+    async with grpc.aio.insecure_channel(process.address) as channel:
         callers = [asyncio.create_task(traffic(Client(channel))) for _ in range(8)]
-        while answered < len(callers) and not errors:
-            await asyncio.sleep(0.01)
+        await until(lambda: answered >= len(callers) or bool(errors))
         assert not errors
-        child.process.send_signal(signal.SIGTERM)
+        process.terminate()
         before = answered
         await asyncio.gather(*callers)
-    assert await asyncio.to_thread(child.process.wait, 60) == 0
+    assert await asyncio.to_thread(process.drain, 60) == 0
     assert answered > before > 0
     assert set(errors) == {grpc.StatusCode.UNAVAILABLE}
     for secret in ("key-of-alice", "alice"):
-        assert f'"{secret}"' not in child.log()
+        assert f'"{secret}"' not in process.log.read_text()
 
 
 @pytest.mark.parametrize(
@@ -78,7 +75,7 @@ def test_a_start_that_cannot_be_is_refused(
     small: SmallBundle, tmp_path: Path, trouble: str, words: str
 ) -> None:
     """Each operator's mistake is one line on stderr, exit code 2 and no ready file."""
-    given = [*flags(small, tmp_path), "--port", "0", "--metrics-port", "-1"]
+    given = {**alone(small, tmp_path), "port": 0, "metrics_port": -1}
     head = small.path / "head.npz"
     manifest = small.path / "manifest.json"
     blocker = None
@@ -92,23 +89,21 @@ def test_a_start_that_cannot_be_is_refused(
     elif trouble == "no accounts":
         (tmp_path / "accounts.yaml").unlink()
     elif trouble == "no bundle":
-        given += ["--bundle", str(tmp_path / "nothing")]
+        given["bundle"] = tmp_path / "nothing"
     elif trouble == "typo":
-        given += ["--failure-mod", "deny"]
+        given["failure_mod"] = "deny"
     elif trouble == "clean answers":
-        given += ["--failure-mode", "allow"]
+        given["failure_mode"] = "allow"
     else:
-        blocker = Child("inference", tmp_path, *flags(small, tmp_path)).start()
-        given += ["--port", str(blocker.port)]
+        blocker = ServiceProcess("inference", tmp_path, **alone(small, tmp_path)).start()
+        given["port"] = blocker.port
     ready = tmp_path / "never.json"
-    command = [sys.executable, "-m", "queen_inference", *given, "--ready-file", str(ready)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        stderr = run_refused("inference", **given, ready_file=ready)
     finally:
         if blocker is not None:
-            blocker.kill()
-    assert done.returncode == 2
-    said = [line for line in done.stderr.splitlines() if not line.startswith("{")]
+            blocker.end()
+    said = [line for line in stderr.splitlines() if not line.startswith("{")]
     assert len(said) == 1
     assert words in said[0]
     assert not ready.exists()

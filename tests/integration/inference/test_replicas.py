@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-import urllib.request
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 import pytest_asyncio
 import structlog
-from prometheus_client.parser import text_string_to_metric_families
 from queen_inference.peers.rendezvous import Rendezvous
 
 from queen.serving.logging import account_hash
 from tests.bundles import SmallBundle, make_bundle
-from tests.integration.inference.door import Child, Door, open_door, write_accounts
+from tests.integration.inference.door import Door, open_door, write_accounts
 from tests.redis_servers import redis_server
+from tests.service_process import ServiceProcess, running_service
+from tests.waiting import until
 
 SENSITIVITY = "queen.api.v1.SensitivityService"
 LONERS = [f"loner{number}" for number in range(20)]
@@ -34,36 +35,29 @@ class Replicas:
     """Two replicas of one bundle."""
 
     small: SmallBundle
-    children: list[Child]
+    processes: list[ServiceProcess]
 
     @property
     def target(self) -> str:
         """Both, as the front door is told of them."""
-        return ",".join(child.target for child in self.children)
+        return ",".join(process.address for process in self.processes)
 
-    def home(self, name: str) -> Child:
+    def home(self, name: str) -> ServiceProcess:
         """Where an account belongs."""
         owner = "group team" if name in TEAM else name
-        places = {child.target: child for child in self.children}
-        return places[Rendezvous(places).choose(owner, places)]
+        at = {process.address: process for process in self.processes}
+        return at[Rendezvous(at).choose(owner, at)]
 
-    def living_at(self, child: Child) -> list[str]:
+    def living_at(self, process: ServiceProcess) -> list[str]:
         """Accounts that belong there, at least one of them."""
-        found = [name for name in LONERS if self.home(name) is child]
-        assert found
-        return found
+        names = [name for name in LONERS if self.home(name) is process]
+        assert names
+        return names
 
 
-def assessed_rows(child: Child) -> float:
+def assessed_rows(process: ServiceProcess) -> float:
     """Queries that a replica has given verdicts on."""
-    with urllib.request.urlopen(f"http://{child.addresses['metrics']}/metrics") as answer:
-        text = answer.read().decode()
-    return sum(
-        sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-        if sample.name == "queen_decisions_total"
-    )
+    return process.metric("queen_decisions_total")
 
 
 @pytest.fixture(scope="module")
@@ -71,20 +65,16 @@ def replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
     """The replicas as processes."""
     folder = Path(tmp_path_factory.mktemp("replicas"))
     small = make_bundle(folder / "b", samples=800)
-    children = []
-    with redis_server(folder / "redis") as redis:
-        for number in range(2):
-            place = folder / str(number)
-            place.mkdir()
-            flags = ["--bundle", str(small.path), "--state", redis.url, "--admin-port", "0"]
-            children.append(Child("sensitivity", place, *flags, "--metrics-port", "0"))
-        try:
-            for child in children:
-                child.start()
-            yield Replicas(small, children)
-        finally:
-            for child in children:
-                child.kill()
+    with ExitStack() as stack:
+        redis = stack.enter_context(redis_server(folder / "redis"))
+        settings = {"bundle": small.path, "state": redis.url, "admin_port": 0}
+        processes = [
+            stack.enter_context(
+                running_service("sensitivity", folder, name=f"replica-{index}", **settings)
+            )
+            for index in range(2)
+        ]
+        yield Replicas(small, processes)
 
 
 @pytest.fixture
@@ -113,13 +103,6 @@ def endpoints(door: Door, state: str) -> float:
     return door.metric("queen_sensitivity_endpoints", state=state)
 
 
-async def until(claim: Callable[[], bool]) -> None:
-    """Wait until a claim holds."""
-    async with asyncio.timeout(30):
-        while not claim():
-            await asyncio.sleep(0.02)
-
-
 def is_protected(answers: np.ndarray) -> bool:
     """Whether answers are those of a failure mode."""
     return bool(np.isclose(answers.max(axis=1), 0.9, rtol=1e-6).all())
@@ -134,13 +117,13 @@ async def ask_all(door: Door, small: SmallBundle, names: list[str], start: int) 
 async def test_the_rows_of_an_owner_go_to_one_replica(door: Door, replicas: Replicas) -> None:
     """Whatever batch they come in; accounts of a group go together."""
     names = [*LONERS, *TEAM]
-    before = [assessed_rows(child) for child in replicas.children]
+    before = [assessed_rows(process) for process in replicas.processes]
     for start in (0, 100, 200):
         await ask_all(door, replicas.small, names, start)
-    for child, so_far in zip(replicas.children, before, strict=True):
-        mine = [name for name in names if replicas.home(name) is child]
+    for process, so_far in zip(replicas.processes, before, strict=True):
+        mine = [name for name in names if replicas.home(name) is process]
         assert mine
-        assert assessed_rows(child) - so_far == 3 * ROWS * len(mine)
+        assert assessed_rows(process) - so_far == 3 * ROWS * len(mine)
     assert endpoints(door, "known") == 2
     assert door.metric("queen_failure_mode_total", mode="protect") == 0
 
@@ -149,15 +132,15 @@ async def test_a_killed_replica_costs_no_verdict_and_gets_its_accounts_back(
     door: Door, replicas: Replicas
 ) -> None:
     """The other goes on where it was; once it is back, so are its accounts."""
-    small, lost = replicas.small, replicas.children[0]
+    small, lost = replicas.small, replicas.processes[0]
     names = replicas.living_at(lost)
     stop, answered = asyncio.Event(), [0]
 
     async def keep_asking(name: str) -> None:
-        number = 0
-        while not stop.is_set():
-            number += 1
-            answers = await door.client.ask(small.inputs[number % 90 : number % 90 + 3], name)
+        for start in cycle(range(90)):
+            if stop.is_set():
+                return
+            answers = await door.client.ask(small.inputs[start : start + 3], name)
             assert not is_protected(answers)
             answered[0] += 1
 
@@ -165,7 +148,7 @@ async def test_a_killed_replica_costs_no_verdict_and_gets_its_accounts_back(
         await door.client.ask(small.inputs[300:400], names[0])
         traffic = [asyncio.create_task(keep_asking(name)) for name in LONERS]
         await until(lambda: answered[0] > 50)
-        port, so_far = lost.port, answered[0]
+        so_far = answered[0]
         lost.kill()
         await until(lambda: answered[0] > so_far + 100 or any(task.done() for task in traffic))
         assert endpoints(door, "up") == 1
@@ -178,7 +161,7 @@ async def test_a_killed_replica_costs_no_verdict_and_gets_its_accounts_back(
     assert door.metric("queen_decisions_total", decision="unassessed") == 0
     assert_continues(lines[:seen], lines[seen:], names[0])
 
-    await asyncio.to_thread(lost.start, port)
+    await asyncio.to_thread(lost.start)
     await until(lambda: endpoints(door, "up") == 2)
     await ask_all(door, small, LONERS, 500)
     assert assessed_rows(lost) == ROWS * len(names)
@@ -203,20 +186,21 @@ async def test_a_replica_that_hangs_costs_its_own_accounts_their_verdicts(
     replicas: Replicas, accounts: Path
 ) -> None:
     """The others of the same micro-batch keep theirs; no other replica is asked instead."""
-    hung, other = replicas.children
+    hung, other = replicas.processes
     settings = {"probe_seconds": 60.0, "assess_timeout_seconds": 1.0}
     async with open_door(
         replicas.small, accounts, sensitivity_target=replicas.target, **settings
     ) as door:
         assert endpoints(door, "up") == 2
         await ask_all(door, replicas.small, LONERS, 0)
-        assert hung.process is not None
-        hung.process.send_signal(signal.SIGSTOP)
+        hung.freeze()
         try:
             answers = await ask_all(door, replicas.small, LONERS, 600)
         finally:
-            hung.process.send_signal(signal.SIGCONT)
-        protected = [name for name, one in zip(LONERS, answers, strict=True) if is_protected(one)]
+            hung.thaw()
+        protected = [
+            name for name, answer in zip(LONERS, answers, strict=True) if is_protected(answer)
+        ]
         assert protected == replicas.living_at(hung)
         assert replicas.living_at(other)
         assert door.metric("queen_failure_mode_total", mode="protect") == len(protected)
@@ -229,29 +213,30 @@ async def test_without_verdicts_deny_refuses_those_requests_alone(
     replicas: Replicas, accounts: Path
 ) -> None:
     """The failure mode is a request's own."""
-    hung = replicas.children[0]
+    hung = replicas.processes[0]
     settings = {"probe_seconds": 60.0, "assess_timeout_seconds": 1.0, "failure_mode": "deny"}
     async with open_door(
         replicas.small, accounts, sensitivity_target=replicas.target, **settings
     ) as door:
-        assert hung.process is not None
-        hung.process.send_signal(signal.SIGSTOP)
+        hung.freeze()
         try:
             rows = replicas.small.inputs[:ROWS]
             asked = (door.client.ask(rows, name) for name in LONERS)
             results = await asyncio.gather(*asked, return_exceptions=True)
         finally:
-            hung.process.send_signal(signal.SIGCONT)
+            hung.thaw()
         denied = [
-            name for name, one in zip(LONERS, results, strict=True) if isinstance(one, Exception)
+            name
+            for name, result in zip(LONERS, results, strict=True)
+            if isinstance(result, Exception)
         ]
         assert denied == replicas.living_at(hung)
 
 
 @pytest.mark.parametrize("affinity", [True, False])
 async def test_a_name_is_resolved(replicas: Replicas, accounts: Path, affinity: bool) -> None:
-    """One that stands for this machine is served from, with affinity and without."""
-    target = f"dns:///localhost:{replicas.children[0].port}"
+    """A name of this machine leads to its replica, with affinity and without."""
+    target = f"dns:///localhost:{replicas.processes[0].port}"
     async with open_door(
         replicas.small, accounts, sensitivity_target=target, affinity=affinity
     ) as door:
@@ -271,7 +256,7 @@ async def test_a_name_that_does_not_resolve_is_a_peer_out_of_reach(
         assert is_protected(await door.client.ask(rows, LONERS[0]))
         assert endpoints(door, "known") == endpoints(door, "up") == 0
         assert door.metric("queen_dependency_up", dependency="sensitivity") == 0
-    beside = f"{nobody},{replicas.children[0].target}"
+    beside = f"{nobody},{replicas.processes[0].address}"
     async with open_door(replicas.small, accounts, sensitivity_target=beside) as door:
         await door.until_serving(SENSITIVITY, serving=True)
         for name in LONERS:

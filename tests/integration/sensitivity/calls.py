@@ -14,7 +14,7 @@ from grpc_health.v1 import health_pb2_grpc
 from queen.api.v1 import admin_pb2, admin_pb2_grpc, sensitivity_pb2_grpc
 from queen.api.v1 import sensitivity_pb2 as pb
 from tests.bundles import SmallBundle, make_bundle
-from tests.integration.leaf_processes import LeafProcess, leaf_process
+from tests.service_process import ServiceProcess, running_service
 
 
 def small_bundle(folder: Path) -> SmallBundle:
@@ -26,13 +26,13 @@ def small_bundle(folder: Path) -> SmallBundle:
 class Service:
     """A running service with stubs on it."""
 
-    process: LeafProcess
+    process: ServiceProcess
     sensitivity: sensitivity_pb2_grpc.SensitivityServiceStub
     admin: admin_pb2_grpc.AdminServiceStub
     health: health_pb2_grpc.HealthStub
 
 
-def stubs(process: LeafProcess) -> Service:
+def stubs(process: ServiceProcess) -> Service:
     """Stubs on a running process."""
     main = grpc.insecure_channel(process.addresses["address"])
     admin = grpc.insecure_channel(process.addresses["admin"])
@@ -55,7 +55,7 @@ def small_service(small: SmallBundle, folder: Path, **settings: object) -> Itera
         "max_rows": 64,
         **settings,
     }
-    with leaf_process("sensitivity", folder, **chosen) as process:
+    with running_service("sensitivity", folder, **chosen) as process:
         yield stubs(process)
 
 

@@ -18,7 +18,7 @@ from queen.cli.accounts.command import command
 from queen.method.ledger import Verdict
 from queen.serving.logging import account_hash
 from tests.bundles import SmallBundle
-from tests.integration.leaf_processes import reason_of, violated_field
+from tests.integration.refusals import reason_of, violated_field
 from tests.integration.sensitivity.calls import (
     Service,
     get_records,

@@ -13,7 +13,7 @@ import pytest
 from queen.api.v1 import sensitivity_pb2 as pb
 from queen.method.ledger import Verdict
 from tests.bundles import SmallBundle
-from tests.integration.leaf_processes import leaf_process, reason_of, run_refused
+from tests.integration.refusals import reason_of
 from tests.integration.sensitivity.calls import (
     Service,
     get_records,
@@ -21,6 +21,7 @@ from tests.integration.sensitivity.calls import (
     small_bundle,
     stubs,
 )
+from tests.service_process import run_refused, running_service
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def test_kill_nine_under_traffic_loses_no_acknowledged_record(
     settings = {"bundle": small.path, "state": tmp_path / "ledger", "admin_port": 0}
     acknowledged: dict[str, list[pb.AssessRequest]] = {}
     recorded: dict[str, set[bytes]] = {}
-    with leaf_process("sensitivity", tmp_path, **settings) as process:
+    with running_service("sensitivity", tmp_path, **settings) as process:
         told = threading.Event()
         callers = [
             threading.Thread(
@@ -53,7 +54,7 @@ def test_kill_nine_under_traffic_loses_no_acknowledged_record(
             caller.join()
     assert sum(map(len, recorded.values())) > 20
 
-    with leaf_process("sensitivity", tmp_path, **settings) as process:
+    with running_service("sensitivity", tmp_path, **settings) as process:
         service = stubs(process)
         for account, expected in recorded.items():
             before = get_records(service, account)
@@ -66,7 +67,7 @@ def test_kill_nine_under_traffic_loses_no_acknowledged_record(
             assert {label: records.tobytes() for label, records in after.items()} == {
                 label: records.tobytes() for label, records in before.items()
             }
-        assert process.stop() == 0
+        assert process.drain() == 0
 
 
 def _call_until_dead(
@@ -96,10 +97,10 @@ def _call_until_dead(
 def test_a_second_process_on_the_same_state_is_refused(small: SmallBundle, tmp_path: Path) -> None:
     """One replica a ledger file; after a clean stop the next one starts."""
     settings = {"bundle": small.path, "state": tmp_path / "ledger", "admin_port": 0}
-    with leaf_process("sensitivity", tmp_path, **settings) as process:
+    with running_service("sensitivity", tmp_path, **settings) as process:
         said = run_refused("sensitivity", port=0, metrics_port=-1, **settings)
         assert "another process holds this ledger" in said
-        assert process.stop() == 0
+        assert process.drain() == 0
     assert '"level": "info"' in process.log.read_text()
 
 
@@ -108,18 +109,18 @@ def test_a_damaged_ledger_is_data_loss_for_its_account_alone(
 ) -> None:
     """No client retries that code, and the sentence says what an operator has to do."""
     settings = {"bundle": small.path, "state": tmp_path / "ledger", "admin_port": 0}
-    with leaf_process("sensitivity", tmp_path, **settings) as process:
+    with running_service("sensitivity", tmp_path, **settings) as process:
         for account in ("damaged", "whole"):
             request = request_of(small, np.arange(32), (account,))
             stubs(process).sensitivity.Assess(request, timeout=20)
-        assert process.stop() == 0
+        assert process.drain() == 0
     with sqlite3.connect(tmp_path / "ledger") as connection:
         connection.execute(
             "UPDATE records SET embedding = x'0000c07f0000c07f' WHERE position = 0 AND ledger IN "
             "(SELECT id FROM ledgers WHERE account = 'damaged')"
         )
     connection.close()
-    with leaf_process("sensitivity", tmp_path, **settings) as process:
+    with running_service("sensitivity", tmp_path, **settings) as process:
         service = stubs(process)
         with pytest.raises(grpc.RpcError) as caught:
             service.sensitivity.Assess(request_of(small, np.arange(4), ("damaged",)), timeout=20)

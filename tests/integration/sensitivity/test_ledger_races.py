@@ -19,7 +19,6 @@ from queen_sensitivity.ledger_store import open_redis_store
 from scipy.spatial import cKDTree
 
 from queen.method.sensitivity import record_weights
-from tests.integration.leaf_processes import clean_env
 from tests.integration.sensitivity.ledger_writer import (
     ACCOUNT,
     CLASSES,
@@ -27,6 +26,7 @@ from tests.integration.sensitivity.ledger_writer import (
     race_geometry,
 )
 from tests.redis_servers import redis_server
+from tests.service_process import clean_env
 
 APPENDS = int(os.environ.get("QUEEN_RACE_APPENDS", "1000"))
 GEOMETRY = race_geometry()

@@ -12,7 +12,7 @@ import pytest
 from queen.api.v1 import admin_pb2, admin_pb2_grpc
 from queen.api.v1 import sensitivity_pb2 as pb
 from tests.bundles import SmallBundle
-from tests.integration.leaf_processes import reason_of, run_refused, violated_field
+from tests.integration.refusals import Refusal, reason_of, violated_field
 from tests.integration.sensitivity.calls import (
     Service,
     export_all,
@@ -21,6 +21,7 @@ from tests.integration.sensitivity.calls import (
     small_service,
 )
 from tests.redis_servers import redis_server
+from tests.service_process import run_refused
 
 LARGEST = 64 * 1024
 """Bytes of a message that the service takes."""
@@ -289,8 +290,8 @@ BAD: list[tuple[str, int, dict[str, object], grpc.StatusCode, str, str]] = [
 
 
 @pytest.mark.parametrize(
-    ("rows", "changes", "code", "message", "reason"),
-    [case[1:] for case in BAD],
+    ("rows", "changes", "refusal"),
+    [(rows, changes, Refusal(*status)) for _, rows, changes, *status in BAD],
     ids=[case[0] for case in BAD],
 )
 def test_bad_requests_are_refused_and_ledgers_untouched(
@@ -298,19 +299,15 @@ def test_bad_requests_are_refused_and_ledgers_untouched(
     service: Service,
     rows: int,
     changes: dict[str, object],
-    code: grpc.StatusCode,
-    message: str,
-    reason: str,
+    refusal: Refusal,
 ) -> None:
     """Each refusal says expected and got; no account gets a record and the service goes on."""
     # Queries that nobody asked before, which would be recorded.
     asked = request_of(small, 101 + np.arange(rows), ("bad",), **changes)
-    with pytest.raises(grpc.RpcError) as refusal:
+    with pytest.raises(grpc.RpcError) as caught:
         service.sensitivity.Assess(asked, timeout=20)
-    assert refusal.value.code() is code
-    assert message in refusal.value.details()
-    assert {"expected", "got"} <= set(refusal.value.details().split())
-    assert reason_of(refusal.value) == reason
+    refusal.require(caught.value)
+    assert {"expected", "got"} <= set(caught.value.details().split())
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,10 @@ from queen.method.geometry import Geometry
 from queen.method.ledger import Verdict
 from queen.serving.auth import key_digest
 from tests.bundles import SmallBundle
-from tests.integration.leaf_processes import leaf_process, violated_field
+from tests.integration.refusals import violated_field
 from tests.integration.sensitivity.calls import Service, get_records, small_bundle, stubs
 from tests.redis_servers import redis_server
+from tests.service_process import running_service
 
 BUDGET = 20
 """The service's default, which every account of these tests crosses."""
@@ -54,7 +55,7 @@ def service(
         if request.param == "redis":
             state = stack.enter_context(redis_server(folder / "redis")).url
         process = stack.enter_context(
-            leaf_process(
+            running_service(
                 "sensitivity",
                 folder,
                 **{"bundle": small.path, "state": state, "admin-port": 0, "budget": BUDGET},
@@ -280,7 +281,7 @@ def test_a_deleted_account_is_in_no_link_and_no_total(service: Service) -> None:
 def test_without_surveys_there_is_nothing_to_list(small: SmallBundle, tmp_path: Path) -> None:
     """The answer and the command say that none are made."""
     flags = {"bundle": small.path, "state": "memory", "admin-port": 0, "survey-seconds": 0}
-    with leaf_process("sensitivity", tmp_path, **flags) as process:
+    with running_service("sensitivity", tmp_path, **flags) as process:
         running = stubs(process)
         answer = running.admin.ListLinks(pb.ListLinksRequest())
         assert not answer.HasField("survey")
@@ -288,4 +289,4 @@ def test_without_surveys_there_is_nothing_to_list(small: SmallBundle, tmp_path: 
         code, out, err = run(running, "links")
         assert (code, out) == (0, "")
         assert "survey_seconds is 0" in err
-        assert process.stop() == 0
+        assert process.drain() == 0
