@@ -28,11 +28,11 @@ _WATCH_AGAIN_SECONDS = 5.0
 class Account:
     """The account that a request is charged to, with its policy.
 
-    A profile or a budget of None leaves it to the service's settings.
+    A budget of None leaves it to the settings of the sensitivity service.
     """
 
     account_id: str
-    profile: Profile | None
+    profile: Profile
     budget: int | None
     hash: str
     """How logs name the account."""
@@ -54,17 +54,19 @@ def key_digest(key: str) -> str:
 class Keyring:
     """Finds the account of a request's metadata; `swap` replaces all accounts at once.
 
-    It holds digests and no key: the key of a request is hashed on every request.
+    It holds digests and no key: the key of a request is hashed on every request. Accounts that
+    name no profile get `default_profile`.
     """
 
-    def __init__(self, accounts: AccountsFile) -> None:
+    def __init__(self, accounts: AccountsFile, default_profile: Profile) -> None:
+        self._default_profile = default_profile
         self.swap(accounts)
 
     def swap(self, accounts: AccountsFile) -> None:
         """Serve these accounts from now on."""
         budgets = {group.id: group.budget for group in accounts.groups}
         self._by_digest: dict[str, tuple[str, Account | None]] = {
-            entry.key_sha256.lower(): (entry.key_sha256.lower(), _account(entry, budgets))
+            entry.key_sha256.lower(): (entry.key_sha256.lower(), self._account(entry, budgets))
             for entry in accounts.accounts
         }
 
@@ -89,6 +91,17 @@ class Keyring:
             raise Unauthenticated(_UNKNOWN)
         return account
 
+    def _account(self, entry: AccountEntry, group_budgets: Mapping[str, int]) -> Account:
+        return Account(
+            entry.id,
+            entry.profile or self._default_profile,
+            entry.budget,
+            account_hash(entry.id),
+            entry.group,
+            group_budgets.get(entry.group or ""),
+            entry.exempt,
+        )
+
 
 Check = Callable[[AccountsFile], None]
 """Raises ConfigError for accounts that parse but cannot be served here."""
@@ -96,7 +109,10 @@ Check = Callable[[AccountsFile], None]
 
 @asynccontextmanager
 async def watched_keyring(
-    path: Path, metrics: Metrics, check: Check = lambda _accounts: None
+    path: Path,
+    default_profile: Profile,
+    metrics: Metrics,
+    check: Check = lambda _accounts: None,
 ) -> AsyncIterator[Keyring]:
     """A keyring that follows the file; one that is refused leaves the last good one in force."""
 
@@ -105,7 +121,7 @@ async def watched_keyring(
         check(accounts)
         return accounts
 
-    keyring = Keyring(read())
+    keyring = Keyring(read(), default_profile)
     metrics.config_loaded(ok=True)
     watcher = asyncio.create_task(_Follower(path, keyring, metrics, read).follow())
     try:
@@ -154,15 +170,3 @@ class _Follower:
             return
         self._metrics.config_loaded(ok=True)
         self._log.info("accounts file loaded", accounts=len(self._keyring))
-
-
-def _account(entry: AccountEntry, group_budgets: Mapping[str, int]) -> Account:
-    return Account(
-        entry.id,
-        entry.profile,
-        entry.budget,
-        account_hash(entry.id),
-        entry.group,
-        group_budgets.get(entry.group or ""),
-        entry.exempt,
-    )

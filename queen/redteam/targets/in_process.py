@@ -19,10 +19,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from queen_inference.answers.answerer import Answerer, Policy
-from queen_inference.batching import Pending, Run
-from queen_inference.metrics import Measures
-from queen_inference.peers.clients import PerturberClient, SensitivityClient
+from queen_inference.metrics import InferenceMetrics
+from queen_inference.micro_batch import MicroBatch, Pending
+from queen_inference.peers.perturber import PerturberClient
+from queen_inference.peers.sensitivity import SensitivityClient
 from queen_inference.protectee import Outputs
+from queen_inference.wiring import make_answerer
 from queen_perturber.settings import PerturberSettings
 from queen_perturber.wiring import open_service as open_perturber
 from queen_sensitivity.settings import SensitivitySettings
@@ -95,7 +97,7 @@ class InProcessTarget:
             budget=self._defended.budget,
             group=GROUP if self._defended.grouped else None,
         )
-        keyring = Keyring(AccountsFile(accounts=[entry]))
+        keyring = Keyring(AccountsFile(accounts=[entry]), self._defended.profile)
         account = keyring.authenticate([("authorization", f"Bearer {name}")])
         return _InProcessAccount(self, account)
 
@@ -128,7 +130,7 @@ class InProcessTarget:
         loop = asyncio.get_running_loop()
         pending = Pending(account, queries, np.inf, 0.0, loop.create_future())
         outputs = Outputs(seen.probabilities, seen.logits, seen.features, seen.embeddings)
-        rest = await self._answerer.finish(Run([pending], queries, outputs))
+        rest = await self._answerer.finish(MicroBatch.of([pending], queries, outputs))
         if rest is not None:
             await rest.work
         answers: Answers = await pending.answers
@@ -154,21 +156,18 @@ class InProcessTarget:
     def _front(self, sensitivity: InMemoryService, perturber: InMemoryService) -> Answerer:
         bundle = self._bundle
         policy = Policy(
-            default_profile=self._defended.profile,
             failure_mode="deny",
             assess_timeout_seconds=_PATIENCE_SECONDS,
             assess_patience_seconds=_PATIENCE_SECONDS,
             reverse_timeout_seconds=_PATIENCE_SECONDS,
             deadline_margin_seconds=0.0,
         )
-        return Answerer(
-            bundle,
-            policy,
-            SensitivityClient(sensitivity, bundle.digest, self._defended.profile),
+        clients = (
+            SensitivityClient(sensitivity, bundle.digest),
             PerturberClient(perturber, bundle.digest),
-            self._decisions,
-            Measures(Metrics()),
         )
+        metrics = InferenceMetrics(Metrics())
+        return make_answerer(bundle, policy, clients, self._decisions, metrics)
 
 
 class _InProcessAccount:
@@ -190,7 +189,7 @@ class _Decisions:
     def __init__(self) -> None:
         self.is_reversed: NDArray[np.bool_] = np.empty(0, bool)
 
-    def record(self, _spans: Any, _labels: Any, assessed: Any, _outcome: str = "") -> None:
+    def record(self, _spans: Any, _labels: Any, assessed: Any, _outcomes: Any) -> None:
         self.is_reversed = assessed.verdicts == Verdict.REVERSE
 
     def record_unassessed(self, _batch: Any, _outcomes: Any, error: Exception) -> None:

@@ -1,4 +1,4 @@
-"""Micro-batches without a timer: a batch is whatever waits while the one before it runs."""
+"""Micro-batches without a timer: a batch is whatever waits while the batch before it runs."""
 
 from __future__ import annotations
 
@@ -6,89 +6,32 @@ import asyncio
 from collections import Counter as Tally
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from queen.errors import InvalidQuery, Overloaded
 from queen.serving.auth import Account
-from queen_inference.metrics import Measures
-from queen_inference.protectee import Outputs, Protectee
+from queen_inference.metrics import InferenceMetrics
+from queen_inference.micro_batch import MicroBatch, Pending, Rest
+from queen_inference.protectee import Array, Protectee, SingleArray
 
-Array = NDArray[Any]
 T = TypeVar("T")
 MAX_RUN_SECONDS = 0.1
 """Requests join a batch only while its run stays shorter: the first must not wait for ever."""
 INLINE_SECONDS = 0.0005
 """A run this short costs less than handing it to a thread."""
 
-
-@dataclass(slots=True, eq=False)
-class Pending:
-    """One request on its way: B queries of an account, and where their answers go.
-
-    `expires` is in the event loop's time, infinite without a deadline; the future takes
-    the answers (B, C) float32.
-    """
-
-    account: Account
-    inputs: Array
-    expires: float
-    arrived: float
-    answers: asyncio.Future[NDArray[np.float32]]
-    request_id: str = ""
-    """The caller's own, if it gave one."""
-
-    @property
-    def rows(self) -> int:
-        """B."""
-        return len(self.inputs)
-
-    def resolve(self, answers: NDArray[np.float32]) -> None:
-        """Deliver the answers, unless the caller has gone."""
-        if not self.answers.done():
-            self.answers.set_result(answers)
-
-    def fail(self, error: BaseException) -> None:
-        """Deliver an error, unless the caller has gone."""
-        if not self.answers.done():
-            self.answers.set_exception(error)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Run:
-    """The requests of a micro-batch, their rows stacked, and what the protectee gave."""
-
-    batch: Sequence[Pending]
-    inputs: Array
-    outputs: Outputs
-
-    def part(self, rows: NDArray[np.bool_]) -> Run:
-        """The requests whose rows are chosen: all rows of a request, or none."""
-        starts = np.cumsum([0, *(pending.rows for pending in self.batch[:-1])])
-        batch = [one for one, start in zip(self.batch, starts, strict=True) if rows[start]]
-        return Run(batch, self.inputs[rows], self.outputs.take(rows))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Rest:
-    """Requests of a run that are not answered yet, and what resolves them."""
-
-    requests: Sequence[Pending]
-    work: Coroutine[Any, Any, None]
-
-
-Finish = Callable[[Run], Awaitable[Rest | None]]
-"""Resolves the requests of a run, except those of the rest that it returns."""
+Finish = Callable[[MicroBatch], Awaitable[Rest | None]]
+"""Resolves the requests of a micro-batch, except those of the rest that it returns."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds, in rows, of a batch, of everything that waits or runs, and of one account."""
+    """Most rows in a batch, in all that waits or runs, and of one account; most batches at once."""
 
     max_batch_rows: int
     queue_rows: int
@@ -97,21 +40,29 @@ class Limits:
 
 
 class MicroBatcher:
-    """Runs the protectee over waiting requests, and their finishing beside the next run."""
+    """Runs the protectee over waiting requests, and finishes them beside the next run.
+
+    `executor` has a single thread, on which the longer runs compute.
+    """
 
     def __init__(
-        self, protectee: Protectee, finish: Finish, limits: Limits, measures: Measures
+        self,
+        protectee: Protectee,
+        executor: Executor,
+        finish: Finish,
+        limits: Limits,
+        metrics: InferenceMetrics,
     ) -> None:
         self._protectee = protectee
+        self._executor = executor
         self._finish = finish
         self._limits = limits
-        self._measures = measures
+        self._metrics = metrics
         self._waiting: deque[Pending] = deque()
         self._rows = 0
         self._account_rows: Tally[str] = Tally()
         self._wake = asyncio.Event()
         self._slots = asyncio.Semaphore(limits.batches_in_flight)
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="protectee")
         self._finishing: set[asyncio.Task[Any]] = set()
         self._loop_task: asyncio.Task[None] | None = None
 
@@ -121,18 +72,17 @@ class MicroBatcher:
         return self._rows
 
     def start(self) -> None:
-        """Begin to take batches; needs a running event loop."""
-        self._loop_task = asyncio.create_task(self._take_batches())
+        """Begin to run batches; needs a running event loop."""
+        self._loop_task = asyncio.create_task(self._run_batches())
 
     async def close(self) -> None:
-        """Stop; whatever still waits is refused."""
+        """Stop; requests that still wait are refused."""
         tasks = [task for task in (self._loop_task, *self._finishing) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for pending in self._waiting:
             pending.fail(Overloaded("the service is shutting down"))
-        self._executor.shutdown()
 
     async def submit(
         self,
@@ -140,15 +90,13 @@ class MicroBatcher:
         inputs: Array,
         remaining_seconds: float | None,
         request_id: str = "",
-    ) -> NDArray[np.float32]:
-        """Answers (B, C) to queries (B, ...); Overloaded if too many already wait or run."""
-        rows = len(inputs)
-        self._admit(account, rows)
+    ) -> SingleArray:
+        """Answers (R, C) to queries (R, ...); Overloaded if too many already wait or run."""
+        self._admit(account, len(inputs))
         loop = asyncio.get_running_loop()
         expires = np.inf if remaining_seconds is None else loop.time() + remaining_seconds
-        answers: asyncio.Future[NDArray[np.float32]] = loop.create_future()
-        pending = Pending(account, inputs, expires, perf_counter(), answers, request_id)
-        self._waiting.append(pending)
+        answers: asyncio.Future[SingleArray] = loop.create_future()
+        self._waiting.append(Pending(account, inputs, expires, perf_counter(), answers, request_id))
         self._wake.set()
         return await answers
 
@@ -167,10 +115,10 @@ class MicroBatcher:
         self._account_rows[account.account_id] += rows
 
     def _release(self, requests: Iterable[Pending]) -> None:
-        """Give back the places of requests, each of them once.
+        """Give back the room that requests hold, each of them once.
 
-        That is when the work on them is over, not when the caller leaves: who leaves early
-        and comes again would have no bound.
+        They hold it until the work on them is over, not until the caller leaves: callers who
+        leave early and come again would have no bound.
         """
         for pending in requests:
             account = pending.account.account_id
@@ -179,35 +127,35 @@ class MicroBatcher:
             if not self._account_rows[account]:
                 del self._account_rows[account]
 
-    async def _take_batches(self) -> None:
+    async def _run_batches(self) -> None:
         while True:
             await self._wake.wait()
             await self._slots.acquire()
             # Requests that arrived in the same turn of the event loop get to join.
             await asyncio.sleep(0)
-            batch = self._take()
-            runs = await self._run(batch)
-            carried = {pending for run in runs for pending in run.batch}
-            self._release(pending for pending in batch if pending not in carried)
-            self._spawn(self._finish_runs(runs))
+            requests = self._next_requests()
+            batches = await self._run(requests)
+            carried = {pending for batch in batches for pending in batch.requests}
+            self._release(pending for pending in requests if pending not in carried)
+            self._spawn(self._finish_all(batches))
 
-    def _take(self) -> list[Pending]:
+    def _next_requests(self) -> list[Pending]:
         """The next requests of one shape that fit a batch, without the abandoned ones."""
-        batch: list[Pending] = []
+        requests: list[Pending] = []
         rows, now = 0, asyncio.get_running_loop().time()
         while self._waiting:
             pending = self._waiting[0]
             if not self._drop(pending, now):
-                if batch and not self._joins(pending, batch[0], rows):
+                if requests and not self._joins(pending, requests[0], rows):
                     break
-                batch.append(pending)
+                requests.append(pending)
                 rows += pending.rows
             else:
                 self._release([pending])
             self._waiting.popleft()
         if not self._waiting:
             self._wake.clear()
-        return batch
+        return requests
 
     def _joins(self, pending: Pending, first: Pending, rows: int) -> bool:
         total = rows + pending.rows
@@ -219,61 +167,58 @@ class MicroBatcher:
 
     def _drop(self, pending: Pending, now: float) -> bool:
         if pending.answers.done():
-            self._measures.dropped["cancelled"].inc()
+            self._metrics.dropped["cancelled"].inc()
             return True
         if pending.expires <= now:
-            self._measures.dropped["expired"].inc()
+            self._metrics.dropped["expired"].inc()
             pending.fail(Overloaded("the deadline passed while the request waited"))
             return True
         return False
 
-    async def _run(self, batch: list[Pending]) -> list[Run]:
-        if not batch:
+    async def _run(self, requests: list[Pending]) -> list[MicroBatch]:
+        if not requests:
             return []
         try:
-            return _refuse_overflow(await self._run_once(batch))
+            return _refuse_overflow(await self._run_together(requests))
         except Exception as error:  # noqa: BLE001 - the runtime raises types of its own
-            if len(batch) == 1:
-                batch[0].fail(error)
+            if len(requests) == 1:
+                requests[0].fail(error)
                 return []
         # One request spoiled the run: the others must not pay for it.
-        runs = []
-        for pending in batch:
-            runs += await self._run([pending])
-        return runs
+        return [batch for pending in requests for batch in await self._run([pending])]
 
-    async def _run_once(self, batch: list[Pending]) -> Run:
+    async def _run_together(self, requests: list[Pending]) -> MicroBatch:
         started = perf_counter()
-        for pending in batch:
-            self._measures.stages["queue"].observe(started - pending.arrived)
-        inputs = _stack(batch)
+        for pending in requests:
+            self._metrics.stages["queue"].observe(started - pending.arrived)
+        inputs = _stack(requests)
         if self._protectee.expected_seconds(len(inputs)) < INLINE_SECONDS:
             outputs = self._protectee.run(inputs)
         else:
             loop = asyncio.get_running_loop()
             outputs = await loop.run_in_executor(self._executor, self._protectee.run, inputs)
-        self._measures.stages["infer"].observe(perf_counter() - started)
-        self._measures.batch_rows.observe(len(inputs))
-        return Run(batch, inputs, outputs)
+        self._metrics.stages["infer"].observe(perf_counter() - started)
+        self._metrics.batch_rows.observe(len(inputs))
+        return MicroBatch.of(requests, inputs, outputs)
 
-    async def _finish_runs(self, runs: list[Run]) -> None:
+    async def _finish_all(self, batches: list[MicroBatch]) -> None:
         try:
-            for run in runs:
-                await self._finish_run(run)
+            for batch in batches:
+                await self._finish_batch(batch)
         finally:
             self._slots.release()
 
-    async def _finish_run(self, run: Run) -> None:
+    async def _finish_batch(self, batch: MicroBatch) -> None:
         later: frozenset[Pending] = frozenset()
         try:
-            rest = await _guard(run.batch, self._finish(run))
+            rest = await _guard(batch.requests, self._finish(batch))
             if rest is not None:
                 # The next batch does not wait for reversals: the honest accounts in it
                 # would pay for the flagged ones here.
                 later = frozenset(rest.requests)
                 self._spawn(self._finish_rest(rest))
         finally:
-            self._release(pending for pending in run.batch if pending not in later)
+            self._release(pending for pending in batch.requests if pending not in later)
 
     async def _finish_rest(self, rest: Rest) -> None:
         try:
@@ -289,6 +234,7 @@ class MicroBatcher:
 
 
 async def _guard(requests: Sequence[Pending], finishing: Awaitable[T]) -> T | None:
+    """The result of some work; if it fails, its error goes to the requests."""
     try:
         return await finishing
     except asyncio.CancelledError:
@@ -301,24 +247,20 @@ async def _guard(requests: Sequence[Pending], finishing: Awaitable[T]) -> T | No
         return None
 
 
-def _refuse_overflow(run: Run) -> list[Run]:
+def _refuse_overflow(batch: MicroBatch) -> list[MicroBatch]:
     """Refuse the requests whose inputs, finite but huge, overflow inside the protectee.
 
-    A NaN among the embeddings would cost every neighbour in the batch its verdict, and
-    one account must not be able to do that to another.
+    A NaN among the embeddings would cost every neighbor in the batch its verdict, and
+    an account must not be able to do that to another.
     """
     finite = np.logical_and.reduce(
-        [np.isfinite(array).all(axis=1) for array in run.outputs.arrays()]
+        [np.isfinite(array).all(axis=1) for array in batch.outputs.arrays()]
     )
     if finite.all():
-        return [run]
-    keep, start = np.zeros(len(finite), bool), 0
-    for pending in run.batch:
-        rows = slice(start, start + pending.rows)
-        start = rows.stop
-        if finite[rows].all():
-            keep[rows] = True
-        else:
+        return [batch]
+    is_kept = [bool(finite[rows].all()) for _, rows in batch]
+    for pending, kept in zip(batch.requests, is_kept, strict=True):
+        if not kept:
             pending.fail(
                 InvalidQuery(
                     "expected inputs that the model can compute with, got numbers so large "
@@ -326,10 +268,10 @@ def _refuse_overflow(run: Run) -> list[Run]:
                     field="inputs[0]",
                 )
             )
-    return [run.part(keep)] if keep.any() else []
+    return [batch.part(is_kept)] if any(is_kept) else []
 
 
-def _stack(batch: list[Pending]) -> Array:
-    if len(batch) == 1:
-        return batch[0].inputs
-    return np.concatenate([pending.inputs for pending in batch])
+def _stack(requests: list[Pending]) -> Array:
+    if len(requests) == 1:
+        return requests[0].inputs
+    return np.concatenate([pending.inputs for pending in requests])

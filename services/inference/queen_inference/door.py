@@ -1,119 +1,93 @@
-"""The front door without a transport: authenticate, decode, batch, encode."""
+"""The front door without a transport: plain values in, plain values out.
+
+Shapes: R queries of a request, C classes.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
-from time import perf_counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from queen import __version__
-from queen.api.oip import open_inference_pb2 as oip
-from queen.bundle import Manifest
+from queen.bundle import Manifest, TensorSignature
 from queen.errors import ModelNotFound
 from queen.serving.auth import Account, Keyring
-from queen.wire import CLASS_NAMES, decode_input, encode_response, requested_outputs
 from queen_inference.batching import MicroBatcher
-from queen_inference.metrics import Measures
+from queen_inference.protectee import Array
 
-OUTPUTS = ("probabilities", "label")
-PLATFORM = "onnxruntime_onnx"
+PROBABILITIES, LABEL = "probabilities", "label"
+OUTPUTS = (PROBABILITIES, LABEL)
+"""Names of the outputs; the first is sent where a request names none."""
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """The model as callers see it; its version is the beginning of the bundle's digest."""
+
+    name: str
+    version: str
+    input: TensorSignature
+    outputs: Sequence[TensorSignature]
+    class_names: Sequence[str]
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> ServedModel:
+        """The model of a bundle."""
+        outputs = [
+            TensorSignature(name=PROBABILITIES, datatype="FP32", shape=[-1, manifest.num_classes]),
+            TensorSignature(name=LABEL, datatype="INT64", shape=[-1]),
+        ]
+        version = manifest.digest[:12]
+        return cls(manifest.model_name, version, manifest.input, outputs, manifest.class_names)
 
 
 class FrontDoor:
     """One model, its accounts, and the way of a request through them."""
 
     def __init__(
-        self,
-        manifest: Manifest,
-        keyring: Keyring,
-        batcher: MicroBatcher,
-        max_request_rows: int,
-        measures: Measures,
+        self, model: ServedModel, keyring: Keyring, batcher: MicroBatcher, max_request_rows: int
     ) -> None:
-        self._manifest = manifest
+        self.model = model
+        self.max_request_rows = max_request_rows
         self._keyring = keyring
         self._batcher = batcher
-        self._max_rows = max_request_rows
-        self._stages = measures.stages
-        self.version = manifest.digest[:12]
 
     def authenticate(self, metadata: Iterable[tuple[str, Any]] | None) -> Account:
-        """Who sent a request; Unauthenticated if no account did."""
+        """The account that sent a request; Unauthenticated without a known key."""
         return self._keyring.authenticate(metadata)
 
-    async def infer(
-        self, account: Account, request: oip.ModelInferRequest, remaining_seconds: float | None
-    ) -> oip.ModelInferResponse:
-        """The response to a request of `account`; the errors of style's tree for a bad one."""
-        started = perf_counter()
-        self.require_model(request.model_name, request.model_version)
-        inputs, raw = decode_input(request, self._manifest.input, self._max_rows)
-        names = requested_outputs(request, OUTPUTS)
-        self._stages["decode"].observe(perf_counter() - started)
-        if remaining_seconds is not None:
-            remaining_seconds -= perf_counter() - started
-        answers = await self._batcher.submit(account, inputs, remaining_seconds, request.id)
-        started = perf_counter()
-        outputs = {name: _output(name, answers) for name in names}
-        response = encode_response(request, outputs, raw=raw, version=self.version)
-        self._stages["encode"].observe(perf_counter() - started)
-        return response
-
     def serves(self, name: str, version: str) -> bool:
-        """Whether a model is the one served; an empty version leaves the choice to us."""
-        return name == self._manifest.model_name and version in {"", self.version}
+        """Whether a model is the one served; an empty version leaves the choice to the server."""
+        return name == self.model.name and version in {"", self.model.version}
 
     def require_model(self, name: str, version: str) -> None:
         """ModelNotFound for any model but the one served."""
-        if name != self._manifest.model_name:
+        if name != self.model.name:
             raise ModelNotFound(
-                f"expected model '{self._manifest.model_name}', got '{name}'", field="model_name"
+                f"expected model '{self.model.name}', got '{name}'", field="model_name"
             )
-        if version not in {"", self.version}:
+        if version not in {"", self.model.version}:
             raise ModelNotFound(
-                f"expected version '{self.version}' of model '{name}', or none, got '{version}'",
+                f"expected version '{self.model.version}' of model '{name}', or none, "
+                f"got '{version}'",
                 field="model_version",
             )
 
-    def server_metadata(self) -> oip.ServerMetadataResponse:
-        """Name and version of the server."""
-        return oip.ServerMetadataResponse(name="queen", version=__version__)
+    async def infer(
+        self,
+        account: Account,
+        inputs: Array,
+        names: Sequence[str],
+        remaining_seconds: float | None,
+        request_id: str,
+    ) -> dict[str, Array]:
+        """Outputs by name, of `names` among OUTPUTS, for the queries (R, ...) of an account.
 
-    def model_metadata(self, name: str, version: str) -> oip.ModelMetadataResponse:
-        """Signature of the model; ModelNotFound for any other.
-
-        The empty name asks which model is served, so that a client needs none configured.
+        Raises Overloaded, DeadlineExceeded or DependencyUnavailable if there is no answer.
         """
-        name = name or self._manifest.model_name
-        self.require_model(name, version)
-        manifest = self._manifest
-        tensor = oip.ModelMetadataResponse.TensorMetadata
-        names = oip.InferParameter(string_param=json.dumps(manifest.class_names))
-        signature = manifest.input
-        return oip.ModelMetadataResponse(
-            name=manifest.model_name,
-            versions=[self.version],
-            platform=PLATFORM,
-            inputs=[
-                tensor(name=signature.name, datatype=signature.datatype, shape=signature.shape)
-            ],
-            outputs=[
-                tensor(
-                    name="probabilities",
-                    datatype="FP32",
-                    shape=[-1, manifest.num_classes],
-                    parameters={CLASS_NAMES: names},
-                ),
-                tensor(name="label", datatype="INT64", shape=[-1]),
-            ],
-        )
-
-
-def _output(name: str, answers: NDArray[np.float32]) -> NDArray[Any]:
-    # The label is that of the answer, not the protectee's: where the two differ, sending
-    # both would show which answers are reversed.
-    return answers if name == "probabilities" else answers.argmax(axis=1)
+        answers = await self._batcher.submit(account, inputs, remaining_seconds, request_id)
+        # The label is that of the answer, not the protectee's: where the two differ, sending
+        # both would show which answers are reversed.
+        return {
+            name: answers if name == PROBABILITIES else answers.argmax(axis=1) for name in names
+        }

@@ -1,4 +1,4 @@
-"""Everything the front door counts."""
+"""The metrics of the front door. No label holds an account."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ ENDPOINT_STATES = ("known", "up")
 _ROW_BUCKETS = tuple(float(1 << power) for power in range(11))
 
 
-class Measures:
-    """The metrics of the inference service, every series made in advance."""
+class InferenceMetrics:
+    """The service's own metrics, every series made in advance."""
 
     def __init__(self, metrics: Metrics) -> None:
         self.stages = metrics.stages(*STAGES)

@@ -24,7 +24,7 @@ SLOW_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outputs:
-    """What one run gives for B rows: float32 (B, C), (B, C), (B, D), (B, E)."""
+    """The protectee's outputs for B rows: float32 (B, C), (B, C), (B, D), (B, E)."""
 
     probabilities: SingleArray
     logits: SingleArray
@@ -35,7 +35,7 @@ class Outputs:
         """All four, in the order of `queen.bundle.OUTPUTS`."""
         return self.probabilities, self.logits, self.features, self.embeddings
 
-    def take(self, rows: slice | NDArray[np.bool_]) -> Outputs:
+    def part(self, rows: slice | NDArray[np.bool_]) -> Outputs:
         """The outputs of some rows."""
         return Outputs(*(array[rows] for array in self.arrays()))
 
@@ -89,7 +89,7 @@ class Protectee:
         if not missing:
             return self._run_exactly(rows)
         padding = np.zeros((missing, *rows.shape[1:]), rows.dtype)
-        return self._run_exactly(np.concatenate((rows, padding))).take(slice(0, len(rows)))
+        return self._run_exactly(np.concatenate((rows, padding))).part(slice(0, len(rows)))
 
     def _bucket(self, rows: int) -> int:
         return next(size for size in self.buckets if size >= rows)

@@ -1,59 +1,95 @@
-"""The six methods of the Open Inference Protocol: convert, delegate, convert."""
+"""GRPCInferenceService: the Open Inference Protocol in, defended answers out."""
 
 from __future__ import annotations
 
+import json
+from time import perf_counter
 from typing import Any
 
+from queen import __version__
 from queen.api.oip import open_inference_pb2 as oip
 from queen.api.oip import open_inference_pb2_grpc
 from queen.serving.health import Health
-from queen_inference.door import FrontDoor
+from queen.wire import CLASS_NAMES, decode_input, encode_response, requested_outputs
+from queen_inference.door import OUTPUTS, PROBABILITIES, FrontDoor, ServedModel
+from queen_inference.metrics import InferenceMetrics
 
-NAME = "inference.GRPCInferenceService"
+INFERENCE = oip.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
+PLATFORM = "onnxruntime_onnx"
 
 
 class InferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer):
-    """`inference.GRPCInferenceService`. ModelInfer alone needs a credential."""
+    """The six methods of the protocol; ModelInfer alone needs a credential."""
 
-    def __init__(self, door: FrontDoor, health: Health) -> None:
+    def __init__(self, door: FrontDoor, health: Health, metrics: InferenceMetrics) -> None:
         self._door = door
         self._health = health
+        self._stages = metrics.stages
 
-    async def ServerLive(  # noqa: N802
+    async def ServerLive(  # noqa: N802 - gRPC's names
         self, _request: oip.ServerLiveRequest, _context: Any
     ) -> oip.ServerLiveResponse:
         """Whether the process answers."""
         return oip.ServerLiveResponse(live=True)
 
-    async def ServerReady(  # noqa: N802
+    async def ServerReady(  # noqa: N802 - gRPC's names
         self, _request: oip.ServerReadyRequest, _context: Any
     ) -> oip.ServerReadyResponse:
-        """Whether inference may be asked for; as the health of this service says."""
-        return oip.ServerReadyResponse(ready=self._health.is_serving(NAME))
+        """Whether the service accepts requests; its health name says the same."""
+        return oip.ServerReadyResponse(ready=self._health.is_serving(INFERENCE))
 
-    async def ModelReady(  # noqa: N802
+    async def ModelReady(  # noqa: N802 - gRPC's names
         self, request: oip.ModelReadyRequest, _context: Any
     ) -> oip.ModelReadyResponse:
         """Whether the named model serves; false for an unknown one."""
         known = self._door.serves(request.name, request.version)
-        return oip.ModelReadyResponse(ready=known and self._health.is_serving(NAME))
+        return oip.ModelReadyResponse(ready=known and self._health.is_serving(INFERENCE))
 
-    async def ServerMetadata(  # noqa: N802
+    async def ServerMetadata(  # noqa: N802 - gRPC's names
         self, _request: oip.ServerMetadataRequest, _context: Any
     ) -> oip.ServerMetadataResponse:
         """Name and version of the server."""
-        return self._door.server_metadata()
+        return oip.ServerMetadataResponse(name="queen", version=__version__)
 
-    async def ModelMetadata(  # noqa: N802
+    async def ModelMetadata(  # noqa: N802 - gRPC's names
         self, request: oip.ModelMetadataRequest, _context: Any
     ) -> oip.ModelMetadataResponse:
-        """Signature of the model."""
-        return self._door.model_metadata(request.name, request.version)
+        """Signature of the model; the empty name asks for the model that is served."""
+        model = self._door.model
+        self._door.require_model(request.name or model.name, request.version)
+        return _metadata(model)
 
-    async def ModelInfer(  # noqa: N802
+    async def ModelInfer(  # noqa: N802 - gRPC's names
         self, request: oip.ModelInferRequest, context: Any
     ) -> oip.ModelInferResponse:
         """Answers to the request's queries."""
         # Before any validation: a stranger learns nothing about the model from an error.
         account = self._door.authenticate(context.invocation_metadata())
-        return await self._door.infer(account, request, context.time_remaining())
+        remaining_seconds = context.time_remaining()
+        started = perf_counter()
+        self._door.require_model(request.model_name, request.model_version)
+        model, max_rows = self._door.model, self._door.max_request_rows
+        inputs, raw = decode_input(request, model.input, max_rows)
+        names = requested_outputs(request, OUTPUTS)
+        elapsed = perf_counter() - started
+        self._stages["decode"].observe(elapsed)
+        if remaining_seconds is not None:
+            remaining_seconds -= elapsed
+        outputs = await self._door.infer(account, inputs, names, remaining_seconds, request.id)
+        started = perf_counter()
+        response = encode_response(request, outputs, raw=raw, version=model.version)
+        self._stages["encode"].observe(perf_counter() - started)
+        return response
+
+
+def _metadata(model: ServedModel) -> oip.ModelMetadataResponse:
+    names = oip.InferParameter(string_param=json.dumps(list(model.class_names)))
+    response = oip.ModelMetadataResponse(
+        name=model.name, versions=[model.version], platform=PLATFORM
+    )
+    response.inputs.add(**model.input.model_dump())
+    for signature in model.outputs:
+        tensor = response.outputs.add(**signature.model_dump())
+        if signature.name == PROBABILITIES:
+            tensor.parameters[CLASS_NAMES].CopyFrom(names)
+    return response

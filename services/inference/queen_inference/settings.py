@@ -22,15 +22,15 @@ class InferenceSettings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="QUEEN_INFERENCE_")
 
     port: int = Field(default=8001, ge=0, le=65535)
-    """Port of the gRPC server; 0 takes a free one."""
+    """Port of the gRPC server; 0 chooses a free one."""
     metrics_port: int = Field(default=8002, ge=-1, le=65535)
-    """Port of /metrics; 0 takes a free one, -1 serves none."""
+    """Port of the Prometheus metrics; 0 chooses a free one, -1 serves none."""
     accounts: Path
-    """accounts.yaml: who may call, watched for changes."""
+    """File of the accounts that may call, watched for changes."""
     sensitivity_target: str = "127.0.0.1:8101"
     """gRPC target of the sensitivity service, or HOST:PORT of each replica, between commas."""
     affinity: bool = True
-    """Send an account always to the same sensitivity replica, as long as that serves."""
+    """Send an account to the same sensitivity replica for as long as that replica serves."""
     resolve_seconds: float = Field(default=2.0, gt=0)
     """Time between two look-ups of the names in sensitivity-target."""
     perturber_target: str = "127.0.0.1:8201"
@@ -42,7 +42,7 @@ class InferenceSettings(ServiceSettings):
     failure_mode: FailureMode = "protect"
     """Answer while sensitivity is out of reach: label-only, UNAVAILABLE, or clean."""
     allow_clean_answers: bool = False
-    """Must be set for failure-mode allow: clean probabilities leave the door then."""
+    """Required by failure-mode allow, which lets clean probabilities out."""
     threads: int = Field(default=1, ge=1)
     """Threads that ONNX Runtime computes with."""
     max_batch_rows: int = Field(default=1024, ge=1, le=65536)
@@ -50,31 +50,31 @@ class InferenceSettings(ServiceSettings):
     max_request_rows: int = Field(default=1024, ge=1)
     """Most queries in one request."""
     queue_rows: int = Field(default=4096, ge=1)
-    """Most queries that wait or run at once; more are refused."""
+    """Most queries that wait or run at once; further ones are refused."""
     account_rows: int = Field(default=2048, ge=1)
     """Most queries of one account that wait or run at once."""
     batches_in_flight: int = Field(default=1, ge=1, le=64)
     """Most micro-batches between the start of their run and their verdicts; fewer are larger."""
     assess_timeout_seconds: float = Field(default=0.5, gt=0)
-    """Longest wait for a verdict."""
+    """Longest wait for the verdicts on a micro-batch."""
     assess_patience_seconds: float = Field(default=0.1, ge=0)
-    """A caller's deadline that ends the wait for a verdict sooner brings no answer at all."""
+    """Requests whose deadline leaves less than this for the verdict get no answer."""
     reverse_timeout_seconds: float = Field(default=2.0, gt=0)
     """Longest wait for a reversed answer."""
     deadline_margin_seconds: float = Field(default=0.01, ge=0)
-    """Share of a request's deadline that is kept for finishing the answer."""
+    """Time before a request's deadline at which its answer is no longer waited for."""
     probe_seconds: float = Field(default=1.0, gt=0)
     """Time between two health probes of a peer."""
     decision_log: Literal["off", "flagged", "all"] = "flagged"
-    """Which requests get a decision record: none, those with a REVERSE, or all."""
+    """Requests that get a decision record: none, those with a REVERSE, or all."""
     decision_log_file: Path | None = None
-    """File of the decision records, made for its owner only; without it they go to stderr."""
+    """File of the decision records, readable by its owner only; stderr if none is named."""
     decision_log_max_bytes: int = Field(default=64 * 2**20, ge=4096)
-    """Size at which the file of decision records is moved on and a new one begun."""
+    """Size at which the file of decision records is rotated."""
     decision_log_kept: int = Field(default=9, ge=1, le=999)
-    """Files of decision records that are kept besides the one in use."""
+    """Rotated files of decision records that are kept."""
     decision_log_sample: float = Field(default=1.0, ge=0, le=1)
-    """Share of the requests with nothing but PRESERVE that decision-log all writes."""
+    """Share of the requests with PRESERVE alone that decision-log all writes."""
 
     @field_validator("sensitivity_target")
     @classmethod
@@ -90,7 +90,7 @@ class InferenceSettings(ServiceSettings):
         if self.failure_mode == "allow" and not self.allow_clean_answers:
             raise ValueError(
                 "failure-mode allow sends clean probabilities while sensitivity is out of reach; "
-                "set allow-clean-answers too if that is meant, or take failure-mode protect"
+                "set allow-clean-answers too if that is meant, or choose failure-mode protect"
             )
         if not self.max_request_rows <= self.account_rows <= self.queue_rows:
             raise ValueError(

@@ -2,37 +2,63 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from queen_inference.metrics import Measures
+from queen_inference.metrics import InferenceMetrics
 from queen_inference.protectee import Protectee
 
-from queen.bundle import open_bundle
+from queen.bundle import Bundle, open_bundle
+from queen.method.contracts import Profile
 from queen.serving.auth import Account
 from queen.serving.metrics import Metrics
 from tests.bundles import SmallBundle, Widths, make_bundle
 
+Counted = Callable[..., float]
+
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> SmallBundle:
-    """A bundle."""
+    """A bundle, with the inputs that it was made from."""
     return make_bundle(Path(tmp_path_factory.mktemp("bundle")) / "b", widths=Widths(features=33))
 
 
 @pytest.fixture(scope="session")
-def protectee(small: SmallBundle) -> Protectee:
+def bundle(small: SmallBundle) -> Bundle:
+    """The same bundle, opened."""
+    return open_bundle(small.path)
+
+
+@pytest.fixture(scope="session")
+def protectee(bundle: Bundle) -> Protectee:
     """Its protectee, warm."""
-    return Protectee(open_bundle(small.path), threads=1, max_batch_rows=16)
+    return Protectee(bundle, threads=1, max_batch_rows=16)
 
 
 @pytest.fixture
-def measures() -> Measures:
+def registry() -> Metrics:
+    """Fresh metrics, as a service's process has them."""
+    return Metrics()
+
+
+@pytest.fixture
+def metrics(registry: Metrics) -> InferenceMetrics:
     """Fresh counters."""
-    return Measures(Metrics())
+    return InferenceMetrics(registry)
+
+
+@pytest.fixture
+def counted(registry: Metrics) -> Counted:
+    """Reads a sample by its name and labels; 0 for one that is not there."""
+
+    def read(name: str, **labels: str) -> float:
+        return registry.registry.get_sample_value(name, labels) or 0.0
+
+    return read
 
 
 @pytest.fixture
 def account() -> Account:
     """An account without a policy of its own."""
-    return Account("alice", None, None, "hash-of-alice")
+    return Account("alice", Profile.PAPER, None, "hash-of-alice")

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
 
 import numpy as np
 import pytest
-from queen_inference.batching import Limits, MicroBatcher, Rest, Run
-from queen_inference.metrics import Measures
+from queen_inference.batching import Limits, MicroBatcher
+from queen_inference.metrics import InferenceMetrics
+from queen_inference.micro_batch import MicroBatch, Rest
 from queen_inference.protectee import Outputs, Protectee
 
 from queen.errors import InvalidQuery, Overloaded
+from queen.method.contracts import Profile
 from queen.serving.auth import Account
 from tests.bundles import SmallBundle
+from tests.unit.inference.conftest import Counted
 
 LIMITS = Limits(max_batch_rows=8, queue_rows=20, account_rows=12, batches_in_flight=1)
 
@@ -27,28 +31,27 @@ class Finisher:
         self.gate = asyncio.Event()
         self.sizes: list[list[int]] = []
 
-    async def finish(self, run: Run) -> Rest | None:
+    async def finish(self, batch: MicroBatch) -> Rest | None:
         """Resolve all requests."""
-        self.sizes.append([pending.rows for pending in run.batch])
+        self.sizes.append([pending.rows for pending in batch.requests])
         await self.gate.wait()
-        start = 0
-        for pending in run.batch:
-            pending.resolve(run.outputs.probabilities[start : start + pending.rows])
-            start += pending.rows
+        for pending, rows in batch:
+            pending.resolve(batch.outputs.probabilities[rows])
         return None
 
 
 @asynccontextmanager
 async def batching(
-    protectee: Any, finisher: Finisher, measures: Measures
+    protectee: Any, finisher: Finisher, metrics: InferenceMetrics
 ) -> AsyncIterator[MicroBatcher]:
     """A started batcher."""
-    batcher = MicroBatcher(protectee, finisher.finish, LIMITS, measures)
-    batcher.start()
-    try:
-        yield batcher
-    finally:
-        await batcher.close()
+    with ThreadPoolExecutor(1) as executor:
+        batcher = MicroBatcher(protectee, executor, finisher.finish, LIMITS, metrics)
+        batcher.start()
+        try:
+            yield batcher
+        finally:
+            await batcher.close()
 
 
 async def settle() -> None:
@@ -58,11 +61,11 @@ async def settle() -> None:
 
 
 async def test_what_waits_joins_the_next_batch(
-    small: SmallBundle, protectee: Protectee, measures: Measures, account: Account
+    small: SmallBundle, protectee: Protectee, metrics: InferenceMetrics, account: Account
 ) -> None:
     """The first request goes alone, those that come meanwhile go together up to the bound."""
     finisher = Finisher()
-    async with batching(protectee, finisher, measures) as batcher:
+    async with batching(protectee, finisher, metrics) as batcher:
         first = asyncio.create_task(batcher.submit(account, small.inputs[:1], None))
         await settle()
         rest = [
@@ -79,11 +82,15 @@ async def test_what_waits_joins_the_next_batch(
 
 
 async def test_cancelled_and_expired_requests_are_dropped_before_the_run(
-    small: SmallBundle, protectee: Protectee, measures: Measures, account: Account
+    small: SmallBundle,
+    protectee: Protectee,
+    metrics: InferenceMetrics,
+    account: Account,
+    counted: Counted,
 ) -> None:
     """A caller that left or is too late costs no run, and gives its place back."""
     finisher = Finisher()
-    async with batching(protectee, finisher, measures) as batcher:
+    async with batching(protectee, finisher, metrics) as batcher:
         first = asyncio.create_task(batcher.submit(account, small.inputs[:1], None))
         await settle()
         gone = asyncio.create_task(batcher.submit(account, small.inputs[:2], None))
@@ -99,22 +106,23 @@ async def test_cancelled_and_expired_requests_are_dropped_before_the_run(
             await late
     assert finisher.sizes == [[1], [4]]
     assert batcher.rows == 0
-    counts = {reason: counter._value.get() for reason, counter in measures.dropped.items()}
+    dropped = "queen_dropped_requests_total"
+    counts = {reason: counted(dropped, reason=reason) for reason in metrics.dropped}
     assert counts == {"cancelled": 1, "expired": 1, "hurried": 0, "overloaded": 0}
 
 
 async def test_who_leaves_early_keeps_his_places_until_the_work_is_over(
-    small: SmallBundle, protectee: Protectee, measures: Measures, account: Account
+    small: SmallBundle, protectee: Protectee, metrics: InferenceMetrics, account: Account
 ) -> None:
     """Neither in the queue, nor in a run, nor in its rest does a cancelled request make room."""
     rest_gate = asyncio.Event()
 
     class Resting(Finisher):
-        async def finish(self, run: Run) -> Rest | None:
+        async def finish(self, batch: MicroBatch) -> Rest | None:
             await self.gate.wait()
-            for pending in run.batch[1:]:
-                pending.resolve(run.outputs.probabilities[: pending.rows])
-            return Rest(run.batch[:1], wait_for_gate())
+            for pending in batch.requests[1:]:
+                pending.resolve(batch.outputs.probabilities[: pending.rows])
+            return Rest(batch.requests[:1], wait_for_gate())
 
     async def wait_for_gate() -> None:
         await rest_gate.wait()
@@ -124,7 +132,7 @@ async def test_who_leaves_early_keeps_his_places_until_the_work_is_over(
             await batcher.submit(account, small.inputs[:1], None)
 
     finisher = Resting()
-    async with batching(protectee, finisher, measures) as batcher:
+    async with batching(protectee, finisher, metrics) as batcher:
         running = asyncio.create_task(batcher.submit(account, small.inputs[:4], None))
         await settle()
         waiting = asyncio.create_task(batcher.submit(account, small.inputs[:8], None))
@@ -148,12 +156,12 @@ async def test_who_leaves_early_keeps_his_places_until_the_work_is_over(
 
 
 async def test_a_full_queue_refuses_and_then_recovers(
-    small: SmallBundle, protectee: Protectee, measures: Measures, account: Account
+    small: SmallBundle, protectee: Protectee, metrics: InferenceMetrics, account: Account
 ) -> None:
     """The account's bound comes first, then that of the queue; both free up with the answers."""
-    other = Account("bob", None, None, "hash-of-bob")
+    other = Account("bob", Profile.PAPER, None, "hash-of-bob")
     finisher = Finisher()
-    async with batching(protectee, finisher, measures) as batcher:
+    async with batching(protectee, finisher, metrics) as batcher:
         waiting = [
             asyncio.create_task(batcher.submit(account, small.inputs[:6], None)) for _ in range(2)
         ]
@@ -170,20 +178,20 @@ async def test_a_full_queue_refuses_and_then_recovers(
 
 
 async def test_a_finish_that_is_cancelled_shuts_nobody_out(
-    small: SmallBundle, protectee: Protectee, measures: Measures, account: Account
+    small: SmallBundle, protectee: Protectee, metrics: InferenceMetrics, account: Account
 ) -> None:
     """Its requests end with an error, and their places are free again."""
 
     class Cut(Finisher):
-        async def finish(self, run: Run) -> Rest | None:
+        async def finish(self, batch: MicroBatch) -> Rest | None:
             if not self.sizes:
                 self.sizes.append([])
                 raise asyncio.CancelledError
-            return await super().finish(run)
+            return await super().finish(batch)
 
     finisher = Cut()
     finisher.gate.set()
-    async with batching(protectee, finisher, measures) as batcher:
+    async with batching(protectee, finisher, metrics) as batcher:
         with pytest.raises(Overloaded):
             await batcher.submit(account, small.inputs[:12], None)
         assert batcher.rows == 0
@@ -206,13 +214,17 @@ class Poisoned:
 
 @pytest.mark.parametrize("seconds", [0.0, 0.01], ids=["inline", "thread"])
 async def test_a_failing_request_fails_alone(
-    small: SmallBundle, protectee: Protectee, measures: Measures, account: Account, seconds: float
+    small: SmallBundle,
+    protectee: Protectee,
+    metrics: InferenceMetrics,
+    account: Account,
+    seconds: float,
 ) -> None:
     """The neighbours of a request that the runtime refuses get their answers."""
     finisher = Finisher()
     finisher.gate.set()
     poison = np.full((1, small.inputs.shape[1]), 1234, np.float32)
-    async with batching(Poisoned(protectee, seconds), finisher, measures) as batcher:
+    async with batching(Poisoned(protectee, seconds), finisher, metrics) as batcher:
         results = await asyncio.gather(
             batcher.submit(account, small.inputs[:2], None),
             batcher.submit(account, poison, None),
@@ -227,33 +239,33 @@ async def test_a_failing_request_fails_alone(
 
 
 async def test_a_failing_finish_fails_its_requests_only(
-    small: SmallBundle, protectee: Protectee, measures: Measures, account: Account
+    small: SmallBundle, protectee: Protectee, metrics: InferenceMetrics, account: Account
 ) -> None:
     """An error while answering reaches the callers of that batch; the next one is served."""
 
     class Flaky(Finisher):
-        async def finish(self, run: Run) -> Rest | None:
+        async def finish(self, batch: MicroBatch) -> Rest | None:
             if not self.sizes:
                 self.sizes.append([])
                 raise ZeroDivisionError
-            return await super().finish(run)
+            return await super().finish(batch)
 
     finisher = Flaky()
     finisher.gate.set()
-    async with batching(protectee, finisher, measures) as batcher:
+    async with batching(protectee, finisher, metrics) as batcher:
         with pytest.raises(ZeroDivisionError):
             await batcher.submit(account, small.inputs[:1], None)
         assert len(await batcher.submit(account, small.inputs[:1], None)) == 1
 
 
 async def test_an_overflow_inside_the_model_costs_its_own_request_only(
-    small: SmallBundle, protectee: Protectee, measures: Measures, account: Account
+    small: SmallBundle, protectee: Protectee, metrics: InferenceMetrics, account: Account
 ) -> None:
     """Finite inputs whose answer is not are refused; their neighbours in the batch are served."""
     finisher = Finisher()
     huge = np.full_like(small.inputs[:1], 3e38)
     huge[:, ::2] *= -1
-    async with batching(protectee, finisher, measures) as batcher:
+    async with batching(protectee, finisher, metrics) as batcher:
         tasks = [
             asyncio.create_task(batcher.submit(account, rows, None))
             for rows in (small.inputs[:2], huge, small.inputs[2:3])

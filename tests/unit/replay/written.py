@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from queen_inference.batching import Pending
 from queen_inference.decisions.file import line_of
 from queen_inference.decisions.log import DecisionLog, DecisionRecord
-from queen_inference.peers.clients import Assessed
+from queen_inference.micro_batch import Pending, Span
+from queen_inference.peers.sensitivity import Assessed
 from queen_sensitivity.engine.book import AccountPolicy, LedgerBook, Queries
 from queen_sensitivity.ledger_store import LedgerStore, MemoryLedgerStore
 from queen_sensitivity.ledgers.thresholds import Thresholds
@@ -37,7 +37,7 @@ class WrittenLog:
         self.records: list[DecisionRecord] = []
         self._store = store or MemoryLedgerStore()
         self._budget = budget
-        self._log = DecisionLog("all", bundle, Profile.PAPER, self.records.append)
+        self._log = DecisionLog("all", bundle, self.records.append)
         self.restart()
 
     def restart(self) -> None:
@@ -71,7 +71,7 @@ class WrittenLog:
         embeddings = self._embeddings(rows, labels)
         queries = Queries([policies[one] for one in present], index, labels, embeddings, True)
         assessed = _through_the_wire(self.book.assess(queries), len(rows))
-        self._log.record(_spans(policies, owners), labels, assessed)
+        self._log.record(_spans(policies, owners), labels, assessed, {})
         return assessed
 
     def lines(self) -> list[bytes]:
@@ -98,14 +98,14 @@ def _through_the_wire(assessment: Any, rows: int) -> Assessed:
     return Assessed(verdicts, causes, sqs, read_facts(message.facts, rows))
 
 
-def _spans(policies: Sequence[AccountPolicy], owners: Sequence[int]) -> list[tuple[Pending, slice]]:
+def _spans(policies: Sequence[AccountPolicy], owners: Sequence[int]) -> list[Span]:
     spans, start = [], 0
     for place, owner in enumerate(owners, 1):
         if place == len(owners) or owners[place] != owner:
             policy = policies[owner]
             account = Account(
                 policy.account_id,
-                None,
+                Profile.PAPER,
                 policy.budget or None,
                 account_hash(policy.account_id),
                 policy.group or None,

@@ -37,22 +37,22 @@ def keyring(tmp_path: Path) -> Keyring:
     """Two accounts."""
     text = f"accounts: [{{id: a, key_sha256: {ONE}, profile: safe, budget: 7}}, "
     text += f"{{id: b, key_sha256: {TWO.upper()}}}]"
-    return Keyring(read_accounts(write(tmp_path, text)))
+    return Keyring(read_accounts(write(tmp_path, text)), Profile.STRICT)
 
 
 def test_a_key_finds_its_account_with_its_policy(keyring: Keyring) -> None:
-    """The account of a key carries the profile and the budget of the file, the next none."""
+    """The account of a key carries the profile and the budget of the file, or the default."""
     account = keyring.authenticate(bearer("one"))
     assert (account.account_id, account.profile, account.budget) == ("a", Profile.SAFE, 7)
     other = keyring.authenticate([("authorization", "bearer  two")])
-    assert (other.account_id, other.profile, other.budget) == ("b", None, None)
+    assert (other.account_id, other.profile, other.budget) == ("b", Profile.STRICT, None)
 
 
 def test_accounts_of_a_group_carry_its_budget(tmp_path: Path) -> None:
     """The budget stands once, with the group; a group without an entry takes the service's."""
     text = f"groups: [{{id: acme & sons, budget: 300}}]\naccounts:\n- {{id: a, key_sha256: {ONE}, "
     text += f"group: acme & sons}}\n- {{id: b, key_sha256: {TWO}, group: other}}\n"
-    keyring = Keyring(read_accounts(write(tmp_path, text)))
+    keyring = Keyring(read_accounts(write(tmp_path, text)), Profile.STRICT)
     first, second = (keyring.authenticate(bearer(key)) for key in ("one", "two"))
     assert (first.group, first.group_budget, first.budget) == ("acme & sons", 300, None)
     assert (second.group, second.group_budget) == ("other", None)
@@ -103,7 +103,7 @@ async def test_keys_are_swapped_while_serving_and_a_bad_file_is_ignored(tmp_path
                 write(tmp_path, text)
                 await asyncio.sleep(0.05)
 
-    async with watched_keyring(file, metrics) as keyring:
+    async with watched_keyring(file, Profile.STRICT, metrics) as keyring:
         assert keyring.authenticate(bearer("one")).account_id == "a"
         await written(f"accounts: [{{id: a, key_sha256: {TWO}}}]", "success")
         assert keyring.authenticate(bearer("two")).account_id == "a"
@@ -121,7 +121,7 @@ def test_an_account_may_be_exempt(tmp_path: Path) -> None:
         for name, policy in (("a", {"exempt": True}), ("b", {"exempt": False}), ("c", {}))
     ]
     file.write_text(json.dumps({"accounts": entries}))
-    keyring = Keyring(read_accounts(file))
+    keyring = Keyring(read_accounts(file), Profile.STRICT)
     found = [keyring.authenticate([("authorization", f"Bearer {name}")]) for name in "abc"]
     assert [account.is_exempt for account in found] == [True, False, False]
     file.write_text(json.dumps({"accounts": [{**entries[0], "exempt": "sometimes"}]}))

@@ -1,4 +1,7 @@
-"""From a run's outputs to the answers that leave the door."""
+"""From a micro-batch to its answers: verdicts are asked for, and each row is answered by its own.
+
+Shapes: B queries of a micro-batch, C classes.
+"""
 
 from __future__ import annotations
 
@@ -7,41 +10,36 @@ from dataclasses import dataclass
 from time import monotonic, perf_counter
 
 import numpy as np
-from numpy.typing import NDArray
 
-from queen.bundle import Bundle
 from queen.errors import DependencyUnavailable, PeerOverloaded, PeerUnavailable
 from queen.method.contracts import BALANCED_L1, Profile
 from queen.method.ledger import Verdict
-from queen.serving.auth import Account
 from queen_inference.answers.fallback import (
     Fallback,
     Outcome,
-    SingleArray,
     answering_in_time,
     protect_answers,
 )
-from queen_inference.answers.guard import ContractGuard
 from queen_inference.answers.preserve import Preserver
-from queen_inference.answers.profiles import PROFILE_CODES, REVERSED, Profiles, RowIndex
-from queen_inference.answers.reverse import Reverser
-from queen_inference.batching import Pending, Rest, Run
-from queen_inference.decisions.log import DecisionRecorder, Span
-from queen_inference.metrics import Measures
-from queen_inference.peers.clients import NO_VERDICT, Assessed, Assessor, PerturberClient
+from queen_inference.answers.reverse import REVERSED, Reverser
+from queen_inference.decisions.log import DecisionRecorder
+from queen_inference.metrics import InferenceMetrics
+from queen_inference.micro_batch import MicroBatch, Pending, Rest, RowIndex, Span
+from queen_inference.peers.sensitivity import NO_VERDICT, Assessed, Assessor, Share
+from queen_inference.protectee import SingleArray
 from queen_inference.settings import FailureMode
 
 
 @dataclass(frozen=True)
 class Policy:
-    """What the operator chose: profile of accounts that name none, failures, and time limits.
+    """The operator's choices: the failure mode, the time limits, and the profiles' distance.
 
-    A peer has its timeout, whatever deadlines the callers have. One whose deadline ends the
-    wait for a verdict is answered by the failure mode if sensitivity has had the patience, and
-    else not at all: nobody may choose the failure mode by asking in a hurry.
+    A peer has its timeout, whatever deadlines the callers have. A request whose own deadline
+    ends the wait for a verdict is answered by the failure mode if sensitivity has had
+    `assess_patience_seconds`, and is refused otherwise: callers must not choose the failure
+    mode by asking in a hurry.
     """
 
-    default_profile: Profile
     failure_mode: FailureMode
     assess_timeout_seconds: float
     assess_patience_seconds: float
@@ -53,78 +51,96 @@ class Policy:
 class Answerer:
     """Asks for verdicts on a micro-batch, and answers each row as its verdict says.
 
-    `attention`, in seconds, is the clock by which a peer is waited for with patience.
+    `clock`, in seconds, measures how patiently a peer has been waited for.
     """
 
     def __init__(
         self,
-        bundle: Bundle,
         policy: Policy,
         sensitivity: Assessor,
-        perturber: PerturberClient,
+        preserver: Preserver,
+        reverser: Reverser,
+        fallback: Fallback,
         decisions: DecisionRecorder,
-        measures: Measures,
-        attention: Callable[[], float] = monotonic,
+        metrics: InferenceMetrics,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
-        guard = ContractGuard(measures.violations)
         self._policy = policy
         self._sensitivity = sensitivity
-        self._preserver = Preserver(bundle, guard, measures)
-        self._reverser = Reverser(bundle, perturber, policy.balanced_l1, guard, measures)
+        self._preserver = preserver
+        self._reverser = reverser
+        self._fallback = fallback
         self._decisions = decisions
-        self._measures = measures
-        self._fallback = Fallback(policy.failure_mode, measures)
-        self._attention = attention
+        self._metrics = metrics
+        self._clock = clock
 
-    async def finish(self, run: Run) -> Rest | None:
-        """Resolve the requests without a flagged row; return what resolves the others."""
-        labels = run.outputs.logits.argmax(axis=1)
-        profiles = self._profiles(run.batch)
+    async def finish(self, batch: MicroBatch) -> Rest | None:
+        """Resolve the requests without a flagged row; return the rest, which resolves the others.
+
+        Requests that get no verdict, or get it too late, are resolved as well.
+        """
         late: dict[Pending, Outcome] = {}
         try:
-            assessed = await self._assess(run, labels, profiles, late)
+            assessed = await self._assess(batch, late)
         except DependencyUnavailable as error:
-            self._answer_unassessed(run, labels, profiles, late, error)
+            self._answer_unassessed(batch, late, error)
             return None
         if assessed.problem is not None:
-            missing = _without_verdict(run.batch, assessed)
-            self._answer_unassessed(
-                run.part(missing), labels[missing], profiles[missing], late, assessed.problem
-            )
-            has_verdict = ~missing
-            run, assessed = run.part(has_verdict), assessed.take(has_verdict)
-            labels, profiles = labels[has_verdict], profiles[has_verdict]
+            is_known = [bool((assessed.verdicts[rows] != NO_VERDICT).all()) for _, rows in batch]
+            unknown = batch.part([not known for known in is_known])
+            self._answer_unassessed(unknown, late, assessed.problem)
+            batch, assessed = _part(batch, assessed, is_known)
         self._count(assessed)
         if late:
-            in_time = self._record_late(run.batch, labels, assessed, late)
-            run, assessed = run.part(in_time), assessed.take(in_time)
-            labels, profiles = labels[in_time], profiles[in_time]
-        if not run.batch:
-            return None
-        answers = self._preserver.answers(run, labels, profiles)
-        is_reversed = np.isin(profiles, [PROFILE_CODES[profile] for profile in REVERSED])
-        flagged = np.flatnonzero((assessed.verdicts == Verdict.REVERSE) & is_reversed)
-        waiting = _deliver_unflagged(run.batch, answers, flagged)
-        later = {pending for pending, _rows in waiting}
-        answered = [span for span in _spans(run.batch) if span[0] not in later]
-        self._decisions.record(answered, labels, assessed)
+            answered = [span for span in batch if span[0] in late]
+            self._decisions.record(answered, batch.labels, assessed, late)
+            in_time = [request not in late for request in batch.requests]
+            batch, assessed = _part(batch, assessed, in_time)
+        return self._deliver(batch, assessed) if len(batch) else None
+
+    async def _assess(self, batch: MicroBatch, late: dict[Pending, Outcome]) -> Assessed:
+        """Verdicts; requests that have to be answered before they come get among the `late`."""
+        started, began = perf_counter(), self._clock()
+        timeout = self._policy.assess_timeout_seconds
+        patience = min(self._policy.assess_patience_seconds, timeout)
+
+        def give_up(pending: Pending, rows: slice) -> Outcome:
+            if self._clock() - began < patience and not _is_observed(pending):
+                return self._fallback.refuse_hurry(pending)
+            return self._answer_without_verdict(batch, (pending, rows))
+
+        margin = self._policy.deadline_margin_seconds
+        with answering_in_time(batch, timeout, margin, give_up, late):
+            assessed = await self._sensitivity.assess(Share.of(batch), timeout)
+        self._metrics.stages["assess"].observe(perf_counter() - started)
+        return assessed
+
+    def _deliver(self, batch: MicroBatch, assessed: Assessed) -> Rest | None:
+        answers = self._preserver.answers(batch)
+        flagged = _flagged_rows(batch, assessed)
+        answered: list[Span] = []
+        waiting: list[Span] = []
+        for request, rows in batch:
+            first, last = _positions(flagged, rows)
+            (answered if first == last else waiting).append((request, rows))
+        for request, rows in answered:
+            request.resolve(answers[rows])
+        self._decisions.record(answered, batch.labels, assessed, {})
         if not waiting:
             return None
-        rest = self._finish_flagged(run, labels, profiles, answers, flagged, waiting, assessed)
-        return Rest([pending for pending, _rows in waiting], rest)
+        work = self._finish_flagged(batch, assessed, answers, flagged, waiting)
+        return Rest([request for request, _ in waiting], work)
 
     async def _finish_flagged(
         self,
-        run: Run,
-        labels: RowIndex,
-        profiles: Profiles,
+        batch: MicroBatch,
+        assessed: Assessed,
         answers: SingleArray,
         flagged: RowIndex,
         waiting: Sequence[Span],
-        assessed: Assessed,
     ) -> None:
         protected = answers.copy()
-        protected[flagged] = protect_answers(labels[flagged], answers.shape[1])
+        protected[flagged] = protect_answers(batch.labels[flagged], answers.shape[1])
         timeout = self._policy.reverse_timeout_seconds
 
         def give_up(pending: Pending, _rows: slice) -> Outcome:
@@ -135,166 +151,74 @@ class Answerer:
         outcomes: dict[Pending, Outcome] = {}
         try:
             with answering_in_time(waiting, timeout, margin, give_up, outcomes):
-                answers[flagged] = await self._reverser.answers(
-                    run, labels, profiles, flagged, timeout
-                )
+                answers[flagged] = await self._reverser.answers(batch, flagged, timeout)
             for pending, rows in waiting:
                 pending.resolve(answers[rows])
         except PeerUnavailable:
             for pending, rows in waiting:
                 outcomes.setdefault(pending, self._fallback.protect(pending, protected[rows]))
         except DependencyUnavailable:
-            # It is there. What made it late or fail may be the size of what was asked.
+            # The perturber is there. The size of the request may have made it late or fail.
             for pending, _rows in waiting:
                 outcomes.setdefault(pending, self._fallback.refuse_overload(pending))
         finally:
-            # Also of requests that failed: what they recorded is in the ledgers.
-            self._record(waiting, labels, assessed, outcomes)
-
-    async def _assess(
-        self, run: Run, labels: RowIndex, profiles: Profiles, late: dict[Pending, Outcome]
-    ) -> Assessed:
-        """Verdicts; requests that have to be answered before they come get among the `late`."""
-        started, attentive = perf_counter(), self._attention()
-        accounts, index = _distinct_accounts(run.batch)
-        timeout = self._policy.assess_timeout_seconds
-        patience = min(self._policy.assess_patience_seconds, timeout)
-
-        def give_up(pending: Pending, rows: slice) -> Outcome:
-            is_observed = profiles[rows.start] == PROFILE_CODES[Profile.OBSERVE]
-            if self._attention() - attentive < patience and not is_observed:
-                return self._fallback.refuse_hurry(pending)
-            return self._fail(run, labels, profiles, (pending, rows))
-
-        margin = self._policy.deadline_margin_seconds
-        with answering_in_time(_spans(run.batch), timeout, margin, give_up, late):
-            assessed = await self._sensitivity.assess(
-                accounts, index, labels, run.outputs.embeddings, timeout
-            )
-        self._measures.stages["assess"].observe(perf_counter() - started)
-        return assessed
-
-    def _record_late(
-        self,
-        batch: Sequence[Pending],
-        labels: RowIndex,
-        assessed: Assessed,
-        late: Mapping[Pending, Outcome],
-    ) -> NDArray[np.bool_]:
-        """Record the requests that were answered before; which rows (B,) are the others'."""
-        in_time = np.ones(len(labels), np.bool_)
-        spans = [span for span in _spans(batch) if span[0] in late]
-        for _pending, rows in spans:
-            in_time[rows] = False
-        self._record(spans, labels, assessed, late)
-        return in_time
-
-    def _record(
-        self,
-        spans: Sequence[Span],
-        labels: RowIndex,
-        assessed: Assessed,
-        outcomes: Mapping[Pending, Outcome],
-    ) -> None:
-        """Write the records of requests, each with its outcome."""
-        for outcome in ("", *sorted({*outcomes.values()} - {""})):
-            alike = [span for span in spans if outcomes.get(span[0], "") == outcome]
-            self._decisions.record(alike, labels, assessed, outcome)
+            # Requests that failed as well: their records are in the ledgers.
+            self._decisions.record(waiting, batch.labels, assessed, outcomes)
 
     def _answer_unassessed(
-        self,
-        run: Run,
-        labels: RowIndex,
-        profiles: Profiles,
-        late: Mapping[Pending, Outcome],
-        error: DependencyUnavailable,
+        self, batch: MicroBatch, late: Mapping[Pending, Outcome], error: DependencyUnavailable
     ) -> None:
-        """Without verdicts: the failure mode decides, except under observe, which needs none."""
-        if not run.batch:
+        """Answer requests without verdicts, except those that were `late`, and record them."""
+        if not len(batch):
             return
-        self._measures.decisions["unassessed"].inc(len(labels))
+        self._metrics.decisions["unassessed"].inc(len(batch))
+        is_overload = isinstance(error, PeerOverloaded)
         outcomes = dict(late)
-        for pending, rows in _spans(run.batch):
-            if pending not in outcomes:
-                is_overload = isinstance(error, PeerOverloaded)
-                outcomes[pending] = self._fail(
-                    run, labels, profiles, (pending, rows), is_overload=is_overload
-                )
-        self._decisions.record_unassessed(run.batch, outcomes, error)
+        for pending, rows in batch:
+            if pending in outcomes:
+                continue
+            if is_overload and not _is_observed(pending):
+                outcomes[pending] = self._fallback.refuse_overload(pending)
+            else:
+                outcomes[pending] = self._answer_without_verdict(batch, (pending, rows))
+        self._decisions.record_unassessed(batch.requests, outcomes, error)
 
-    def _fail(
-        self,
-        run: Run,
-        labels: RowIndex,
-        profiles: Profiles,
-        span: Span,
-        *,
-        is_overload: bool = False,
-    ) -> Outcome:
+    def _answer_without_verdict(self, batch: MicroBatch, span: Span) -> Outcome:
         pending, rows = span
-        is_observed = bool(profiles[rows.start] == PROFILE_CODES[Profile.OBSERVE])
-        if is_overload and not is_observed:
-            return self._fallback.refuse_overload(pending)
         return self._fallback.answer(
             pending,
-            labels[rows],
-            run.outputs.probabilities[rows],
-            is_observed=is_observed,
+            batch.labels[rows],
+            batch.outputs.probabilities[rows],
+            is_observed=_is_observed(pending),
         )
-
-    def _profiles(self, batch: Sequence[Pending]) -> Profiles:
-        default = self._policy.default_profile
-        codes = [PROFILE_CODES[pending.account.profile or default] for pending in batch]
-        return np.repeat(np.array(codes, np.uint8), [pending.rows for pending in batch])
 
     def _count(self, assessed: Assessed) -> None:
         counts = np.bincount(assessed.verdicts, minlength=4).tolist()
         for verdict in Verdict:
-            self._measures.decisions[verdict.name.lower()].inc(counts[verdict])
+            self._metrics.decisions[verdict.name.lower()].inc(counts[verdict])
 
 
-def _deliver_unflagged(
-    batch: Sequence[Pending], answers: SingleArray, flagged: RowIndex
-) -> list[Span]:
-    """Resolve the requests without a flagged row; the others, with their rows."""
-    waiting = []
-    for pending, rows in _spans(batch):
-        first, last = np.searchsorted(flagged, (rows.start, rows.stop)) if len(flagged) else (0, 0)
-        if first == last:
-            pending.resolve(answers[rows])
-        else:
-            waiting.append((pending, rows))
-    return waiting
+def _is_observed(pending: Pending) -> bool:
+    return pending.account.profile is Profile.OBSERVE
 
 
-def _spans(batch: Sequence[Pending]) -> list[Span]:
-    spans, start = [], 0
-    for pending in batch:
-        spans.append((pending, slice(start, start + pending.rows)))
-        start += pending.rows
-    return spans
+def _flagged_rows(batch: MicroBatch, assessed: Assessed) -> RowIndex:
+    """The rows that the perturber answers, ascending."""
+    is_flagged = assessed.verdicts == Verdict.REVERSE
+    if is_flagged.any():
+        is_flagged &= batch.rows_under(*REVERSED)
+    return np.flatnonzero(is_flagged)
 
 
-def _without_verdict(batch: Sequence[Pending], assessed: Assessed) -> NDArray[np.bool_]:
-    """Which rows (B,) are of requests that have no verdict on one of theirs."""
-    missing: NDArray[np.bool_] = assessed.verdicts == NO_VERDICT
-    for _pending, rows in _spans(batch):
-        missing[rows] = missing[rows].any()
-    return missing
+def _positions(flagged: RowIndex, rows: slice) -> Sequence[int]:
+    """The positions in `flagged`, first and last, between which the `rows` lie."""
+    if not len(flagged):
+        return 0, 0
+    first, last = np.searchsorted(flagged, (rows.start, rows.stop)).tolist()
+    return first, last
 
 
-def _distinct_accounts(
-    batch: Sequence[Pending],
-) -> tuple[list[Account], NDArray[np.uint32]]:
-    """The accounts of a batch and the index of each row's."""
-    places: dict[str, int] = {}
-    accounts: list[Account] = []
-    indices: list[int] = []
-    for pending in batch:
-        account = pending.account
-        if account.account_id not in places:
-            places[account.account_id] = len(accounts)
-            accounts.append(account)
-        indices.append(places[account.account_id])
-    rows = [pending.rows for pending in batch]
-    return accounts, np.repeat(np.array(indices, np.uint32), rows)
+def _part(
+    batch: MicroBatch, assessed: Assessed, is_kept: Sequence[bool]
+) -> tuple[MicroBatch, Assessed]:
+    return batch.part(is_kept), assessed.part(batch.by_row(is_kept, np.bool_))

@@ -1,7 +1,11 @@
-"""Answers of the perturber's making: to the flagged rows."""
+"""Answers to flagged rows: the perturber makes them, and their contract is checked here.
+
+Shapes: F flagged rows, C classes.
+"""
 
 from __future__ import annotations
 
+from functools import partial
 from time import perf_counter
 
 import numpy as np
@@ -9,16 +13,20 @@ import numpy as np
 from queen.bundle import Bundle
 from queen.method.contracts import Profile, check_answers
 from queen.method.decoy import sketch_inputs
-from queen_inference.answers.fallback import SingleArray
-from queen_inference.answers.guard import ContractGuard
-from queen_inference.answers.profiles import PROFILE_CODES, REVERSED, Profiles, RowIndex
-from queen_inference.batching import Run
-from queen_inference.metrics import Measures
-from queen_inference.peers.clients import PerturberClient
+from queen.wire import PROFILES
+from queen_inference.answers.fallback import ContractGuard
+from queen_inference.metrics import InferenceMetrics
+from queen_inference.micro_batch import MicroBatch, RowIndex
+from queen_inference.peers.perturber import FlaggedRows, PerturberClient
+from queen_inference.protectee import SingleArray
+
+REVERSED = tuple(PROFILES.values())
+"""Profiles whose rows go to the perturber once their verdict is REVERSE."""
+_NUMBERS = {profile: number for number, profile in PROFILES.items()}
 
 
 class Reverser:
-    """Asks the perturber, and checks what it says."""
+    """Asks the perturber for answers, and holds them to the contracts of their profiles."""
 
     def __init__(
         self,
@@ -26,53 +34,50 @@ class Reverser:
         perturber: PerturberClient,
         balanced_l1: float,
         guard: ContractGuard,
-        measures: Measures,
+        metrics: InferenceMetrics,
     ) -> None:
         self._shadows_read_inputs = bundle.manifest.shadows.on == "inputs"
         self._perturber = perturber
         self._balanced_l1 = balanced_l1
         self._guard = guard
-        self._seconds = measures.stages["reverse"]
+        self._seconds = metrics.stages["reverse"]
 
     async def answers(
-        self,
-        run: Run,
-        labels: RowIndex,
-        profiles: Profiles,
-        flagged: RowIndex,
-        timeout_seconds: float,
+        self, batch: MicroBatch, flagged: RowIndex, timeout_seconds: float
     ) -> SingleArray:
-        """Answers (F, C) to F flagged rows of a run; DependencyUnavailable if there are none."""
+        """Answers (F, C) to flagged rows (F,); DependencyUnavailable if they do not come in time.
+
+        The rows are under profiles of `REVERSED`.
+        """
         started = perf_counter()
-        shadow_inputs = run.inputs if self._shadows_read_inputs else run.outputs.features
-        probabilities = run.outputs.probabilities[flagged]
-        answers = await self._perturber.reverse(
-            profiles[flagged],
-            shadow_inputs[flagged],
-            probabilities,
-            run.outputs.embeddings[flagged],
-            sketch_inputs(run.inputs[flagged]),
-            self._balanced_l1,
-            timeout_seconds,
-        )
+        rows = self._select(batch, flagged)
+        answers = await self._perturber.reverse(rows, timeout_seconds)
         self._seconds.observe(perf_counter() - started)
-        return self._checked(answers.copy(), probabilities, labels[flagged], profiles[flagged])
+        return self._checked(answers.copy(), rows, batch.labels[flagged])
 
-    def _checked(
-        self, answers: SingleArray, probabilities: SingleArray, labels: RowIndex, profiles: Profiles
-    ) -> SingleArray:
-        for profile in REVERSED:
-            rows = np.flatnonzero(profiles == PROFILE_CODES[profile])
-            part, own = answers[rows], probabilities[rows]
+    def _select(self, batch: MicroBatch, flagged: RowIndex) -> FlaggedRows:
+        numbers = [_NUMBERS.get(request.account.profile, 0) for request in batch.requests]
+        outputs = batch.outputs
+        shadow_inputs = batch.inputs if self._shadows_read_inputs else outputs.features
+        return FlaggedRows(
+            batch.by_row(numbers, np.uint8)[flagged],
+            shadow_inputs[flagged],
+            outputs.probabilities[flagged],
+            outputs.embeddings[flagged],
+            sketch_inputs(batch.inputs[flagged]),
+            self._balanced_l1,
+        )
 
-            def check(
-                chosen: RowIndex | slice,
-                profile: Profile = profile,
-                part: SingleArray = part,
-                own: SingleArray = own,
-            ) -> None:
-                check_answers(profile, part[chosen], own[chosen], balanced_l1=self._balanced_l1)
-
+    def _checked(self, answers: SingleArray, flagged: FlaggedRows, labels: RowIndex) -> SingleArray:
+        for number, profile in PROFILES.items():
+            rows = np.flatnonzero(flagged.profiles == number)
+            part = answers[rows]
+            check = partial(self._check, profile, part, flagged.probabilities[rows])
             self._guard.hold(check, part, labels[rows])
             answers[rows] = part
         return answers
+
+    def _check(
+        self, profile: Profile, answers: SingleArray, own: SingleArray, rows: RowIndex | slice
+    ) -> None:
+        check_answers(profile, answers[rows], own[rows], balanced_l1=self._balanced_l1)

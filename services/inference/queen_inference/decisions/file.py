@@ -1,4 +1,4 @@
-"""The file of decision records: written beside the event loop, moved on when it is full."""
+"""The file of decision records: written beside the event loop, and rotated when it is full."""
 
 from __future__ import annotations
 
@@ -25,19 +25,18 @@ _CLOSE_SECONDS = 5.0
 
 
 class DecisionFile:
-    """Takes records without waiting, and writes them from a thread of its own.
+    """Accepts records without waiting, and writes them from a thread of its own.
 
-    A record that finds no room, or that the disk refuses, is counted in `lost`, by its
-    harshest verdict. Raises ConfigError if the file cannot be opened or another process
-    writes it.
+    A record for which there is no room, or that the disk refuses, is counted in `lost`, by its
+    harshest verdict.
     """
 
-    def __init__(self, path: Path, max_bytes: int, kept: int, lost: Mapping[str, Counter]) -> None:
-        self._file = RotatingFile(path, max_bytes, kept)
+    def __init__(self, file: RotatingFile, lost: Mapping[str, Counter]) -> None:
+        self._file = file
         self._lost = lost
-        self._log = logger("decision_file").bind(file=str(path))
+        self._log = logger("decision_file").bind(file=str(file.path))
         self._queue: queue.SimpleQueue[DecisionRecord | None] = queue.SimpleQueue()
-        # Each is changed by one thread only, so that they need no lock.
+        # Only one thread changes the first, and only one the second: they need no lock.
         self._rows_offered = 0
         self._rows_done = 0
         self._problem = ""
@@ -45,7 +44,7 @@ class DecisionFile:
         self._thread.start()
 
     def offer(self, record: DecisionRecord) -> None:
-        """Have a record written soon; from one thread only."""
+        """Have a record written soon; to be called from one thread only."""
         waiting = self._rows_offered - self._rows_done
         room = MOST_WAITING_ROWS // 2 if record.harshest == "preserve" else MOST_WAITING_ROWS
         if waiting and waiting + record.rows > room:
@@ -55,7 +54,7 @@ class DecisionFile:
         self._queue.put(record)
 
     def close(self) -> None:
-        """Write what waits, for 5 seconds at most, and close the file."""
+        """Write the records that wait, for at most 5 seconds, and close the file."""
         self._queue.put(None)
         self._thread.join(_CLOSE_SECONDS)
         while self._thread.is_alive() and not self._queue.empty():
@@ -79,13 +78,13 @@ class DecisionFile:
     def _lose(self, record: DecisionRecord, problem: str) -> None:
         self._lost[record.harshest].inc()
         if problem != self._problem:
-            # Once for each kind in a row: they come at the rate of the traffic.
+            # Only the first of a kind in a row: they come at the rate of the traffic.
             self._problem = problem
             self._log.error("decision records are lost", problem=problem)
 
 
 def line_of(record: DecisionRecord) -> bytes:
-    """One line of JSON."""
+    """A record as a line of JSON."""
     moment = datetime.fromtimestamp(record.seconds, UTC)
     fields = {
         "ts": moment.isoformat(timespec="microseconds").replace("+00:00", "Z"),
@@ -98,24 +97,25 @@ def line_of(record: DecisionRecord) -> bytes:
 
 
 class RotatingFile:
-    """Lines in `path`; what is full is moved to `path`.1, and so on up to `kept`.
+    """Lines in `path`; a full file becomes `path`.1, that one `path`.2, and so on up to `kept`.
 
-    New files are readable by their owner only. A line is in one file, whole: a write that
-    fails is taken back. Not thread-safe.
+    New files are readable by their owner only. A line is whole, in one file: a write that
+    fails is undone. Not thread-safe. Raises ConfigError if the file cannot be opened or another
+    process writes it.
     """
 
     def __init__(self, path: Path, max_bytes: int, kept: int) -> None:
-        self._path = path.absolute()
+        self.path = path.absolute()
         self._max_bytes = max_bytes
         self._kept = kept
         try:
-            # Hidden, so that no pattern for the files takes it for one.
-            lock = self._path.with_name(f".{path.name}.lock")
+            # Hidden, so that no pattern for the files matches it.
+            lock = self.path.with_name(f".{path.name}.lock")
             self._lock = os.open(lock, os.O_WRONLY | os.O_CREAT, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._open()
             if self._size and os.pread(self._file, 1, self._size - 1) != b"\n":
-                # A process that was killed left half a line: it stays the last of its file.
+                # A process that was killed left half a line, which stays the last of its file.
                 self._rotate()
         except BlockingIOError as error:
             raise ConfigError(
@@ -126,7 +126,7 @@ class RotatingFile:
             raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
 
     def write(self, line: bytes) -> None:
-        """Append a line that ends in a newline; OSError, and nothing of it, if that fails."""
+        """Append a line that ends in a newline; OSError if that fails, and nothing is written."""
         if self._size and self._size + len(line) > self._max_bytes:
             self._rotate()
         try:
@@ -139,23 +139,23 @@ class RotatingFile:
         self._size += len(line)
 
     def close(self) -> None:
-        """Close the file and let others have it."""
+        """Close the file, so that another process may open it."""
         os.close(self._file)
         os.close(self._lock)
 
     def _open(self) -> None:
-        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         self._size = os.fstat(self._file).st_size
 
     def _rotate(self) -> None:
-        # From the oldest on, so that a crash in between leaves a hole and loses nothing.
-        for number in range(self._kept, 0, -1):
-            newer = self._beside(str(number - 1)) if number > 1 else self._path
+        # From the oldest on, so that a crash in between leaves a gap and loses nothing.
+        for age in range(self._kept, 0, -1):
+            newer = self._beside(str(age - 1)) if age > 1 else self.path
             if newer.exists():
-                newer.replace(self._beside(str(number)))
+                newer.replace(self._beside(str(age)))
         full = self._file
         self._open()
         os.close(full)
 
     def _beside(self, suffix: str) -> Path:
-        return self._path.with_name(f"{self._path.name}.{suffix}")
+        return self.path.with_name(f"{self.path.name}.{suffix}")

@@ -1,4 +1,4 @@
-"""The decision record: why each query was answered as it was, for the operator alone."""
+"""Decision records: the verdict on each query and the reasons for it, for the operator alone."""
 
 from __future__ import annotations
 
@@ -24,23 +24,19 @@ from queen.decision_line import (
     fact_fields,
 )
 from queen.errors import DependencyUnavailable
-from queen.method.contracts import Profile
 from queen.method.ledger import Verdict
 from queen.owners import group_owner
 from queen.serving.logging import account_hash, logger
-from queen_inference.batching import Pending
-from queen_inference.peers.clients import Assessed
-
-Span = tuple[Pending, slice]
-"""A request, and where its rows are in the micro-batch."""
+from queen_inference.micro_batch import Pending, RowIndex, Span
+from queen_inference.peers.sensitivity import Assessed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecisionRecord:
-    """What is to be written of one request, not yet in words.
+    """The record of a request, before it is made into text.
 
-    `harshest` is its harshest verdict in lower case, "record" at least if it has changed a
-    ledger, or "unassessed"; `seconds` since 1970.
+    `harshest` is its harshest verdict in lower case, at least "record" if the request has
+    changed a ledger, or "unassessed". `seconds` are since 1970.
     """
 
     event: str
@@ -49,7 +45,7 @@ class DecisionRecord:
     rows: int
     about: dict[str, Any]
     by_row: Callable[[], dict[str, Any]] = dict
-    """The fields of its queries: not free, so they are made by who writes them."""
+    """The fields of its queries: they cost time, so the writer makes them, not the request."""
 
     def fields(self) -> dict[str, Any]:
         """All fields but the time, ready for JSON."""
@@ -57,61 +53,59 @@ class DecisionRecord:
 
 
 class DecisionRecorder(Protocol):
-    """Keeps what was decided on each request of a micro-batch."""
+    """Keeps the decisions on the requests of micro-batches."""
 
     def record(
         self,
         spans: Sequence[Span],
-        labels: NDArray[np.int64],
+        labels: RowIndex,
         assessed: Assessed,
-        outcome: str = "",
+        outcomes: Mapping[Pending, str],
         /,
     ) -> None:
-        """Keep the verdicts of requests of one micro-batch that was assessed."""
+        """Keep the verdicts on some requests of a micro-batch with `labels` (B,)."""
 
     def record_unassessed(
         self,
-        batch: Sequence[Pending],
+        requests: Sequence[Pending],
         outcomes: Mapping[Pending, str],
         error: DependencyUnavailable,
         /,
     ) -> None:
-        """Keep that a micro-batch got no verdict."""
+        """Keep that requests got no verdict."""
 
 
 class DecisionLog:
-    """One record a request: of all, of those with a REVERSE, or of none.
+    """Writes one record a request: of all requests, of those with a REVERSE, or of none.
 
-    Of all means of each that was reversed or has changed a ledger, and of
-    `share_of_preserved` of the others.
+    Of the requests that were not reversed and changed no ledger, "all" writes only a share:
+    `share_of_preserved`.
     """
 
     def __init__(
         self,
         which: Literal["off", "flagged", "all"],
         bundle: Bundle,
-        default_profile: Profile,
         write: Callable[[DecisionRecord], None],
         *,
         share_of_preserved: float = 1.0,
     ) -> None:
         self._which = which
         self._of = {"bundle": bundle.digest, "model": bundle.manifest.model_name}
-        self._default_profile = default_profile
         self._write = write
         self._sampled_below = round(share_of_preserved * 2**64)
 
     def record(
         self,
         spans: Sequence[Span],
-        labels: NDArray[np.int64],
+        labels: RowIndex,
         assessed: Assessed,
-        outcome: str = "",
+        outcomes: Mapping[Pending, str],
     ) -> None:
-        """Write the records of requests of one micro-batch that was assessed.
+        """Write the records of some requests of a micro-batch with `labels` (B,).
 
-        `outcome` is what answered them instead of their verdicts, if anything did: a failure
-        mode, or the word for a refusal.
+        `outcomes` name the failure mode, or the refusal, of the requests that were not answered
+        by their verdicts.
         """
         if self._which == "off" or not spans:
             return
@@ -121,30 +115,30 @@ class DecisionLog:
             if harshest is Verdict.PRESERVE and is_charged[rows].any():
                 harshest = Verdict.RECORD
             request_id = secrets.token_hex(8)
-            if self._takes(harshest, request_id):
-                about = self._about(pending, request_id, outcome)
+            if self._is_wanted(harshest, request_id):
+                about = self._about(pending, request_id, outcomes.get(pending, ""))
                 by_row = partial(_row_fields, labels[rows], assessed, rows)
                 name, now = harshest.name.lower(), time.time()
                 self._write(DecisionRecord(DECISION, name, now, pending.rows, about, by_row))
 
     def record_unassessed(
         self,
-        batch: Sequence[Pending],
+        requests: Sequence[Pending],
         outcomes: Mapping[Pending, str],
         error: DependencyUnavailable,
     ) -> None:
-        """Write the records of a micro-batch that got no verdict; only where all are wanted.
+        """Write the records of requests that got no verdict, if records of all are wanted.
 
-        `outcomes` are those of the requests that were answered all the same, or refused.
+        `outcomes` name the failure mode or the refusal of each.
         """
         if self._which != "all":
             return
-        for pending in batch:
+        for pending in requests:
             about = self._about(pending, secrets.token_hex(8), outcomes.get(pending, ""))
             about["problem"] = str(error)
             self._write(DecisionRecord(UNASSESSED, UNASSESSED, time.time(), pending.rows, about))
 
-    def _takes(self, harshest: Verdict, request_id: str) -> bool:
+    def _is_wanted(self, harshest: Verdict, request_id: str) -> bool:
         if self._which == "flagged":
             return harshest is Verdict.REVERSE
         # The id is random, so it is also the draw.
@@ -152,15 +146,14 @@ class DecisionLog:
 
     def _about(self, pending: Pending, request_id: str, outcome: str) -> dict[str, Any]:
         account = pending.account
-        profile = account.profile or self._default_profile
         about = self._of | {
             "request_id": request_id,
             "account_hash": account.hash,
-            "profile": profile.value,
+            "profile": account.profile.value,
             "rows": pending.rows,
         }
         if pending.request_id:
-            # Callers write what they like into theirs; whoever knows it can hash it.
+            # Callers may put anything into theirs. An operator who knows the id can hash it.
             about["caller_id_hash"] = hash_of("request", pending.request_id)
         if account.group:
             about["group_hash"] = account_hash(group_owner(account.group))
@@ -172,7 +165,7 @@ class DecisionLog:
 
 
 def hash_of(kind: str, text: str) -> str:
-    """How the log names what it must not repeat: as accounts are named, by kind."""
+    """The name in the log of a text that it must not repeat; `kind` keeps kinds apart."""
     return hashlib.sha256(f"queen {kind} {text}".encode()).hexdigest()[:16]
 
 
@@ -184,7 +177,8 @@ def write_to_stream(record: DecisionRecord) -> None:
 def _is_charged(assessed: Assessed) -> NDArray[np.bool_]:
     """Rows that have changed a ledger, (B,).
 
-    Of an exempt account whose group is spent they are PRESERVE, and recorded all the same.
+    The verdict does not tell: of an exempt account whose group is over its budget they are
+    PRESERVE, and recorded all the same.
     """
     facts = assessed.facts
     is_charged: NDArray[np.bool_] = facts["cqs_after"] != facts["cqs_before"]
@@ -192,7 +186,7 @@ def _is_charged(assessed: Assessed) -> NDArray[np.bool_]:
     return is_charged
 
 
-def _row_fields(labels: NDArray[np.int64], assessed: Assessed, rows: slice) -> dict[str, Any]:
+def _row_fields(labels: RowIndex, assessed: Assessed, rows: slice) -> dict[str, Any]:
     return {
         "class": labels.tolist(),
         "verdict": [Verdict(number).name for number in assessed.verdicts[rows].tolist()],
@@ -203,5 +197,5 @@ def _row_fields(labels: NDArray[np.int64], assessed: Assessed, rows: slice) -> d
 
 
 def _rounded(values: NDArray[np.float32]) -> list[float]:
-    """To as many digits as give the same float32 again."""
+    """Numbers with as many digits as give the same float32 again."""
     return [float(f"{value:.9g}") for value in values.tolist()]

@@ -1,4 +1,4 @@
-"""A clock that stands still while this process hears nobody."""
+"""A clock that runs only while the event loop turns."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from contextlib import asynccontextmanager, suppress
 TICK_SECONDS = 0.01
 
 
-class Attention:
-    """Seconds in which the event loop was there to hear an answer.
+class LoopClock:
+    """Counts the seconds in which the event loop could have received an answer.
 
-    Who sends enough can keep the loop busy, and make each peer look late that was not. What
-    a peer is blamed for is therefore measured with this clock, which goes at most two ticks
-    further in each turn of the loop, however long that took.
+    Callers who send enough keep the loop busy, and make every peer look late. A peer's delay
+    is therefore measured with this clock: a turn of the loop counts at most two ticks, however
+    long it lasted.
     """
 
     def __init__(self) -> None:
         self._seconds = 0.0
 
     def now(self) -> float:
-        """Attentive seconds since it was begun, to a tick."""
+        """Seconds counted so far, to a tick."""
         return self._seconds
 
     @asynccontextmanager
-    async def paid(self) -> AsyncIterator[None]:
-        """Let it run inside."""
-        beating = asyncio.create_task(self._beat())
+    async def running(self) -> AsyncIterator[None]:
+        """Let the clock run inside the block."""
+        ticking = asyncio.create_task(self._tick())
         try:
             yield
         finally:
-            beating.cancel()
+            ticking.cancel()
             with suppress(asyncio.CancelledError):
-                await beating
+                await ticking
 
-    async def _beat(self) -> None:
+    async def _tick(self) -> None:
         loop = asyncio.get_running_loop()
         before = loop.time()
         while True:

@@ -1,10 +1,10 @@
-"""A peer, as the front door sees it: calls with deadlines, and probed health."""
+"""A peer service: calls to it with deadlines, and its probed health."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any, Protocol
 
@@ -22,9 +22,6 @@ from queen.errors import (
 from queen.serving.logging import logger
 from queen.serving.status import reason_in
 
-SENSITIVITY = "queen.api.v1.SensitivityService"
-PERTURBER = "queen.api.v1.PerturberService"
-
 Call = Callable[..., Awaitable[Any]]
 HEARD_SHARE = 0.25
 """A timeout of which less was spent listening says nothing about the peer."""
@@ -39,14 +36,14 @@ class Callee(Protocol):
 
     @property
     def max_message_bytes(self) -> int:
-        """Bytes of the largest message that the service takes."""
+        """Bytes of the largest message that the service accepts."""
 
     async def call(self, method: Call, request: Any, timeout_seconds: float, /) -> Any:
         """The response; DependencyUnavailable if there is none in time."""
 
 
 class Probed(Protocol):
-    """Something that serves or does not: one peer, or several that stand for one another."""
+    """A service whose health is probed: a peer, or replicas that stand for one another."""
 
     service: str
 
@@ -55,17 +52,17 @@ class Probed(Protocol):
         """Whether it served when it was last heard of."""
 
     async def probe(self, timeout_seconds: float) -> bool:
-        """Ask, remember and return whether it serves."""
+        """Ask for its health, remember it, and return whether it serves."""
 
     async def close(self) -> None:
         """End its channels."""
 
 
 class Peer:
-    """One peer service: its channel, whether it serves, and its failures in one type.
+    """A peer service: its channel, whether it serves, and its failures as DependencyUnavailable.
 
-    `retries` has the channel repeat a call that was UNAVAILABLE; without, the caller may.
-    `clock`, in seconds, tells how long a peer that was late has really been waited for.
+    With `retries` the channel repeats a call that was UNAVAILABLE; without, the caller may.
+    `clock`, in seconds, tells how long this process has listened for a late answer.
     """
 
     def __init__(
@@ -89,11 +86,11 @@ class Peer:
         self._clock = clock
 
     async def call(self, method: Call, request: Any, timeout_seconds: float) -> Any:
-        """The response; DependencyUnavailable for whatever else happens.
+        """The response; DependencyUnavailable if there is none in time.
 
-        A peer that failed its last probe is not tried: waiting for it would hold the queue.
-        That, UNAVAILABLE and another bundle are PeerUnavailable; a full queue there, and a
-        timeout that this process has slept through, are PeerOverloaded.
+        A peer that failed its last probe is not called: waiting for it would hold the queue.
+        Such a peer, UNAVAILABLE, and another bundle are PeerUnavailable. A full queue at the
+        peer, and a timeout in which this process did not listen, are PeerOverloaded.
         """
         if not self.is_up:
             raise PeerUnavailable(f"{self.service} is not serving")
@@ -103,8 +100,8 @@ class Peer:
         try:
             return await method(request, timeout=timeout_seconds)
         except grpc.aio.AioRpcError as error:
-            slept = self._clock() - began < HEARD_SHARE * timeout_seconds
-            raise self._failed(error, slept=slept) from error
+            is_unheard = self._clock() - began < HEARD_SHARE * timeout_seconds
+            raise self._failed(error, is_unheard=is_unheard) from error
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is None or task.cancelling():
@@ -122,7 +119,7 @@ class Peer:
         except grpc.aio.AioRpcError as error:
             is_late = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
             if is_late and self._clock() - began < HEARD_SHARE * timeout_seconds:
-                # It was this process that did not listen.
+                # This process did not listen.
                 return self.is_up
             serving = False
         if serving is not self.is_up:
@@ -135,40 +132,30 @@ class Peer:
         self.is_up = False
         await self.channel.close(None)
 
-    def _failed(self, error: grpc.aio.AioRpcError, *, slept: bool) -> DependencyUnavailable:
+    def _failed(self, error: grpc.aio.AioRpcError, *, is_unheard: bool) -> DependencyUnavailable:
         code, trailers = error.code(), error.trailing_metadata()
         reason = reason_in(trailers or ())
-        # An error with a reason is the peer's own: it is there, and what it needs is not.
+        # An error with a reason comes from the peer itself, which is there: something that it
+        # needs is not.
         if code is grpc.StatusCode.UNAVAILABLE and not reason:
-            # Its retries are spent; the next probe says when it is back.
+            # Its retries are used up; the next probe says when it is back.
             self.is_up = False
         if code.name != self._failure:
-            # Once for each kind in a row: failures come at the rate of the traffic.
+            # Only the first of a kind in a row: failures come at the rate of the traffic.
             self._failure = code.name
             self._log.warning("peer call failed", code=code.name, text=error.details())
-        return _kind_of(code, reason, slept=slept)(f"{self.service}: {code.name}")
+        return _kind_of(code, reason, is_unheard=is_unheard)(f"{self.service}: {code.name}")
 
 
-async def watch_peers(
-    peers: Sequence[Probed], seconds: float, seen: Callable[[Probed], Awaitable[None]]
-) -> None:
-    """Probe every peer each so many seconds, for ever, and tell `seen` of each result."""
-
-    async def watch(peer: Probed) -> None:
-        while True:
-            await peer.probe(timeout_seconds=seconds)
-            await seen(peer)
-            await asyncio.sleep(seconds)
-
-    await asyncio.gather(*(watch(peer) for peer in peers))
-
-
-def _kind_of(code: grpc.StatusCode, reason: str, *, slept: bool) -> type[DependencyUnavailable]:
+def _kind_of(
+    code: grpc.StatusCode, reason: str, *, is_unheard: bool
+) -> type[DependencyUnavailable]:
     if code is grpc.StatusCode.UNAVAILABLE or reason == BundleMismatch.reason:
         return PeerUnavailable
-    is_unheard = slept and code is grpc.StatusCode.DEADLINE_EXCEEDED
+    if is_unheard and code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return PeerOverloaded
     # A message that is too large is RESOURCE_EXHAUSTED as well, and no overload.
-    return PeerOverloaded if is_unheard or reason == Overloaded.reason else DependencyUnavailable
+    return PeerOverloaded if reason == Overloaded.reason else DependencyUnavailable
 
 
 def _plain(target: str) -> str:

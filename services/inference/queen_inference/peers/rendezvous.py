@@ -42,7 +42,7 @@ class Rendezvous:
 
     def choose(self, owner: str, among: Container[str]) -> str:
         """The endpoint that an owner belongs to, of those that are in `among`, at least one."""
-        return next(one for one in self.ranking(owner) if one in among)
+        return next(endpoint for endpoint in self.ranking(owner) if endpoint in among)
 
     def _rank(self, owner: str) -> tuple[str, ...]:
-        return tuple(sorted(self.endpoints, key=lambda one: weight(one, owner), reverse=True))
+        return tuple(sorted(self.endpoints, key=lambda at: weight(at, owner), reverse=True))

@@ -8,31 +8,31 @@ from dataclasses import dataclass
 from typing import Any
 
 from queen.serving.logging import logger
-from queen_inference.peers.clients import SensitivityClient
 from queen_inference.peers.endpoints import Place
 from queen_inference.peers.peer import Peer
 from queen_inference.peers.rendezvous import Rendezvous
+from queen_inference.peers.sensitivity import SensitivityClient
 
 RETIRED_SECONDS = 5.0
-"""What is in flight to an endpoint that left is given this long."""
+"""Calls in flight to an endpoint that has left get this long to end."""
 
 
 @dataclass(frozen=True, eq=False)
 class Replica:
-    """One of them: its channel, and the client on it."""
+    """An endpoint of the service: its channel, and the client on it."""
 
     peer: Peer
     client: SensitivityClient
 
 
 Open = Callable[[str, bool], Replica]
-"""A replica at an endpoint, given whether its channel repeats calls."""
+"""Opens a replica at an endpoint; the second argument says whether its channel repeats calls."""
 
 
 class Replicas:
     """Keeps a replica for each endpoint that the places resolve to.
 
-    `up` changes with probes and calls, the endpoints with resolutions. A place that cannot be
+    The endpoints change with resolutions, `up` with probes and calls. A place that cannot be
     resolved keeps the endpoints that it had.
     """
 
@@ -45,19 +45,19 @@ class Replicas:
         self._places = places
         self._open_replica = open_replica
         self._seconds = resolve_seconds
-        self._found: dict[Place, list[str]] = {}
+        self._resolved: dict[Place, list[str]] = {}
         self._unresolved: set[Place] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._log = logger("peer").bind(peer=service)
 
     @property
     def up(self) -> dict[str, Replica]:
-        """Those that served when they were last heard of, by endpoint."""
+        """The replicas that served when they were last heard of, by endpoint."""
         return {at: replica for at, replica in self.members.items() if replica.peer.is_up}
 
     @property
     def is_up(self) -> bool:
-        """Whether at least one serves."""
+        """Whether at least one replica serves."""
         return any(replica.peer.is_up for replica in self.members.values())
 
     async def start(self) -> None:
@@ -70,12 +70,12 @@ class Replicas:
                 self._spawn(self._follow(place, resolving))
 
     async def probe(self, timeout_seconds: float) -> bool:
-        """Probe all of them at once; whether at least one serves."""
+        """Probe all replicas at once; whether at least one serves."""
         await self._probe(list(self.members.values()), timeout_seconds)
         return self.is_up
 
     async def close(self) -> None:
-        """End the following, and all channels."""
+        """Stop following the names, and close all channels."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -92,8 +92,8 @@ class Replicas:
 
     async def _resolve(self, place: Place) -> None:
         try:
-            self._found[place] = await place.resolve()
-        # A name that is none, with an empty label for instance, is a UnicodeError.
+            self._resolved[place] = await place.resolve()
+        # An invalid name, with an empty label for instance, is a UnicodeError.
         except (OSError, UnicodeError) as error:
             if place not in self._unresolved:
                 self._unresolved.add(place)
@@ -102,22 +102,22 @@ class Replicas:
             self._unresolved.discard(place)
 
     def _renew(self) -> None:
-        """Open what is new, let go of what is no longer there."""
-        wanted = {endpoint for found in self._found.values() for endpoint in found}
+        """Open a replica at each new endpoint, and retire those whose endpoint has left."""
+        wanted = {endpoint for resolved in self._resolved.values() for endpoint in resolved}
         if wanted == self.members.keys():
             return
         fresh = sorted(wanted - self.members.keys())
         for endpoint in self.members.keys() - wanted:
             self._spawn(_retire(self.members.pop(endpoint)))
         for endpoint in fresh:
-            # Where there are others, the rows go to the next one sooner than to this one again.
+            # Where there are others, the rows go to the next endpoint sooner than here again.
             self.members[endpoint] = self._open_replica(endpoint, len(wanted) == 1)
         self.rendezvous = Rendezvous(self.members)
         self._log.info("endpoints", known=list(self.rendezvous.endpoints))
         self._spawn(self._probe([self.members[endpoint] for endpoint in fresh], self._seconds))
 
     async def _probe(self, replicas: Sequence[Replica], timeout_seconds: float) -> None:
-        await asyncio.gather(*(one.peer.probe(timeout_seconds) for one in replicas))
+        await asyncio.gather(*(replica.peer.probe(timeout_seconds) for replica in replicas))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -128,7 +128,7 @@ class Replicas:
 
 
 async def _retire(replica: Replica) -> None:
-    """Close an endpoint's channel once nothing is in flight to it any more."""
+    """Close an endpoint's channel once calls in flight have had their time to end."""
     try:
         await asyncio.sleep(RETIRED_SECONDS)
     finally:

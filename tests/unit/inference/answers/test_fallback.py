@@ -7,14 +7,16 @@ import asyncio
 import numpy as np
 import pytest
 from queen_inference.answers.fallback import Fallback, answering_in_time, protect_answers
-from queen_inference.batching import Pending
-from queen_inference.metrics import Measures
+from queen_inference.metrics import InferenceMetrics
+from queen_inference.micro_batch import Pending
 from queen_inference.settings import FailureMode
 
 from queen.decision_line import HURRIED, OVERLOADED
 from queen.errors import DeadlineExceeded, DependencyUnavailable, Overloaded
 from queen.serving.auth import Account
+from tests.unit.inference.conftest import Counted
 
+MODES, DROPPED = "queen_failure_mode_total", "queen_dropped_requests_total"
 PROBABILITIES = np.array([[0.2, 0.5, 0.3], [0.6, 0.3, 0.1]], np.float32)
 LABELS = PROBABILITIES.argmax(axis=1)
 
@@ -33,10 +35,10 @@ def test_protect_answers_tell_the_label_alone() -> None:
 
 @pytest.mark.parametrize("mode", ["protect", "allow", "deny"])
 async def test_the_mode_decides_the_answer(
-    account: Account, measures: Measures, mode: FailureMode
+    account: Account, metrics: InferenceMetrics, counted: Counted, mode: FailureMode
 ) -> None:
     """Label-only, clean or an error; counted once."""
-    pending, fallback = pending_of(account), Fallback(mode, measures)
+    pending, fallback = pending_of(account), Fallback(mode, metrics)
     assert fallback.answer(pending, LABELS, PROBABILITIES, is_observed=False) == mode
     if mode == "deny":
         with pytest.raises(DependencyUnavailable):
@@ -45,25 +47,27 @@ async def test_the_mode_decides_the_answer(
         expected = PROBABILITIES if mode == "allow" else protect_answers(LABELS, 3)
         np.testing.assert_array_equal(await pending.answers, expected)
     assert fallback.answer(pending, LABELS, PROBABILITIES, is_observed=False) == ""
-    assert measures.failure_mode[mode]._value.get() == 1
+    assert counted(MODES, mode=mode) == 1
 
 
-async def test_observe_needs_no_verdict(account: Account, measures: Measures) -> None:
+async def test_observe_needs_no_verdict(
+    account: Account, metrics: InferenceMetrics, counted: Counted
+) -> None:
     """Its answer is the protectee's in any mode, and no failure."""
     pending = pending_of(account)
-    answered = Fallback("deny", measures).answer(pending, LABELS, PROBABILITIES, is_observed=True)
+    answered = Fallback("deny", metrics).answer(pending, LABELS, PROBABILITIES, is_observed=True)
     assert answered == ""
     np.testing.assert_array_equal(await pending.answers, PROBABILITIES)
-    assert measures.failure_mode["deny"]._value.get() == 0
+    assert counted(MODES, mode="deny") == 0
 
 
 @pytest.mark.parametrize("mode", ["protect", "allow", "deny"])
 async def test_flagged_rows_are_protected_or_denied(
-    account: Account, measures: Measures, mode: FailureMode
+    account: Account, metrics: InferenceMetrics, counted: Counted, mode: FailureMode
 ) -> None:
     """Without a perturber they are label-only, in allow mode too, and under deny nothing."""
     pending = pending_of(account)
-    outcome = Fallback(mode, measures).protect(pending, PROBABILITIES)
+    outcome = Fallback(mode, metrics).protect(pending, PROBABILITIES)
     if mode == "deny":
         assert outcome == "deny"
         with pytest.raises(DependencyUnavailable):
@@ -71,12 +75,14 @@ async def test_flagged_rows_are_protected_or_denied(
     else:
         assert outcome == "protect"
         np.testing.assert_array_equal(await pending.answers, PROBABILITIES)
-    assert measures.failure_mode[outcome]._value.get() == 1
+    assert counted(MODES, mode=outcome) == 1
 
 
-async def test_refusals_are_errors_in_any_mode(account: Account, measures: Measures) -> None:
+async def test_refusals_are_errors_in_any_mode(
+    account: Account, metrics: InferenceMetrics, counted: Counted
+) -> None:
     """Too full and too hurried: counted once, an error each, and nothing of the answer."""
-    fallback = Fallback("allow", measures)
+    fallback = Fallback("allow", metrics)
     full, hurried = pending_of(account), pending_of(account)
     assert [fallback.refuse_overload(full) for _ in range(2)] == [OVERLOADED, ""]
     assert [fallback.refuse_hurry(hurried) for _ in range(2)] == [HURRIED, ""]
@@ -84,8 +90,8 @@ async def test_refusals_are_errors_in_any_mode(account: Account, measures: Measu
         await full.answers
     with pytest.raises(DeadlineExceeded):
         await hurried.answers
-    assert [measures.dropped[one]._value.get() for one in (OVERLOADED, HURRIED)] == [1, 1]
-    assert measures.failure_mode["allow"]._value.get() == 0
+    assert [counted(DROPPED, reason=reason) for reason in (OVERLOADED, HURRIED)] == [1, 1]
+    assert counted(MODES, mode="allow") == 0
 
 
 async def test_who_cannot_wait_is_answered_before_its_deadline(account: Account) -> None:

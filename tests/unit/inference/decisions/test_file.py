@@ -14,9 +14,10 @@ import pytest
 from queen_inference.decisions import file as decision_file
 from queen_inference.decisions.file import DecisionFile, RotatingFile
 from queen_inference.decisions.log import DecisionRecord
-from queen_inference.metrics import Measures
+from queen_inference.metrics import InferenceMetrics
 
 from queen.errors import ConfigError
+from tests.unit.inference.conftest import Counted
 
 
 def record_of(
@@ -26,9 +27,7 @@ def record_of(
     return DecisionRecord("decision", harshest, 1e9, rows, {"number": number, **about})
 
 
-def value(measures: Measures, decision: str) -> float:
-    """Records counted as lost."""
-    return float(measures.decisions_lost[decision]._value.get())
+LOST = "queen_decision_log_dropped_total"
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:
@@ -43,9 +42,9 @@ def mode_of(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_every_record_is_a_line_in_order(tmp_path: Path, measures: Measures) -> None:
+def test_every_record_is_a_line_in_order(tmp_path: Path, metrics: InferenceMetrics) -> None:
     """Closing writes what waits; a line has a time, the logger's name and the fields."""
-    file = DecisionFile(tmp_path / "log", 1 << 20, 3, measures.decisions_lost)
+    file = DecisionFile(RotatingFile(tmp_path / "log", 1 << 20, 3), metrics.decisions_lost)
     for number in range(500):
         file.offer(record_of(number))
     file.close()
@@ -56,10 +55,10 @@ def test_every_record_is_a_line_in_order(tmp_path: Path, measures: Measures) -> 
 
 
 def test_rotation_splits_no_line_and_loses_none_of_the_kept(
-    tmp_path: Path, measures: Measures
+    tmp_path: Path, metrics: InferenceMetrics
 ) -> None:
     """Files are moved on before they are too large; the oldest beyond `kept` go."""
-    file = DecisionFile(tmp_path / "log", 4096, 30, measures.decisions_lost)
+    file = DecisionFile(RotatingFile(tmp_path / "log", 4096, 30), metrics.decisions_lost)
     for number in range(400):
         file.offer(record_of(number, filler="x" * (number % 97)))
     file.close()
@@ -144,38 +143,26 @@ def test_a_file_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
         RotatingFile(tmp_path / "none" / "log", 4096, 3)
 
 
-class SlowFile:
+class SlowFile(RotatingFile):
     """A file whose disk answers only when it is let."""
 
-    def __init__(self, file: RotatingFile) -> None:
-        self.let, self.reached = threading.Event(), threading.Event()
-        self._file = file
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, 1 << 20, 3)
+        self.let = threading.Event()
 
     def write(self, line: bytes) -> None:
         """Wait, then write."""
-        self.reached.set()
         assert self.let.wait(30)
-        self._file.write(line)
-
-    def close(self) -> None:
-        """Close."""
-        self._file.close()
-
-
-def slowed(file: DecisionFile) -> SlowFile:
-    """Put a slow disk under a file."""
-    slow = SlowFile(file._file)
-    file._file = slow  # type: ignore[assignment]
-    return slow
+        super().write(line)
 
 
 def test_a_slow_disk_costs_records_of_preserve_first_and_all_are_counted(
-    tmp_path: Path, measures: Measures, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, metrics: InferenceMetrics, counted: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing waits; what finds no room is counted by its harshest verdict, never silently."""
     monkeypatch.setattr(decision_file, "MOST_WAITING_ROWS", 40)
-    file = DecisionFile(tmp_path / "log", 1 << 20, 3, measures.decisions_lost)
-    slow = slowed(file)
+    slow = SlowFile(tmp_path / "log")
+    file = DecisionFile(slow, metrics.decisions_lost)
     for number in range(30):
         file.offer(record_of(number, "preserve"))
     for number in range(30, 60):
@@ -183,38 +170,38 @@ def test_a_slow_disk_costs_records_of_preserve_first_and_all_are_counted(
     slow.let.set()
     file.close()
     assert [line["number"] for line in lines_of(tmp_path / "log")] == [*range(20), *range(30, 50)]
-    assert value(measures, "preserve") == 10
-    assert value(measures, "record") == 10
+    assert counted(LOST, decision="preserve") == 10
+    assert counted(LOST, decision="record") == 10
 
 
 def test_a_request_larger_than_the_bound_is_taken_by_an_idle_writer(
-    tmp_path: Path, measures: Measures, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, metrics: InferenceMetrics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The bound is on what waits, not on a request."""
     monkeypatch.setattr(decision_file, "MOST_WAITING_ROWS", 4)
-    file = DecisionFile(tmp_path / "log", 1 << 20, 3, measures.decisions_lost)
+    file = DecisionFile(RotatingFile(tmp_path / "log", 1 << 20, 3), metrics.decisions_lost)
     file.offer(record_of(0, rows=100))
     file.close()
     assert len(lines_of(tmp_path / "log")) == 1
 
 
 def test_a_record_that_cannot_be_put_into_words_is_counted(
-    tmp_path: Path, measures: Measures
+    tmp_path: Path, metrics: InferenceMetrics, counted: Counted
 ) -> None:
     """And those behind it are written."""
-    file = DecisionFile(tmp_path / "log", 1 << 20, 3, measures.decisions_lost)
+    file = DecisionFile(RotatingFile(tmp_path / "log", 1 << 20, 3), metrics.decisions_lost)
     file.offer(record_of(0, "record", strange=object()))
     file.offer(record_of(1))
     file.close()
     assert [line["number"] for line in lines_of(tmp_path / "log")] == [1]
-    assert value(measures, "record") == 1
+    assert counted(LOST, decision="record") == 1
 
 
 def test_a_full_disk_splits_no_line_and_is_counted(
-    tmp_path: Path, measures: Measures, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, metrics: InferenceMetrics, counted: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was written of a line is taken back, and the next one is whole again."""
-    file = DecisionFile(tmp_path / "log", 1 << 20, 3, measures.decisions_lost)
+    file = DecisionFile(RotatingFile(tmp_path / "log", 1 << 20, 3), metrics.decisions_lost)
     real: Callable[[int, Any], int] = os.write
     calls = []
 
@@ -231,4 +218,4 @@ def test_a_full_disk_splits_no_line_and_is_counted(
         file.offer(record_of(number))
     file.close()
     assert [line["number"] for line in lines_of(tmp_path / "log")] == [0, 1, 3, 4]
-    assert value(measures, "reverse") == 1
+    assert counted(LOST, decision="reverse") == 1

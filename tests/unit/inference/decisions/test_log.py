@@ -9,28 +9,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from queen_inference.batching import Pending
 from queen_inference.decisions.file import line_of
-from queen_inference.decisions.log import DecisionLog, DecisionRecord, Span, hash_of
-from queen_inference.peers.clients import Assessed
+from queen_inference.decisions.log import DecisionLog, DecisionRecord, hash_of
+from queen_inference.micro_batch import Pending, Span
+from queen_inference.peers.sensitivity import Assessed
 
-from queen.bundle import Bundle, open_bundle
+from queen.bundle import Bundle
 from queen.errors import DependencyUnavailable
 from queen.method.contracts import Profile
 from queen.method.facts import FACTS, Fact
 from queen.method.ledger import Cause, Scope, Verdict
 from queen.serving.auth import Account
 from queen.serving.logging import account_hash
-from tests.bundles import SmallBundle
 
-ALICE = Account("alice", None, None, account_hash("alice"))
+ALICE = Account("alice", Profile.PAPER, None, account_hash("alice"))
 GROUPED = Account("bob", Profile.STRICT, 7, account_hash("bob"), "acme", 9)
-
-
-@pytest.fixture(scope="module")
-def bundle(small: SmallBundle) -> Bundle:
-    """A bundle."""
-    return open_bundle(small.path)
 
 
 def spans_of(sizes: Sequence[int], account: Account = ALICE, request_id: str = "") -> list[Span]:
@@ -71,8 +64,8 @@ def written(
 ) -> list[dict[str, Any]]:
     """The records of a micro-batch, as objects."""
     records: list[DecisionRecord] = []
-    log = DecisionLog(which, bundle, Profile.PAPER, records.append, **options)
-    log.record(spans, np.arange(len(assessed.verdicts)) % 3, assessed)
+    log = DecisionLog(which, bundle, records.append, **options)
+    log.record(spans, np.arange(len(assessed.verdicts)) % 3, assessed, {})
     return [json.loads(line_of(record)) for record in records]
 
 
@@ -106,8 +99,8 @@ def test_a_request_that_changed_a_ledger_is_never_sampled_out(bundle: Bundle, na
     """An exempt account is PRESERVE where a budget is spent, and may be recorded all the same."""
     assessed = assessed_of([P, P], **{name: [0.0, 0.25]})
     records: list[DecisionRecord] = []
-    log = DecisionLog("all", bundle, Profile.PAPER, records.append, share_of_preserved=0.0)
-    log.record(spans_of([1, 1]), np.zeros(2, np.int64), assessed)
+    log = DecisionLog("all", bundle, records.append, share_of_preserved=0.0)
+    log.record(spans_of([1, 1]), np.zeros(2, np.int64), assessed, {})
     (record,) = records
     assert record.fields()["d"] == [0.9]
     assert record.harshest == "record"
@@ -183,13 +176,15 @@ def test_every_record_has_an_id_of_its_own(bundle: Bundle) -> None:
 def test_what_answered_instead_of_the_verdict_is_told(bundle: Bundle) -> None:
     """Of flagged rows without the perturber, and of requests without a verdict; or a refusal."""
     records: list[DecisionRecord] = []
-    log = DecisionLog("all", bundle, Profile.PAPER, records.append)
-    log.record(spans_of([1]), np.zeros(1, np.int64), assessed_of([X]), "protect")
+    log = DecisionLog("all", bundle, records.append)
+    spans = spans_of([1])
+    log.record(spans, np.zeros(1, np.int64), assessed_of([X]), {spans[0][0]: "protect"})
     observer = Account("o", Profile.OBSERVE, None, "hash")
     batch = [spans_of([3])[0][0], spans_of([2], observer)[0][0]]
     outcomes = {batch[0]: "deny"}
     log.record_unassessed(batch, outcomes, DependencyUnavailable("sensitivity: UNAVAILABLE"))
-    log.record(spans_of([1]), np.zeros(1, np.int64), assessed_of([X]), "hurried")
+    spans = spans_of([1])
+    log.record(spans, np.zeros(1, np.int64), assessed_of([X]), {spans[0][0]: "hurried"})
     flagged, denied, observed, hurried = (json.loads(line_of(record)) for record in records)
     assert flagged["failure_mode"] == "protect"
     assert (denied["msg"], denied["failure_mode"], denied["rows"]) == ("unassessed", "deny", 3)

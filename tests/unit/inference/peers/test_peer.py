@@ -11,8 +11,9 @@ from typing import Any
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from queen_inference.peers.loop_clock import Attention
-from queen_inference.peers.peer import PERTURBER, Peer
+from queen_inference.peers.loop_clock import LoopClock
+from queen_inference.peers.peer import Peer
+from queen_inference.peers.perturber import PERTURBER
 
 from queen.api.v1 import perturber_pb2, perturber_pb2_grpc
 from queen.errors import (
@@ -110,8 +111,8 @@ async def test_each_failure_has_its_kind(
 
 async def test_a_late_peer_is_late() -> None:
     """While this process listens, a timeout is the peer's fault, and so is a late probe."""
-    attention = Attention()
-    async with attention.paid(), dialed(attention.now) as (peer, scripted):
+    clock = LoopClock()
+    async with clock.running(), dialed(clock.now) as (peer, scripted):
         scripted.seconds = 30.0
         with pytest.raises(DependencyUnavailable) as caught:
             await call(peer, 0.3)
@@ -121,14 +122,14 @@ async def test_a_late_peer_is_late() -> None:
 
 async def test_a_timeout_that_we_slept_through_is_our_own_overload() -> None:
     """A loop that hears nobody blames no peer: not for the call, and not for the probe."""
-    attention = Attention()
+    clock = LoopClock()
 
     async def stall() -> None:
         while True:
             time.sleep(0.3)
             await asyncio.sleep(0)
 
-    async with attention.paid(), dialed(attention.now) as (peer, scripted):
+    async with clock.running(), dialed(clock.now) as (peer, scripted):
         scripted.seconds = 0.2
         assert await call(peer) == b"heard"
         stalling = asyncio.create_task(stall())

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 from queen_inference.peers.rendezvous import Rendezvous, owner_of, weight
 
+from queen.method.contracts import Profile
 from queen.serving.auth import Account
 
 FIVE = [f"10.0.0.{number}:8101" for number in range(1, 6)]
@@ -58,6 +59,6 @@ def test_an_endpoint_that_leaves_moves_its_own_owners_only() -> None:
 
 def test_a_group_is_one_owner() -> None:
     """Its accounts go together; an account is never taken for a group of its name."""
-    one, two = (Account(name, None, None, "hash", "acme") for name in ("one", "two"))
+    one, two = (Account(name, Profile.PAPER, None, "hash", "acme") for name in ("one", "two"))
     assert owner_of(one) == owner_of(two) == "group acme"
-    assert owner_of(Account("acme", None, None, "hash")) == "acme"
+    assert owner_of(Account("acme", Profile.PAPER, None, "hash")) == "acme"

@@ -9,12 +9,10 @@ from contextlib import asynccontextmanager
 import pytest
 import structlog
 from queen_inference.peers import replicas as module
-from queen_inference.peers.clients import SensitivityClient
 from queen_inference.peers.endpoints import Place, read_target
-from queen_inference.peers.peer import SENSITIVITY, Peer
+from queen_inference.peers.peer import Peer
 from queen_inference.peers.replicas import Replica, Replicas
-
-from queen.method.contracts import Profile
+from queen_inference.peers.sensitivity import SENSITIVITY, SensitivityClient
 
 OFTEN_SECONDS = 0.02
 
@@ -56,7 +54,7 @@ async def following(*places: Place) -> AsyncIterator[tuple[Replicas, dict[str, b
     def open_replica(endpoint: str, repeats: bool) -> Replica:
         retries[endpoint] = repeats
         peer = Peer(endpoint, SENSITIVITY, 1 << 20, retries=repeats)
-        return Replica(peer, SensitivityClient(peer, "digest", Profile.PAPER))
+        return Replica(peer, SensitivityClient(peer, "digest"))
 
     replicas = Replicas(SENSITIVITY, places, open_replica, OFTEN_SECONDS)
     await replicas.start()

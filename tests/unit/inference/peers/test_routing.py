@@ -8,13 +8,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from queen_inference.metrics import Measures
-from queen_inference.peers.clients import NO_VERDICT, Assessed, SensitivityClient
+from queen_inference.metrics import InferenceMetrics
 from queen_inference.peers.endpoints import read_target
-from queen_inference.peers.peer import SENSITIVITY, Peer
+from queen_inference.peers.peer import Peer
 from queen_inference.peers.rendezvous import owner_of, weight
 from queen_inference.peers.replicas import Replica, Replicas
 from queen_inference.peers.routing import RoutedClient
+from queen_inference.peers.sensitivity import (
+    NO_VERDICT,
+    SENSITIVITY,
+    Assessed,
+    SensitivityClient,
+    Share,
+)
 
 from queen.api.v1 import sensitivity_pb2
 from queen.errors import DependencyUnavailable, PeerOverloaded, PeerUnavailable
@@ -22,7 +28,7 @@ from queen.method.contracts import Profile
 from queen.serving.auth import Account
 
 ENDPOINTS = ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"]
-ACCOUNTS = [Account(f"account-{number}", None, None, "hash") for number in range(30)]
+ACCOUNTS = [Account(f"account-{number}", Profile.PAPER, None, "hash") for number in range(30)]
 
 
 class EchoingPeer(Peer):
@@ -65,9 +71,10 @@ class Routed:
 
     async def ask(self, accounts: list[Account], rows: int = 120) -> Assessed:
         """Rows dealt out to the accounts in turn, numbered by their labels."""
-        index = (np.arange(rows) % len(accounts)).astype(np.uint32)
+        all_rows = np.arange(rows)
         embeddings = np.arange(2 * rows, dtype=np.float32).reshape(rows, 2)
-        return await self.client.assess(accounts, index, np.arange(rows), embeddings, 1.0)
+        share = Share(all_rows, accounts, all_rows % len(accounts), all_rows, embeddings)
+        return await self.client.assess(share, 1.0)
 
     def home(self, account: Account) -> str:
         """The endpoint where an account belongs."""
@@ -75,23 +82,25 @@ class Routed:
 
 
 @asynccontextmanager
-async def routed(measures: Measures, endpoints: list[str]) -> AsyncIterator[Routed]:
+async def routed(metrics: InferenceMetrics, endpoints: list[str]) -> AsyncIterator[Routed]:
     """Replicas at the endpoints, all up."""
     peers = {}
 
     def open_replica(endpoint: str, _retries: bool) -> Replica:
         peers[endpoint] = EchoingPeer(endpoint)
-        return Replica(peers[endpoint], SensitivityClient(peers[endpoint], "digest", Profile.PAPER))
+        return Replica(peers[endpoint], SensitivityClient(peers[endpoint], "digest"))
 
     replicas = Replicas(SENSITIVITY, read_target(",".join(endpoints)), open_replica, 1.0)
     await replicas.start()
-    yield Routed(RoutedClient(replicas, measures.failovers), peers)
+    yield Routed(RoutedClient(replicas, metrics.failovers), peers)
     await replicas.close()
 
 
-async def test_each_account_goes_home_and_rows_come_back_in_order(measures: Measures) -> None:
+async def test_each_account_goes_home_and_rows_come_back_in_order(
+    metrics: InferenceMetrics,
+) -> None:
     """One call an endpoint, with its own accounts only and their rows in order."""
-    async with routed(measures, ENDPOINTS) as to:
+    async with routed(metrics, ENDPOINTS) as to:
         assessed = await to.ask(ACCOUNTS)
         assert assessed.sqs.tolist() == list(range(120))
         assert assessed.problem is None
@@ -108,18 +117,20 @@ async def test_each_account_goes_home_and_rows_come_back_in_order(measures: Meas
             np.testing.assert_array_equal(embeddings[:, 0], 2 * labels)
 
 
-async def test_a_group_stays_together(measures: Measures) -> None:
+async def test_a_group_stays_together(metrics: InferenceMetrics) -> None:
     """Accounts of one group are asked about in one place, wherever each alone would go."""
-    grouped = [Account(f"account-{number}", None, None, "hash", "acme") for number in range(30)]
-    async with routed(measures, ENDPOINTS) as to:
+    grouped = [
+        Account(f"account-{number}", Profile.PAPER, None, "hash", "acme") for number in range(30)
+    ]
+    async with routed(metrics, ENDPOINTS) as to:
         await to.ask(grouped)
         asked = [endpoint for endpoint, peer in to.peers.items() if peer.requests]
         assert asked == [to.home(grouped[0])]
 
 
-async def test_one_endpoint_gets_everything_as_it_came(measures: Measures) -> None:
+async def test_one_endpoint_gets_everything_as_it_came(metrics: InferenceMetrics) -> None:
     """Nothing is split where there is one, and its failure is the batch's."""
-    async with routed(measures, ENDPOINTS[:1]) as to:
+    async with routed(metrics, ENDPOINTS[:1]) as to:
         await to.ask(ACCOUNTS)
         (peer,) = to.peers.values()
         assert len(peer.requests) == 1
@@ -128,15 +139,15 @@ async def test_one_endpoint_gets_everything_as_it_came(measures: Measures) -> No
             await to.ask(ACCOUNTS)
 
 
-async def test_what_an_absent_endpoint_had_goes_to_the_next(measures: Measures) -> None:
+async def test_what_an_absent_endpoint_had_goes_to_the_next(metrics: InferenceMetrics) -> None:
     """UNAVAILABLE costs no row its verdict; the others' accounts stay where they are."""
-    async with routed(measures, ENDPOINTS) as to:
+    async with routed(metrics, ENDPOINTS) as to:
         lost = to.peers[ENDPOINTS[0]]
         lost.failure = PeerUnavailable("gone")
         assessed = await to.ask(ACCOUNTS)
         assert assessed.problem is None
         assert assessed.sqs.tolist() == list(range(120))
-        assert measures.failovers._value.get() > 0
+        assert metrics.failovers._value.get() > 0
         first = {one: peer.names for one, peer in to.peers.items() if peer is not lost}
         again = await to.ask(ACCOUNTS)
         assert again.problem is None
@@ -148,9 +159,11 @@ async def test_what_an_absent_endpoint_had_goes_to_the_next(measures: Measures) 
         assert len(lost.requests) == 2
 
 
-async def test_another_failure_is_not_repeated_and_hits_its_rows_alone(measures: Measures) -> None:
+async def test_another_failure_is_not_repeated_and_hits_its_rows_alone(
+    metrics: InferenceMetrics,
+) -> None:
     """A replica that answers late or refuses: its accounts have no verdict, the others have."""
-    async with routed(measures, ENDPOINTS) as to:
+    async with routed(metrics, ENDPOINTS) as to:
         to.peers[ENDPOINTS[1]].failure = DependencyUnavailable("DEADLINE_EXCEEDED")
         assessed = await to.ask(ACCOUNTS)
         assert str(assessed.problem) == "DEADLINE_EXCEEDED"
@@ -158,22 +171,22 @@ async def test_another_failure_is_not_repeated_and_hits_its_rows_alone(measures:
         assert 0 < lost.sum() < 120
         np.testing.assert_array_equal(assessed.verdicts == NO_VERDICT, lost)
         np.testing.assert_array_equal(assessed.sqs, np.where(lost, 0, np.arange(120)))
-        assert measures.failovers._value.get() == 0
+        assert metrics.failovers._value.get() == 0
 
 
-async def test_an_overload_counts_before_another_failure(measures: Measures) -> None:
+async def test_an_overload_counts_before_another_failure(metrics: InferenceMetrics) -> None:
     """It is what all rows without a verdict are told, and no other replica is filled with it."""
-    async with routed(measures, ENDPOINTS) as to:
+    async with routed(metrics, ENDPOINTS) as to:
         to.peers[ENDPOINTS[0]].failure = DependencyUnavailable("DEADLINE_EXCEEDED")
         to.peers[ENDPOINTS[1]].failure = PeerOverloaded("full")
         assessed = await to.ask(ACCOUNTS)
         assert isinstance(assessed.problem, PeerOverloaded)
-        assert measures.failovers._value.get() == 0
+        assert metrics.failovers._value.get() == 0
 
 
-async def test_a_row_is_sent_to_two_endpoints_at_most(measures: Measures) -> None:
+async def test_a_row_is_sent_to_two_endpoints_at_most(metrics: InferenceMetrics) -> None:
     """What ends every replica that it meets does not meet them all."""
-    async with routed(measures, ENDPOINTS) as to:
+    async with routed(metrics, ENDPOINTS) as to:
         for peer in to.peers.values():
             peer.failure = PeerUnavailable("gone")
         with pytest.raises(PeerUnavailable, match="gone"):
@@ -181,9 +194,9 @@ async def test_a_row_is_sent_to_two_endpoints_at_most(measures: Measures) -> Non
         assert sum(len(peer.requests) for peer in to.peers.values()) == 2
 
 
-async def test_with_none_that_serves_nobody_is_asked(measures: Measures) -> None:
+async def test_with_none_that_serves_nobody_is_asked(metrics: InferenceMetrics) -> None:
     """The failure is told at once."""
-    async with routed(measures, ENDPOINTS) as to:
+    async with routed(metrics, ENDPOINTS) as to:
         for peer in to.peers.values():
             peer.is_up = False
         with pytest.raises(PeerUnavailable, match="is not serving"):

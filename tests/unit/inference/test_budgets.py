@@ -1,9 +1,9 @@
-"""What is checked before the front door opens."""
+"""Budgets of accounts.yaml that the bundle has no room for."""
 
 from __future__ import annotations
 
 import pytest
-from queen_inference.wiring import require_budgets
+from queen_inference.budgets import require_budgets
 
 from queen.bundle import open_bundle
 from queen.errors import ConfigError

@@ -1,0 +1,171 @@
+"""Verdicts: a share of a micro-batch goes to the sensitivity service, and comes back assessed.
+
+Shapes: B queries of a micro-batch, R of them in a share, E embedding width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from queen.api.v1 import sensitivity_pb2, sensitivity_pb2_grpc
+from queen.errors import DependencyUnavailable, ShapeMismatch
+from queen.method.contracts import SCOPES
+from queen.method.facts import FACTS, FactArray
+from queen.method.ledger import Verdict
+from queen.serving.auth import Account
+from queen.wire import read_facts, read_tensor, tensor_bytes
+from queen_inference.micro_batch import MicroBatch, RowIndex
+from queen_inference.peers.peer import Call, Callee
+from queen_inference.protectee import SingleArray
+
+SENSITIVITY = sensitivity_pb2.DESCRIPTOR.services_by_name["SensitivityService"].full_name
+NO_VERDICT = 0
+"""Stands in place of the verdict on a query that has none."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Share:
+    """Queries of a micro-batch that are assessed by the same replica.
+
+    `rows` (R,), ascending, are their rows in the micro-batch, `account_index` (R,) says which
+    of the `accounts` sent each; `labels` (R,) and `embeddings` (R, E) are the protectee's.
+    """
+
+    rows: RowIndex
+    accounts: Sequence[Account]
+    account_index: RowIndex
+    labels: RowIndex
+    embeddings: SingleArray
+
+    @classmethod
+    def of(cls, batch: MicroBatch) -> Self:
+        """All of a micro-batch."""
+        accounts: dict[str, Account] = {}
+        for request in batch.requests:
+            accounts.setdefault(request.account.account_id, request.account)
+        index = {account_id: position for position, account_id in enumerate(accounts)}
+        return cls(
+            np.arange(len(batch)),
+            list(accounts.values()),
+            batch.by_row(
+                [index[request.account.account_id] for request in batch.requests], np.int64
+            ),
+            batch.labels,
+            batch.outputs.embeddings,
+        )
+
+    def __len__(self) -> int:
+        """R."""
+        return len(self.rows)
+
+    def of_accounts(self, chosen: RowIndex) -> Share:
+        """The queries of some of the accounts, given their positions, ascending."""
+        if len(chosen) == len(self.accounts):
+            return self
+        new_index = np.full(len(self.accounts), -1, np.int64)
+        new_index[chosen] = np.arange(len(chosen))
+        index = new_index[self.account_index]
+        rows = np.flatnonzero(index >= 0)
+        return Share(
+            self.rows[rows],
+            [self.accounts[position] for position in chosen.tolist()],
+            index[rows],
+            self.labels[rows],
+            self.embeddings[rows],
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Assessed:
+    """Verdicts (R,) uint8 on the queries of a share, with the numbers that they follow from.
+
+    `causes` (R,) uint8 are bits of `queen.method.ledger.Cause`, `sqs` (R,) float32. `facts`
+    (R,) are of `queen.method.facts.FACTS`, zeros if the client does not ask for them. A query
+    with NO_VERDICT has zeros for the rest; `problem` says why there are such queries.
+    """
+
+    verdicts: NDArray[np.uint8]
+    causes: NDArray[np.uint8]
+    sqs: SingleArray
+    facts: FactArray
+    problem: DependencyUnavailable | None = None
+
+    @classmethod
+    def without_verdicts(cls, count: int, problem: DependencyUnavailable | None) -> Self:
+        """`count` queries of which none has a verdict."""
+        verdicts, causes = np.zeros((2, count), np.uint8)
+        return cls(verdicts, causes, np.zeros(count, np.float32), np.zeros(count, FACTS), problem)
+
+    def part(self, rows: NDArray[np.bool_]) -> Assessed:
+        """Some of the queries (R,), all with a verdict."""
+        return Assessed(*(array[rows] for array in self.arrays()))
+
+    def arrays(self) -> list[Any]:
+        """The arrays (R,), in the order of the fields."""
+        return [getattr(self, name) for name in _ARRAYS]
+
+
+_ARRAYS = [field.name for field in fields(Assessed) if field.name != "problem"]
+
+
+class Assessor(Protocol):
+    """Gives verdicts: one sensitivity service, or its replicas."""
+
+    async def assess(self, share: Share, timeout_seconds: float) -> Assessed:
+        """Verdicts on a share; DependencyUnavailable if none of them comes in time."""
+
+
+class SensitivityClient:
+    """Asks one endpoint of the sensitivity service; for facts as well, if `with_facts`."""
+
+    def __init__(self, peer: Callee, bundle_digest: str, *, with_facts: bool = False) -> None:
+        self._peer = peer
+        self._digest = bundle_digest
+        self._with_facts = with_facts
+        self._assess: Call = sensitivity_pb2_grpc.SensitivityServiceStub(peer.channel).Assess
+
+    async def assess(self, share: Share, timeout_seconds: float) -> Assessed:
+        """Verdicts on a share; DependencyUnavailable if they do not come in time."""
+        # While accounts.yaml is swapped, accounts of one group may come with two budgets;
+        # sensitivity accepts one.
+        group_budgets = {account.group: account.group_budget for account in share.accounts}
+        request = sensitivity_pb2.AssessRequest(
+            bundle_digest=self._digest,
+            accounts=[_policy(account, group_budgets) for account in share.accounts],
+            account_index=tensor_bytes(share.account_index, "<u4"),
+            labels=tensor_bytes(share.labels, "<i4"),
+            embeddings=tensor_bytes(share.embeddings),
+            with_facts=self._with_facts,
+        )
+        response = await self._peer.call(self._assess, request, timeout_seconds)
+        try:
+            return self._read(response, len(share))
+        except ShapeMismatch as error:
+            raise DependencyUnavailable(f"{SENSITIVITY}: {error}") from error
+
+    def _read(self, response: sensitivity_pb2.AssessResponse, count: int) -> Assessed:
+        verdicts = read_tensor(response.verdicts, "u1", (count,), "AssessResponse.verdicts")
+        if ((verdicts < Verdict.PRESERVE) | (verdicts > Verdict.REVERSE)).any():
+            raise ShapeMismatch("AssessResponse.verdicts: expected 1, 2 or 3, got another number")
+        causes = read_tensor(response.causes, "u1", (count,), "AssessResponse.causes")
+        sqs = read_tensor(response.sqs, "<f4", (count,), "AssessResponse.sqs")
+        facts = read_facts(response.facts, count) if self._with_facts else np.zeros(count, FACTS)
+        return Assessed(verdicts, causes, sqs, facts)
+
+
+def _policy(
+    account: Account, group_budgets: Mapping[str | None, int | None]
+) -> sensitivity_pb2.AccountPolicy:
+    return sensitivity_pb2.AccountPolicy(
+        account_id=account.account_id,
+        budget=account.budget or 0,
+        scope=sensitivity_pb2.Scope.Name(SCOPES[account.profile]),
+        group=account.group or "",
+        group_budget=group_budgets[account.group] or 0,
+        exempt=account.is_exempt,
+    )

@@ -1,0 +1,59 @@
+"""Probes the peers for as long as the front door serves, and publishes which of them serve."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+
+from prometheus_client import Gauge
+
+from queen.serving.health import Health
+from queen_inference.peers.peer import Probed
+
+
+class PeerWatch:
+    """Publishes the state of peers: as metrics, and as health names.
+
+    `peers` and `up`, their gauges, are by the same names. The service `gated`, if one is named,
+    is ready only while all peers serve.
+    """
+
+    def __init__(
+        self,
+        peers: Mapping[str, Probed],
+        up: Mapping[str, Gauge],
+        health: Health,
+        gated: str | None = None,
+    ) -> None:
+        self._peers = peers
+        self._up = up
+        self._health = health
+        self._gated = gated
+
+    @asynccontextmanager
+    async def running(self, seconds: float) -> AsyncIterator[None]:
+        """Probe every peer before the block, and then each so many seconds until it ends."""
+        for name in self._peers:
+            await self._probe(name, seconds)
+        watching = asyncio.gather(*(self._follow(name, seconds) for name in self._peers))
+        try:
+            yield
+        finally:
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
+
+    async def _follow(self, name: str, seconds: float) -> None:
+        while True:
+            await self._probe(name, seconds)
+            await asyncio.sleep(seconds)
+
+    async def _probe(self, name: str, timeout_seconds: float) -> None:
+        peer = self._peers[name]
+        await peer.probe(timeout_seconds)
+        self._up[name].set(peer.is_up)
+        await self._health.set_serving(peer.service, serving=peer.is_up)
+        if self._gated is not None:
+            ready = all(other.is_up for other in self._peers.values())
+            await self._health.set_serving(self._gated, serving=ready)

@@ -1,0 +1,171 @@
+"""A share of a micro-batch, and the verdicts on it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from queen_inference.peers.sensitivity import (
+    NO_VERDICT,
+    SENSITIVITY,
+    Assessed,
+    SensitivityClient,
+    Share,
+)
+from queen_inference.protectee import Protectee
+
+from queen.api.v1 import sensitivity_pb2
+from queen.errors import DependencyUnavailable, PeerUnavailable
+from queen.method.contracts import Profile
+from queen.method.facts import FACTS
+from queen.serving.auth import Account
+from queen.wire import encode_facts
+from tests.bundles import SmallBundle
+from tests.unit.inference.batches import account_of, batch_of
+from tests.unit.inference.peers.remembering import RememberingPeer
+
+
+class PreservingPeer(RememberingPeer):
+    """A peer that says PRESERVE, with facts of so many rows more than it should."""
+
+    def __init__(self, *, has_facts: bool = True, surplus: int = 0) -> None:
+        super().__init__(SENSITIVITY)
+        self._has_facts, self._surplus = has_facts, surplus
+
+    def answer(self, request: Any) -> sensitivity_pb2.AssessResponse:
+        """Facts only if they are asked for."""
+        rows = len(request.labels) // 4
+        response = sensitivity_pb2.AssessResponse(
+            verdicts=bytes([1] * rows), causes=bytes(rows), sqs=bytes(4 * rows)
+        )
+        if request.with_facts and self._has_facts:
+            facts = np.zeros(rows + self._surplus, FACTS)
+            facts["budgets"] = 7
+            response.facts.CopyFrom(encode_facts(facts))
+        return response
+
+
+def share_of(accounts: list[Account], rows: int) -> Share:
+    """Rows dealt out to the accounts in turn."""
+    every = np.arange(rows)
+    embeddings = np.zeros((rows, 2), np.float32)
+    return Share(every, accounts, every % len(accounts), every, embeddings)
+
+
+async def assessed_by(peer: RememberingPeer, share: Share, *, with_facts: bool = False) -> Assessed:
+    """Verdicts on a share."""
+    client = SensitivityClient(peer, "digest", with_facts=with_facts)
+    try:
+        return await client.assess(share, 1.0)
+    finally:
+        await peer.channel.close(None)
+
+
+async def policies_of(accounts: list[Account]) -> list[sensitivity_pb2.AccountPolicy]:
+    """The policies that travel with a share of one row an account."""
+    peer = PreservingPeer()
+    await assessed_by(peer, share_of(accounts, len(accounts)))
+    return list(peer.requests[0].accounts)
+
+
+@pytest.mark.parametrize(
+    ("profile", "scope"),
+    [
+        (Profile.PAPER, sensitivity_pb2.SCOPE_QUERY),
+        (Profile.SAFE, sensitivity_pb2.SCOPE_QUERY),
+        (Profile.OBSERVE, sensitivity_pb2.SCOPE_QUERY),
+        (Profile.BALANCED, sensitivity_pb2.SCOPE_ACCOUNT),
+        (Profile.STRICT, sensitivity_pb2.SCOPE_ACCOUNT),
+    ],
+)
+async def test_the_scope_follows_the_profile(profile: Profile, scope: int) -> None:
+    """Of the account."""
+    (policy,) = await policies_of([account_of(profile)])
+    assert policy.scope == scope
+
+
+async def test_a_group_travels_with_its_budget() -> None:
+    """0 and the empty text stand for a policy that the account does not state."""
+    grouped = Account("a", Profile.PAPER, 7, "hash", "acme", 40)
+    plain = Account("b", Profile.PAPER, None, "hash")
+    first, second = await policies_of([grouped, plain])
+    assert (first.account_id, first.budget) == ("a", 7)
+    assert (first.group, first.group_budget) == ("acme", 40)
+    assert (second.budget, second.group, second.group_budget) == (0, "", 0)
+
+
+async def test_one_group_has_one_budget_while_accounts_are_swapped() -> None:
+    """Requests from before and after a reload may share a micro-batch; it must not be refused."""
+    before = Account("a", Profile.PAPER, None, "hash", "acme", None)
+    after = Account("b", Profile.PAPER, None, "hash", "acme", 40)
+    for accounts in ([before, after], [after, before]):
+        budgets = {policy.group_budget for policy in await policies_of(accounts)}
+        assert len(budgets) == 1
+
+
+async def test_an_exemption_travels_with_its_account() -> None:
+    """The policy of an exempt account says so, and no other one does."""
+    spared = Account("a", Profile.PAPER, None, "hash-a", is_exempt=True)
+    policies = await policies_of([spared, Account("b", Profile.PAPER, None, "hash-b")])
+    assert [policy.exempt for policy in policies] == [True, False]
+
+
+async def test_facts_are_asked_for_only_where_they_are_wanted() -> None:
+    """They cost bytes that only a decision log reads."""
+    share = share_of([account_of(Profile.PAPER)], 2)
+    for with_facts, budgets in ((False, [0, 0]), (True, [7, 7])):
+        assessed = await assessed_by(PreservingPeer(), share, with_facts=with_facts)
+        assert assessed.facts["budgets"].tolist() == budgets
+
+
+@pytest.mark.parametrize(
+    ("peer", "got"), [({"surplus": 1}, 24), ({"has_facts": False}, 0)], ids=["too many", "none"]
+)
+async def test_facts_of_another_number_of_rows_are_no_answer(
+    peer: dict[str, Any], got: int
+) -> None:
+    """As for every other tensor of the peer's; a log without them could not be replayed."""
+    share = share_of([account_of(Profile.PAPER)], 2)
+    wrong = rf"facts\.distances: expected 16 bytes, got {got}"
+    with pytest.raises(DependencyUnavailable, match=wrong):
+        await assessed_by(PreservingPeer(**peer), share, with_facts=True)
+
+
+async def test_the_share_of_a_micro_batch_names_each_account_once(
+    small: SmallBundle, protectee: Protectee
+) -> None:
+    """Rows stay in order, and each says which account sent it."""
+    first, second = account_of(Profile.PAPER, "first"), account_of(Profile.SAFE, "second")
+    batch = batch_of(small, protectee, [first, second, first], [2, 1, 2])
+    share = Share.of(batch)
+    assert share.accounts == [first, second]
+    assert share.account_index.tolist() == [0, 0, 1, 0, 0]
+    assert share.rows.tolist() == list(range(5))
+    assert share.labels is batch.labels
+    assert share.embeddings is batch.outputs.embeddings
+
+
+def test_a_share_is_divided_by_accounts() -> None:
+    """The parts hold each row once, with its account, and are whole if all are chosen."""
+    accounts = [account_of(Profile.PAPER, name) for name in "abc"]
+    share = share_of(accounts, 7)
+    part = share.of_accounts(np.array([0, 2]))
+    assert [account.account_id for account in part.accounts] == ["a", "c"]
+    assert part.rows.tolist() == part.labels.tolist() == [0, 2, 3, 5, 6]
+    assert part.account_index.tolist() == [0, 1, 0, 1, 0]
+    assert len(part) == len(part.embeddings) == 5
+    assert share.of_accounts(np.arange(3)) is share
+
+
+def test_a_part_of_the_verdicts_holds_the_same_rows_of_everything() -> None:
+    """And no problem: all rows that are kept have a verdict."""
+    assessed = Assessed.without_verdicts(3, PeerUnavailable("gone"))
+    assert (assessed.verdicts == NO_VERDICT).all()
+    assessed.verdicts[:], assessed.causes[:], assessed.sqs[:] = [1, 2, 3], [0, 0, 1], [0.1, 0.2, 1]
+    assessed.facts["budgets"] = [7, 8, 9]
+    part = assessed.part(np.array([False, True, True]))
+    assert [array.tolist() for array in part.arrays()[:2]] == [[2, 3], [0, 1]]
+    assert part.sqs.tolist() == assessed.sqs[1:].tolist()
+    assert part.facts["budgets"].tolist() == [8, 9]
+    assert part.problem is None
