@@ -1,4 +1,4 @@
-"""What each profile promises about an answer, as checks that run on every answer."""
+"""The contract of each profile, as checks that run on every answer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SIMPLEX_TOLERANCE = 1e-6
 SAFE_MARGIN = 0.01
 SAFE_L1 = 1.0
 BALANCED_L1 = 1.2
-"""The distance of `balanced` unless an operator states another."""
+"""The L1 distance of `balanced` unless the operator states another."""
 
 
 class Profile(StrEnum):
@@ -39,7 +39,7 @@ SCOPES = {
     Profile.STRICT: Scope.ACCOUNT,
     Profile.OBSERVE: Scope.QUERY,
 }
-"""What a spent budget turns to REVERSE, by profile."""
+"""How far a spent budget reaches, by profile."""
 
 
 def check_simplex(answers: NDArray[np.floating]) -> None:
@@ -78,8 +78,7 @@ def check_answers(
 
     `probabilities` (B, C) are the protectee's, and `labels` (B,) its predicted classes: by
     default their argmax, but two that differ as logits can be equal in float32. Raises
-    ContractViolated. That a label under `strict` changes for no other verdict is
-    `check_label_kept` on those answers.
+    ContractViolated. Answers to the other verdicts keep their labels: `check_label_kept`.
     """
     check_simplex(answers)
     if profile is Profile.BALANCED:

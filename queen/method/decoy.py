@@ -1,10 +1,9 @@
-"""Decoy answers: what an account over its budget gets when nothing more may be learned.
+"""Decoy answers, for an account over its budget that may learn nothing more.
 
-A decoy is a small keyed classifier of its own. It looks at a sketch of the input, never at
-what the protectee computed, so its answers carry no information about the protectee beyond
-the few figures it was fitted with (`SketchSpace`): a thief could have made such answers
-himself. Whatever he does with them, he stays where the answers before them left him. And
-because a decoy is smooth, a copy trained on its answers learns the decoy.
+A decoy is a small keyed classifier of its own. It sees a sketch of the input, never anything
+that the protectee computed, so its answers carry no information about the protectee beyond the
+few figures it was fitted with (`SketchSpace`): a thief could have made such answers without
+asking. And because a decoy is smooth, a copy trained on its answers learns the decoy.
 
 Shapes: B queries, S numbers of a sketch, R axes, C classes.
 """
@@ -27,7 +26,7 @@ from queen.method.label_preserving import softmax
 SKETCH_SIDE = 7
 """Images are sketched as 7 x 7 block means of their brightness."""
 SKETCH_WIDTH = 64
-"""Most numbers of any other sketch."""
+"""Largest width of a sketch of anything else."""
 LEAST_RANK, LARGEST_RANK = 4, 16
 _KEPT_VARIANCE = 0.95
 _GRID = 2.0**20
@@ -61,7 +60,7 @@ def sketch_width(input_shape: tuple[int, ...]) -> int:
 
 @dataclass(frozen=True, eq=False)
 class SketchSpace:
-    """What a decoy knows of the training set: the frame in which it is drawn.
+    """The frame in which decoys are drawn: all that they know of the training set.
 
     `mean` (S,) and `axes` (S, R) turn sketches into R uncorrelated numbers of variance 1;
     `class_means` (C, R) is where the classes lie among them; `confidence` is the
@@ -166,9 +165,9 @@ def make_decoy(secret: bytes, bundle_digest: str, space: SketchSpace) -> Decoy:
 
 
 def _above_zero(logits: FloatArray) -> FloatArray:
-    """Logits (B, C) within 60 of their largest: beyond, float32 would hold a 0.
+    """Logits (B, C) moved to within 60 of their largest: beyond, a float32 softmax holds a 0.
 
-    What lies within 30 of it keeps its distance, the rest its order.
+    Logits within 30 of it keep their distance, the others their order.
     """
     gap: FloatArray = logits.max(axis=1, keepdims=True) - logits
     beyond = np.maximum(gap - 30.0, 0.0)
@@ -233,6 +232,7 @@ def _block_means(values: FloatArray, axis: int, blocks: int) -> FloatArray:
     """Means of `blocks` stretches, as equal as may be, along an axis."""
     edges = np.arange(blocks + 1) * values.shape[axis] // blocks
     sums = np.add.reduceat(values, edges[:-1], axis=axis)
-    lengths = np.diff(edges).reshape([-1 if place == axis else 1 for place in range(values.ndim)])
+    shape = [-1 if dimension == axis else 1 for dimension in range(values.ndim)]
+    lengths = np.diff(edges).reshape(shape)
     means: FloatArray = sums / lengths
     return means

@@ -20,7 +20,7 @@ ARCHITECTURES = ("head", "mlp", "cnn", "resnet")
 
 
 class ShadowNetwork(nn.Module):
-    """Standardises its input, then runs `body`: (B, ...) -> logits (B, C).
+    """Standardizes its input, then runs `body`: (B, ...) -> logits (B, C).
 
     The scalars `input_mean` and `input_scale` make one body fit inputs of any range.
     """
@@ -35,7 +35,7 @@ class ShadowNetwork(nn.Module):
         self.register_buffer("input_scale", torch.ones(()))
 
     def standardize(self, mean: float, scale: float) -> None:
-        """Take the mean and the standard deviation of the training inputs."""
+        """Set the mean and the standard deviation of the training inputs."""
         self.input_mean.fill_(mean)
         self.input_scale.fill_(scale if scale > 1e-12 else 1.0)
 
@@ -58,7 +58,7 @@ def build_shadow(architecture: str, input_shape: Sequence[int], num_classes: int
     if architecture == "mlp":
         return ShadowNetwork(_mlp(width, num_classes))
     if architecture in ("cnn", "resnet"):
-        layout = ChannelsFirst(shape)
+        layout = _ChannelsFirst(shape)
         make = _cnn if architecture == "cnn" else _resnet
         return ShadowNetwork(nn.Sequential(layout, *make(layout.channels, num_classes)))
     raise FitError(
@@ -66,8 +66,8 @@ def build_shadow(architecture: str, input_shape: Sequence[int], num_classes: int
     )
 
 
-class ChannelsFirst(nn.Module):
-    """Brings images to (B, channels, H, W), whatever axis their channels are on."""
+class _ChannelsFirst(nn.Module):
+    """Brings images to (B, channels, H, W), whichever axis their channels are on."""
 
     def __init__(self, input_shape: tuple[int, ...]) -> None:
         super().__init__()
@@ -124,7 +124,7 @@ class _Residual(nn.Module):
 
 
 class ShadowEnsemble:
-    """Copies of n trained shadows; answers are mean probabilities of the members each row drew.
+    """Copies of n trained shadows; each row is answered by the mean of the members it drew.
 
     The forwards run in float64: their result, once rounded to float32, does not depend
     on what else is in the batch, which float32 matrix products do not promise.
@@ -155,8 +155,8 @@ class ShadowEnsemble:
         wide = inputs.to(self.device, torch.float64)
         drawn = torch.from_numpy(members).to(self.device)
         mean: Tensor | None = None
-        for number, shadow in enumerate(self._shadows):
-            rows = (drawn == number).any(dim=1).nonzero()[:, 0]
+        for index, shadow in enumerate(self._shadows):
+            rows = (drawn == index).any(dim=1).nonzero()[:, 0]
             if not len(rows):
                 continue
             share = torch.softmax(shadow(wide[rows]), dim=1) / members.shape[1]

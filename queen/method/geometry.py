@@ -134,7 +134,7 @@ def class_means(values: FloatArray, labels: LabelArray, num_classes: int) -> Flo
     return means
 
 
-def class_title(label: int, class_names: Sequence[str] | None) -> str:
+def _class_title(label: int, class_names: Sequence[str] | None) -> str:
     """How an error names a class."""
     return f"class {label}" + (f" ({class_names[label]})" if class_names else "")
 
@@ -149,7 +149,7 @@ def _require_samples(
     for label, count in enumerate(np.bincount(labels, minlength=num_classes)):
         if count < 2:
             raise FitError(
-                f"{class_title(label, class_names)}: expected at least 2 samples, got {count}"
+                f"{_class_title(label, class_names)}: expected at least 2 samples, got {count}"
             )
 
 
@@ -160,9 +160,9 @@ def _require_regions(
 ) -> None:
     for label, (center, rho) in enumerate(zip(centers, radius, strict=True)):
         if not (np.isfinite(center).all() and np.isfinite(rho)):
-            raise FitError(f"{class_title(label, class_names)}: its embeddings are not finite")
+            raise FitError(f"{_class_title(label, class_names)}: its embeddings are not finite")
         if rho <= 0:
             raise FitError(
-                f"{class_title(label, class_names)}: expected a mean radius above 0, got {rho}; "
+                f"{_class_title(label, class_names)}: expected a mean radius above 0, got {rho}; "
                 "all its samples have the same embedding"
             )

@@ -1,4 +1,4 @@
-"""Gradient reverse in closed form (Torch, batched, any device).
+"""Gradient reverse in closed form, the answer of the profile `paper` (Torch, any device).
 
 A piracy model with output q, trained by cross entropy on the label p, has the logit
 gradient q - p. Trained on t = 2q - p instead it has q - t = -(q - p): it unlearns.
@@ -8,6 +8,13 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+
+TAIL = 1e-3
+"""Share of the shadow mean in an answer. A softmax is never 0 and the gradient reverse often
+is: without the tail, an exact 0.0 would name the verdict."""
+LEAST = 1e-30
+"""Least share of a class in the tail: a softmax, too, is 0 where it underflows. No larger, since
+the same small number in several classes would name the verdict as well."""
 
 
 def reverse_target(probabilities: Tensor, shadow_mean: Tensor) -> Tensor:
@@ -38,3 +45,11 @@ def gradient_reverse(probabilities: Tensor, shadow_mean: Tensor) -> Tensor:
     `probabilities` p (B, C) and `shadow_mean` q (B, C) on the simplex -> (B, C) on it.
     """
     return closest_simplex_point(reverse_target(probabilities, shadow_mean))
+
+
+def paper_answer(probabilities: Tensor, shadow_mean: Tensor) -> Tensor:
+    """`paper`: the gradient reverse as published, with the shadows' own tail, (B, C) -> (B, C)."""
+    reversed_answer = gradient_reverse(probabilities, shadow_mean)
+    tail = shadow_mean.clamp_min(LEAST)
+    tail = tail / tail.sum(dim=1, keepdim=True)
+    return (1.0 - TAIL) * reversed_answer + TAIL * tail

@@ -20,7 +20,7 @@ which then lies on a line: its ledger holds a third of the records of a disc."""
 class MappingNetwork(nn.Module):
     """An MLP whose width shrinks layer by layer, from features (B, D) to embeddings (B, E).
 
-    The features are standardised first, (f - mean) / scale, with two buffers that
+    The features are standardized first, (f - mean) / scale, with two buffers that
     `standardize` sets. Hidden widths that are not below D are left out.
     """
 
@@ -41,7 +41,7 @@ class MappingNetwork(nn.Module):
         self.register_buffer("feature_scale", torch.ones(feature_width))
 
     def standardize(self, features: Tensor) -> None:
-        """Take mean and scale from the training features (N, D); a constant one keeps scale 1."""
+        """Set mean and scale to those of the features (N, D); a constant feature keeps scale 1."""
         scale = features.std(dim=0)
         self.feature_mean.copy_(features.mean(dim=0))
         self.feature_scale.copy_(torch.where(scale > 1e-6, scale, torch.ones_like(scale)))
@@ -61,12 +61,12 @@ def supervised_contrastive_loss(
     """Khosla et al. 2020, eq. 2 (L_out): embeddings (B, E), labels (B,) -> scalar.
 
     The mean over i of -1/|P(i)| sum_{p in P(i)} log(e_ip / sum_{a != i} e_ia), where
-    e_ij = exp(z_i z_j / tau), z normalised, P(i) the other samples of i's class.
+    e_ij = exp(z_i z_j / tau), z normalized, P(i) the other samples of i's class.
     A class with one sample in the batch has an empty P(i), whose mean would be NaN:
     it is an error here.
     """
     unit = nn.functional.normalize(embeddings, dim=1)
-    return contrast(unit @ unit.T / temperature, labels)
+    return _contrast(unit @ unit.T / temperature, labels)
 
 
 def distance_contrastive_loss(embeddings: Tensor, labels: Tensor) -> Tensor:
@@ -78,10 +78,10 @@ def distance_contrastive_loss(embeddings: Tensor, labels: Tensor) -> Tensor:
     """
     squared = embeddings.square().sum(dim=1)
     distances = squared[:, None] + squared[None, :] - 2.0 * embeddings @ embeddings.T
-    return contrast(-distances.clamp_min(0.0), labels)
+    return _contrast(-distances.clamp_min(0.0), labels)
 
 
-def contrast(similarity: Tensor, labels: Tensor) -> Tensor:
+def _contrast(similarity: Tensor, labels: Tensor) -> Tensor:
     """The loss above from similarities (B, B) and labels (B,), a scalar.
 
     Raises FitError if a class has one sample in the batch.

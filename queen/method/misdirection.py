@@ -1,4 +1,4 @@
-"""Misdirection: answers that give a copy the least to learn under a promise to the caller.
+"""Misdirection: the answers of `safe` and `balanced`, which teach a copy as little as they may.
 
 Closed forms, row by row, in NumPy. Shapes: B queries, C classes.
 """
@@ -21,7 +21,7 @@ _TAIL = 1e-4
 
 
 def keyed_name(secret: bytes, bundle_digest: str) -> str:
-    """A name for partners that only who has the secret can compute."""
+    """A name for `partner_classes` that cannot be computed without the secret."""
     return hmac.new(secret, b"partners " + bundle_digest.encode(), "sha256").hexdigest()
 
 
@@ -29,9 +29,9 @@ def partner_classes(name: str, classes: int) -> NDArray[np.int64]:
     """The class that shares the answer with each class, (C,): one cycle through all of them.
 
     `name` decides the cycle: the bundle's digest, or `keyed_name`. A profile that keeps the
-    label has no secret to keep and takes the former. One cycle, since
-    in pairs two classes would have nearly the same answer, and a copy that cannot tell
-    them apart is right for half of both.
+    label has no secret to keep and uses the former. One cycle, since in pairs two classes
+    would have nearly the same answer, and a copy that cannot tell them apart is right for
+    half of both.
     """
     digest = hashlib.sha256(b"partners " + name.encode()).digest()
     order = np.random.RandomState(np.frombuffer(digest, "<u4")).permutation(classes)
@@ -69,10 +69,10 @@ def balanced_answer(
 ) -> SingleArray:
     """`balanced`: mass goes from the label to its partner until ||s - p||_1 = l1; (B, C) -> (B, C).
 
-    The target is p with the numbers of the two classes exchanged. Within an L1 distance
-    that leaves mass on the label no answer hides it from who knows where to look, so
-    nothing is lost by a partner that depends on the label, and a copy that learns the
-    answers as they are learns one wrong class a class.
+    The target is p with the numbers of the two classes exchanged. Any answer that leaves mass
+    on the label shows it to a caller who knows the rule, so nothing is lost by a partner that
+    depends on the label; and a copy that is trained on the answers as they are learns a wrong
+    class in place of every class.
     """
     p = np.asarray(probabilities, np.float64)
     start = p / p.sum(axis=1, keepdims=True)
@@ -85,7 +85,7 @@ def balanced_answer(
 
 
 def lift_label(answers: FloatArray, labels: LabelArray, margin: float) -> FloatArray:
-    """Move mass from the classes that come too near to the label, until it leads by `margin`.
+    """Move mass to the label from the classes that come too near, until it leads by `margin`.
 
     Rows (B, C) that lead already come back unchanged; the others get the cap v at which
     a_y = v + margin, a_j = min(s_j, v) sums to 1.

@@ -1,10 +1,11 @@
-"""The off-distribution meter notices who asks about what the protectee was not made for.
+"""The off-distribution meter: it notices accounts whose queries are unlike the training data.
 
 Sensitive regions measure queries like the training data; a pool from elsewhere mostly falls
-outside of them and is never charged. What it does instead is to fall outside far too often.
-A cumulative sum (Page, 1954) over an account's queries notices: it rises with every query
-farther from its cluster center than the class's tail distance and falls with every other,
-so that a share of p0 lets it drift down and a share of p1 up, and it is over at `limit`.
+outside of them and is never charged, but it falls outside far too often. A cumulative sum
+(Page, 1954) over an account's queries notices that: it rises with every query farther from its
+cluster center than the class's tail distance and falls with every other query, so that it
+drifts down at a share p0 of far queries and up at a share p1, and the account is
+off-distribution once it reaches `limit`.
 
 Shapes: B queries, C classes.
 """
@@ -85,13 +86,13 @@ def tail_distances(
 ) -> FloatArray:
     """The `quantile` of d by class, (C,), of `distances` (N,) of honest samples.
 
-    At least the sensitive radius: what is inside a region is charged there. A class of too
-    few samples to have that quantile takes the largest ratio to the radius of all classes.
+    At least the sensitive radius, since queries inside a region are charged there. A class of
+    too few samples to have that quantile gets the largest ratio to the radius of all classes.
     Raises FitError for a distance that is not finite.
     """
     radius = geometry.sensitive_radius
     ratios = distances / radius[labels]
-    # Its class would take the tail of the others without a word.
+    # Its class would get the tail of the others without a word.
     if not np.isfinite(ratios).all():
         raise FitError("expected finite distances of honest samples, got NaN or infinity")
     enough = math.ceil(1.0 / (1.0 - quantile))
@@ -133,14 +134,14 @@ def fit_meter(
 def _simulated_peaks(
     share: float, rise: float, fall: float, volume: int, rng: np.random.Generator
 ) -> dict[int, FloatArray]:
-    """Highest level of simulated honest accounts within so many queries, for a few counts."""
+    """Highest level of each simulated honest account by number of queries, for a few numbers."""
     marks = sorted({volume, *_MARKS})
     level, peak = np.zeros(_SIMULATED), np.zeros(_SIMULATED)
-    found: dict[int, FloatArray] = {}
+    peaks: dict[int, FloatArray] = {}
     for asked in range(1, marks[-1] + 1):
         far = rng.random(_SIMULATED) < share
         level = np.where(far, level + rise, np.maximum(level - fall, 0.0))
         np.maximum(peak, level, out=peak)
         if asked in marks:
-            found[asked] = peak.copy()
-    return found
+            peaks[asked] = peak.copy()
+    return peaks
