@@ -22,6 +22,7 @@ CROWDED_FOLDERS = {
     "queen/redteam/attacks": "a registry: one file an attack",
     "queen/redteam/defenses": "a registry: one file a defense",
     "queen/method": "the paper, one file a part of it",
+    "tests/unit/method": "as queen/method",
 }
 UNTESTED_FOLDERS = {
     "queen/redteam/attacks": "test_attacks.py holds every attack of the registry to one table",
@@ -29,12 +30,12 @@ UNTESTED_FOLDERS = {
 }
 
 # What is left to mend, by rule: these numbers only go down.
-PARAMETERS_LEFT = 30
-TAKES_LEFT = 52
-CROWDED_LEFT = 4
-UNTESTED_LEFT = 140
-PRIVATE_LEFT = 52
-LONG_LINES_LEFT = 545
+PARAMETERS_LEFT = 12
+TAKES_LEFT = 38
+CROWDED_LEFT = 0
+UNTESTED_LEFT = 92
+PRIVATE_LEFT = 35
+LONG_LINES_LEFT = 130
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
