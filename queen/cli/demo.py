@@ -27,21 +27,22 @@ from rich.console import Console
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("build/demo"),
     show_default=True,
-    help="Where the bundle, the report and the plots go.",
+    help="Folder of the bundle, the report and the pictures.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random.")
 def command(dataset: str, data_dir: Path | None, budget: int | None, out: Path, seed: int) -> None:
     r"""Watch the three services defend a real classifier.
 
-    Trains a protectee, fits a bundle, starts the services on loopback, sends an honest
-    account's and a thief's queries through gRPC, trains the thief's copy with and without
-    the defence, and writes OUT/report.json and plots.
+    Trains a protectee, fits a bundle, starts the services on loopback, sends the queries of
+    an honest account and of a thief through gRPC, trains the thief's copy with and without
+    the defense, and writes OUT/report.json and pictures.
 
     \b
     Example:
       queen demo --dataset fashion-mnist
     """
-    from queen.demo.story import DemoOptions, run_demo  # noqa: PLC0415 - loads Torch
+    from queen.demo.scenario import DemoOptions  # noqa: PLC0415 - loads the data sets
+    from queen.demo.story import run_demo  # noqa: PLC0415 - loads Torch
 
     options = DemoOptions(dataset=dataset, out=out, data_dir=data_dir, budget=budget, seed=seed)
     run_demo(options, Console(stderr=False))

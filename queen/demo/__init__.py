@@ -1,1 +1,1 @@
-"""`queen demo`: the whole story on real data, through three real gRPC services."""
+"""`queen demo`: a thief and honest accounts on real data, through the three gRPC services."""

@@ -1,4 +1,4 @@
-"""The demo's pictures."""
+"""The pictures of the demo: the thief's copies, and the answers of an honest account."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _INK, _DANGER, _SAFE = "#333333", "#c0392b", "#1f77b4"
 
 
 def draw_thief(report: DemoReport, path: Path) -> None:
-    """Accuracy of the thief's copy against the queries it sent, with and without the defence."""
+    """Accuracy of the thief's copy against the queries it sent, with and without the defense."""
     import matplotlib as mpl  # noqa: PLC0415 - slow to import, and only drawing needs it
 
     mpl.use("Agg")
@@ -18,7 +18,7 @@ def draw_thief(report: DemoReport, path: Path) -> None:
 
     figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
     curve = report.curve
-    axes.plot(curve.queries, curve.undefended, "o-", color=_DANGER, label="no defence")
+    axes.plot(curve.queries, curve.undefended, "o-", color=_DANGER, label="no defense")
     axes.plot(curve.queries, curve.defended, "o-", color=_SAFE, label=f"profile {report.profile}")
     axes.axhline(
         report.protectee_accuracy, color=_INK, linewidth=1, linestyle=":", label="the protectee"
@@ -43,7 +43,7 @@ def draw_thief(report: DemoReport, path: Path) -> None:
 
 
 def draw_honest(report: DemoReport, path: Path) -> None:
-    """Accuracy that an honest account sees against how much it has asked before."""
+    """Accuracy of an honest account's answers against the number of its earlier queries."""
     import matplotlib as mpl  # noqa: PLC0415
 
     mpl.use("Agg")

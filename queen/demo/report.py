@@ -1,4 +1,4 @@
-"""What the demo found: numbers for a machine, a table for a person."""
+"""The report of the demo: figures as JSON, and a table on the screen."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Curve:
 class DemoReport:
     """build/demo/report.json. Accuracies are shares of the test set, 0 to 1.
 
-    `honest_accuracy` is what an ordinary account got over its `honest_queries`;
-    `honest_flips_before_budget` counts its answers whose label is not the protectee's
-    before any class of it crossed; `heavy_accuracy` is what an honest account got that
-    sent the whole test set, budget or not. `clean_prefix_floor` is the copy made of the
-    thief's answers before its first reversal, which no defence after it can undo.
+    `honest_accuracy` is of the answers to an ordinary account's `honest_queries`;
+    `honest_flips_before_budget` counts those of them whose label is not the protectee's
+    before any class crossed; `heavy_accuracy` is of the answers to an honest account that
+    sent the whole test set, far past its budget. `clean_prefix_floor` is the copy made of
+    the thief's answers before the first reversal, which no later answer can undo.
     """
 
     dataset: str
@@ -59,17 +59,17 @@ class DemoReport:
 
 
 def print_report(report: DemoReport, console: Console) -> None:
-    """The story in one table, with the figures that disappoint."""
+    """Show all figures in a table, the disappointing ones as well."""
     table = Table(title=f"Query unlearning on {report.dataset}", title_justify="left")
-    table.add_column("who")
-    table.add_column("what happened")
+    table.add_column("model or account")
+    table.add_column("traffic or training")
     table.add_column("accuracy", justify="right")
     for row in _rows(report):
         table.add_row(row[0], row[1], f"{100 * row[2]:.1f} %")
     console.print(table)
     lost = report.thief_accuracy_undefended - report.thief_accuracy_defended
     console.print(
-        f"The defence cost the thief [bold]{100 * lost:.1f} points[/bold]. "
+        f"The defense cost the thief [bold]{100 * lost:.1f} points[/bold]. "
         f"{report.honest_flips_before_budget} of {report.honest_queries} honest labels changed. "
         f"An honest account that goes far past its budget pays too "
         f"({100 * report.heavy_accuracy:.1f} %): choose the budget for your customers."
@@ -92,7 +92,7 @@ def _rows(report: DemoReport) -> list[tuple[str, str, float]]:
             report.heavy_accuracy,
         ),
         (
-            "thief, no defence",
+            "thief, no defense",
             f"copy made of {report.thief_queries} answers",
             report.thief_accuracy_undefended,
         ),

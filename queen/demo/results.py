@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from queen.demo.results_state import state_section
-from queen.redteam.plans.plan import PLANS
-from queen.redteam.report.aggregation import standings
+from queen.redteam.plans import PLANS
 from queen.redteam.report.markdown import NOTES, attack_table, render_standings
+from queen.redteam.report.standings import standings
 
 _INTRO = """# Results
 
@@ -31,7 +31,7 @@ _COLUMNS = {
     "protectee": "protectee_accuracy",
     "honest": "honest_accuracy",
     "heavy": "heavy_accuracy",
-    "thief, no defence": "thief_accuracy_undefended",
+    "thief, no defense": "thief_accuracy_undefended",
     "labels only": "thief_accuracy_label_only",
     "thief, defended": "thief_accuracy_defended",
     "floor": "clean_prefix_floor",
@@ -87,7 +87,7 @@ split a pool into disjoint parts leave nothing to see, so an operator has to nam
 
 _PLANS = {"fashion-mnist": "full"}
 _SHOWN_ATTACKS = 3
-"""A defence that met more attacks than this has them listed."""
+"""A defense that met more attacks than this has them listed."""
 
 
 def render_results(folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""What the demo runs, by data set."""
+"""The scenarios of the demo, and a scenario with its data drawn."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from queen.redteam.datasets import (
 
 @dataclass(frozen=True)
 class Scenario:
-    """One data set with its budget, its traffic and its training effort.
+    """A data set with its budget, its traffic and its training effort.
 
-    `budget` is records of one class before reversal begins; `honest_queries` is what an
-    ordinary account sends, `thief_queries` what the thief sends; `shadow_steps` is how
-    long a shadow trains; `piracy_seeds` is how many copies each accuracy is averaged over;
-    `milestones` are the query counts at which copies are also trained for the plot.
+    `budget` is records of a class before reversal begins; `honest_queries` is the traffic of
+    an ordinary account, `thief_queries` that of the thief; `shadow_steps` is the training of
+    a shadow model; `piracy_seeds` is the number of copies that an accuracy is averaged over;
+    `milestones` are numbers of queries at which copies are also trained for the picture.
     """
 
     dataset: str
@@ -72,7 +72,43 @@ SCENARIOS = {
 
 
 def scenario_of(dataset: str) -> Scenario:
-    """The scenario of a data set; ConfigError names those there are."""
+    """The scenario of a data set; ConfigError names the known sets."""
     if dataset not in SCENARIOS:
         raise ConfigError(f"expected a data set of {', '.join(SCENARIOS)}, got {dataset}")
     return SCENARIOS[dataset]
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """The options of `queen demo`; a budget of None is the scenario's."""
+
+    dataset: str = "digits"
+    out: Path = Path("build/demo")
+    data_dir: Path | None = None
+    budget: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Demo:
+    """A scenario with its data divided, the thief's `queries` (Q, ...) drawn and its folder."""
+
+    scenario: Scenario
+    split: Split
+    queries: Images
+    budget: int
+    seed: int
+    out: Path
+
+
+def draw_demo(options: DemoOptions) -> Demo:
+    """The demo that the options ask for; everything random in it follows from the seed.
+
+    Raises ConfigError for an unknown data set, or one whose files are missing.
+    """
+    scenario = scenario_of(options.dataset)
+    split = scenario.load(options.seed, options.data_dir)
+    rng = np.random.default_rng(options.seed + 1)
+    queries = scenario.draw_queries(split, scenario.thief_queries, rng)
+    budget = options.budget or scenario.budget
+    return Demo(scenario, split, queries, budget, options.seed, options.out)

@@ -1,4 +1,4 @@
-"""Sending queries as an account would, and watching the verdicts as an operator would."""
+"""An account's traffic: its queries sent through gRPC, its reversals read from the metrics."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from queen.redteam.datasets import Images
 
 
 class DecisionMeter:
-    """Reads how many queries got a REVERSE verdict from a service's /metrics."""
+    """Reads the number of REVERSE verdicts from the /metrics of the sensitivity service."""
 
     def __init__(self, address: str) -> None:
         self._url = f"http://{address}/metrics"
@@ -37,7 +37,7 @@ class DecisionMeter:
 
 @dataclass(frozen=True, eq=False)
 class Traffic:
-    """What one account got: answers (Q, C) float32 and, after each row, reversals so far (Q,)."""
+    """The answers (Q, C) float32 to an account, and its reversals so far after each row (Q,)."""
 
     answers: NDArray[np.float32]
     reversals: NDArray[np.int64]

@@ -1,1 +1,1 @@
-"""The adversary: datasets, query pools and piracy models."""
+"""The red team: thieves who copy a classifier, and the defenses that they meet."""

@@ -1,7 +1,7 @@
-"""Real data sets that can be had offline, and how they are divided.
+"""Real data sets, read from files and divided into three parts.
 
-The protectee trains on one part, the thief queries another that the protectee never
-saw, and accuracy is measured on a third.
+The protectee trains on the first part, the thief queries the second, which the protectee
+never saw, and accuracy is measured on the third.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ Labels = NDArray[np.int64]
 
 DATASETS = ("digits", "fashion-mnist", "mnist", "cifar10")
 DATA_FOLDER = Path("build/data")
-"""Where `make data` puts a folder for each set."""
+"""The folder into which `make data` puts the folders of the sets."""
 FASHION_MNIST_FOLDER = Path("/usr/share/datasets/fashion-mnist")
-"""Where Debian's package puts it."""
+"""The folder of Debian's package."""
 FASHION_MNIST_NAMES = (
     *("T-shirt", "Trouser", "Pullover", "Dress", "Coat"),
     *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
@@ -42,7 +42,7 @@ _HINTS = {
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """One data set in three parts: inputs (N, ...) float32 in [0, 1], labels (N,) int64."""
+    """A data set in three parts: inputs (N, ...) float32 in [0, 1], labels (N,) int64."""
 
     name: str
     class_names: tuple[str, ...]
@@ -67,18 +67,18 @@ def load_digits_split(seed: int) -> Split:
 def load_fashion_mnist_split(seed: int, folder: Path | None = None) -> Split:
     """Fashion-MNIST, (1, 28, 28): half of the training set to train on, half pool.
 
-    `folder` holds the four IDX files, plain or gzipped; without it they are looked for in
-    build/data/fashion-mnist and where Debian's package puts them. Raises ConfigError.
+    `folder` holds the four IDX files, plain or gzipped; the default is build/data/fashion-mnist,
+    or the folder of Debian's package. Raises ConfigError for files that are missing.
     """
     folder = folder or _default_folder("fashion-mnist")
-    return _halved("fashion-mnist", FASHION_MNIST_NAMES, seed, *_read_idx_set(folder))
+    return _read_idx_set(folder).halved("fashion-mnist", FASHION_MNIST_NAMES, seed)
 
 
 def load_split(dataset: str, seed: int, data_dir: Path | None = None) -> Split:
     """Any of DATASETS, divided: digits, or half to train on and half pool.
 
     `data_dir` holds the files of the set, or a folder of its name that does. Raises
-    ConfigError for a set that is unknown or not there.
+    ConfigError for a set that is unknown or whose files are missing.
     """
     if dataset == "digits":
         return load_digits_split(seed)
@@ -88,12 +88,12 @@ def load_split(dataset: str, seed: int, data_dir: Path | None = None) -> Split:
     if dataset == "fashion-mnist":
         return load_fashion_mnist_split(seed, folder)
     if dataset == "mnist":
-        return _halved(dataset, _DIGITS, seed, *_read_idx_set(folder))
-    return _halved(dataset, CIFAR10_NAMES, seed, *_read_strips(folder))
+        return _read_idx_set(folder).halved(dataset, _DIGITS, seed)
+    return _read_strips(folder).halved(dataset, CIFAR10_NAMES, seed)
 
 
 def load_images(dataset: str, data_dir: Path | None = None) -> Images:
-    """The training images of `fashion-mnist` or `mnist`, (60000, 1, 28, 28), unlabelled.
+    """The training images of `fashion-mnist` or `mnist`, (60000, 1, 28, 28), unlabeled.
 
     Never from `data_dir` itself: the files of two such sets have the same names.
     """
@@ -113,21 +113,21 @@ def _default_folder(dataset: str) -> Path:
     return own
 
 
-_Whole = tuple[Images, Labels, Images, Labels]
+@dataclass(frozen=True, eq=False)
+class _Published:
+    """A data set as it is published: a training set and a test set."""
 
+    x: Images
+    y: Labels
+    test_x: Images
+    test_y: Labels
 
-def _halved(
-    name: str,
-    class_names: tuple[str, ...],
-    seed: int,
-    x: Images,
-    y: Labels,
-    test_x: Images,
-    test_y: Labels,
-) -> Split:
-    order = np.random.default_rng(seed).permutation(len(x))
-    train, pool = order[: len(x) // 2], order[len(x) // 2 :]
-    return Split(name, class_names, x[train], y[train], x[pool], test_x, test_y)
+    def halved(self, name: str, class_names: tuple[str, ...], seed: int) -> Split:
+        """Half of the training set to train on, the other half as the pool."""
+        order = np.random.default_rng(seed).permutation(len(self.x))
+        train, pool = order[: len(order) // 2], order[len(order) // 2 :]
+        train_x, train_y = self.x[train], self.y[train]
+        return Split(name, class_names, train_x, train_y, self.x[pool], self.test_x, self.test_y)
 
 
 def jittered_pool(pool: Images, count: int, rng: np.random.Generator) -> Images:
@@ -140,8 +140,8 @@ def jittered_pool(pool: Images, count: int, rng: np.random.Generator) -> Images:
     return np.clip(noisy, 0.0, 1.0).astype(np.float32)
 
 
-def _read_idx_set(folder: Path) -> _Whole:
-    return (
+def _read_idx_set(folder: Path) -> _Published:
+    return _Published(
         _pixels(folder, "train-images-idx3-ubyte"),
         _read_idx(folder, "train-labels-idx1-ubyte").astype(np.int64),
         _pixels(folder, "t10k-images-idx3-ubyte"),
@@ -154,7 +154,7 @@ def _pixels(folder: Path, name: str, dataset: str = "") -> Images:
 
 
 def _read_idx(folder: Path, name: str, dataset: str = "") -> NDArray[np.uint8]:
-    """An IDX file of unsigned bytes: magic 0 0 8 rank, then one big-endian extent an axis."""
+    """An IDX file of unsigned bytes: magic 0 0 8 rank, then a big-endian extent for each axis."""
     for file in (folder / name, folder / f"{name}.gz"):
         if file.is_file():
             content = file.read_bytes()
@@ -169,10 +169,10 @@ def _read_idx(folder: Path, name: str, dataset: str = "") -> NDArray[np.uint8]:
     return np.frombuffer(content, np.uint8, offset=4 + 4 * content[3]).reshape(shape)
 
 
-def _read_strips(folder: Path) -> _Whole:
+def _read_strips(folder: Path) -> _Published:
     """CIFAR-10 as PNG strips, an image of 1,024 pixels a row, and JSON lists of labels."""
-    batches = [_strip(folder / f"data_batch_{number}.png") for number in range(1, 6)]
-    return (
+    batches = [_strip(folder / f"data_batch_{batch}.png") for batch in range(1, 6)]
+    return _Published(
         np.concatenate(batches),
         _strip_labels(folder / "train_lables.json"),
         _strip(folder / "test_batch.png"),

@@ -1,4 +1,4 @@
-"""Classifiers of the demo and the red team: protectees, and thieves at half their width."""
+"""Classifiers of the demo and the red team: protectees, and copies of half their width."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import io
 import logging
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,11 @@ from queen.errors import ConfigError
 from queen.redteam.datasets import Images, Labels
 
 OnEpoch = Callable[[int, int], None]
-"""Called with the epoch just done and how many there are."""
+"""Called with the number of epochs done and the number of all epochs."""
 
 
 def build_network(dataset: str, width: float = 1.0) -> nn.Sequential:
-    """An untrained classifier for `dataset`; `width` 1 is the protectee, 0.5 the usual thief.
+    """An untrained classifier for `dataset`; `width` 1 is the protectee, 0.5 the usual copy.
 
     The last module is the linear head, so that all but the last give the features.
     """
@@ -55,9 +56,9 @@ _FAMILIAR = {(64,): "digits", (1, 28, 28): "fashion-mnist", (3, 32, 32): "cifar1
 
 
 def architecture_for(shape: tuple[int, ...], classes: int) -> str:
-    """What to call `build_network` with for samples of this shape and C classes.
+    """The name with which `build_network` builds for samples of this shape and C classes.
 
-    The data set of the same shape, or else a name that says shape and classes. Raises
+    The name of a data set of the same shape, or else a name made of shape and classes. Raises
     ConfigError for samples that are neither vectors nor images (channels, height, width).
     """
     if classes == 10 and shape in _FAMILIAR:
@@ -82,7 +83,7 @@ def _any_network(name: str, width: float) -> nn.Sequential:
 class ResidualBlock(nn.Module):
     """Two convolutions around a shortcut; `stride` 2 halves the image.
 
-    Group normalisation, unlike that over batches, computes the same in training and use.
+    Group normalization, unlike that over batches, computes the same in training and use.
     """
 
     def __init__(self, before: int, after: int, stride: int) -> None:
@@ -116,50 +117,64 @@ def training_device(dataset: str) -> str:
     return "cuda" if is_large and torch.cuda.is_available() else "cpu"
 
 
+@dataclass(frozen=True)
+class Regime:
+    """A way to train: epochs, the seed of the order, learning rate, batch size and device."""
+
+    epochs: int
+    seed: int
+    rate: float = 2e-3
+    batch: int = 64
+    device: str = "cpu"
+
+
 def train_network(
     network: nn.Module,
     inputs: Images,
     targets: NDArray[np.generic],
+    regime: Regime,
     *,
-    epochs: int,
-    seed: int,
-    rate: float = 2e-3,
-    batch: int = 64,
     keep: Callable[[nn.Module], float] | None = None,
     on_epoch: OnEpoch = lambda _done, _all: None,
-    device: str = "cpu",
 ) -> nn.Module:
     """Train by cross entropy on `targets`: labels (N,) int64 or probabilities (N, C) float32.
 
-    The rate falls to 0 along a cosine. With `keep`, the weights of the epoch for which
-    it is largest come back (the last of equals), else the last ones. The network comes
-    back on the CPU.
+    The rate falls to 0 along a cosine. With `keep`, the network gets the weights of the epoch
+    for which `keep` is largest (the last of equals), else those of the last epoch. It is
+    returned on the CPU.
     """
-    generator = torch.Generator().manual_seed(seed)
-    network.to(device)
-    x = torch.from_numpy(inputs).to(device)
-    t = torch.from_numpy(np.ascontiguousarray(targets)).to(device)
+    generator = torch.Generator().manual_seed(regime.seed)
+    network.to(regime.device)
+    x = torch.from_numpy(inputs).to(regime.device)
+    t = torch.from_numpy(np.ascontiguousarray(targets)).to(regime.device)
     if inputs.ndim == 4:
         # Torch's CPU kernels take two thirds of the time on images whose channels come last.
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        set_memory_format(network, torch.channels_last)
         x = x.contiguous(memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam(network.parameters(), lr=rate, fused=True)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
+    optimizer = torch.optim.Adam(network.parameters(), lr=regime.rate, fused=True)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, regime.epochs)
     best, best_score = None, -np.inf
-    for epoch in range(epochs):
-        for rows in torch.split(torch.randperm(len(x), generator=generator), batch):
+    for epoch in range(regime.epochs):
+        for rows in torch.split(torch.randperm(len(x), generator=generator), regime.batch):
             optimizer.zero_grad()
-            nn.functional.cross_entropy(network(x[rows]), t[rows]).backward()  # type: ignore[no-untyped-call]
+            torch.autograd.backward(nn.functional.cross_entropy(network(x[rows]), t[rows]))
             optimizer.step()
         schedule.step()
-        # The later of two equals: it has seen more, and few held-out answers often tie.
+        # The later of two equals has trained longer, and few held-out answers often tie.
         if keep is not None and (score := keep(network)) >= best_score:
             best_score = score
             best = {name: value.clone() for name, value in network.state_dict().items()}
-        on_epoch(epoch + 1, epochs)
+        on_epoch(epoch + 1, regime.epochs)
     if best is not None:
         network.load_state_dict(best)
     return network.to("cpu")
+
+
+def set_memory_format(network: nn.Module, memory_format: torch.memory_format) -> None:
+    """Lay the weights of convolutions out in that order; their values stay."""
+    for parameter in network.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=memory_format)
 
 
 def train_piracy_model(
@@ -167,9 +182,9 @@ def train_piracy_model(
 ) -> nn.Module:
     """The thief's copy: soft cross entropy on the answers (Q, C) to `queries` (Q, ...).
 
-    A tenth of the answers is the thief's own validation split, by which it picks the
-    epoch; it never sees the protectee's test set. At least 600 steps, so that a copy
-    made of few answers is not weak for want of training.
+    A tenth of the answers is the thief's own validation split, which picks the epoch; the
+    protectee's test set is never used. There are at least 600 steps, so that a copy made of
+    few answers is not weak for want of training.
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
@@ -178,19 +193,17 @@ def train_piracy_model(
     epochs = int(np.clip(np.ceil(600 * 64 / max(len(kept), 1)), *_epochs(dataset)))
     network = build_network(dataset, width)
 
-    def agreement(candidate: nn.Module) -> float:
+    def agreement(copy: nn.Module) -> float:
         if not len(held):
             return 0.0
-        return float((predict(candidate, queries[held]) == answers[held].argmax(axis=1)).mean())
+        return float((predict(copy, queries[held]) == answers[held].argmax(axis=1)).mean())
 
     return train_network(
         network,
         queries[kept],
         answers[kept],
-        epochs=epochs,
-        seed=seed,
+        Regime(epochs, seed, device=training_device(dataset)),
         keep=agreement,
-        device=training_device(dataset),
     )
 
 
@@ -213,12 +226,13 @@ def export_onnx(network: nn.Module, sample: Images, path: Path) -> None:
     `sample` (1 or more, ...) gives the shape.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The exporter prints and warns about itself; none of it is about this model.
+    set_memory_format(network, torch.contiguous_format)
+    # The exporter prints and warns about itself, not about this model.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            network.eval().to(memory_format=torch.contiguous_format),  # type: ignore[call-overload]
+            network.eval(),
             (torch.from_numpy(sample[:2]),),
             str(path),
             input_names=["image"],

@@ -1,4 +1,4 @@
-"""What a thief has to ask about: unlabelled images, near the protectee's data or far from it.
+"""Pools: the unlabeled images of a thief, near the protectee's data or far from it.
 
 Shapes: N images; all pools of a data set have the shape of its images, values in [0, 1].
 """
@@ -14,7 +14,7 @@ from queen.errors import ConfigError
 from queen.redteam.datasets import Images, Split, jittered_pool, load_images
 
 DIGITS_POOL = 6000
-"""Images that the few digits are drawn out to, by noise."""
+"""Images in a pool of digits: the few of the data set, repeated with noise."""
 _SHIFT = 4
 _STRONG_NOISE = 0.25
 _OTHER = {"fashion-mnist": "mnist", "mnist": "fashion-mnist"}
@@ -23,7 +23,7 @@ Make = Callable[[Split, np.random.Generator, Path | None], Images]
 
 
 def draw_pool(name: str, split: Split, seed: int, data_dir: Path | None = None) -> Images:
-    """The pool of that name in a seeded order, (N, ...); ConfigError names those there are.
+    """The pool of that name in a seeded order, (N, ...); ConfigError names the pools.
 
     No pool holds an image that the protectee trained on, or a test image.
     """
@@ -66,7 +66,7 @@ def _shift(split: Split, rng: np.random.Generator, data_dir: Path | None) -> Ima
 
 
 def _off_distribution(split: Split, rng: np.random.Generator, data_dir: Path | None) -> Images:
-    """Another set of the same shape; where there is none, images with their pixels permuted."""
+    """Another set of the same shape, or images with their pixels permuted."""
     if split.name in _OTHER:
         other = load_images(_OTHER[split.name], data_dir)
         images: Images = other[rng.permutation(len(other))[: len(split.pool_x)]]

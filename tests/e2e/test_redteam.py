@@ -49,7 +49,7 @@ def _read(out: Path) -> list[dict[str, object]]:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_small_smoke_run_reports(tmp_path: Path, cache: Path):
-    """Two defences on digits: every figure is there, and every picture."""
+    """Two defenses on digits: every figure is there, and every picture."""
     choice = ("--defense", "none", "--defense", "queen", "--profile", "paper", "--budget", "10")
     out = tmp_path / "out"
     done = run_queen(

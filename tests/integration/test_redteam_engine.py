@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import AbstractContextManager
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import yaml
 
+from queen.bundle import open_bundle
 from queen.deployment import Deployment
 from queen.errors import ConfigError
 from queen.method.contracts import Profile
 from queen.oip_client import OipClient
-from queen.redteam.targets.in_process import Defended, InProcessTarget
+from queen.redteam.targets.in_process import InProcessTarget, OperatorChoice, open_in_process
+from queen.redteam.targets.protectee import open_protectee
 from tests.bundles import SmallBundle, make_bundle
 
 SECRET = hashlib.sha256(b"engine test").digest()
@@ -66,8 +69,12 @@ def _send(endpoint: str, profile: Profile, queries: np.ndarray) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def _target(bundle: SmallBundle, profile: Profile, budget: int = BUDGET) -> InProcessTarget:
-    return InProcessTarget(Defended(bundle.path, profile, budget, SECRET))
+def _target(
+    small: SmallBundle, profile: Profile, budget: int = BUDGET, *, grouped: bool = False
+) -> AbstractContextManager[InProcessTarget]:
+    bundle = open_bundle(small.path)
+    choice = OperatorChoice(profile, budget, SECRET, grouped=grouped)
+    return open_in_process(bundle, choice, open_protectee(bundle))
 
 
 @pytest.mark.parametrize("profile", list(Profile))
@@ -119,8 +126,7 @@ def test_accounts_of_a_group_are_charged_together(
     bundle: SmallBundle, queries: np.ndarray, grouped: bool
 ):
     """What one account spent, another feels if both are of one group, and only then."""
-    defended = Defended(bundle.path, Profile.PAPER, BUDGET, SECRET, grouped=grouped)
-    with InProcessTarget(defended) as target:
+    with _target(bundle, Profile.PAPER, grouped=grouped) as target:
         target.open_account("a").ask(queries[:400])
         target.open_account("b").ask(queries[400:420])
         flags = target.traffic.of("b").is_reversed
@@ -137,5 +143,8 @@ def test_no_queries_are_no_answers(bundle: SmallBundle, queries: np.ndarray):
 
 def test_a_budget_above_the_packing_limit_is_refused(bundle: SmallBundle):
     """The engine fails as the services do, and leaves nothing open."""
-    with pytest.raises(ConfigError):
-        _target(bundle, Profile.PAPER, budget=10**6)
+    with (
+        pytest.raises(ConfigError),
+        _target(bundle, Profile.PAPER, budget=10**6),
+    ):
+        pass

@@ -12,7 +12,7 @@ import pytest
 from torch import nn
 
 from queen.redteam.attacks import hurried
-from queen.redteam.attacks.base import Means, Rehearsal
+from queen.redteam.attacks.base import Simulation, Thief
 from queen.redteam.attacks.parts.prefix import prefix_length
 from queen.redteam.datasets import Images
 from queen.redteam.targets.base import Answers, MeteredTarget
@@ -66,7 +66,7 @@ async def steal_from(slow: Slow, folder: Path, patience: float) -> tuple[Student
     """What a hurried thief learns of a front door, and its answers by the failure mode."""
     student = Student()
     pool = slow.small.inputs[:QUERIES]
-    means = Means("small", pool, QUERIES, 0, 1, student, refuse_to_rehearse)
+    thief = Thief("small", pool, QUERIES, 0, 1, student, refuse_to_simulate)
     settings = {"assess_patience_seconds": patience, "assess_timeout_seconds": 10.0}
     # Under `safe` nothing depends on the perturber, which is nowhere.
     accounts = write_accounts(folder, alice="profile: safe")
@@ -74,17 +74,17 @@ async def steal_from(slow: Slow, folder: Path, patience: float) -> tuple[Student
         slow.small, accounts, sensitivity_target=slow.target, probe_seconds=5.0, **settings
     ) as door:
         address = door.process.addresses["address"]
-        await asyncio.to_thread(rob, address, means)
+        await asyncio.to_thread(rob, address, thief)
         return student, door.metric("queen_failure_mode_total", mode="protect")
 
 
-def rob(address: str, means: Means) -> None:
+def rob(address: str, thief: Thief) -> None:
     """Carry the attack out."""
     with EndpointTarget(address, ["key-of-alice"]) as target:
-        hurried.steal(MeteredTarget(target, QUERIES), means)
+        hurried.steal(MeteredTarget(target, QUERIES), thief)
 
 
-def refuse_to_rehearse(_model: nn.Module, _images: Images) -> Rehearsal:
+def refuse_to_simulate(_model: nn.Module, _images: Images) -> Simulation:
     """Not this thief."""
     raise AssertionError
 

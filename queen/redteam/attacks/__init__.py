@@ -1,14 +1,57 @@
-"""Ways to steal a classifier; one file each, found by name in `ATTACKS`."""
+"""Ways to steal a classifier: one file for each, found by name in `ATTACKS`."""
 
 from __future__ import annotations
 
-from queen.redteam.attacks import knockoff
-from queen.redteam.attacks.base import Attack, Means, Rehearsal
-from queen.redteam.attacks.learned import LEARNED_ATTACKS
-from queen.redteam.attacks.streams import STREAM_ATTACKS
+from queen.redteam.attacks import (
+    art_library,
+    d_dae,
+    disambiguate,
+    discard,
+    early_trust,
+    full_knowledge,
+    hurried,
+    invert,
+    jbda,
+    knockoff,
+    label_only,
+    out_of_region,
+    partial_bayes,
+    recorded_neighbor,
+    repeat,
+    runner_up,
+    s4l,
+    slow_drip,
+    twice_ask,
+    two_heads,
+    warm_up,
+)
+from queen.redteam.attacks.base import Attack, Simulation, Thief
 
 ATTACKS: dict[str, Attack] = {
-    attack.name: attack for attack in (knockoff.ATTACK, *STREAM_ATTACKS, *LEARNED_ATTACKS)
+    attack.name: attack
+    for attack in (
+        knockoff.ATTACK,
+        label_only.ATTACK,
+        *repeat.ATTACKS,
+        *twice_ask.ATTACKS,
+        s4l.ATTACK,
+        *discard.ATTACKS,
+        disambiguate.ATTACK,
+        *runner_up.ATTACKS,
+        *early_trust.ATTACKS,
+        *invert.ATTACKS,
+        *out_of_region.ATTACKS,
+        *recorded_neighbor.ATTACKS,
+        two_heads.ATTACK,
+        warm_up.ATTACK,
+        slow_drip.ATTACK,
+        hurried.ATTACK,
+        jbda.ATTACK,
+        *d_dae.ATTACKS,
+        partial_bayes.ATTACK,
+        *full_knowledge.ATTACKS,
+        *art_library.ATTACKS,
+    )
 }
 
-__all__ = ["ATTACKS", "Attack", "Means", "Rehearsal"]
+__all__ = ["ATTACKS", "Attack", "Simulation", "Thief"]

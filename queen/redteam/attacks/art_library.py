@@ -2,7 +2,7 @@
 
 The library's classes are used unchanged: it chooses the order of the queries, asks, and
 trains with its own loop on the last epoch's weights. Ours are the network, which is the
-usual thief's, and the meter behind the victim.
+usual thief's, and the meter behind the attacked classifier.
 
 Sources: Orekondy et al. 2018 (arXiv 1812.02766); Correia-Silva et al. 2018 (arXiv 1806.05476).
 
@@ -21,32 +21,32 @@ import torch
 from torch import nn
 
 from queen.errors import ConfigError
-from queen.redteam.attacks.base import Attack, Means, ask_spread
+from queen.redteam.attacks.base import Attack, Thief, ask_spread
 from queen.redteam.networks import build_network, training_device
 from queen.redteam.targets.base import MeteredTarget
 
 _BATCH = 64
 
 
-def steal(name: str, uses_probabilities: bool, target: MeteredTarget, means: Means) -> nn.Module:
+def steal(name: str, uses_probabilities: bool, target: MeteredTarget, thief: Thief) -> nn.Module:
     """Run the library's extraction attack of that name; ConfigError if there is no library.
 
     CopycatCNN learns labels, as published; KnockoffNets learns the vectors.
     """
     extraction, classification = _library()
-    with _seeded(means.seed):
-        network = build_network(means.dataset, 0.5)
+    with _seeded(thief.seed):
+        network = build_network(thief.dataset, 0.5)
         attack = getattr(extraction, name)(
-            _victim(classification, target, means),
+            _attacked(classification, target, thief),
             batch_size_fit=_BATCH,
             # One call, so that the queries are dealt out to the accounts in turn.
-            batch_size_query=len(means.stream),
-            nb_epochs=_epochs(len(means.stream)),
-            nb_stolen=len(means.stream),
+            batch_size_query=len(thief.stream),
+            nb_epochs=_epochs(len(thief.stream)),
+            nb_stolen=len(thief.stream),
             use_probability=uses_probabilities,
         )
-        thief = _thief(classification, network, target.num_classes, means)
-        attack.extract(means.stream, thieved_classifier=thief)
+        copy = _trainable(classification, network, target.num_classes, thief)
+        attack.extract(thief.stream, thieved_classifier=copy)
     return network.cpu().eval()
 
 
@@ -65,7 +65,7 @@ def _library() -> tuple[Any, Any]:
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """The library draws from the global generators: seed them, and put them back."""
+    """Seed the global generators, from which the library draws, and restore them."""
     state = np.random.get_state()
     with torch.random.fork_rng(devices=[]):
         np.random.seed(seed)
@@ -76,28 +76,28 @@ def _seeded(seed: int) -> Iterator[None]:
             np.random.set_state(state)
 
 
-def _victim(classification: Any, target: MeteredTarget, means: Means) -> Any:
-    """The target as a classifier of the library; whatever it predicts is charged."""
+def _attacked(classification: Any, target: MeteredTarget, thief: Thief) -> Any:
+    """The target as a classifier of the library; every prediction is charged."""
 
     def ask(queries: np.ndarray) -> np.ndarray:
-        return ask_spread(target, queries, means.accounts)
+        return ask_spread(target, queries, thief.accounts)
 
-    return classification.BlackBoxClassifier(ask, means.stream.shape[1:], target.num_classes)
+    return classification.BlackBoxClassifier(ask, thief.stream.shape[1:], target.num_classes)
 
 
-def _thief(classification: Any, network: nn.Module, classes: int, means: Means) -> Any:
+def _trainable(classification: Any, network: nn.Module, classes: int, thief: Thief) -> Any:
     return classification.PyTorchClassifier(
         model=network,
         loss=nn.CrossEntropyLoss(),
         optimizer=torch.optim.Adam(network.parameters(), lr=2e-3),
-        input_shape=means.stream.shape[1:],
+        input_shape=thief.stream.shape[1:],
         nb_classes=classes,
-        device_type="gpu" if training_device(means.dataset) == "cuda" else "cpu",
+        device_type="gpu" if training_device(thief.dataset) == "cuda" else "cpu",
     )
 
 
 def _epochs(queries: int) -> int:
-    """The library's own 10, and more where they are not the usual thief's 600 steps."""
+    """At least the library's own 10, and as many as make the usual thief's 600 steps."""
     return int(np.clip(np.ceil(600 * _BATCH / queries), 10, 100))
 
 

@@ -1,4 +1,4 @@
-"""What every attack shares: the thief's means, and how queries are spread over accounts.
+"""The parts of every attack: the thief, their budget, and the accounts they ask through.
 
 Shapes: Q queries, C classes, N images.
 """
@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from queen.errors import ConfigError
 from queen.redteam.datasets import Images
 from queen.redteam.targets.base import Answers, MeteredTarget
 
 
 class TrainCopy(Protocol):
-    """Trains a piracy model of the thief's own architecture, from scratch."""
+    """Trains a copy of the thief's own architecture, from scratch."""
 
     def __call__(
         self, queries: Images, targets: NDArray[np.float32], *, salt: int = 0
@@ -26,18 +27,18 @@ class TrainCopy(Protocol):
         """Soft cross entropy on `targets` (Q, C) at `queries` (Q, ...).
 
         The epoch is picked on a split of these queries, never on the protectee's test
-        set. `salt` makes another initialisation of the same seed.
+        set. `salt` makes another initialization of the same seed.
         """
         ...
 
 
 @dataclass(frozen=True, eq=False)
-class Rehearsal:
-    """What the thief saw when he defended a model of his own by the protectee's recipe.
+class Simulation:
+    """A defense as the thief simulates it on a model of their own, by its public recipe.
 
-    For N images sent by one fresh account: `clean` (N, C) his model's own answers,
-    `defended` (N, C) what the defence made of them, `is_flagged` (N,) which of them
-    are answers to REVERSE verdicts, or were changed at all by a defence without verdicts.
+    For N images sent by one fresh account: `clean` (N, C) the model's own answers,
+    `defended` (N, C) the answers of the simulated defense, `is_flagged` (N,) which of them
+    are answers to REVERSE verdicts, or were changed at all by a defense without verdicts.
     """
 
     clean: Answers
@@ -45,14 +46,22 @@ class Rehearsal:
     is_flagged: NDArray[np.bool_]
 
 
-@dataclass(frozen=True, eq=False)
-class Means:
-    """What the thief has before the first query.
+Simulate = Callable[[nn.Module, Images], Simulation]
+"""Simulates the attacked defense on a model of the thief's own and images (N, ...)."""
 
-    `pool` (N, ...) are unlabelled images in the thief's order; `queries` Q is what he may
-    ask, over all of `accounts`; everything random follows from `seed`. `train` gives a
-    copy. `rehearse` takes a model of his own and images, and says what the defence, whose
-    recipe he knows and whose secret he does not, makes of its answers.
+
+def _no_recipe(_model: nn.Module, _images: Images) -> Simulation:
+    raise ConfigError("expected a thief who knows the defense's recipe, got one without it")
+
+
+@dataclass(frozen=True, eq=False)
+class Thief:
+    """The thief before the first query: images, a budget, accounts and a seed.
+
+    `pool` (N, ...) are unlabeled images in the thief's order; `queries` Q is the budget,
+    over all of `accounts`; everything random follows from `seed`. `train` gives a copy.
+    `simulate` knows the defense's recipe and not its secret; without it a simulation
+    raises ConfigError.
     """
 
     dataset: str
@@ -61,7 +70,7 @@ class Means:
     seed: int
     accounts: int
     train: TrainCopy
-    rehearse: Callable[[nn.Module, Images], Rehearsal]
+    simulate: Simulate = _no_recipe
 
     @property
     def rng(self) -> np.random.Generator:
@@ -78,13 +87,13 @@ class Means:
 class Attack:
     """One way to steal: `steal` asks the target within its budget and returns the copy.
 
-    `needs_rehearsal` marks those that fit the defence to a model of the thief's own.
+    `knows_recipe` marks the attacks that simulate the defense on a model of the thief's own.
     """
 
     name: str
     summary: str
-    steal: Callable[[MeteredTarget, Means], nn.Module]
-    needs_rehearsal: bool = False
+    steal: Callable[[MeteredTarget, Thief], nn.Module]
+    knows_recipe: bool = False
 
 
 def ask_spread(target: MeteredTarget, queries: Images, accounts: int) -> Answers:
@@ -94,14 +103,23 @@ def ask_spread(target: MeteredTarget, queries: Images, accounts: int) -> Answers
     The accounts share no image, so that nothing but a common group can link them.
     """
     answers = np.empty((len(queries), target.num_classes), np.float32)
-    for number in range(min(accounts, len(queries))):
-        account = target.open_account(f"thief-{number}")
-        answers[number::accounts] = account.ask(queries[number::accounts])
+    for index in range(min(accounts, len(queries))):
+        account = target.open_account(account_name(index))
+        answers[index::accounts] = account.ask(queries[index::accounts])
     return answers
+
+
+def account_name(index: int) -> str:
+    """The name under which the thief opens an account."""
+    return f"thief-{index}"
 
 
 def one_hot(answers: Answers) -> Answers:
     """The top-1 labels of answers (Q, C) as corners of the simplex, (Q, C)."""
-    corners: Answers = np.eye(answers.shape[1], dtype=np.float32)
-    labels: Answers = corners[answers.argmax(axis=1)]
-    return labels
+    return corners(answers.argmax(axis=1), answers.shape[1])
+
+
+def corners(labels: NDArray[np.int64], num_classes: int) -> Answers:
+    """Labels (Q,) as corners of the simplex, (Q, C)."""
+    rows: Answers = np.eye(num_classes, dtype=np.float32)[labels]
+    return rows

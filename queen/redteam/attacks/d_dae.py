@@ -1,4 +1,4 @@
-"""D-DAE: learn the inverse of the defence from (clean, defended) pairs, and undo it.
+"""D-DAE: learn the inverse of the defense from (clean, defended) pairs, and undo it.
 
 Source: Chen et al., "D-DAE: Defense-Penetrating Model Extraction Attacks", IEEE S&P 2023.
 
@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from queen.redteam.attacks.base import Attack, Means, Rehearsal
-from queen.redteam.attacks.parts.rehearsed import ask_and_rehearse
+from queen.redteam.attacks.base import Attack, Simulation, Thief
+from queen.redteam.attacks.parts.simulated import ask_and_simulate
 from queen.redteam.targets.base import Answers, MeteredTarget
 
 EPOCHS = 200
@@ -20,51 +20,51 @@ CONCENTRATION = 50.0
 """Of the Dirichlet around a clean answer p: an entry has the variance p (1 - p) / 51."""
 _BATCH = 256
 _FLOOR = 1e-2
-"""Mass that a class without any gets in the Dirichlet, which asks for more than zero."""
+"""Added to every weight of the Dirichlet, whose weights must be above zero."""
 
 
-def steal(target: MeteredTarget, means: Means) -> nn.Module:
-    """Restore by an inverse that is fitted to the rehearsal's own pairs."""
-    seen = ask_and_rehearse(target, means)
-    restorer = train_restorer(seen.rehearsal.clean, seen.rehearsal.defended, seed=means.seed)
-    return means.train(means.stream, restore(restorer, seen.answers))
+def steal(target: MeteredTarget, thief: Thief) -> nn.Module:
+    """Learn the answers as an inverse restores them that was fitted to the simulation's pairs."""
+    seen = ask_and_simulate(target, thief)
+    restorer = train_restorer(seen.simulation.clean, seen.simulation.defended, seed=thief.seed)
+    return thief.train(thief.stream, restore(restorer, seen.answers))
 
 
-def steal_plus(target: MeteredTarget, means: Means) -> nn.Module:
-    """Restore by an inverse that is fitted to as many pairs again, drawn around the clean ones."""
-    seen = ask_and_rehearse(target, means)
-    clean, defended = dirichlet_pairs(seen.rehearsal, means.rng)
+def steal_plus(target: MeteredTarget, thief: Thief) -> nn.Module:
+    """The same, with as many pairs again, drawn around the clean answers."""
+    seen = ask_and_simulate(target, thief)
+    clean, defended = dirichlet_pairs(seen.simulation, thief.rng)
     restorer = train_restorer(
-        np.concatenate([seen.rehearsal.clean, clean]),
-        np.concatenate([seen.rehearsal.defended, defended]),
-        seed=means.seed,
+        np.concatenate([seen.simulation.clean, clean]),
+        np.concatenate([seen.simulation.defended, defended]),
+        seed=thief.seed,
     )
-    return means.train(means.stream, restore(restorer, seen.answers))
+    return thief.train(thief.stream, restore(restorer, seen.answers))
 
 
-def dirichlet_pairs(rehearsal: Rehearsal, rng: np.random.Generator) -> tuple[Answers, Answers]:
+def dirichlet_pairs(simulation: Simulation, rng: np.random.Generator) -> tuple[Answers, Answers]:
     """N more pairs (clean (N, C), defended (N, C)): one Dirichlet draw around each clean answer.
 
-    The defence is known by examples only, so a draw is paired with the defended answer of
+    The defense is known by examples only, so a draw is paired with the defended answer of
     the clean answer nearest to it in L1.
     """
     # Deferred: only the red team needs scikit-learn.
     from sklearn.neighbors import NearestNeighbors  # noqa: PLC0415
 
-    weights = CONCENTRATION * rehearsal.clean + _FLOOR
+    weights = CONCENTRATION * simulation.clean + _FLOOR
     gammas = rng.standard_gamma(weights) + 1e-12
     drawn = (gammas / gammas.sum(axis=1, keepdims=True)).astype(np.float32)
-    neighbors = NearestNeighbors(n_neighbors=1, metric="manhattan").fit(rehearsal.clean)
+    neighbors = NearestNeighbors(n_neighbors=1, metric="manhattan").fit(simulation.clean)
     nearest = neighbors.kneighbors(drawn, return_distance=False)[:, 0]
-    return drawn, rehearsal.defended[nearest]
+    return drawn, simulation.defended[nearest]
 
 
 def train_restorer(
     clean: Answers, defended: Answers, *, seed: int, epochs: int = EPOCHS
 ) -> nn.Module:
-    """The inverse of a defence, (N, C) -> (N, C): an MLP C -> 128 -> 64 -> C with softmax.
+    """The inverse of a defense, (N, C) -> (N, C): an MLP C -> 128 -> 64 -> C with softmax.
 
-    Minimises the L1 distance of restored `defended` (N, C) to `clean` (N, C).
+    Minimizes the L1 distance of restored `defended` (N, C) to `clean` (N, C).
     """
     generator = torch.Generator().manual_seed(seed)
     restorer = _restorer(clean.shape[1], seed)
@@ -80,7 +80,7 @@ def train_restorer(
 
 
 def restore(restorer: nn.Module, answers: Answers) -> Answers:
-    """What the restorer takes for the clean answers (Q, C) behind `answers` (Q, C)."""
+    """The restorer's guess of the clean answers (Q, C) behind `answers` (Q, C)."""
     with torch.inference_mode():
         restored: Answers = restorer(torch.from_numpy(answers)).numpy()
     return restored
@@ -96,11 +96,11 @@ def _restorer(classes: int, seed: int) -> nn.Sequential:
 
 
 ATTACKS = (
-    Attack("d-dae", "undo the defence by its learned inverse", steal, needs_rehearsal=True),
+    Attack("d-dae", "undo the defense by its learned inverse", steal, knows_recipe=True),
     Attack(
         "d-dae-plus",
-        "undo the defence by an inverse learned around the clean answers",
+        "undo the defense by an inverse learned around the clean answers",
         steal_plus,
-        needs_rehearsal=True,
+        knows_recipe=True,
     ),
 )

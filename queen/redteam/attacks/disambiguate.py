@@ -1,6 +1,6 @@
-"""Disambiguate: an answer is a short list with the true class on it; find out which it is.
+"""Disambiguate: read an answer as a short list that has the true class on it.
 
-A defence that is held to a small L1 cannot take all mass from a sure class. What it adds
+A defense that is held to a small L1 cannot take all mass from a sure class. The mass that it adds
 looks like noise once many images are seen together, as in learning from partial labels: Lv
 et al. (2020), "Progressive Identification of True Labels for Partial-Label Learning".
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from torch import nn
 
-from queen.redteam.attacks.base import Attack, Means, ask_spread
+from queen.redteam.attacks.base import Attack, Thief, ask_spread
 from queen.redteam.attacks.parts.readout import posterior
 from queen.redteam.targets.base import Answers, MeteredTarget
 
@@ -21,14 +21,14 @@ _LISTED = 0.1
 """Probability from which a class is on the list."""
 
 
-def steal(target: MeteredTarget, means: Means) -> nn.Module:
-    """Learn the lists, then twice what the last copy makes of them."""
-    queries = means.stream
-    listed = shortlist(ask_spread(target, queries, means.accounts))
-    copy = means.train(queries, narrowed(listed, np.ones_like(listed)))
-    for round_number in range(1, _ROUNDS + 1):
+def steal(target: MeteredTarget, thief: Thief) -> nn.Module:
+    """Learn the lists, then twice the classes that the last copy chooses from them."""
+    queries = thief.stream
+    listed = shortlist(ask_spread(target, queries, thief.accounts))
+    copy = thief.train(queries, narrowed(listed, np.ones_like(listed)))
+    for salt in range(1, _ROUNDS + 1):
         targets = narrowed(listed, posterior(copy, queries))
-        copy = means.train(queries, targets, salt=round_number)
+        copy = thief.train(queries, targets, salt=salt)
     return copy
 
 

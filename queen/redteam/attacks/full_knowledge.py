@@ -1,4 +1,4 @@
-"""Full knowledge: the thief owns the recipe, not the secret, and foresees his own verdicts.
+"""Full knowledge: foresee the verdicts by the recipe, which the thief knows without its secret.
 
 Shapes: Q queries, C classes.
 """
@@ -8,37 +8,37 @@ from __future__ import annotations
 import numpy as np
 from torch import nn
 
-from queen.redteam.attacks.base import Attack, Means, one_hot
-from queen.redteam.attacks.parts.rehearsed import ask_and_rehearse
+from queen.redteam.attacks.base import Attack, Thief, one_hot
+from queen.redteam.attacks.parts.simulated import ask_and_simulate
 from queen.redteam.targets.base import Answers, MeteredTarget
 
 EXPLAINED = 0.5
 """Largest L1 distance at which an inverted answer, reversed again, counts as the same answer."""
 
 
-def steal_discarding(target: MeteredTarget, means: Means) -> nn.Module:
-    """Learn only the answers that the rehearsal does not expect to be reversed.
+def steal_discarding(target: MeteredTarget, thief: Thief) -> nn.Module:
+    """Learn only the answers that are not reversed in the simulation.
 
-    If it expects that of all of them, the copy is the twin.
+    If all of them are, the copy is the twin.
     """
-    seen = ask_and_rehearse(target, means)
-    kept = ~seen.rehearsal.is_flagged
-    return means.train(means.stream[kept], seen.answers[kept]) if kept.any() else seen.twin
+    seen = ask_and_simulate(target, thief)
+    kept = ~seen.simulation.is_flagged
+    return thief.train(thief.stream[kept], seen.answers[kept]) if kept.any() else seen.twin
 
 
-def steal_inverting(target: MeteredTarget, means: Means) -> nn.Module:
-    """Learn what was reversed, where the rehearsal expects a reversal, and the rest as it is."""
-    seen = ask_and_rehearse(target, means)
-    flagged, restored = seen.rehearsal.is_flagged, seen.answers.copy()
-    restored[flagged] = invert_reversal(seen.answers[flagged], seen.rehearsal.clean[flagged])
-    return means.train(means.stream, restored)
+def steal_inverting(target: MeteredTarget, thief: Thief) -> nn.Module:
+    """Learn the inverted answer where the simulation has a reversal, and the rest as it is."""
+    seen = ask_and_simulate(target, thief)
+    flagged, restored = seen.simulation.is_flagged, seen.answers.copy()
+    restored[flagged] = invert_reversal(seen.answers[flagged], seen.simulation.clean[flagged])
+    return thief.train(thief.stream, restored)
 
 
 def invert_reversal(answers: Answers, twin: Answers) -> Answers:
     """The p (Q, C) behind gradient reversals `answers` s (Q, C), given the `twin`'s q (Q, C).
 
     A reversal is s ~ relu(2q - p); the twin stands in for the mean shadow q, so that
-    p ~ relu(2q - s), renormalised. Where that p, reversed again, is not the answer, the
+    p ~ relu(2q - s), renormalized. Where that p, reversed again, is not the answer, the
     answer is no reversal of this kind, and the twin's label is all that is left.
     """
     inverted = _reverse(twin, answers)
@@ -47,10 +47,10 @@ def invert_reversal(answers: Answers, twin: Answers) -> Answers:
     return chosen
 
 
-def _reverse(means: Answers, rows: Answers) -> Answers:
-    """relu(2q - p) / sum relu(2q - p) for q `means` and p `rows`, both (Q, C)."""
+def _reverse(shadow_means: Answers, rows: Answers) -> Answers:
+    """relu(2q - p) / sum relu(2q - p) for q `shadow_means` and p `rows`, both (Q, C)."""
     # 2q - p sums to 1, so that some entry is above zero; rounded answers may miss that by little.
-    positive = np.maximum(2 * means - rows, 0) + np.float32(1e-12)
+    positive = np.maximum(2 * shadow_means - rows, 0) + np.float32(1e-12)
     reversed_rows: Answers = positive / positive.sum(axis=1, keepdims=True)
     return reversed_rows
 
@@ -60,12 +60,12 @@ ATTACKS = (
         "full-knowledge-discard",
         "drop the answers that the recipe is expected to reverse",
         steal_discarding,
-        needs_rehearsal=True,
+        knows_recipe=True,
     ),
     Attack(
         "full-knowledge-invert",
         "invert the answers that the recipe is expected to reverse",
         steal_inverting,
-        needs_rehearsal=True,
+        knows_recipe=True,
     ),
 )

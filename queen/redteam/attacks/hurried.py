@@ -1,8 +1,8 @@
-"""Hurried: too little time for a verdict, in the hope of an answer that was made without one.
+"""Hurried: ask with deadlines too short for a verdict, in the hope of an answer without one.
 
-A front door that answers in its failure mode whoever cannot wait gives a true label for a
-short deadline, over the budget too. Needs the clock of a served endpoint; where there
-is none, this asks as `knockoff` does. Shapes: Q queries, C classes, N images.
+A front door that answers such requests by its failure mode gives a true label for a short
+deadline, over the budget too. The attack needs the clock of a served endpoint; without it
+the attack asks as `knockoff` does. Shapes: Q queries, C classes, N images.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from queen.redteam.attacks.base import Attack, Means, one_hot
+from queen.redteam.attacks.base import Attack, Thief, account_name, one_hot
 from queen.redteam.attacks.parts.prefix import prefix_length
 from queen.redteam.datasets import Images
 from queen.redteam.targets.base import Answers, MeteredAccount, MeteredTarget
@@ -28,26 +28,27 @@ _ALIKE = 1e-6
 _NOTHING = 1e-4
 
 
-def steal(target: MeteredTarget, means: Means) -> nn.Module:
-    """Time the first answers, hurry the rest, and believe labels that came without numbers.
+def steal(target: MeteredTarget, thief: Thief) -> nn.Module:
+    """Time the first answers, hurry the rest, and believe the answers that are bare labels.
 
-    If none did, learn all that was answered.
+    If there are none, learn all answers.
     """
-    accounts = [target.open_account(f"thief-{number}") for number in range(means.accounts)]
-    usual = prefix_length(len(means.stream), target.num_classes)
-    first, seconds = _timed(accounts, means.stream[:usual])
-    rest, answers = _hurry(accounts, means.stream[usual:], first.shape[1], seconds)
+    accounts = [target.open_account(account_name(index)) for index in range(thief.accounts)]
+    usual = prefix_length(len(thief.stream), target.num_classes)
+    first, seconds = _timed(accounts, thief.stream[:usual])
+    rest, answers = _hurry(accounts, thief.stream[usual:], first.shape[1], seconds)
     bare = is_label_only(answers)
     if bare.any():
         rest, answers = rest[bare], one_hot(answers[bare])
-    queries = np.concatenate([means.stream[:usual], rest])
-    return means.train(queries, np.concatenate([first, answers]))
+    queries = np.concatenate([thief.stream[:usual], rest])
+    return thief.train(queries, np.concatenate([first, answers]))
 
 
 def is_label_only(answers: Answers) -> NDArray[np.bool_]:
     """Which answers (N, C) tell a label and nothing else: all other classes are alike.
 
-    A model that is very sure gives nearly nothing to each of them, which is no such answer.
+    An answer that gives next to nothing to all other classes is not counted: a model that is
+    very sure gives it as well.
     """
     others = np.sort(answers, axis=1)[:, :-1]
     alike: NDArray[np.bool_] = others[:, -1] - others[:, 0] < _ALIKE
@@ -67,13 +68,13 @@ def _timed(accounts: Accounts, queries: Images) -> tuple[Answers, float]:
 def _hurry(
     accounts: Accounts, queries: Images, classes: int, seconds: float
 ) -> tuple[Images, Answers]:
-    """The queries (N, ...) that were answered in a hurry, and their answers (N, C)."""
+    """The queries (N, ...) that were answered within their deadlines, and the answers (N, C)."""
     kept, answers = [queries[:0]], [np.empty((0, classes), np.float32)]
     for share, (account, part) in zip(cycle(_SHARES), _requests(accounts, queries), strict=False):
-        found = account.ask_within(part, share * seconds)
-        if found is not None:
+        answer = account.ask_within(part, share * seconds)
+        if answer is not None:
             kept.append(part)
-            answers.append(found)
+            answers.append(answer)
     return np.concatenate(kept), np.concatenate(answers)
 
 

@@ -1,4 +1,4 @@
-"""JBDA-TR: few seed images, and copies of them pushed towards random classes.
+"""JBDA-TR: ask about few seed images, and about copies of them pushed towards random classes.
 
 Source: Juuti et al., "PRADA: Protecting Against DNN Model Stealing Attacks", EuroS&P 2019,
 synthetic samples in targeted random directions (T-RND).
@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from queen.redteam.attacks.base import Attack, Means, ask_spread
+from queen.redteam.attacks.base import Attack, Thief, ask_spread
 from queen.redteam.datasets import Images
-from queen.redteam.networks import build_network, predict, train_network, training_device
+from queen.redteam.networks import Regime, build_network, predict, train_network, training_device
 from queen.redteam.targets.base import MeteredTarget
 
 SEEDS = 1000
@@ -30,25 +30,25 @@ _ROUND_STEPS = 300
 _BATCH = 512
 
 
-def steal(target: MeteredTarget, means: Means) -> nn.Module:
+def steal(target: MeteredTarget, thief: Thief) -> nn.Module:
     """Rounds of a short retraining and of copies, until the budget is spent.
 
     Every image asked so far is a parent of the next round's copies. The network of the
     rounds only steers them; the copy that comes back is trained from scratch.
     """
-    rng = means.rng
-    images = means.stream[: min(SEEDS, max(means.queries // 10, 1))]
-    answers = ask_spread(target, images, means.accounts)
-    torch.manual_seed(means.seed)
-    steering, device = build_network(means.dataset, 0.5), training_device(means.dataset)
-    while (left := means.queries - len(images)) > 0:
+    rng = thief.rng
+    images = thief.stream[: min(SEEDS, max(thief.queries // 10, 1))]
+    answers = ask_spread(target, images, thief.accounts)
+    torch.manual_seed(thief.seed)
+    steering, device = build_network(thief.dataset, 0.5), training_device(thief.dataset)
+    while (left := thief.queries - len(images)) > 0:
         epochs = -(-_ROUND_STEPS // -(-len(images) // 64))
-        train_network(steering, images, answers, epochs=epochs, seed=means.seed, device=device)
+        train_network(steering, images, answers, Regime(epochs, thief.seed, device=device))
         parents = images[rng.permutation(len(images))]
         copies, _ = targeted_copies(steering.to(device), parents, target.num_classes, left, rng)
         images = np.concatenate([images, copies])
-        answers = np.concatenate([answers, ask_spread(target, copies, means.accounts)])
-    return means.train(images, answers)
+        answers = np.concatenate([answers, ask_spread(target, copies, thief.accounts)])
+    return thief.train(images, answers)
 
 
 def targeted_copies(

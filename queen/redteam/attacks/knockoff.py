@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from torch import nn
 
-from queen.redteam.attacks.base import Attack, Means, ask_spread
+from queen.redteam.attacks.base import Attack, Thief, ask_spread
 from queen.redteam.targets.base import MeteredTarget
 
 
-def steal(target: MeteredTarget, means: Means) -> nn.Module:
+def steal(target: MeteredTarget, thief: Thief) -> nn.Module:
     """Soft cross entropy on the returned vectors."""
-    answers = ask_spread(target, means.stream, means.accounts)
-    return means.train(means.stream, answers)
+    answers = ask_spread(target, thief.stream, thief.accounts)
+    return thief.train(thief.stream, answers)
 
 
 ATTACK = Attack("knockoff", "learn the answers as they are", steal)

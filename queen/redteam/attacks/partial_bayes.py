@@ -1,4 +1,4 @@
-"""Partial Bayes: the mean of the clean answers that the defence turns into answers like this one.
+"""Partial Bayes: read an answer as the mean of the clean answers that are defended alike.
 
 Source: Tang et al., "ModelGuard: Information-Theoretic Defense Against Model Extraction
 Attacks", USENIX Security 2024, adaptive attack with partial knowledge.
@@ -11,25 +11,25 @@ from __future__ import annotations
 import numpy as np
 from torch import nn
 
-from queen.redteam.attacks.base import Attack, Means, Rehearsal
-from queen.redteam.attacks.parts.rehearsed import ask_and_rehearse
+from queen.redteam.attacks.base import Attack, Simulation, Thief
+from queen.redteam.attacks.parts.simulated import ask_and_simulate
 from queen.redteam.targets.base import Answers, MeteredTarget
 
 NEIGHBORS = 20
 
 
-def steal(target: MeteredTarget, means: Means) -> nn.Module:
-    """Learn, for each answer, the mean clean answer of its neighbours in the rehearsal."""
-    seen = ask_and_rehearse(target, means)
-    return means.train(means.stream, restore_from_table(seen.rehearsal, seen.answers))
+def steal(target: MeteredTarget, thief: Thief) -> nn.Module:
+    """Learn, for each answer, the mean clean answer of its neighbors in the simulation."""
+    seen = ask_and_simulate(target, thief)
+    return thief.train(thief.stream, restore_from_table(seen.simulation, seen.answers))
 
 
-def restore_from_table(table: Rehearsal, answers: Answers, neighbors: int = NEIGHBORS) -> Answers:
-    """Clean answers (Q, C) for `answers` (Q, C), each with the top-1 of what it restores.
+def restore_from_table(table: Simulation, answers: Answers, neighbors: int = NEIGHBORS) -> Answers:
+    """Clean answers (Q, C) for `answers` (Q, C), each with the top-1 of the answer it restores.
 
     The mean clean answer of the `neighbors` entries whose defended answers are nearest in
     L1, among those whose clean top-1 is the answer's top-1. An answer whose top-1 no
-    clean entry has is taken as it is.
+    clean entry has stays as it is.
     """
     restored = answers.copy()
     labels, clean_labels = answers.argmax(axis=1), table.clean.argmax(axis=1)
@@ -47,13 +47,13 @@ def _nearest(entries: Answers, rows: Answers, neighbors: int) -> np.ndarray:
 
     count = min(neighbors, len(entries))
     index = NearestNeighbors(n_neighbors=count, metric="manhattan").fit(entries)
-    found: np.ndarray = index.kneighbors(rows, return_distance=False)
-    return found
+    nearest: np.ndarray = index.kneighbors(rows, return_distance=False)
+    return nearest
 
 
 ATTACK = Attack(
     "partial-bayes",
     "learn the mean of the clean answers that are defended like this one",
     steal,
-    needs_rehearsal=True,
+    knows_recipe=True,
 )

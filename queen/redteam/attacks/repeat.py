@@ -11,23 +11,23 @@ from functools import partial
 
 from torch import nn
 
-from queen.redteam.attacks.base import Attack, Means
+from queen.redteam.attacks.base import Attack, Thief
 from queen.redteam.attacks.parts.copies import affordable, ask_copies, augmented
 from queen.redteam.targets.base import MeteredTarget
 
 
-def repeat(target: MeteredTarget, means: Means, *, copies: int) -> nn.Module:
-    """Learn the mean answer to the same image, sent so many times."""
-    images = affordable(means, copies)
-    answers = ask_copies(target, [images] * copies, means)
-    return means.train(images, answers.mean(axis=0))
+def repeat(target: MeteredTarget, thief: Thief, *, copies: int) -> nn.Module:
+    """Learn the mean answer to the same image, sent `copies` times."""
+    images = affordable(thief, copies)
+    answers = ask_copies(target, [images] * copies, thief)
+    return thief.train(images, answers.mean(axis=0))
 
 
-def smooth(target: MeteredTarget, means: Means, *, copies: int = 3) -> nn.Module:
-    """Learn, at an image that is never sent itself, the mean answer to augmented copies."""
-    images, rng = affordable(means, copies), means.rng
-    answers = ask_copies(target, (augmented(images, rng) for _ in range(copies)), means)
-    return means.train(images, answers.mean(axis=0))
+def smooth(target: MeteredTarget, thief: Thief, *, copies: int = 3) -> nn.Module:
+    """Learn the mean answer to augmented copies of an image, which is never sent itself."""
+    images, rng = affordable(thief, copies), thief.rng
+    answers = ask_copies(target, (augmented(images, rng) for _ in range(copies)), thief)
+    return thief.train(images, answers.mean(axis=0))
 
 
 ATTACKS = (

@@ -1,8 +1,8 @@
 """Runner-up: where an answer hesitates between two classes, believe the second.
 
-A defence that moves at most half of the mass (L1 at most 1) and means to change a sure label
-leaves the true class second, with nearly the other half. Who knows the bound reads it off.
-Where the model was so sure that both halves are the same number, a copy of the rest decides.
+A defense that moves at most half of the mass (L1 at most 1) and thief to change a sure label
+leaves the true class second, with nearly the other half. A thief who knows the bound reads it
+off. Where the model was so sure that both halves are the same number, a copy of the rest decides.
 
 Shapes: Q answers, C classes.
 """
@@ -13,37 +13,37 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from queen.redteam.attacks.base import Attack, Means, ask_spread
+from queen.redteam.attacks.base import Attack, Thief, ask_spread, corners
 from queen.redteam.attacks.disambiguate import narrowed
 from queen.redteam.attacks.parts.readout import posterior
 from queen.redteam.targets.base import Answers, MeteredTarget
 
 _HESITATES = 0.3
-"""Probability of the runner-up from which it is believed."""
+"""Least probability at which the runner-up is believed."""
 _ALIKE = 1e-4
-"""Halves of a class this sure are the same number, up to what a defence rounds."""
+"""Largest difference of two halves that count as the same number: a defense may round."""
 _FEWEST = 10
-"""Rows for each class below which the rest is too small to decide."""
+"""Fewest answers without a tie, for each class, that train a copy to decide on the ties."""
 
 
-def steal(target: MeteredTarget, means: Means) -> nn.Module:
-    """Learn the label that stands first, or second where that has nearly as much."""
-    answers = ask_spread(target, means.stream, means.accounts)
-    return means.train(means.stream, second_where_close(answers))
+def steal(target: MeteredTarget, thief: Thief) -> nn.Module:
+    """Learn the first label of an answer, or the second where it has nearly as much mass."""
+    answers = ask_spread(target, thief.stream, thief.accounts)
+    return thief.train(thief.stream, second_where_close(answers))
 
 
-def steal_ties(target: MeteredTarget, means: Means) -> nn.Module:
-    """Learn those first that say which is second, and have that copy decide on the others."""
-    queries = means.stream
-    answers = ask_spread(target, queries, means.accounts)
+def steal_ties(target: MeteredTarget, thief: Thief) -> nn.Module:
+    """Learn the answers that are no ties, and let that copy decide on the ties."""
+    queries = thief.stream
+    answers = ask_spread(target, queries, thief.accounts)
     targets, is_tie = second_where_close(answers), is_tied(answers)
     if np.count_nonzero(~is_tie) < _FEWEST * answers.shape[1]:
-        return means.train(queries, targets)
-    copy = means.train(queries[~is_tie], targets[~is_tie])
+        return thief.train(queries, targets)
+    copy = thief.train(queries[~is_tie], targets[~is_tie])
     if is_tie.any():
         both = (answers[is_tie] >= _HESITATES).astype(np.float32)
         targets[is_tie] = narrowed(both, posterior(copy, queries[is_tie]))
-        copy = means.train(queries, targets, salt=1)
+        copy = thief.train(queries, targets, salt=1)
     return copy
 
 
@@ -52,9 +52,7 @@ def second_where_close(answers: Answers) -> Answers:
     order = np.argsort(-answers, axis=1, kind="stable")
     first, second = order[:, 0], order[:, 1]
     is_close = np.take_along_axis(answers, second[:, None], axis=1)[:, 0] >= _HESITATES
-    corners: Answers = np.eye(answers.shape[1], dtype=np.float32)
-    believed: Answers = corners[np.where(is_close, second, first)]
-    return believed
+    return corners(np.where(is_close, second, first), answers.shape[1])
 
 
 def is_tied(answers: Answers) -> NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""S4L: learn the answers, and from images without answers which way up they are.
+"""S4L: learn the answers, and learn from unanswered images to tell which way up they are.
 
 Zhai, Oliver, Kolesnikov, Beyer, "S4L: Self-Supervised Semi-Supervised Learning" (ICCV 2019).
 
@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from queen.redteam.attacks.base import Attack, Means, ask_spread
+from queen.redteam.attacks.base import Attack, Thief, ask_spread
 from queen.redteam.datasets import Images
-from queen.redteam.networks import build_network, predict, training_device
+from queen.redteam.networks import build_network, predict, set_memory_format, training_device
 from queen.redteam.targets.base import Answers, MeteredTarget
 
 _BATCH = 64
@@ -27,10 +27,10 @@ _RATE = 2e-3
 _WIDTH = 0.5
 
 
-def steal(target: MeteredTarget, means: Means) -> nn.Module:
+def steal(target: MeteredTarget, thief: Thief) -> nn.Module:
     """Soft cross entropy on the answers, and the rotation loss on the whole pool."""
-    answers = ask_spread(target, means.stream, means.accounts)
-    return train_with_rotations(means.dataset, means.stream, answers, means.pool, seed=means.seed)
+    answers = ask_spread(target, thief.stream, thief.accounts)
+    return train_with_rotations(thief.dataset, thief.stream, answers, thief.pool, seed=thief.seed)
 
 
 def train_with_rotations(
@@ -49,7 +49,7 @@ def train_with_rotations(
     network = build_network(dataset, _WIDTH).to(device)
     if queries.ndim == 4:
         # As in train_network: kernels are faster on images whose channels come last.
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        set_memory_format(network, torch.channels_last)
     learner = _Learner(network, epochs_for(dataset, len(kept)), seed)
     best, best_score = network.state_dict(), -math.inf
     for _ in range(learner.epochs):
@@ -69,7 +69,7 @@ def epochs_for(dataset: str, count: int) -> int:
 
 
 def turned(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Images (N, ...) by 0, 1, 2 and 3 quarter turns, (4N, ...), and how many of them, (4N,).
+    """Images (N, ...) by 0, 1, 2 and 3 quarter turns, (4N, ...), and the number of turns, (4N,).
 
     Rows of a flat (N, D) are square images of one channel.
     """
@@ -99,8 +99,8 @@ class _Learner:
             self._step(queries[rows], answers[rows], pool[drawn])
         self._schedule.step()
 
-    def _step(self, queries: Tensor, answers: Tensor, unlabelled: Tensor) -> None:
-        rotated, quarters = turned(unlabelled)
+    def _step(self, queries: Tensor, answers: Tensor, unlabeled: Tensor) -> None:
+        rotated, quarters = turned(unlabeled)
         images = torch.cat([queries, rotated])
         if images.ndim == 4:
             images = images.contiguous(memory_format=torch.channels_last)
@@ -109,7 +109,7 @@ class _Learner:
         loss = cross_entropy(self._head(asked), answers)
         loss += cross_entropy(self._rotation_head(free), quarters)
         self._optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(loss)
         self._optimizer.step()
 
 
@@ -119,4 +119,4 @@ def _agreement(network: nn.Module, queries: Images, answers: Answers) -> float:
     return float((predict(network, queries) == answers.argmax(axis=1)).mean())
 
 
-ATTACK = Attack("s4l", "learn rotations of unlabelled images as well", steal)
+ATTACK = Attack("s4l", "learn rotations of unlabeled images as well", steal)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from queen.redteam.attacks.base import Attack, Means, ask_spread
+from queen.redteam.attacks.base import Attack, Thief, ask_spread
 from queen.redteam.attacks.parts.prefix import ask_prefix
 from queen.redteam.datasets import Labels
 from queen.redteam.networks import predict
@@ -18,18 +18,18 @@ from queen.redteam.targets.base import Answers, MeteredTarget
 _REQUEST = 16
 
 
-def steal(target: MeteredTarget, means: Means) -> nn.Module:
-    """After the prefix, let its copy sort the pool, and ask each class in turn."""
-    prefix = ask_prefix(target, means)
-    rest = means.pool[len(prefix.queries) :]
-    # Each account is to see small requests of one class.
-    request = _REQUEST * means.accounts
+def steal(target: MeteredTarget, thief: Thief) -> nn.Module:
+    """After the prefix, sort the pool by the classes of its copy, and ask about them in turn."""
+    prefix = ask_prefix(target, thief)
+    rest = thief.pool[len(prefix.queries) :]
+    # Each account is to send small requests of one class.
+    request = _REQUEST * thief.accounts
     images = rest[in_rotation(predict(prefix.copy, rest), request)[: target.left]]
     answers: list[Answers] = [prefix.answers[:0]]
     for start in range(0, len(images), request):
         part = images[start : start + request]
-        answers.append(ask_spread(target, part, means.accounts))
-    return means.train(*prefix.followed_by(images, np.concatenate(answers)))
+        answers.append(ask_spread(target, part, thief.accounts))
+    return thief.train(*prefix.followed_by(images, np.concatenate(answers)))
 
 
 def in_rotation(labels: Labels, request: int) -> NDArray[np.intp]:

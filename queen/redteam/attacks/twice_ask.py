@@ -1,4 +1,4 @@
-"""Twice-ask: an image with two different labels was not answered by the protectee.
+"""Twice-ask: ask about every image twice; two different labels are not the protectee's.
 
 Shapes: Q images, C classes.
 """
@@ -9,41 +9,41 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from queen.redteam.attacks.base import Attack, Means, one_hot
+from queen.redteam.attacks.base import Attack, Thief, one_hot
 from queen.redteam.attacks.parts.copies import affordable, ask_copies
 from queen.redteam.attacks.parts.prefix import prefix_length
 from queen.redteam.attacks.parts.readout import posterior
 from queen.redteam.targets.base import Answers, MeteredTarget
 
 
-def drop(target: MeteredTarget, means: Means) -> nn.Module:
-    """Learn the mean of two answers wherever they name one label.
+def drop(target: MeteredTarget, thief: Thief) -> nn.Module:
+    """Learn the mean of two answers wherever they name the same label.
 
-    Where no two agree nothing is left to learn, and all is learned as it came.
+    If no two answers agree, learn all of them as they came.
     """
-    images = affordable(means, 2)
-    answers = ask_copies(target, [images] * 2, means)
+    images = affordable(thief, 2)
+    answers = ask_copies(target, [images] * 2, thief)
     kept = is_steady(answers)
     if not kept.any():
         kept[:] = True
-    return means.train(images[kept], answers.mean(axis=0)[kept])
+    return thief.train(images[kept], answers.mean(axis=0)[kept])
 
 
-def invert(target: MeteredTarget, means: Means) -> nn.Module:
-    """Where two answers differ, learn the label that an early copy finds among their first two."""
-    images = affordable(means, 2)
-    answers = ask_copies(target, [images] * 2, means)
+def invert(target: MeteredTarget, thief: Thief) -> nn.Module:
+    """Where two answers differ, let an early copy choose among their best two classes."""
+    images = affordable(thief, 2)
+    answers = ask_copies(target, [images] * 2, thief)
     early = prefix_length(len(images), target.num_classes)
-    copy = means.train(images[:early], answers[0, :early])
+    copy = thief.train(images[:early], answers[0, :early])
     targets = answers.mean(axis=0)
     differs = ~is_steady(answers)
     if differs.any():
         targets[differs] = likeliest(answers[:, differs], posterior(copy, images[differs]))
-    return means.train(images, targets)
+    return thief.train(images, targets)
 
 
 def is_steady(answers: Answers) -> NDArray[np.bool_]:
-    """Which images got one label both times, (2, Q, C) -> (Q,)."""
+    """Which images got the same label both times, (2, Q, C) -> (Q,)."""
     labels = answers.argmax(axis=2)
     steady: NDArray[np.bool_] = labels[0] == labels[1]
     return steady
@@ -53,13 +53,13 @@ def likeliest(answers: Answers, belief: Answers) -> Answers:
     """Corner of the class that `belief` (Q, C) prefers among the candidates, (Q, C).
 
     Candidates are the best and the second-best class of each of the `answers` (2, Q, C):
-    what is reversed often keeps the truth in second place.
+    a reversed answer often keeps the truth in second place.
     """
     is_candidate = (answers >= np.sort(answers, axis=2)[..., -2:-1]).any(axis=0)
     return one_hot(np.where(is_candidate, belief, -1.0))
 
 
 ATTACKS = (
-    Attack("twice-ask-drop", "ask twice, drop what varies", drop),
-    Attack("twice-ask-invert", "ask twice, believe an early copy on what varies", invert),
+    Attack("twice-ask-drop", "ask twice, drop the answers that vary", drop),
+    Attack("twice-ask-invert", "ask twice, believe an early copy on the answers that vary", invert),
 )

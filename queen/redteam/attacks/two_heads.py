@@ -1,8 +1,8 @@
 """Two heads: trust the first answers, and let the later ones teach the features only.
 
 Answers that are always wrong can still tell which inputs belong together. A network
-with one trunk and two heads finds out: one head learns the prefix, the other whatever
-came after it, and the second is thrown away. It beats a copy of the prefix alone exactly
+with one trunk and two heads learns it: one head is trained on the prefix, the other on all
+later answers, and the second is thrown away. It beats a copy of the prefix alone exactly
 where misdirected answers carry structure of the protectee.
 
 Shapes: Q queries, C classes.
@@ -18,10 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from queen.redteam.attacks.base import Attack, Means
+from queen.redteam.attacks.base import Attack, Thief
 from queen.redteam.attacks.parts.prefix import ask_prefix, ask_rest
 from queen.redteam.datasets import Images
-from queen.redteam.networks import build_network
+from queen.redteam.networks import build_network, set_memory_format
 from queen.redteam.targets.base import Answers, MeteredTarget
 
 _BATCH = 64
@@ -30,14 +30,14 @@ _EPOCHS = 6
 _RATE = 2e-3
 
 
-def steal(target: MeteredTarget, means: Means) -> nn.Module:
+def steal(target: MeteredTarget, thief: Thief) -> nn.Module:
     """One trunk over all answers, one head over those of the prefix."""
-    prefix = ask_prefix(target, means)
-    images, answers = ask_rest(target, means, prefix)
+    prefix = ask_prefix(target, thief)
+    images, answers = ask_rest(target, thief, prefix)
     if not len(images):
         return prefix.copy
     trusted, later = (prefix.queries, prefix.answers), (images, answers)
-    return train_two_heads(means.dataset, trusted, later, seed=means.seed)
+    return train_two_heads(thief.dataset, trusted, later, seed=thief.seed)
 
 
 def train_two_heads(
@@ -45,8 +45,8 @@ def train_two_heads(
 ) -> nn.Module:
     """A network of half width whose head learned `trusted`, (Q, ...) and (Q, C), alone.
 
-    Each step takes 64 later answers and half as many trusted ones; six passes over the
-    later ones, and at least 600 steps.
+    A step learns 64 later answers and half as many trusted ones; there are six passes over
+    the later ones, and at least 600 steps.
     """
     torch.manual_seed(seed)
     network = build_network(dataset, 0.5)
@@ -56,7 +56,7 @@ def train_two_heads(
         torch.from_numpy(np.concatenate(pair)) for pair in zip(trusted, later, strict=True)
     )
     if images.ndim == 4:
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        set_memory_format(network, torch.channels_last)
         images = images.contiguous(memory_format=torch.channels_last)
     split, total = len(trusted[0]), len(images)
     steps = max(600, _EPOCHS * math.ceil((total - split) / _BATCH))
@@ -71,7 +71,7 @@ def train_two_heads(
         loss = cross_entropy(head(features[:_TRUSTED]), answers[first])
         loss = loss + cross_entropy(other(features[_TRUSTED:]), answers[rest])
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(loss)
         optimizer.step()
         schedule.step()
     return network

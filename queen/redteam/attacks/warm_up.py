@@ -1,27 +1,27 @@
 """Warm-up: look honest first, steal afterwards.
 
-It aims at a defence that judges an account by its beginning.
+The attack aims at defenses that judge an account by its first queries.
 """
 
 from __future__ import annotations
 
 from torch import nn
 
-from queen.redteam.attacks.base import Attack, Means, ask_spread
+from queen.redteam.attacks.base import Attack, Thief, ask_spread
 from queen.redteam.targets.base import MeteredTarget
 
 _SHARE = 10
 
 
-def steal(target: MeteredTarget, means: Means) -> nn.Module:
+def steal(target: MeteredTarget, thief: Thief) -> nn.Module:
     """Spend a tenth of the queries on traffic that is not learned, then learn the rest.
 
-    The pool's own order is what honest traffic looks like: each class as often as it occurs.
+    The pool's own order looks like honest traffic: every class as often as it occurs.
     """
-    honest = len(means.stream) // _SHARE
-    ask_spread(target, means.stream[:honest], means.accounts)
-    images = means.stream[honest:]
-    return means.train(images, ask_spread(target, images, means.accounts))
+    honest = len(thief.stream) // _SHARE
+    ask_spread(target, thief.stream[:honest], thief.accounts)
+    images = thief.stream[honest:]
+    return thief.train(images, ask_spread(target, images, thief.accounts))
 
 
 ATTACK = Attack("warm-up", "a tenth of honest traffic first", steal)

@@ -1,4 +1,4 @@
-"""The baselines, by name."""
+"""The published defenses that Queen is compared with: one file for each, found in `DEFENSES`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from queen.redteam.defenses import (
     rounding,
     top_one,
 )
-from queen.redteam.defenses.base import Answer, Answers, Asked, Defense, Training
+from queen.redteam.defenses.base import Answer, Asked, Defense, Training
 
 DEFENSES: dict[str, Defense] = {
     defense.name: defense
@@ -32,4 +32,4 @@ DEFENSES: dict[str, Defense] = {
     )
 }
 
-__all__ = ["DEFENSES", "Answer", "Answers", "Asked", "Defense", "Training"]
+__all__ = ["DEFENSES", "Answer", "Asked", "Defense", "Training"]

@@ -1,4 +1,4 @@
-"""Adaptive misinformation: queries that look foreign are answered by a model that lies."""
+"""Adaptive misinformation: a model that lies answers the queries that look foreign."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from queen.redteam.datasets import Images, Labels
-from queen.redteam.defenses.base import Answer, Answers, Asked, Defense, Training
+from queen.redteam.defenses.base import Answer, Asked, Defense, Training
 from queen.redteam.defenses.parts.simplex import FloatArray, as_answers, on_simplex
 from queen.redteam.defenses.parts.surrogates import class_probabilities, random_network
+from queen.redteam.targets.base import Answers
 
 _NU = 1000.0
 _SHARE = 0.05
@@ -63,7 +64,7 @@ def train_misinformation_model(
     for _ in range(math.ceil(_LEAST_STEPS * _BATCH / len(x))):
         for rows in torch.split(torch.randperm(len(x), generator=generator), _BATCH):
             optimizer.zero_grad()
-            reversed_cross_entropy(network(x[rows]), y[rows]).backward()  # type: ignore[no-untyped-call]
+            torch.autograd.backward(reversed_cross_entropy(network(x[rows]), y[rows]))
             optimizer.step()
     return network.double()
 
@@ -85,11 +86,11 @@ def _at_share(share: float) -> Callable[[Training, int], Answer]:
 
 
 def _summary(share: float) -> str:
-    return f"a lying model answers what is less sure than {share:.0%} of the training set"
+    return f"a lying model answers queries less sure than {share:.0%} of the training set"
 
 
-DEFENSE = Defense("adaptive-misinformation", _summary(_SHARE), _at_share(_SHARE), budget=_SHARE)
+DEFENSE = Defense("adaptive-misinformation", _summary(_SHARE), _at_share(_SHARE), strength=_SHARE)
 STRONGER = tuple(
-    Defense(f"adaptive-misinformation-{share}", _summary(share), _at_share(share), budget=share)
+    Defense(f"adaptive-misinformation-{share}", _summary(share), _at_share(share), strength=share)
     for share in _SHARES
 )

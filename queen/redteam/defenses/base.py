@@ -1,4 +1,4 @@
-"""What every baseline shares. Shapes: B batch, C classes, D feature width."""
+"""The parts of every baseline. Shapes: B batch, C classes, D feature width, N images."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from queen.redteam.datasets import Images
-
-Answers = NDArray[np.float32]
+from queen.redteam.targets.base import Answers
 
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """What a defence may look at for B queries.
+    """The queries that a defense answers, and the protectee's outputs for them.
 
     `inputs` (B, ...), and the protectee's `probabilities` (B, C) and `features` (B, D).
     """
@@ -26,12 +25,12 @@ class Asked:
 
 
 Answer = Callable[[Asked], Answers]
-"""Answers (B, C) on the simplex; a row's answer does not depend on its neighbours."""
+"""Answers (B, C) on the simplex; a row's answer does not depend on its neighbors."""
 
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """What a defence may learn from before it serves: the protectee's own training set.
+    """The protectee's own training set, from which a defense may learn before it serves.
 
     `inputs` (N, ...), `labels` (N,), and the protectee's `probabilities` (N, C) and
     `features` (N, D) of them.
@@ -46,14 +45,12 @@ class Training:
 
 @dataclass(frozen=True)
 class Defense:
-    """One baseline: `prepare` learns what it needs, once, and returns what answers.
+    """One baseline: `prepare` learns from a training set and a seed, and returns its answers.
 
-    `budget` is its strength where it has one (an L1 distance, a share of queries), None
-    where it has none.
+    `strength` is an L1 distance or a share of queries, None for a baseline that has neither.
     """
 
     name: str
     summary: str
     prepare: Callable[[Training, int], Answer]
-    """Takes the training set and a seed."""
-    budget: float | None = None
+    strength: float | None = None

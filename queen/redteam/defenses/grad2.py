@@ -1,4 +1,4 @@
-"""GRAD2: the answer that redirects the thief's gradient as far as the budget allows.
+"""GRAD2: the answer that redirects the thief's gradient as far as an L1 distance allows.
 
 Shapes: B batch, C classes, P the surrogate's parameters.
 """
@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, jvp, vmap
 
-from queen.redteam.defenses.base import Answer, Answers, Asked, Defense, Training
-from queen.redteam.defenses.parts.linear_program import maximise
+from queen.redteam.defenses.base import Answer, Asked, Defense, Training
+from queen.redteam.defenses.parts.linear_program import maximize
 from queen.redteam.defenses.parts.simplex import FloatArray, as_answers, l1_room, on_simplex
 from queen.redteam.defenses.parts.surrogates import random_network, wide_parts
-from queen.redteam.networks import train_network
+from queen.redteam.networks import Regime, train_network
+from queen.redteam.targets.base import Answers
 
 _L1 = 1.0
 
@@ -32,11 +33,11 @@ def redirect(probabilities: Answers, slopes: FloatArray, l1: float = _L1) -> Ans
     the surrogate's log-likelihood of class k, z the direction wanted, `slopes` c = G z, so
     the objective is c y': linear, and greedy is exact. The label is not kept.
     """
-    return as_answers(maximise(slopes, on_simplex(probabilities), l1_room(l1)))
+    return as_answers(maximize(slopes, on_simplex(probabilities), l1_room(l1)))
 
 
 def own_gradient_reversed(network: nn.Module, inputs: Tensor, probabilities: Tensor) -> Tensor:
-    """z = -G'y, the step that the clean answer y would have caused, row by row: c = -G G'y."""
+    """z = -G'y, against the step that the clean answer y would cause, row by row: c = -G G'y."""
     parameters = _parameters(network)
 
     def of_one(single: Tensor, y: Tensor) -> Tensor:
@@ -74,13 +75,12 @@ def _log_likelihood(network: nn.Module, parameters: Parameters, inputs: Tensor) 
 
 def _toward(direction: Slopes) -> Callable[[Training, int], Answer]:
     def prepare(training: Training, seed: int) -> Answer:
-        # A thief early in its training: one pass over what the protectee answers.
+        # A thief early in training: one pass over the protectee's answers.
         network = train_network(
             random_network(training.dataset, seed),
             training.inputs,
             training.probabilities,
-            epochs=1,
-            seed=seed,
+            Regime(epochs=1, seed=seed),
         ).double()
 
         def answer(asked: Asked) -> Answers:

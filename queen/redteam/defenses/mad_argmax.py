@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from queen.errors import ConfigError
-from queen.redteam.defenses.base import Answer, Answers, Asked, Defense, Training
+from queen.redteam.defenses.base import Answer, Asked, Defense, Training
 from queen.redteam.defenses.parts.simplex import (
     FloatArray,
     as_answers,
@@ -16,19 +16,20 @@ from queen.redteam.defenses.parts.simplex import (
     with_lead,
 )
 from queen.redteam.defenses.parts.surrogates import class_probabilities, random_network
+from queen.redteam.targets.base import Answers
 
 _L1 = 1.0
-# All 2^(C - 1) vertices are tried; past this they do not fit.
+# All 2^(C - 1) vertices are tried; those of more classes do not fit into memory.
 _MOST_CLASSES = 14
 _ROWS = 1024
 
 
-def maximise_angular_deviation(
+def maximize_angular_deviation(
     probabilities: Answers, surrogate: FloatArray, l1: float = _L1
 ) -> Answers:
     """The answer within `l1` that deviates most, (B, C), (B, C) -> (B, C).
 
-    Orekondy, Schiele, Fritz, "Prediction Poisoning", ICLR 2020, MAD-argmax: maximise
+    Orekondy, Schiele, Fritz, "Prediction Poisoning", ICLR 2020, MAD-argmax: maximize
     || G'x / ||G'x|| - G'y / ||G'y|| ||^2, row k of G the gradient of the surrogate's
     log-likelihood of class k. As in the authors' own code G is of the last layer's weights:
     its rows are (e_k - q) times the layer's input, q the `surrogate` probabilities, so the
@@ -78,7 +79,7 @@ def _prepare(training: Training, seed: int) -> Answer:
     network = random_network(training.dataset, seed).double()
 
     def answer(asked: Asked) -> Answers:
-        return maximise_angular_deviation(
+        return maximize_angular_deviation(
             asked.probabilities, class_probabilities(network, asked.inputs)
         )
 
@@ -86,5 +87,5 @@ def _prepare(training: Training, seed: int) -> Answer:
 
 
 DEFENSE = Defense(
-    "mad-argmax", "gradient turned as far as L1 1 lets it, label kept", _prepare, budget=_L1
+    "mad-argmax", "gradient turned as far as L1 1 lets it, label kept", _prepare, strength=_L1
 )

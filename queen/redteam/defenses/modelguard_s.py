@@ -1,10 +1,10 @@
-"""ModelGuard-S: answers quantised to a small codebook for each label."""
+"""ModelGuard-S: answers quantized to a small codebook for each label."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from queen.redteam.defenses.base import Answer, Answers, Asked, Defense, Training
+from queen.redteam.defenses.base import Answer, Asked, Defense, Training
 from queen.redteam.defenses.parts.simplex import (
     FloatArray,
     as_answers,
@@ -14,6 +14,7 @@ from queen.redteam.defenses.parts.simplex import (
     one_hot,
     with_lead,
 )
+from queen.redteam.targets.base import Answers
 
 _L1 = 1.0
 _LLOYD_STEPS = 100
@@ -27,7 +28,7 @@ def fit_codebooks(probabilities: Answers, l1: float = _L1) -> Codebooks:
     """Incremental k-means of the answers (N, C) of each label.
 
     One codeword, the mean, to begin with; then the answer that is farthest from all of
-    them is added and Lloyd's steps are taken again, until every answer is within `l1` of
+    them is added and Lloyd's steps are repeated, until every answer is within `l1` of
     its codeword. A label without answers has itself for a codeword.
     """
     rows, labels = on_simplex(probabilities), probabilities.argmax(axis=1)
@@ -38,15 +39,16 @@ def fit_codebooks(probabilities: Answers, l1: float = _L1) -> Codebooks:
     )
 
 
-def quantise(probabilities: Answers, codebooks: Codebooks, l1: float = _L1) -> Answers:
+def quantize(probabilities: Answers, codebooks: Codebooks, l1: float = _L1) -> Answers:
     """The first codeword of the label within `l1` of y, (B, C) -> (B, C).
 
     Tang et al., "ModelGuard: Information-Theoretic Defense Against Model Extraction
-    Attacks", USENIX Security 2024, ModelGuard-S with an ordered codebook: first of those
-    near enough and not nearest, so that many y share one answer whatever is added behind.
+    Attacks", USENIX Security 2024, ModelGuard-S with an ordered codebook: the first that
+    is near enough and not the nearest, so that many y share an answer and a codeword that is
+    added later changes none.
     The published codebook grows with the queries; here it is fitted once, so that no query
     changes another's answer, and a y that no codeword covers is drawn toward the nearest
-    one as far as `l1` goes. A codeword is a mean of answers with the label, so it keeps it.
+    codeword as far as `l1` goes. A codeword is a mean of answers with the label, so it keeps it.
     """
     start, labels = on_simplex(probabilities), probabilities.argmax(axis=1)
     answers = np.empty_like(start)
@@ -93,11 +95,11 @@ def _prepare(training: Training, _seed: int) -> Answer:
     codebooks = fit_codebooks(training.probabilities)
 
     def answer(asked: Asked) -> Answers:
-        return quantise(asked.probabilities, codebooks)
+        return quantize(asked.probabilities, codebooks)
 
     return answer
 
 
 DEFENSE = Defense(
-    "modelguard-s", "a codeword of the label within L1 1, label kept", _prepare, budget=_L1
+    "modelguard-s", "a codeword of the label within L1 1, label kept", _prepare, strength=_L1
 )

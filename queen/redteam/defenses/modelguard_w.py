@@ -1,12 +1,13 @@
-"""ModelGuard-W: the answer within the budget that says least of the clean one."""
+"""ModelGuard-W: the answer within an L1 distance that says least of the clean answer."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from queen.redteam.defenses.base import Answer, Answers, Asked, Defense, Training
-from queen.redteam.defenses.parts.linear_program import maximise_keeping_label
+from queen.redteam.defenses.base import Answer, Asked, Defense, Training
+from queen.redteam.defenses.parts.linear_program import maximize_keeping_label
 from queen.redteam.defenses.parts.simplex import as_answers, l1_room, on_simplex, with_lead
+from queen.redteam.targets.base import Answers
 
 _L1 = 1.0
 # Below it a probability is 0 to a thief, and its logarithm must not outweigh the rest.
@@ -22,8 +23,8 @@ def least_likely_answer(probabilities: Answers, l1: float = _L1) -> Answers:
     """
     start, labels = on_simplex(probabilities), probabilities.argmax(axis=1)
     objective = -np.log(np.maximum(start, _FLOOR))
-    found = maximise_keeping_label(objective, start, labels, l1_room(l1))
-    return as_answers(with_lead(found, labels))
+    least_likely = maximize_keeping_label(objective, start, labels, l1_room(l1))
+    return as_answers(with_lead(least_likely, labels))
 
 
 def _prepare(_training: Training, _seed: int) -> Answer:
@@ -34,5 +35,5 @@ def _prepare(_training: Training, _seed: int) -> Answer:
 
 
 DEFENSE = Defense(
-    "modelguard-w", "least likely answer within L1 1, label kept", _prepare, budget=_L1
+    "modelguard-w", "least likely answer within L1 1, label kept", _prepare, strength=_L1
 )

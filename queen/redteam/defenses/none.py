@@ -1,8 +1,9 @@
-"""No defence: the floor of every comparison."""
+"""No defense: the protectee's own answers, with which every defense is compared."""
 
 from __future__ import annotations
 
-from queen.redteam.defenses.base import Answer, Answers, Asked, Defense, Training
+from queen.redteam.defenses.base import Answer, Asked, Defense, Training
+from queen.redteam.targets.base import Answers
 
 
 def _prepare(_training: Training, _seed: int) -> Answer:

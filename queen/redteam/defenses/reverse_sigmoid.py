@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from queen.redteam.defenses.base import Answer, Answers, Asked, Defense, Training
+from queen.redteam.defenses.base import Answer, Asked, Defense, Training
 from queen.redteam.defenses.parts.simplex import as_answers
+from queen.redteam.targets.base import Answers
 
 _BETA = 0.2
 _GAMMA = 0.2

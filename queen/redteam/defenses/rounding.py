@@ -1,12 +1,13 @@
-"""Answers with one decimal."""
+"""Rounding: answer with one decimal."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from queen.redteam.defenses.base import Answer, Answers, Asked, Defense, Training
+from queen.redteam.defenses.base import Answer, Asked, Defense, Training
 from queen.redteam.defenses.parts.simplex import as_answers
 from queen.redteam.defenses.top_one import top_one
+from queen.redteam.targets.base import Answers
 
 _DECIMALS = 1
 
@@ -15,7 +16,7 @@ def rounded(probabilities: Answers) -> Answers:
     """y' = round(y, 1 decimal) / its sum, (B, C) -> (B, C).
 
     Tramer et al., "Stealing Machine Learning Models via Prediction APIs", USENIX Security
-    2016. A row that rounds to nothing, as a flat one of many classes does, becomes its
+    2016. A row that rounds to nothing, as a flat row of many classes does, becomes its
     label alone. Two classes may round to a tie, so the label is not promised.
     """
     rows = probabilities.astype(np.float64).round(_DECIMALS)
@@ -31,4 +32,4 @@ def _prepare(_training: Training, _seed: int) -> Answer:
     return answer
 
 
-DEFENSE = Defense("rounding", "one decimal, renormalised", _prepare)
+DEFENSE = Defense("rounding", "one decimal, renormalized", _prepare)

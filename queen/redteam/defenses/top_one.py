@@ -1,11 +1,12 @@
-"""Only the label: the least that a classifier can say."""
+"""Top-1: answer with the label alone."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from queen.redteam.defenses.base import Answer, Answers, Asked, Defense, Training
+from queen.redteam.defenses.base import Answer, Asked, Defense, Training
 from queen.redteam.defenses.parts.simplex import one_hot
+from queen.redteam.targets.base import Answers
 
 
 def top_one(probabilities: Answers) -> Answers:

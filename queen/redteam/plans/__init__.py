@@ -1,1 +1,8 @@
-"""Plans: which attack meets which defense."""
+"""Plans: lists of attacks and the defenses that they meet, found by name in `PLANS`."""
+
+from __future__ import annotations
+
+from queen.redteam.plans.full import full_plan
+from queen.redteam.plans.smoke import smoke_plan
+
+PLANS = {"smoke": smoke_plan, "full": full_plan}

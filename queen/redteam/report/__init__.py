@@ -1,1 +1,1 @@
-"""Reports of a run: rows, tables and plots."""
+"""The report of a run: rows, tables and pictures."""

@@ -1,25 +1,26 @@
-"""The report for a reader: tables in Markdown, every clone beside what honest accounts paid."""
+"""The report as a page: tables in Markdown, copies beside the accuracy of honest accounts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from queen.redteam.report.aggregation import Spread, Standing
+from queen.redteam.report.standings import OverSeeds, Standing
 
 COLUMNS = (
-    *("defence", "plain copy", "max over attacks", "by", "its fidelity"),
+    *("defense", "plain copy", "max over attacks", "by", "its fidelity"),
     *("clean-prefix floor", "label-only floor"),
     *("honest accuracy", "by history", "labels changed", "mean L1", "reversed"),
 )
 NOTES = """\
 Accuracies are on the test set, in percent: mean ± standard deviation over seeds. *Plain copy*
-learns the answers as they are; *max over attacks* is taken seed by seed over the attacks that were
-run, *by* names the strongest, and *its fidelity* is how often it agrees with the protectee.
-*Clean-prefix floor* is a copy of what each account got before its first reversal (queries in
-brackets), *label-only floor* one of the protectee's labels of the same queries, or of all where a
-defence has no verdicts: nothing done later goes below them. *Honest accuracy* is what a fresh
-account gets that sends the whole test set; *by history* tells it at what it has asked before;
-*labels changed* are not the protectee's. *Mean L1* and *reversed* are of the plain copy's traffic.
+learns the answers as they are; *max over attacks* is the most accurate copy of each seed, over the
+attacks that were run, *by* names the strongest, and *its fidelity* is how often it agrees with the
+protectee. *Clean-prefix floor* is a copy of the answers before each account's first reversal
+(queries in brackets), *label-only floor* a copy of the protectee's labels of the same queries, or
+of all queries where a defense has no verdicts: no later answer brings a thief below them. *Honest
+accuracy* is of the answers to a fresh account that sends the whole test set; *by history* tells it
+after so many queries; *labels changed* are not the protectee's. *Mean L1* and *reversed* are of the
+plain copy's traffic.
 """
 
 
@@ -54,18 +55,18 @@ def render_standings(standings: Sequence[Standing], level: str) -> list[str]:
 def setting_title(standing: Standing) -> str:
     """Data, queries, pool and accounts in words."""
     key = standing.key
-    spread = "one account"
+    accounts = "one account"
     if key["accounts"] > 1:
-        spread = f"{key['accounts']} accounts, {'one group' if key['linked'] else 'no group'}"
-    return f"{key['dataset']}, {key['queries']:,} queries, {key['pool']} pool, {spread}"
+        accounts = f"{key['accounts']} accounts, {'one group' if key['linked'] else 'no group'}"
+    return f"{key['dataset']}, {key['queries']:,} queries, {key['pool']} pool, {accounts}"
 
 
-def percent(spread: Spread | None) -> str:
+def percent(figure: OverSeeds | None) -> str:
     """A share as `84.2 ± 0.3`, in percent; a dash where there is none."""
-    if spread is None:
+    if figure is None:
         return "-"
-    sd = "" if spread.sd is None else f" ± {100 * spread.sd:.1f}"
-    return f"{100 * spread.mean:.1f}{sd}"
+    sd = "" if figure.sd is None else f" ± {100 * figure.sd:.1f}"
+    return f"{100 * figure.mean:.1f}{sd}"
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -96,12 +97,12 @@ def _cells(standing: Standing) -> list[str]:
 
 
 def _history(standing: Standing) -> str:
-    points = [f"{place:,}: {100 * at.mean:.0f}" for place, at in standing.curve if at is not None]
+    points = [f"{asked:,}: {100 * at.mean:.0f}" for asked, at in standing.curve if at is not None]
     return ", ".join(points) or "-"
 
 
 def attack_table(standings: Sequence[Standing]) -> str:
-    """Every attack on every defence, the strongest first."""
+    """Every attack on every defense as a table, the strongest first."""
     rows = [
         [
             setting_title(standing),
@@ -116,7 +117,7 @@ def attack_table(standings: Sequence[Standing]) -> str:
             standing.attacks.items(), key=lambda item: item[1].mean, reverse=True
         )
     ]
-    return table(("setting", "defence", "attack", "copy", "fidelity", "seeds"), rows)
+    return table(("setting", "defense", "attack", "copy", "fidelity", "seeds"), rows)
 
 
 def _items(lines: Iterable[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The pictures of a report. Accuracies are drawn in percent."""
+"""The pictures of a report, with accuracies in percent."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from queen.redteam.report.aggregation import Spread, Standing
-from queen.redteam.report.canvas import (
+from queen.redteam.report.axes import (
     Points,
     Style,
     Styles,
@@ -17,13 +16,17 @@ from queen.redteam.report.canvas import (
     save,
     scale_by_counts,
 )
+from queen.redteam.report.standings import OverSeeds, Standing
 
 _ALIKE = 0.005
 """Curves that differ by less at every point are drawn as one."""
 
 
 def draw_plots(standings: Sequence[Standing], out: Path) -> list[Path]:
-    """Write every picture into `out`; the files. A panel that lacks its cells says so."""
+    """Write every picture into `out`, and return the files.
+
+    A panel says so if the run has no cells for it.
+    """
     drawings: dict[str, Callable[[Sequence[Standing], Path], None]] = {
         "clone_by_budget": draw_budgets,
         "pareto": draw_pareto,
@@ -63,26 +66,26 @@ def _draw_queries(axes: Any, alone: Sequence[Standing], styles: Styles) -> None:
         points = _points(group, "queries", lambda standing: standing.plain)
         if len(points) > 1:
             draw_line(axes, points, styles[_profile(group[0])], title)
-            counts |= {place for place, _ in points}
+            counts |= {queries for queries, _ in points}
     scale_by_counts(axes, counts)
 
 
 def draw_pareto(standings: Sequence[Standing], path: Path) -> None:
-    """Copies against the honest accuracy: filled the worst, hollow the plain one.
+    """Copies against the honest accuracy: filled the worst copy, hollow the plain copy.
 
-    The same on the right with a line for each defence, for the many that share a place.
+    The same on the right with a line for each defense, since many share a point on the left.
     """
-    figure, (left, right) = open_figure("Clone against honest accuracy", "The same, one a line")
+    figure, (left, right) = open_figure("Copies against honest accuracy", "The same, line by line")
     shown = _with_most_queries([standing for standing in standings if _is_usual(standing)])
     shown = [standing for standing in shown if standing.figures["honest_accuracy"] is not None]
     shown.sort(key=lambda standing: standing.worst.mean, reverse=True)
     styles = Styles(map(_profile, shown))
-    for place, standing in enumerate(shown):
+    for line, standing in enumerate(shown):
         honest = standing.figures["honest_accuracy"]
         style, x = styles[_profile(standing)], 100 * (honest.mean if honest else 0.0)
         _draw_pair(left, standing, style, at=x)
-        _draw_pair(right, standing, style, at=place, lying=True)
-        right.plot(x, place, "|", color="black", markersize=11, markeredgewidth=2)
+        _draw_pair(right, standing, style, at=line, is_lying=True)
+        right.plot(x, line, "|", color="black", markersize=11, markeredgewidth=2)
     right.set_yticks(range(len(shown)), [standing.title for standing in shown], fontsize="small")
     finish(left, "accuracy of an honest account (%)", "copy (%)", legend=False)
     finish(right, "copy (%): filled worst, hollow plain; bar: honest account", "", legend=False)
@@ -90,14 +93,14 @@ def draw_pareto(standings: Sequence[Standing], path: Path) -> None:
 
 
 def _draw_pair(
-    axes: Any, standing: Standing, style: Style, *, at: float, lying: bool = False
+    axes: Any, standing: Standing, style: Style, *, at: float, is_lying: bool = False
 ) -> None:
-    """The plain and the worst copy, joined, above `at`; `lying`: to the right of it."""
+    """The plain and the worst copy, joined, above `at`, or to the right of it."""
     color, marker, worst = style["color"], style["marker"], 100 * standing.worst.mean
 
     def plot(*copies: float, form: str, **rest: Any) -> None:
-        places = [at] * len(copies)
-        axes.plot(*((copies, places) if lying else (places, copies)), form, color=color, **rest)
+        fixed = [at] * len(copies)
+        axes.plot(*((copies, fixed) if is_lying else (fixed, copies)), form, color=color, **rest)
 
     if standing.plain is not None:
         plain = 100 * standing.plain.mean
@@ -107,7 +110,7 @@ def _draw_pair(
 
 
 def draw_history(standings: Sequence[Standing], path: Path) -> None:
-    """What an honest account gets against what it has asked before."""
+    """The accuracy of an honest account against the number of its earlier queries."""
     figure, (axes,) = open_figure("What an honest account gets")
     drawn: dict[str, Standing] = {}
     alike: dict[str, int] = {}
@@ -119,11 +122,11 @@ def draw_history(standings: Sequence[Standing], path: Path) -> None:
             alike[twin or standing.title] = alike.get(twin or standing.title, -1) + 1
     styles = Styles(drawn)
     for title, standing in drawn.items():
-        points = [(float(place), at) for place, at in standing.curve if at is not None]
+        points = [(float(asked), at) for asked, at in standing.curve if at is not None]
         label = f"{title}, and {alike[title]} like it" if alike[title] else title
         draw_line(axes, points, styles[title], label)
-    # Histories begin at 0, which a logarithm does not have.
-    ticks = sorted({place for standing in drawn.values() for place, _ in standing.curve})
+    # Histories begin at 0, which has no logarithm.
+    ticks = sorted({asked for standing in drawn.values() for asked, _ in standing.curve})
     axes.set_xscale("symlog", linthresh=100)
     axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
     finish(axes, "queries asked before", "accuracy of an honest account (%)")
@@ -133,35 +136,37 @@ def draw_history(standings: Sequence[Standing], path: Path) -> None:
 def draw_sybil(standings: Sequence[Standing], path: Path) -> None:
     """The plain copy against the number of accounts that share the queries."""
     figure, (axes,) = open_figure("Queries split over accounts")
-    usual = [each for each in standings if _is_usual_pool(each) and each.key["budget"]]
-    split = {each.title for each in usual if each.key["accounts"] > 1}
-    shown = _with_most_queries([each for each in usual if each.title in split])
-    styles = Styles(each.title for each in shown)
+    usual = [
+        standing for standing in standings if _is_usual_pool(standing) and standing.key["budget"]
+    ]
+    split = {standing.title for standing in usual if standing.key["accounts"] > 1}
+    shown = _with_most_queries([standing for standing in usual if standing.title in split])
+    styles = Styles(standing.title for standing in shown)
     for title, group in _grouped(shown, lambda standing: standing.title).items():
         for is_linked, name, line in ((False, "no group", "-"), (True, "one group", "--")):
             chosen = [
-                each
-                for each in group
-                if each.key["linked"] == is_linked or each.key["accounts"] == 1
+                standing
+                for standing in group
+                if standing.key["linked"] == is_linked or standing.key["accounts"] == 1
             ]
             points = _points(chosen, "accounts", lambda standing: standing.plain)
             if len(points) > 1:
                 draw_line(axes, points, {**styles[title], "linestyle": line}, f"{title}, {name}")
-    scale_by_counts(axes, (each.key["accounts"] for each in shown))
+    scale_by_counts(axes, (standing.key["accounts"] for standing in shown))
     finish(axes, "accounts that share the queries", "plain copy (%)")
     save(figure, path)
 
 
 def _points(
-    standings: Iterable[Standing], field: str, figure: Callable[[Standing], Spread | None]
+    standings: Iterable[Standing], field: str, figure: Callable[[Standing], OverSeeds | None]
 ) -> Points:
-    """Figure by the value of a key field; the first of several at the same place."""
-    found: dict[float, Spread] = {}
+    """A figure by the value of a key field; the first of several for the same value."""
+    points: dict[float, OverSeeds] = {}
     for standing in standings:
         value = figure(standing)
         if value is not None:
-            found.setdefault(float(standing.key[field]), value)
-    return list(found.items())
+            points.setdefault(float(standing.key[field]), value)
+    return list(points.items())
 
 
 def _grouped(
@@ -174,7 +179,7 @@ def _grouped(
 
 
 def _is_usual(standing: Standing) -> bool:
-    """One account with the usual pool, which the pictures compare."""
+    """Whether it has the usual pool and a single account, which the pictures compare."""
     return _is_usual_pool(standing) and standing.key["accounts"] == 1
 
 
@@ -190,15 +195,15 @@ def _with_most_queries(standings: Sequence[Standing]) -> list[Standing]:
 def _are_alike(first: Standing, second: Standing) -> bool:
     pairs = zip(first.curve, second.curve, strict=False)
     return all(
-        one is None or other is None or abs(one.mean - other.mean) < _ALIKE
-        for (_, one), (_, other) in pairs
+        left is None or right is None or abs(left.mean - right.mean) < _ALIKE
+        for (_, left), (_, right) in pairs
     )
 
 
 def _profile(standing: Standing) -> str:
-    """A defence without its budget: what has a colour of its own."""
+    """A defense without its budget, which has a color of its own."""
     return standing.title.replace(f" n{standing.key['budget']}", "")
 
 
-def _worst(standing: Standing) -> Spread:
+def _worst(standing: Standing) -> OverSeeds:
     return standing.worst

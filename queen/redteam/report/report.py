@@ -1,4 +1,4 @@
-"""What a run found, written for a machine, for a spreadsheet and for a reader."""
+"""The report of a run: files for programs, spreadsheets and readers, and tables on the screen."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from queen.redteam.report.aggregation import Standing, defense_title, standings
 from queen.redteam.report.markdown import percent, render_report, setting_title
 from queen.redteam.report.plots import draw_plots
 from queen.redteam.report.rows import Row
+from queen.redteam.report.standings import Standing, defense_title, standings
 
 
 @dataclass(frozen=True)
 class Report:
-    """The rows of a run, the command that gave them, and what is not among them."""
+    """The rows of a run, the command that gave them, and the cells that are not among them."""
 
     rows: list[Row]
     command: str
@@ -30,15 +30,15 @@ class Report:
 def write_report(report: Report, out: Path, console: Console) -> None:
     """Write report.json, report.csv, report.md and the plots into `out`; show the table."""
     out.mkdir(parents=True, exist_ok=True)
-    found = standings(report.rows)
+    stands = standings(report.rows)
     text = json.dumps(report.rows, indent=2, allow_nan=False)
     (out / "report.json").write_text(text + "\n")
     _write_csv(report.rows, out / "report.csv")
     missing = [*report.unmeasured, *_without_copy(report.rows)]
-    page = render_report(found, report.command, report.left_out, missing)
+    page = render_report(stands, report.command, report.left_out, missing)
     (out / "report.md").write_text(page)
-    drawn = draw_plots(found, out)
-    print_standings(found, console)
+    drawn = draw_plots(stands, out)
+    print_standings(stands, console)
     names = ["report.json", "report.csv", "report.md", *(path.name for path in drawn)]
     console.print(f"Written to {out}: {', '.join(names)}", highlight=False)
 
@@ -64,10 +64,10 @@ def _csv_cell(value: object) -> object:
     return json.dumps(value) if isinstance(value, list) else value
 
 
-def print_standings(found: Sequence[Standing], console: Console) -> None:
-    """A table for each setting, worst copies beside the honest accuracy."""
+def print_standings(stands: Sequence[Standing], console: Console) -> None:
+    """Show a table for each setting, with the worst copies beside the honest accuracy."""
     groups: dict[str, list[Standing]] = {}
-    for standing in found:
+    for standing in stands:
         groups.setdefault(setting_title(standing), []).append(standing)
     for title, group in groups.items():
         console.print(_table(title, group))
@@ -75,8 +75,8 @@ def print_standings(found: Sequence[Standing], console: Console) -> None:
 
 def _table(title: str, group: Sequence[Standing]) -> Table:
     table = Table(title=title, title_justify="left")
-    for column in ("defence", "plain", "worst", "by", "floor", "labels", "honest", "L1"):
-        is_name = column in {"defence", "by"}
+    for column in ("defense", "plain", "worst", "by", "floor", "labels", "honest", "L1"):
+        is_name = column in {"defense", "by"}
         # Names may wrap on a narrow terminal, figures may not.
         table.add_column(
             column, justify="left" if is_name else "right", no_wrap=not is_name, overflow="fold"

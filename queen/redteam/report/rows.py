@@ -1,4 +1,4 @@
-"""Finished cells, one JSON object a line: what is there need not be measured again."""
+"""The rows of finished cells, a JSON object a line; a run does not measure them again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Row = dict[str, Any]
 
 
 class RowFile:
-    """Rows by the name of their cell, appended one by one and safe against a sudden end."""
+    """Rows by the name of their cell, appended singly and safe against a sudden end."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -36,15 +36,15 @@ class RowFile:
             row: Row = json.loads(line)
             self.rows[row["cell"]] = row
         if torn:
-            # A process that was killed while it wrote; the next row must start a line.
+            # The process was killed while it wrote; the next row must start a line.
             self._path.write_text(whole + newline)
 
 
-def number(value: float | None) -> float | None:
-    """A figure for a row: null where there is none, never NaN."""
+def finite(value: float | None) -> float | None:
+    """A figure for a row: null where it does not exist, never NaN."""
     return None if value is None or not math.isfinite(value) else float(value)
 
 
-def numbers(values: Mapping[str, float | None]) -> dict[str, float | None]:
+def finite_figures(values: Mapping[str, float | None]) -> dict[str, float | None]:
     """Figures for a row, by name."""
-    return {name: number(value) for name, value in values.items()}
+    return {name: finite(value) for name, value in values.items()}

@@ -1,1 +1,1 @@
-"""Runs: the cells of a plan measured, and attacks on an endpoint of one's own."""
+"""Runs: the cells of a plan measured, and attacks on an endpoint of your own."""

@@ -1,6 +1,6 @@
-"""Costly things kept on disk under the hash of all that decides them.
+"""Trained networks, fitted bundles and arrays, kept on disk under a hash of all that decides them.
 
-Arrays go to npz and networks to safetensors: what another run left is never executed.
+Arrays go to npz and networks to safetensors: nothing that another run left is executed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 VERSION = 2
-"""Counted up when training changes, so that what an older version kept is not found."""
+"""Raised when training changes, so that nothing of an older version is used again."""
 DEFAULT_CACHE = Path("build/redteam/cache")
 
 
@@ -38,7 +38,7 @@ class Cache:
     ) -> Path:
         """The folder that `make` filled for this identity; it is called at most once.
 
-        Another process that wants the same waits: making it twice takes longer.
+        Another process that asks for the same folder waits for it.
         """
         folder = self.root / f"{kind}-{identity_hash(identity)}"
         if folder.is_dir():
@@ -96,7 +96,7 @@ _WEIGHTS, _ARRAYS = "network.safetensors", "arrays.npz"
 
 
 def identity_hash(identity: Mapping[str, object]) -> str:
-    """Hex hash of names and values; arrays count by their content, the rest as JSON."""
+    """Hex hash of names and values: arrays by their content, other values as JSON."""
     plain = {
         name: content_hash(value) if isinstance(value, np.ndarray) else value
         for name, value in identity.items()
@@ -135,7 +135,7 @@ def fitting_code() -> str:
 def answering_code() -> str:
     """Hex hash of the source that decides an answer: method, services and baselines.
 
-    What a defence answered is kept under it, so that no figure outlives the code it is of.
+    Answers of a defense are kept under it, so that no figure outlives its code.
     """
     return _code_hash("queen.method", "queen.redteam.defenses", *SERVICES)
 
@@ -157,6 +157,6 @@ def _sources(package: str) -> list[Path]:
 @contextmanager
 def _locked(file: Path) -> Iterator[None]:
     with file.open("w") as handle:
-        # The system lets go of it when the process ends, however it ends.
+        # The system releases it when the process ends, however it ends.
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

@@ -1,10 +1,11 @@
-"""What is attacked: answers for accounts, and the meter that no attack gets around.
+"""Targets of an attack: accounts that answer, and the meter that charges every query.
 
 Shapes: Q queries, C classes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -14,19 +15,22 @@ from queen.errors import BudgetExceeded
 from queen.redteam.datasets import Images
 
 Answers = NDArray[np.float32]
+"""Probabilities of C classes for each of several queries."""
+BATCH_ROWS = 1024
+"""Queries that a target in this process answers at once; the answers do not depend on it."""
 
 
 class Account(Protocol):
-    """One credential."""
+    """An account at a target, named by one credential."""
 
     def ask(self, queries: Images) -> Answers:
-        """Probabilities (Q, C) for `queries` (Q, ...), taken in order; every row is charged."""
+        """Probabilities (Q, C) for `queries` (Q, ...), asked in order; every row is charged."""
         ...
 
 
 @runtime_checkable
 class HurriedAccount(Protocol):
-    """One credential at an endpoint that knows deadlines."""
+    """An account at an endpoint that knows deadlines."""
 
     def ask_within(self, queries: Images, seconds: float) -> Answers | None:
         """Probabilities (Q, C) for `queries` (Q, ...) in one request; None if too late."""
@@ -34,7 +38,7 @@ class HurriedAccount(Protocol):
 
 
 class Target(Protocol):
-    """An endpoint as a thief sees it: it hands out accounts, and they answer."""
+    """A served classifier as a thief sees it: it hands out accounts, and they answer."""
 
     @property
     def num_classes(self) -> int:
@@ -46,11 +50,35 @@ class Target(Protocol):
         ...
 
 
+class LocalAccount:
+    """An account of a target in this process, asked in batches of at most `batch_rows`.
+
+    Without `batch_rows` all queries are one batch. No queries get no answers, (0, C).
+    """
+
+    def __init__(
+        self,
+        answer: Callable[[Images], Answers],
+        num_classes: int,
+        batch_rows: int | None = BATCH_ROWS,
+    ) -> None:
+        self._answer = answer
+        self._num_classes = num_classes
+        self._batch_rows = batch_rows
+
+    def ask(self, queries: Images) -> Answers:
+        """Probabilities (Q, C) for `queries` (Q, ...), asked in order."""
+        size = self._batch_rows or max(len(queries), 1)
+        starts = range(0, len(queries), size)
+        answers = [self._answer(queries[start : start + size]) for start in starts]
+        return np.concatenate([np.empty((0, self._num_classes), np.float32), *answers])
+
+
 class MeteredTarget:
     """A target that charges every row of every account to one budget of `queries`.
 
-    One query is one image sent once: the second copy of an image costs what the first
-    did. Raises BudgetExceeded, before anything is sent, for a batch that is not covered.
+    A query is one image sent once: its second copy costs as much as its first. Raises
+    BudgetExceeded, before anything is sent, for a batch that is not covered.
     """
 
     def __init__(self, target: Target, queries: int) -> None:
@@ -73,7 +101,7 @@ class MeteredTarget:
         return MeteredAccount(self, self._target.open_account(name))
 
     def charge(self, queries: int) -> None:
-        """Take so many queries from the budget."""
+        """Charge that many queries to the budget."""
         if queries > self.left:
             raise BudgetExceeded(
                 f"expected at most {self.left} more queries of {self.budget}, got {queries}"
@@ -82,7 +110,7 @@ class MeteredTarget:
 
 
 class MeteredAccount:
-    """One credential, every row of which is charged to the budget of its target."""
+    """An account, every row of which is charged to the budget of its target."""
 
     def __init__(self, meter: MeteredTarget, account: Account) -> None:
         self._meter = meter

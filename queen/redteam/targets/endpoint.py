@@ -1,4 +1,4 @@
-"""A served model as the target of an attack: one account for each API key.
+"""A served model as the target of an attack, with an account for each API key.
 
 Shapes: Q queries, C classes.
 """
@@ -20,16 +20,16 @@ from queen.redteam.datasets import Images
 from queen.redteam.targets.base import Answers
 
 ATTEMPTS = 8
-"""Of a refused batch; the waits between them are 0.1, 0.2, 0.4, ... seconds, at most 2."""
+"""Most attempts to send a batch; the waits between are 0.1, 0.2, 0.4, ... seconds, at most 2."""
 
 
 class EndpointTarget:
     """Any server that speaks the Open Inference Protocol, at `endpoint` (host:port).
 
-    Accounts get the `keys` in the order in which they are opened; a query that was
-    refused for want of room is sent again, `batch` queries at once. `num_classes` C is
-    read from the server's class names; say it for a server that has none. Raises
-    ConfigError without a key; errors of the server arrive as grpc.RpcError.
+    Accounts get the `keys` in the order in which they are opened. Queries are sent in
+    batches of `batch`; a batch that was refused for want of room is sent again. The server's
+    class names tell C; `num_classes` tells it for a server without them. Raises ConfigError
+    without a key; errors of the server arrive as grpc.RpcError.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class EndpointTarget:
 
     @property
     def num_classes(self) -> int:
-        """C; ConfigError if neither the server nor the caller has said it."""
+        """C; ConfigError if neither the server nor the caller tells it."""
         if not self._num_classes:
             raise ConfigError(f"expected class names of model '{self.model.name}', got none")
         return self._num_classes
@@ -83,7 +83,7 @@ class EndpointTarget:
 
 
 class EndpointAccount:
-    """One API key of a served model."""
+    """The account of an API key."""
 
     def __init__(self, client: OipClient, model: ModelDescription, batch: int) -> None:
         self._client, self._model, self._batch = client, model, batch
@@ -97,7 +97,7 @@ class EndpointAccount:
     def ask_within(self, queries: Images, seconds: float) -> Answers | None:
         """Probabilities (Q, C) for `queries` (Q, ...) in one request; None without an answer.
 
-        That is when the deadline passes, or the server has no room.
+        None means that the deadline passed, or that the server had no room.
         """
         try:
             answers = self._client.infer(self._model, queries, timeout_seconds=seconds)
@@ -120,7 +120,7 @@ class EndpointAccount:
 
 def _is_exhausted(error: BaseException) -> bool:
     """Whether the server had no room, and has charged nothing."""
-    # What a blocking call raises is a grpc.RpcError that is the finished call as well.
+    # A blocking call raises a grpc.RpcError that is the finished call as well.
     return isinstance(error, grpc.Call) and error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 

@@ -1,4 +1,4 @@
-"""The deployment in one process: the services' own objects, and no network between them.
+"""Queen in this process: the services' own objects, and no network between them.
 
 Protectee, front door, ledgers and shadow models are those that `queen up` starts, and so
 are the messages between them; only the sockets are missing. A test holds both to the
@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import tempfile
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from queen_inference.answers.answerer import Answerer, Policy
 from queen_inference.metrics import InferenceMetrics
 from queen_inference.micro_batch import MicroBatch, Pending
 from queen_inference.peers.perturber import PerturberClient
-from queen_inference.peers.sensitivity import SensitivityClient
+from queen_inference.peers.sensitivity import Assessed, SensitivityClient
 from queen_inference.protectee import Outputs
 from queen_inference.wiring import make_answerer
 from queen_perturber.settings import PerturberSettings
@@ -30,167 +30,159 @@ from queen_perturber.wiring import open_service as open_perturber
 from queen_sensitivity.settings import SensitivitySettings
 from queen_sensitivity.wiring import open_service as open_sensitivity
 
-from queen.bundle import open_bundle
+from queen.bundle import Bundle
 from queen.method.contracts import Profile
 from queen.method.ledger import Verdict
 from queen.redteam.datasets import Images
-from queen.redteam.targets.base import Answers
+from queen.redteam.targets.base import Answers, LocalAccount
 from queen.redteam.targets.in_memory_service import InMemoryService, open_in_memory
 from queen.redteam.targets.protectee import CachedProtectee
 from queen.redteam.targets.traffic import Exchange, Traffic
-from queen.serving.accounts import AccountEntry, AccountsFile
-from queen.serving.auth import Account, Keyring
+from queen.serving.auth import Account
 from queen.serving.metrics import Metrics
 
-CHUNK_ROWS = 1024
-"""Queries of one micro-batch; the answers do not depend on it."""
 GROUP = "thieves"
 _PATIENCE_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
-class Defended:
-    """What an operator deploys: a bundle, a profile, a budget and the perturber's secret.
+class OperatorChoice:
+    """The choices of an operator: profile, budget, and the perturber's secret.
 
     `grouped` puts every account into one group, as accounts of one customer.
     """
 
-    bundle: Path
     profile: Profile
     budget: int
     secret: bytes
     grouped: bool = False
 
 
-class InProcessTarget:
-    """A fresh deployment with empty ledgers; a context manager.
+@contextmanager
+def open_in_process(
+    bundle: Bundle, choice: OperatorChoice, protectee: CachedProtectee
+) -> Iterator[InProcessTarget]:
+    """A fresh deployment of a bundle, with empty ledgers.
 
-    `traffic` is the evaluator's record; no attack gets to see it. Raises ConfigError for
-    a budget that no class can spend.
+    Raises ConfigError for a budget that no class can spend.
     """
-
-    def __init__(self, defended: Defended, protectee: CachedProtectee | None = None) -> None:
-        self._defended = defended
-        self._bundle = open_bundle(defended.bundle)
-        self._protectee = protectee or CachedProtectee(self._bundle)
-        self._decisions = _Decisions()
-        self._runner = asyncio.Runner()
-        self._stack = AsyncExitStack()
-        self.traffic = Traffic()
+    with asyncio.Runner() as runner:
+        stack = AsyncExitStack()
         try:
-            self._answerer = self._runner.run(self._wire())
-        except BaseException:
-            self.close()
-            raise
+            peers = runner.run(_open_peers(stack, bundle, choice))
+            decisions = KeptDecisions()
+            answerer = _answerer(bundle, peers, decisions)
+            yield InProcessTarget(runner, answerer, decisions, protectee, choice)
+        finally:
+            runner.run(stack.aclose())
 
-    @property
-    def num_classes(self) -> int:
-        """C."""
-        return self._bundle.manifest.num_classes
 
-    def open_account(self, name: str) -> _InProcessAccount:
-        """A fresh account of the profile, the budget and, if asked for, the group."""
-        entry = AccountEntry(
-            id=name,
-            key_sha256=hashlib.sha256(name.encode()).hexdigest(),
-            profile=self._defended.profile,
-            budget=self._defended.budget,
-            group=GROUP if self._defended.grouped else None,
+class InProcessTarget:
+    """The answers of a deployment; `traffic` is the evaluator's record, which no attack sees."""
+
+    def __init__(
+        self,
+        runner: asyncio.Runner,
+        answerer: Answerer,
+        decisions: KeptDecisions,
+        protectee: CachedProtectee,
+        choice: OperatorChoice,
+    ) -> None:
+        self._runner = runner
+        self._answerer = answerer
+        self._decisions = decisions
+        self._protectee = protectee
+        self._choice = choice
+        self.num_classes = protectee.num_classes
+        self.traffic = Traffic()
+
+    def open_account(self, name: str) -> LocalAccount:
+        """A fresh account under the operator's choice; the same name is the same account."""
+        account = Account(
+            account_id=name,
+            profile=self._choice.profile,
+            budget=self._choice.budget,
+            hash=name,
+            group=GROUP if self._choice.grouped else None,
         )
-        keyring = Keyring(AccountsFile(accounts=[entry]), self._defended.profile)
-        account = keyring.authenticate([("authorization", f"Bearer {name}")])
-        return _InProcessAccount(self, account)
+        return LocalAccount(partial(self.answer, account), self.num_classes)
 
     def answer(self, account: Account, queries: Images) -> Answers:
-        """Answers (Q, C) to one micro-batch of `account`, noted in `traffic`."""
-        seen = self._protectee.run(queries)
-        answers: Answers = self._runner.run(self._finish(account, queries, seen))
+        """Answers (Q, C) to one micro-batch of `account`, kept in `traffic`."""
+        outputs = self._protectee.run(queries)
+        answers: Answers = self._runner.run(self._finish(account, queries, outputs))
         self.traffic.exchanges.append(
-            Exchange(account.account_id, answers, seen.probabilities, self._decisions.is_reversed)
+            Exchange(
+                account.account_id, answers, outputs.probabilities, self._decisions.is_reversed
+            )
         )
         return answers
 
-    def close(self) -> None:
-        """End the services' threads."""
-        self._runner.run(self._stack.aclose())
-        self._runner.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    async def _finish(self, account: Account, queries: Images, seen: Any) -> Answers:
+    async def _finish(self, account: Account, queries: Images, outputs: Outputs) -> Answers:
         loop = asyncio.get_running_loop()
         pending = Pending(account, queries, np.inf, 0.0, loop.create_future())
-        outputs = Outputs(seen.probabilities, seen.logits, seen.features, seen.embeddings)
         rest = await self._answerer.finish(MicroBatch.of([pending], queries, outputs))
         if rest is not None:
             await rest.work
         answers: Answers = await pending.answers
         return answers
 
-    async def _wire(self) -> Answerer:
-        """The front door's answerer over its two peers, as their own wirings make them."""
-        defended = self._defended
-        settings = SensitivitySettings(
-            bundle=defended.bundle, state="memory", budget=defended.budget
+
+@dataclass(frozen=True)
+class _Peers:
+    """The two services that the front door asks."""
+
+    sensitivity: InMemoryService
+    perturber: InMemoryService
+
+
+async def _open_peers(stack: AsyncExitStack, bundle: Bundle, choice: OperatorChoice) -> _Peers:
+    settings = SensitivitySettings(bundle=bundle.path, state="memory", budget=choice.budget)
+    sensitivity = await open_in_memory(stack, open_sensitivity, settings)
+    with tempfile.TemporaryDirectory() as folder:
+        secret = Path(folder) / "secret"
+        secret.write_bytes(choice.secret)
+        perturber = await open_in_memory(
+            stack,
+            open_perturber,
+            PerturberSettings(bundle=bundle.path, secret_file=secret, device="cpu"),
         )
-        sensitivity = await open_in_memory(self._stack, open_sensitivity, settings)
-        with tempfile.TemporaryDirectory() as folder:
-            secret = Path(folder) / "secret"
-            secret.write_bytes(defended.secret)
-            perturber = await open_in_memory(
-                self._stack,
-                open_perturber,
-                PerturberSettings(bundle=defended.bundle, secret_file=secret, device="cpu"),
-            )
-        return self._front(sensitivity, perturber)
-
-    def _front(self, sensitivity: InMemoryService, perturber: InMemoryService) -> Answerer:
-        bundle = self._bundle
-        policy = Policy(
-            failure_mode="deny",
-            assess_timeout_seconds=_PATIENCE_SECONDS,
-            assess_patience_seconds=_PATIENCE_SECONDS,
-            reverse_timeout_seconds=_PATIENCE_SECONDS,
-            deadline_margin_seconds=0.0,
-        )
-        clients = (
-            SensitivityClient(sensitivity, bundle.digest),
-            PerturberClient(perturber, bundle.digest),
-        )
-        metrics = InferenceMetrics(Metrics())
-        return make_answerer(bundle, policy, clients, self._decisions, metrics)
+    return _Peers(sensitivity, perturber)
 
 
-class _InProcessAccount:
-    def __init__(self, target: InProcessTarget, account: Account) -> None:
-        self._target = target
-        self._account = account
+def _answerer(bundle: Bundle, peers: _Peers, decisions: KeptDecisions) -> Answerer:
+    """The front door's answerer, which waits for its peers as long as they take."""
+    policy = Policy(
+        failure_mode="deny",
+        assess_timeout_seconds=_PATIENCE_SECONDS,
+        assess_patience_seconds=_PATIENCE_SECONDS,
+        reverse_timeout_seconds=_PATIENCE_SECONDS,
+        deadline_margin_seconds=0.0,
+    )
+    clients = (
+        SensitivityClient(peers.sensitivity, bundle.digest),
+        PerturberClient(peers.perturber, bundle.digest),
+    )
+    return make_answerer(bundle, policy, clients, decisions, InferenceMetrics(Metrics()))
 
-    def ask(self, queries: Images) -> Answers:
-        answers = [
-            self._target.answer(self._account, queries[start : start + CHUNK_ROWS])
-            for start in range(0, len(queries), CHUNK_ROWS)
-        ]
-        return np.concatenate([np.empty((0, self._target.num_classes), np.float32), *answers])
 
-
-class _Decisions:
-    """The front door's decision record, kept instead of logged."""
+class KeptDecisions:
+    """The front door's decision record, kept for the evaluator instead of logged."""
 
     def __init__(self) -> None:
         self.is_reversed: NDArray[np.bool_] = np.empty(0, bool)
 
-    def record(self, _spans: Any, _labels: Any, assessed: Any, _outcomes: Any) -> None:
+    def record(
+        self, _spans: object, _labels: object, assessed: Assessed, _outcomes: object
+    ) -> None:
+        """Keep which rows of the micro-batch were reversed."""
         self.is_reversed = assessed.verdicts == Verdict.REVERSE
 
-    def record_unassessed(self, _batch: Any, _outcomes: Any, error: Exception) -> None:
+    def record_unassessed(self, _batch: object, _outcomes: object, error: Exception) -> None:
+        """Raise the error: without a network there is none that may be hidden."""
         raise error
+
+
+def seeded_secret(name: str) -> bytes:
+    """A perturber's secret that follows from a name, so that a run can be repeated."""
+    return hashlib.sha256(f"queen redteam {name}".encode()).digest()

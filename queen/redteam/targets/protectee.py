@@ -1,4 +1,4 @@
-"""The protectee run by the front door's own code, each image once.
+"""The protectee run by the front door's own code, with every image run only once.
 
 Shapes: B images, C classes, D feature width, E embedding width.
 """
@@ -6,11 +6,10 @@ Shapes: B images, C classes, D feature width, E embedding width.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from queen_inference.protectee import Protectee
+from queen_inference.protectee import Outputs, Protectee
 
 from queen.bundle import Bundle
 from queen.redteam.datasets import Images
@@ -20,38 +19,25 @@ _KEPT_ROWS = 200_000
 _BATCH_ROWS = 256
 
 
-@dataclass(frozen=True, eq=False)
-class Seen:
-    """What the protectee gives for B images: (B, C), (B, C), (B, D), (B, E) float32."""
-
-    probabilities: NDArray[np.float32]
-    logits: NDArray[np.float32]
-    features: NDArray[np.float32]
-    embeddings: NDArray[np.float32]
-
-    def take(self, rows: NDArray[np.bool_]) -> Seen:
-        """The outputs of some images."""
-        return Seen(
-            self.probabilities[rows], self.logits[rows], self.features[rows], self.embeddings[rows]
-        )
-
-
 class CachedProtectee:
-    """Outputs by an image's content: many attacks on many defences send the same images.
+    """A protectee that remembers its outputs: many attacks send the same images.
 
     A row's outputs do not depend on the others of its batch (`queen_inference.protectee`
-    sees to it), so that a remembered one has the bits of a fresh one.
+    sees to it), so a remembered row has the bits of a fresh one.
     """
 
-    def __init__(self, bundle: Bundle) -> None:
-        self._protectee = Protectee(bundle, threads=1, max_batch_rows=_BATCH_ROWS)
+    def __init__(self, protectee: Protectee, num_classes: int, kept_rows: int = _KEPT_ROWS) -> None:
+        self.num_classes = num_classes
+        self._protectee = protectee
+        self._kept_rows = kept_rows
         self._known: dict[bytes, NDArray[np.float32]] = {}
+        self._widths: list[int] = []
 
-    def run(self, images: Images) -> Seen:
-        """Outputs of images (B, ...), B of at least 1."""
+    def run(self, images: Images) -> Outputs:
+        """Outputs (B, C), (B, C), (B, D), (B, E) of images (B, ...), B of at least 1."""
         keys = [_key(image) for image in np.ascontiguousarray(images)]
         missing = {key: row for row, key in enumerate(keys) if key not in self._known}
-        if len(self._known) + len(missing) > _KEPT_ROWS:
+        if len(self._known) + len(missing) > self._kept_rows:
             self._known.clear()
             missing = {key: row for row, key in enumerate(keys)}
         if missing:
@@ -59,14 +45,20 @@ class CachedProtectee:
         return self._divide(np.stack([self._known[key] for key in keys]))
 
     def _remember(self, keys: list[bytes], images: Images) -> None:
-        outputs = self._protectee.run(images)
-        self._widths = [array.shape[1] for array in outputs.arrays()]
-        for key, row in zip(keys, np.concatenate(outputs.arrays(), axis=1), strict=True):
+        arrays = self._protectee.run(images).arrays()
+        self._widths = [array.shape[1] for array in arrays]
+        for key, row in zip(keys, np.concatenate(arrays, axis=1), strict=True):
             self._known[key] = row
 
-    def _divide(self, rows: NDArray[np.float32]) -> Seen:
+    def _divide(self, rows: NDArray[np.float32]) -> Outputs:
         parts = np.split(rows, np.cumsum(self._widths)[:-1], axis=1)
-        return Seen(*(np.ascontiguousarray(part) for part in parts))
+        return Outputs(*(np.ascontiguousarray(part) for part in parts))
+
+
+def open_protectee(bundle: Bundle) -> CachedProtectee:
+    """The protectee of a bundle, on one thread."""
+    protectee = Protectee(bundle, threads=1, max_batch_rows=_BATCH_ROWS)
+    return CachedProtectee(protectee, bundle.manifest.num_classes)
 
 
 def _key(image: Images) -> bytes:

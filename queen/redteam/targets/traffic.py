@@ -1,4 +1,4 @@
-"""What passed through a defence, as its evaluator sees it and no attack does.
+"""The traffic of a target, as its evaluator sees it and no attack does.
 
 Shapes: Q queries, C classes.
 """
@@ -16,9 +16,9 @@ from queen.redteam.targets.base import Answers
 
 @dataclass(frozen=True, eq=False)
 class Exchange:
-    """One batch of one account: the answers, the protectee's own, which rows were reversed.
+    """One batch of one account: the answers, the protectee's own, the reversed rows.
 
-    `answers` and `own` (Q, C); `is_reversed` (Q,), None for a defence without verdicts
+    `answers` and `own` (Q, C); `is_reversed` (Q,), None for a defense without verdicts
     or an endpoint that does not tell.
     """
 
@@ -52,13 +52,15 @@ class Traffic:
 
     @property
     def is_reversed(self) -> NDArray[np.bool_] | None:
-        """Which rows got a REVERSE verdict, (Q,); None without verdicts."""
-        flags = [each.is_reversed for each in self.exchanges if each.is_reversed is not None]
+        """The rows with a REVERSE verdict, (Q,); None without verdicts."""
+        flags = [
+            exchange.is_reversed for exchange in self.exchanges if exchange.is_reversed is not None
+        ]
         return np.concatenate(flags) if len(flags) == len(self.exchanges) > 0 else None
 
     def of(self, account: str) -> Traffic:
         """The exchanges of one account."""
-        return Traffic([each for each in self.exchanges if each.account == account])
+        return Traffic([exchange for exchange in self.exchanges if exchange.account == account])
 
     def __iter__(self) -> Iterator[Exchange]:
         return iter(self.exchanges)

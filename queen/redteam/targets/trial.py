@@ -10,9 +10,11 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
+from queen_inference.protectee import Outputs
 from queen_sensitivity.settings import SensitivitySettings
 from queen_sensitivity.wiring import open_service as open_sensitivity
 
@@ -21,15 +23,13 @@ from queen.bundle import Bundle
 from queen.method.label_preserving import preserve_label
 from queen.method.ledger import Scope, Verdict
 from queen.redteam.datasets import Images
-from queen.redteam.targets.base import Answers
+from queen.redteam.targets.base import Answers, LocalAccount
 from queen.redteam.targets.in_memory_service import open_in_memory
-from queen.redteam.targets.protectee import CachedProtectee, Seen
+from queen.redteam.targets.protectee import CachedProtectee
 from queen.redteam.targets.traffic import Exchange, Traffic
 from queen.wire import tensor_bytes
 
-_BATCH_ROWS = 1024
-
-AnswerReversed = Callable[[Images, Seen], Answers]
+AnswerReversed = Callable[[Images, Outputs], Answers]
 """Answers (B, C) to B reversed queries: their inputs (B, ...) and the protectee's outputs."""
 AssessVerdicts = Callable[[sensitivity_pb2.AssessRequest], NDArray[np.uint8]]
 
@@ -79,22 +79,24 @@ class TrialTarget:
         """C."""
         return self._bundle.manifest.num_classes
 
-    def open_account(self, name: str) -> TrialAccount:
+    def open_account(self, name: str) -> LocalAccount:
         """An account with a ledger of its own."""
-        return TrialAccount(self, name)
+        return LocalAccount(partial(self.answer, name), self.num_classes)
 
     def answer(self, name: str, queries: Images) -> Answers:
         """Answers (B, C) to one batch of the account of that name."""
-        seen = self._protectee.run(queries)
-        is_reversed = self._verdicts(name, seen) == Verdict.REVERSE
-        answers = preserve_label(self._bundle.head, seen.logits, seen.features)
+        outputs = self._protectee.run(queries)
+        is_reversed = self._verdicts(name, outputs) == Verdict.REVERSE
+        answers = preserve_label(self._bundle.head, outputs.logits, outputs.features)
         if is_reversed.any():
-            answers[is_reversed] = self._trial.answer(queries[is_reversed], seen.take(is_reversed))
-        self.traffic.exchanges.append(Exchange(name, answers, seen.probabilities, is_reversed))
+            answers[is_reversed] = self._trial.answer(
+                queries[is_reversed], outputs.part(is_reversed)
+            )
+        self.traffic.exchanges.append(Exchange(name, answers, outputs.probabilities, is_reversed))
         return answers
 
-    def _verdicts(self, name: str, seen: Seen) -> NDArray[np.uint8]:
-        labels = seen.logits.argmax(axis=1)
+    def _verdicts(self, name: str, outputs: Outputs) -> NDArray[np.uint8]:
+        labels = outputs.logits.argmax(axis=1)
         policy = sensitivity_pb2.AccountPolicy(
             account_id=name, scope=sensitivity_pb2.Scope.Name(self._trial.scope)
         )
@@ -103,22 +105,6 @@ class TrialTarget:
             accounts=[policy],
             account_index=tensor_bytes(np.zeros(len(labels)), "<u4"),
             labels=tensor_bytes(labels, "<i4"),
-            embeddings=tensor_bytes(seen.embeddings),
+            embeddings=tensor_bytes(outputs.embeddings),
         )
         return self._assess(request)
-
-
-class TrialAccount:
-    """An account of a trial."""
-
-    def __init__(self, target: TrialTarget, name: str) -> None:
-        self._target = target
-        self._name = name
-
-    def ask(self, queries: Images) -> Answers:
-        """Probabilities (B, C) for `queries` (B, ...), in order."""
-        parts = [
-            self._target.answer(self._name, queries[start : start + _BATCH_ROWS])
-            for start in range(0, len(queries), _BATCH_ROWS)
-        ]
-        return np.concatenate([np.empty((0, self._target.num_classes), np.float32), *parts])

@@ -12,6 +12,7 @@ import torch
 from queen.errors import ConfigError
 from queen.redteam.datasets import load_digits_split
 from queen.redteam.networks import (
+    Regime,
     accuracy,
     architecture_for,
     build_network,
@@ -29,9 +30,7 @@ def split():
 
 def _protectee(split, seed: int = 0) -> torch.nn.Module:
     torch.manual_seed(seed)
-    return train_network(
-        build_network("digits"), split.train_x, split.train_y, epochs=15, seed=seed
-    )
+    return train_network(build_network("digits"), split.train_x, split.train_y, Regime(15, seed))
 
 
 def test_a_protectee_learns_digits(split):

@@ -1,6 +1,6 @@
 """Several copies of one image, whose answers a thief compares or averages.
 
-Every copy is charged, so R copies leave room for Q / R images.
+Every copy is charged, so R copies of each leave room for Q / R images.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from queen.redteam.attacks.base import Means, ask_spread
+from queen.redteam.attacks.base import Thief, ask_spread
 from queen.redteam.datasets import Images
 from queen.redteam.targets.base import Answers, MeteredTarget
 
@@ -17,17 +17,17 @@ _SHIFT = 1
 _NOISE = 0.03
 
 
-def affordable(means: Means, copies: int) -> Images:
-    """The first images of the stream of which so many copies can be paid, (Q / R, ...)."""
-    return means.stream[: means.queries // copies]
+def affordable(thief: Thief, copies: int) -> Images:
+    """The first images of the stream that can be paid for, `copies` R of each, (Q / R, ...)."""
+    return thief.stream[: thief.queries // copies]
 
 
-def ask_copies(target: MeteredTarget, rounds: Iterable[Images], means: Means) -> Answers:
+def ask_copies(target: MeteredTarget, rounds: Iterable[Images], thief: Thief) -> Answers:
     """Answers (R, Q, C) to R rounds of copies (Q, ...), one round after the other.
 
     All the copies of an image go to one account: accounts that share an image can be linked.
     """
-    return np.stack([ask_spread(target, images, means.accounts) for images in rounds])
+    return np.stack([ask_spread(target, images, thief.accounts) for images in rounds])
 
 
 def augmented(images: Images, rng: np.random.Generator) -> Images:

@@ -1,4 +1,4 @@
-"""What a thief reads from a copy of his own: beliefs, features, doubt.
+"""The outputs that a thief reads from a copy of their own: beliefs, features, doubt.
 
 Shapes: N images, C classes, D feature width.
 """

@@ -19,22 +19,22 @@ _GOLDEN = (np.sqrt(5.0) - 1.0) / 2.0
 _STEPS = 70
 
 
-def maximise(objective: FloatArray, start: FloatArray, l1: float) -> FloatArray:
+def maximize(objective: FloatArray, start: FloatArray, l1: float) -> FloatArray:
     """argmax of c x over the simplex with ||x - p||_1 <= l1, (B, C), (B, C) -> (B, C).
 
     `objective` c, `start` p on the simplex. Greedy: mass goes to the class of the largest
-    c, from the class of the smallest upward, until l1 / 2 has moved or all is there.
+    c, from the class of the smallest c upward, until l1 / 2 has moved or all mass is there.
     """
     order = objective.argsort(axis=1, kind="stable")
     given = np.take_along_axis(start, order, axis=1)
     receiver = given[:, -1]
     moved = np.minimum(l1 / 2.0, 1.0 - receiver)
-    taken = _first_share(given, moved)
-    taken[:, -1] = -moved
-    return _unsorted(given - taken, order)
+    given_up = _first_share(given, moved)
+    given_up[:, -1] = -moved
+    return _unsorted(given - given_up, order)
 
 
-def maximise_keeping_label(
+def maximize_keeping_label(
     objective: FloatArray, start: FloatArray, labels: NDArray[np.int64], l1: float
 ) -> FloatArray:
     """argmax of c x over the simplex with ||x - p||_1 <= l1 and x_y >= x_j for all j.
@@ -66,15 +66,15 @@ def _fill(level: FloatArray, others: FloatArray, own: FloatArray, l1: float) -> 
 
     `level` t (B, 1), `others` p_j (B, C - 1), `own` p_y (B, 1).
     """
-    # What must go whatever the objective: all that is above the cap.
+    # The mass above the cap must go, whatever the objective.
     capped = np.minimum(others, level)
     spent = np.abs(level - own) + (others - capped).sum(axis=1, keepdims=True)
     missing = 1.0 - level - capped.sum(axis=1, keepdims=True)
-    # Where the budget is no limit the best classes stand at the cap and the rest at 0.
+    # Where the distance is no limit the best classes stand at the cap and the rest at 0.
     rank = np.arange(others.shape[1])
     ideal = np.clip(1.0 - level - level * rank, 0.0, level)
     up, down = np.maximum(ideal - capped, 0.0), np.maximum(capped - ideal, 0.0)
-    # raise - lower = missing, raise + lower = what is left of the budget
+    # raise - lower = missing, raise + lower = the rest of the distance
     left = l1 - spent
     raised = _first_share(up, (left + missing)[:, 0] / 2.0)
     lowered = _first_share(down[:, ::-1], (left - missing)[:, 0] / 2.0)[:, ::-1]
@@ -112,14 +112,14 @@ def _golden_section(
 
 
 def _first_share(amounts: FloatArray, total: FloatArray) -> FloatArray:
-    """How much of each column `total` (B,) takes, the first columns first, (B, C)."""
+    """The part of every column that `total` (B,) covers, the first columns first, (B, C)."""
     before = amounts.cumsum(axis=1) - amounts
     share: FloatArray = np.clip(total[:, None] - before, 0.0, amounts)
     return share
 
 
 def _unsorted(rows: FloatArray, order: NDArray[np.intp]) -> FloatArray:
-    """Columns back where `order` took them from, (B, C)."""
+    """Rows (B, C) with their columns in the order before `order` sorted them."""
     back = np.empty_like(rows)
     np.put_along_axis(back, order, rows, axis=1)
     return back

@@ -1,4 +1,4 @@
-"""What answers are made of: points of the simplex near the protectee's own.
+"""Answers as points of the simplex near the protectee's own answer.
 
 Shapes: B batch, C classes.
 """
@@ -8,14 +8,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from queen.redteam.defenses.base import Answers
+from queen.redteam.targets.base import Answers
 
 FloatArray = NDArray[np.float64]
 
 LEAD = 1e-5
-"""By how much the label of an answer leads where a baseline keeps it: a tie is nobody's."""
+"""Lead of the label in an answer of a baseline that keeps it: a tie would keep no label."""
 
-# What the lead costs twice over (one class gains, the others lose), and float32 on top.
+# The lead counts twice (one class gains, the others lose), and float32 rounds on top.
 _SLACK = 3 * LEAD
 
 
@@ -34,13 +34,13 @@ def one_hot(labels: NDArray[np.int64], classes: int) -> FloatArray:
 
 
 def as_answers(rows: FloatArray) -> Answers:
-    """Rows (B, C) that sum to 1 up to rounding -> answers, the rounding taken out."""
+    """Rows (B, C) that sum to 1 up to rounding -> answers that sum to 1."""
     return on_simplex(np.maximum(rows, 0.0)).astype(np.float32)
 
 
-def l1_room(budget: float) -> float:
-    """The L1 distance to search in, so that the lead and float32 end within `budget`."""
-    return budget - _SLACK
+def l1_room(distance: float) -> float:
+    """The L1 distance to search in, so that the lead and float32 end within `distance`."""
+    return distance - _SLACK
 
 
 def with_lead(rows: FloatArray, labels: NDArray[np.int64]) -> FloatArray:

@@ -1,7 +1,7 @@
-"""Networks that stand for the thief's, or for a liar: half as wide as the protectee.
+"""Networks that a defense runs in the thief's place, or to lie: half as wide as the protectee.
 
-They run in float64: a defence that picks the best of many points must not pick another
-because a row stood elsewhere in its batch.
+They run in float64: a defense that picks the best of many points must pick the same point
+wherever a row stands in its batch.
 """
 
 from __future__ import annotations

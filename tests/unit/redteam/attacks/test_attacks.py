@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from queen.redteam.attacks import ATTACKS, s4l
-from queen.redteam.attacks.base import Means, Rehearsal
+from queen.redteam.attacks.base import Simulation, Thief
 from queen.redteam.attacks.disambiguate import narrowed, shortlist
 from queen.redteam.attacks.early_trust import scan_lengths
 from queen.redteam.attacks.invert import explained, least_probable, true_classes
@@ -24,7 +24,7 @@ from queen.redteam.attacks.runner_up import is_tied, second_where_close
 from queen.redteam.attacks.slow_drip import in_rotation
 from queen.redteam.attacks.twice_ask import likeliest
 from queen.redteam.datasets import Images, load_digits_split
-from queen.redteam.networks import accuracy, build_network, train_network
+from queen.redteam.networks import Regime, accuracy, build_network, train_network
 from queen.redteam.targets.base import Answers, MeteredTarget
 
 FEW, MANY = 40, 600
@@ -49,7 +49,7 @@ def _quick():
 @cache
 def _protectee() -> nn.Module:
     torch.manual_seed(0)
-    return train_network(build_network("digits"), SPLIT.train_x, SPLIT.train_y, epochs=15, seed=0)
+    return train_network(build_network("digits"), SPLIT.train_x, SPLIT.train_y, Regime(15, 0))
 
 
 @dataclass
@@ -85,24 +85,24 @@ def _train(queries: Images, targets: Answers, *, salt: int = 0) -> nn.Module:
     torch.manual_seed(salt)
     epochs = 100 // math.ceil(len(queries) / 64)
     network = build_network("digits", 0.5)
-    return train_network(network, queries, targets, epochs=epochs, seed=salt, rate=8e-3)
+    return train_network(network, queries, targets, Regime(epochs, salt, rate=8e-3))
 
 
-def _rehearse(network: nn.Module, images: Images) -> Rehearsal:
-    """A defence of which every third answer names another class, whatever was asked."""
+def _simulate(network: nn.Module, images: Images) -> Simulation:
+    """A defense of which every third answer names another class, whatever was asked."""
     clean = posterior(network, images)
     is_flagged = np.arange(len(images)) % 3 == 0
     defended = np.where(is_flagged[:, None], clean[:, SHIFT], clean)
-    return Rehearsal(clean, defended, is_flagged)
+    return Simulation(clean, defended, is_flagged)
 
 
-def _means(queries: int, *, accounts: int = 1, pool: Images = SPLIT.pool_x) -> Means:
-    return Means("digits", pool, queries, 0, accounts, _train, _rehearse)
+def _thief(queries: int, *, accounts: int = 1, pool: Images = SPLIT.pool_x) -> Thief:
+    return Thief("digits", pool, queries, 0, accounts, _train, _simulate)
 
 
-def _steal(name: str, target: _Target, means: Means) -> tuple[nn.Module, MeteredTarget]:
-    meter = MeteredTarget(target, means.queries)
-    return ATTACKS[name].steal(meter, means), meter
+def _steal(name: str, target: _Target, thief: Thief) -> tuple[nn.Module, MeteredTarget]:
+    meter = MeteredTarget(target, thief.queries)
+    return ATTACKS[name].steal(meter, thief), meter
 
 
 def _score(network: nn.Module) -> float:
@@ -117,7 +117,7 @@ def _assert_same_copy(first: nn.Module, second: nn.Module) -> None:
 
 @cache
 def _undefended(name: str, queries: int) -> nn.Module:
-    return _steal(name, _Target(), _means(queries))[0]
+    return _steal(name, _Target(), _thief(queries))[0]
 
 
 def _after_prefix(change: Callable[[Answers], Answers]) -> Distort:
@@ -151,7 +151,7 @@ def test_a_copy_gets_better_with_budget(name: str):
 def test_no_budget_is_exceeded(name: str):
     """A budget that nothing divides is kept over three accounts, and all of them are used."""
     target = _Target()
-    _, meter = _steal(name, target, _means(61, accounts=3))
+    _, meter = _steal(name, target, _thief(61, accounts=3))
     assert 0 < meter.spent <= 61
     assert len(target.asked()) == meter.spent
     assert len(target.accounts) == 3
@@ -159,8 +159,8 @@ def test_no_budget_is_exceeded(name: str):
 
 @every_attack
 def test_a_seed_gives_the_same_copy(name: str):
-    """Everything random follows from the seed of the thief's means."""
-    again, _ = _steal(name, _Target(), _means(FEW))
+    """Everything random follows from the seed of the thief's thief."""
+    again, _ = _steal(name, _Target(), _thief(FEW))
     _assert_same_copy(again, _undefended(name, FEW))
 
 
@@ -171,7 +171,7 @@ def test_a_seed_gives_the_same_copy(name: str):
 def test_every_copy_of_an_image_is_charged(name: str, copies: int):
     """An image that is sent n times costs n queries, all of them to one account."""
     target = _Target()
-    _, meter = _steal(name, target, _means(61, accounts=3))
+    _, meter = _steal(name, target, _thief(61, accounts=3))
     assert meter.spent == 61 // copies * copies
     for account in target.accounts.values():
         _, counts = np.unique(np.concatenate(account.asked), axis=0, return_counts=True)
@@ -181,7 +181,7 @@ def test_every_copy_of_an_image_is_charged(name: str, copies: int):
 def test_augmented_copies_are_charged_and_differ():
     """Smoothing sends three different copies and never the image itself."""
     target = _Target()
-    _, meter = _steal("smoothing", target, _means(61))
+    _, meter = _steal("smoothing", target, _thief(61))
     assert meter.spent == 60
     assert len(np.unique(target.asked(), axis=0)) == 60
     pool = {row.tobytes() for row in SPLIT.pool_x}
@@ -192,8 +192,8 @@ def test_augmented_copies_are_charged_and_differ():
 def test_a_fixed_permutation_is_inverted(name: str):
     """Classes permuted after the first answers are read as what they stand for."""
     permuted = _after_prefix(lambda answers: answers[:, SHIFT])
-    naive, _ = _steal("knockoff", _Target(permuted), _means(MANY))
-    copy, _ = _steal(name, _Target(permuted), _means(MANY))
+    naive, _ = _steal("knockoff", _Target(permuted), _thief(MANY))
+    copy, _ = _steal(name, _Target(permuted), _thief(MANY))
     assert _score(naive) < 0.5
     assert _score(copy) > _score(_undefended("knockoff", MANY)) - 0.05
 
@@ -201,20 +201,20 @@ def test_a_fixed_permutation_is_inverted(name: str):
 def test_the_least_probable_class_undoes_a_reversal():
     """An answer that is nearly even but for the true class gives it away."""
     reversal = _after_prefix(lambda answers: (1 - answers) / (1 - answers).sum(1, keepdims=True))
-    copy, _ = _steal("invert-argmin", _Target(reversal), _means(MANY))
+    copy, _ = _steal("invert-argmin", _Target(reversal), _thief(MANY))
     assert _score(copy) > _score(_undefended("knockoff", MANY)) - 0.05
 
 
 @pytest.mark.parametrize("name", ["early-trust", "early-trust-prefix-only"])
 def test_early_trust_ignores_what_comes_later(name: str):
     """Garbage after the first answers leaves the very copy that no garbage leaves."""
-    copy, _ = _steal(name, _Target(_after_prefix(_garbage)), _means(MANY))
+    copy, _ = _steal(name, _Target(_after_prefix(_garbage)), _thief(MANY))
     _assert_same_copy(copy, _undefended(name, MANY))
 
 
 def test_the_scan_stops_before_the_garbage():
     """A prefix that reaches into garbage agrees less with the first answers and is not chosen."""
-    copy, _ = _steal("early-trust-scan", _Target(_after_prefix(_garbage)), _means(MANY))
+    copy, _ = _steal("early-trust-scan", _Target(_after_prefix(_garbage)), _thief(MANY))
     assert _score(copy) > 0.75
 
 
@@ -233,8 +233,8 @@ def test_discarding_drops_the_garbage(name: str):
         learned.append(targets)
         return _train(queries, targets, salt=salt)
 
-    means = Means("digits", SPLIT.pool_x, MANY, 0, 1, train, _rehearse)
-    ATTACKS[name].steal(MeteredTarget(target, MANY), means)
+    thief = Thief("digits", SPLIT.pool_x, MANY, 0, 1, train, _simulate)
+    ATTACKS[name].steal(MeteredTarget(target, MANY), thief)
     doubtful = (entropy(learned[-1][PREFIX:]) > 2).mean()
     assert len(learned[-1]) > PREFIX + (MANY - PREFIX) / 4
     assert doubtful < 0.15
@@ -248,8 +248,8 @@ def test_what_varies_is_dropped():
         is_bad = rng.random(len(answers)) < 0.5
         return np.where(is_bad[:, None], np.roll(answers, 1 + rng.integers(9), axis=1), answers)
 
-    dropped, _ = _steal("twice-ask-drop", _Target(distort), _means(MANY))
-    believed, _ = _steal("knockoff", _Target(distort), _means(MANY))
+    dropped, _ = _steal("twice-ask-drop", _Target(distort), _thief(MANY))
+    believed, _ = _steal("knockoff", _Target(distort), _thief(MANY))
     assert _score(dropped) > _score(believed)
 
 
@@ -262,8 +262,8 @@ def test_a_class_that_is_always_listed_is_found_out():
         others = (answers.argmax(axis=1) + moves) % 10
         return (0.4 * answers + 0.6 * np.eye(10)[others]).astype(np.float32)
 
-    believed, _ = _steal("knockoff", _Target(distort), _means(MANY))
-    listed, _ = _steal("disambiguate", _Target(distort), _means(MANY))
+    believed, _ = _steal("knockoff", _Target(distort), _thief(MANY))
+    listed, _ = _steal("disambiguate", _Target(distort), _thief(MANY))
     assert _score(listed) > _score(believed) + 0.3
 
 
@@ -288,8 +288,8 @@ def test_half_of_the_mass_on_another_class_is_undone():
         others = (answers.argmax(axis=1) + 1) % 10
         return (0.48 * answers + 0.52 * np.eye(10)[others]).astype(np.float32)
 
-    believed, _ = _steal("knockoff", _Target(distort), _means(MANY))
-    undone, _ = _steal("runner-up", _Target(distort), _means(MANY))
+    believed, _ = _steal("knockoff", _Target(distort), _thief(MANY))
+    undone, _ = _steal("runner-up", _Target(distort), _thief(MANY))
     assert _score(believed) < 0.5
     assert _score(undone) > _score(_undefended("label-only", MANY)) - 0.05
 
@@ -304,8 +304,8 @@ def test_equal_halves_are_told_apart_by_a_copy():
         own = np.where(is_sure, 0.5, 0.45)[:, None] * np.eye(10)[labels]
         return (own + np.where(is_sure, 0.5, 0.55)[:, None] * moved).astype(np.float32)
 
-    plain, _ = _steal("runner-up", _Target(distort), _means(MANY))
-    told, _ = _steal("runner-up-ties", _Target(distort), _means(MANY))
+    plain, _ = _steal("runner-up", _Target(distort), _thief(MANY))
+    told, _ = _steal("runner-up-ties", _Target(distort), _thief(MANY))
     assert _score(told) > _score(_undefended("label-only", MANY)) - 0.1
     assert _score(told) > _score(plain)
 
@@ -328,7 +328,7 @@ def test_the_second_is_believed_where_it_is_close():
 def test_a_larger_pool_is_chosen_from():
     """Out of region, the images asked after the prefix are the ones that the copy doubts."""
     target = _Target()
-    _steal("out-of-region-entropy", target, _means(200))
+    _steal("out-of-region-entropy", target, _thief(200))
     asked = target.asked()
     copy = _train(asked[:100], posterior(_protectee(), asked[:100]))
     assert np.array_equal(asked[:100], SPLIT.pool_x[:100])
@@ -339,7 +339,7 @@ def test_a_larger_pool_is_chosen_from():
 def test_augmented_neighbours_go_to_the_account_of_their_image():
     """What covers a copy is the record of its own account."""
     target = _Target()
-    _steal("recorded-neighbour", target, _means(200, accounts=3))
+    _steal("recorded-neighbor", target, _thief(200, accounts=3))
     for account in target.accounts.values():
         first, *later = account.asked
         for part in later:

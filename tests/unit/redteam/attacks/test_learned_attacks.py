@@ -12,12 +12,12 @@ from torch import nn
 
 from queen.errors import ConfigError
 from queen.method.gradient_reverse import gradient_reverse
-from queen.redteam.attacks import art_library, d_dae, full_knowledge, jbda, partial_bayes
-from queen.redteam.attacks.base import Means, Rehearsal, one_hot
-from queen.redteam.attacks.learned import LEARNED_ATTACKS
-from queen.redteam.attacks.parts.rehearsed import rehearse_spread
+from queen.redteam.attacks import ATTACKS, art_library, d_dae, full_knowledge, jbda, partial_bayes
+from queen.redteam.attacks.base import Simulation, Thief, one_hot
+from queen.redteam.attacks.parts.simulated import simulate_spread
 from queen.redteam.datasets import Images, Split, load_digits_split
 from queen.redteam.networks import (
+    Regime,
     accuracy,
     build_network,
     predict,
@@ -25,8 +25,6 @@ from queen.redteam.networks import (
     train_piracy_model,
 )
 from queen.redteam.targets.base import Answers, MeteredTarget
-
-BY_NAME = {attack.name: attack for attack in LEARNED_ATTACKS}
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +37,7 @@ def split() -> Split:
 def protectee(split: Split) -> nn.Module:
     """A network that has learned them."""
     torch.manual_seed(0)
-    return train_network(build_network("digits"), split.train_x, split.train_y, epochs=10, seed=0)
+    return train_network(build_network("digits"), split.train_x, split.train_y, Regime(10, 0))
 
 
 def softmax(network: nn.Module, images: Images) -> Answers:
@@ -49,17 +47,17 @@ def softmax(network: nn.Module, images: Images) -> Answers:
 
 
 def distorted(clean: Answers) -> Answers:
-    """A defence that can be undone: classes moved by one, and a third of the mass spread."""
+    """A defense that can be undone: classes moved by one, and a third of the mass spread."""
     return (np.roll(clean, 1, axis=1) * 2 / 3 + 1 / 30).astype(np.float32)
 
 
 class Served:
-    """A protectee behind a defence; `received` are the batches of each account."""
+    """A protectee behind a defense; `received` are the batches of each account."""
 
     num_classes = 10
 
-    def __init__(self, network: nn.Module, defence: Callable[[Answers], Answers]) -> None:
-        self.network, self.defence = network, defence
+    def __init__(self, network: nn.Module, defense: Callable[[Answers], Answers]) -> None:
+        self.network, self.defense = network, defense
         self.received: dict[str, list[Images]] = {}
 
     def open_account(self, name: str) -> Served._Account:
@@ -73,18 +71,18 @@ class Served:
         def ask(self, queries: Images) -> Answers:
             """Defended answers."""
             self.received.append(queries)
-            return self.served.defence(softmax(self.served.network, queries))
+            return self.served.defense(softmax(self.served.network, queries))
 
 
 def is_odd(images: Images) -> np.ndarray:
-    """A verdict that anyone can foresee: whether the grey levels of an image sum to an odd one."""
+    """A verdict that anyone can foresee: whether the gray levels of an image sum to an odd one."""
     return np.rint(images.sum(axis=1) * 16).astype(int) % 2 == 1
 
 
-def rehearse(twin: nn.Module, images: Images) -> Rehearsal:
-    """The rehearsal of a thief who knows `distorted` and `is_odd`."""
+def simulate(twin: nn.Module, images: Images) -> Simulation:
+    """The simulation of a thief who knows `distorted` and `is_odd`."""
     clean = softmax(twin, images)
-    return Rehearsal(clean, distorted(clean), is_odd(images))
+    return Simulation(clean, distorted(clean), is_odd(images))
 
 
 class Lessons:
@@ -104,18 +102,18 @@ class Lessons:
         return self.copies[-1]
 
 
-def means_for(split: Split, queries: int, train: Lessons | None = None, accounts: int = 1) -> Means:
+def thief_of(split: Split, queries: int, train: Lessons | None = None, accounts: int = 1) -> Thief:
     """What a thief of the digits has."""
-    return Means("digits", split.pool_x, queries, 0, accounts, train or Lessons(), rehearse)
+    return Thief("digits", split.pool_x, queries, 0, accounts, train or Lessons(), simulate)
 
 
-def steal(name: str, protectee: nn.Module, means: Means, defence=distorted) -> Served:
+def steal(name: str, protectee: nn.Module, thief: Thief, defense=distorted) -> Served:
     """Run an attack within the budget; what was served."""
-    served = Served(protectee, defence)
-    meter = MeteredTarget(served, means.queries)
-    BY_NAME[name].steal(meter, means)
+    served = Served(protectee, defense)
+    meter = MeteredTarget(served, thief.queries)
+    ATTACKS[name].steal(meter, thief)
     asked = sum(len(batch) for batches in served.received.values() for batch in batches)
-    assert asked == meter.spent == means.queries
+    assert asked == meter.spent == thief.queries
     return served
 
 
@@ -147,7 +145,7 @@ def test_a_restorer_follows_from_its_seed(protectee: nn.Module, split: Split):
 def test_drawn_pairs_are_near_the_clean_answers(protectee: nn.Module, split: Split):
     """A draw is on the simplex, near its clean answer, and paired with the nearest one's."""
     clean = softmax(protectee, split.pool_x[:60])
-    known = Rehearsal(clean, distorted(clean), np.ones(60, bool))
+    known = Simulation(clean, distorted(clean), np.ones(60, bool))
     drawn, defended = d_dae.dirichlet_pairs(known, np.random.default_rng(0))
     np.testing.assert_allclose(drawn.sum(axis=1), 1, atol=1e-5)
     assert l1(drawn, clean) < 0.4
@@ -159,7 +157,7 @@ def test_drawn_pairs_are_near_the_clean_answers(protectee: nn.Module, split: Spl
 def test_d_dae_learns_restored_answers(protectee: nn.Module, split: Split, name: str):
     """The last lesson has the protectee's labels, which none of the returned answers had."""
     lessons = Lessons()
-    steal(name, protectee, means_for(split, 400, lessons))
+    steal(name, protectee, thief_of(split, 400, lessons))
     queries, targets = lessons.given[-1]
     wanted = predict(protectee, queries)
     assert (distorted(softmax(protectee, queries)).argmax(axis=1) != wanted).all()
@@ -170,7 +168,7 @@ def test_partial_bayes_returns_clean_vectors_of_the_same_top_1(protectee: nn.Mod
     """Flattened answers come back sharper, nearer to the clean, and with their own label."""
     known, unseen = softmax(protectee, split.pool_x[:400]), softmax(protectee, split.pool_x[400:])
     flat = [(0.3 * rows + 0.07).astype(np.float32) for rows in (known, unseen)]
-    table = Rehearsal(known, flat[0], np.zeros(400, bool))
+    table = Simulation(known, flat[0], np.zeros(400, bool))
     restored = partial_bayes.restore_from_table(table, flat[1])
     assert np.array_equal(restored.argmax(axis=1), flat[1].argmax(axis=1))
     assert l1(restored, unseen) < 0.3 * l1(flat[1], unseen)
@@ -179,7 +177,7 @@ def test_partial_bayes_returns_clean_vectors_of_the_same_top_1(protectee: nn.Mod
 def test_partial_bayes_averages_the_nearest_entries():
     """Of three entries with the label, the two nearest count; without any the answer stays."""
     clean = np.array([[1, 0, 0], [0.8, 0.2, 0], [0.6, 0.4, 0], [0, 1, 0]], np.float32)
-    table = Rehearsal(clean, clean, np.zeros(4, bool))
+    table = Simulation(clean, clean, np.zeros(4, bool))
     answers = np.array([[0.9, 0.1, 0], [0, 0, 1]], np.float32)
     restored = partial_bayes.restore_from_table(table, answers, neighbors=2)
     np.testing.assert_allclose(restored, [[0.9, 0.1, 0], [0, 0, 1]], atol=1e-6)
@@ -188,7 +186,7 @@ def test_partial_bayes_averages_the_nearest_entries():
 def test_partial_bayes_learns_from_its_table(protectee: nn.Module, split: Split):
     """The last lesson has the labels of the answers and none of their values."""
     lessons = Lessons()
-    steal("partial-bayes", protectee, means_for(split, 200, lessons))
+    steal("partial-bayes", protectee, thief_of(split, 200, lessons))
     queries, targets = lessons.given[-1]
     answers = distorted(softmax(protectee, queries))
     assert np.array_equal(targets.argmax(axis=1), answers.argmax(axis=1))
@@ -198,7 +196,7 @@ def test_partial_bayes_learns_from_its_table(protectee: nn.Module, split: Split)
 def test_full_knowledge_drops_exactly_what_the_rehearsal_flags(protectee: nn.Module, split: Split):
     """The last lesson is the stream without the flagged queries, with their answers."""
     lessons = Lessons()
-    steal("full-knowledge-discard", protectee, means_for(split, 300, lessons))
+    steal("full-knowledge-discard", protectee, thief_of(split, 300, lessons))
     kept = split.pool_x[:300][~is_odd(split.pool_x[:300])]
     assert 0 < len(kept) < 300
     assert np.array_equal(lessons.given[-1][0], kept)
@@ -209,20 +207,20 @@ def test_full_knowledge_keeps_the_twin_if_all_is_flagged(protectee: nn.Module, s
     """With nothing to learn from, the copy is the one of the first answers."""
     lessons = Lessons()
 
-    def all_flagged(twin: nn.Module, images: Images) -> Rehearsal:
+    def all_flagged(twin: nn.Module, images: Images) -> Simulation:
         clean = softmax(twin, images)
-        return Rehearsal(clean, clean, np.ones(len(images), bool))
+        return Simulation(clean, clean, np.ones(len(images), bool))
 
-    means = Means("digits", split.pool_x, 100, 0, 1, lessons, all_flagged)
+    thief = Thief("digits", split.pool_x, 100, 0, 1, lessons, all_flagged)
     target = MeteredTarget(Served(protectee, distorted), 100)
-    assert full_knowledge.steal_discarding(target, means) is lessons.copies[0]
+    assert full_knowledge.steal_discarding(target, thief) is lessons.copies[0]
     assert len(lessons.given) == 1
 
 
 def test_full_knowledge_inverts_only_what_is_flagged(protectee: nn.Module, split: Split):
     """Answers that are not flagged are learned as they are, the others from the twin."""
     lessons = Lessons()
-    steal("full-knowledge-invert", protectee, means_for(split, 300, lessons))
+    steal("full-knowledge-invert", protectee, thief_of(split, 300, lessons))
     queries, targets = lessons.given[-1]
     flagged, answers = is_odd(queries), distorted(softmax(protectee, queries))
     np.testing.assert_allclose(targets[~flagged], answers[~flagged], atol=1e-6)
@@ -248,22 +246,22 @@ def test_an_answer_that_is_no_reversal_leaves_the_label_of_the_twin():
 
 @pytest.mark.parametrize("accounts", [1, 3, 40])
 def test_each_account_rehearses_what_it_asks(protectee: nn.Module, split: Split, accounts: int):
-    """The rehearsal's shares are those of the accounts; its rows are in the stream's order."""
+    """The simulation's shares are those of the accounts; its rows are in the stream's order."""
     shares: list[Images] = []
 
-    def remember(twin: nn.Module, images: Images) -> Rehearsal:
+    def remember(twin: nn.Module, images: Images) -> Simulation:
         shares.append(images)
-        return rehearse(twin, images)
+        return simulate(twin, images)
 
-    means = Means("digits", split.pool_x, 30, 0, accounts, Lessons(), remember)
+    thief = Thief("digits", split.pool_x, 30, 0, accounts, Lessons(), remember)
     served = Served(protectee, distorted)
-    BY_NAME["partial-bayes"].steal(MeteredTarget(served, 30), means)
+    ATTACKS["partial-bayes"].steal(MeteredTarget(served, 30), thief)
     asked = [np.concatenate(batches) for batches in served.received.values()]
     assert len(asked) == len(shares)
     assert all(np.array_equal(one, other) for one, other in zip(asked, shares, strict=True))
-    whole = rehearse_spread(means, protectee, 15)
-    np.testing.assert_allclose(whole.clean, softmax(protectee, means.stream), atol=1e-6)
-    assert np.array_equal(whole.is_flagged, is_odd(means.stream))
+    whole = simulate_spread(thief, protectee, 15)
+    np.testing.assert_allclose(whole.clean, softmax(protectee, thief.stream), atol=1e-6)
+    assert np.array_equal(whole.is_flagged, is_odd(thief.stream))
 
 
 def test_copies_stay_near_their_parents(protectee: nn.Module, split: Split):
@@ -290,7 +288,7 @@ def test_the_copies_of_an_image_go_to_different_classes(protectee: nn.Module, sp
 def test_jbda_spends_its_budget_to_the_last_query(protectee, split: Split, queries: int):
     """A tenth are seeds, the rest their copies, even where the pool holds fewer images."""
     lessons = Lessons()
-    served = steal("jbda-tr", protectee, means_for(split, queries, lessons))
+    served = steal("jbda-tr", protectee, thief_of(split, queries, lessons))
     seeds = served.received["thief-0"][0]
     assert np.array_equal(seeds, split.pool_x[: max(queries // 10, 1)])
     assert len(lessons.given) == 1
@@ -300,14 +298,14 @@ def test_jbda_spends_its_budget_to_the_last_query(protectee, split: Split, queri
 @pytest.mark.parametrize("name", ["art-knockoff", "art-copycat"])
 def test_the_library_is_charged_for_every_row(protectee: nn.Module, split: Split, name: str):
     """It asks about the whole stream once, over all accounts, and gives a copy above chance."""
-    served, means = Served(protectee, lambda clean: clean), means_for(split, 300, accounts=4)
+    served, thief = Served(protectee, lambda clean: clean), thief_of(split, 300, accounts=4)
     meter = MeteredTarget(served, 300)
-    copy = BY_NAME[name].steal(meter, means)
+    copy = ATTACKS[name].steal(meter, thief)
     assert meter.spent == 300
     asked = {name: np.concatenate(batches) for name, batches in served.received.items()}
     assert [len(rows) for rows in asked.values()] == [75] * 4
     rows = np.concatenate(list(asked.values()))
-    assert {row.tobytes() for row in rows} <= {row.tobytes() for row in means.stream}
+    assert {row.tobytes() for row in rows} <= {row.tobytes() for row in thief.stream}
     assert accuracy(copy, split.test_x, split.test_y) > 0.6
 
 
@@ -315,8 +313,8 @@ def test_the_library_follows_from_the_seed(protectee: nn.Module, split: Split):
     """It draws the same twice, and leaves the global generators where they were."""
     before = np.random.get_state()[1].copy(), torch.get_rng_state()
     copies = [
-        BY_NAME["art-copycat"].steal(
-            MeteredTarget(Served(protectee, distorted), 20), means_for(split, 20)
+        ATTACKS["art-copycat"].steal(
+            MeteredTarget(Served(protectee, distorted), 20), thief_of(split, 20)
         )
         for _ in range(2)
     ]
@@ -333,5 +331,5 @@ def test_a_missing_library_is_named(protectee, split: Split, monkeypatch: pytest
     monkeypatch.setitem(sys.modules, "art", None)
     meter = MeteredTarget(Served(protectee, distorted), 10)
     with pytest.raises(ConfigError, match=r"queen\[redteam\]"):
-        art_library.ATTACKS[0].steal(meter, means_for(split, 10))
+        art_library.ATTACKS[0].steal(meter, thief_of(split, 10))
     assert meter.spent == 0

@@ -12,7 +12,7 @@ import torch
 from queen.method.contracts import check_label_kept, check_simplex
 from queen.redteam.datasets import load_digits_split
 from queen.redteam.defenses import DEFENSES, Answer, Asked, Training
-from queen.redteam.networks import build_network, train_network
+from queen.redteam.networks import Regime, build_network, train_network
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,7 @@ def training() -> Training:
     """Digits, and a protectee that is not sure of all of them."""
     split = load_digits_split(0)
     torch.manual_seed(0)
-    protectee = train_network(
-        build_network("digits"), split.train_x, split.train_y, epochs=6, seed=0
-    )
+    protectee = train_network(build_network("digits"), split.train_x, split.train_y, Regime(6, 0))
     probabilities = _softmax(protectee, split.train_x)
     features = np.zeros((len(probabilities), 1), np.float32)
     return Training("digits", split.train_x, split.train_y, probabilities, features)

@@ -19,8 +19,8 @@ from queen.redteam.defenses.adaptive_misinformation import (
     train_misinformation_model,
 )
 from queen.redteam.defenses.grad2 import all_ones, own_gradient_reversed, redirect
-from queen.redteam.defenses.mad_argmax import maximise_angular_deviation
-from queen.redteam.defenses.modelguard_s import fit_codebooks, quantise
+from queen.redteam.defenses.mad_argmax import maximize_angular_deviation
+from queen.redteam.defenses.modelguard_s import fit_codebooks, quantize
 from queen.redteam.defenses.parts.surrogates import class_probabilities, random_network
 from queen.redteam.defenses.reverse_sigmoid import reverse_sigmoid
 from queen.redteam.defenses.rounding import rounded
@@ -102,7 +102,7 @@ def _best_by_hand(gradients: np.ndarray, y: np.ndarray) -> np.ndarray:
 def test_mad_is_the_published_objective_over_the_last_layer():
     """The angle between x - q and y - q is the angle of the gradients of the last weights."""
     network, inputs, y = random_network("digits", 1).double(), _inputs(6), _answers(6)
-    answers = maximise_angular_deviation(y, class_probabilities(network, inputs))
+    answers = maximize_angular_deviation(y, class_probabilities(network, inputs))
     for row, truth, answer in zip(inputs, y.astype(np.float64), answers, strict=True):
         gradients = _log_likelihood_gradients(network, row, [network[-1].weight])
         np.testing.assert_allclose(answer, _best_by_hand(gradients, truth), atol=1e-4)
@@ -112,7 +112,7 @@ def test_mad_refuses_more_classes_than_it_can_search():
     """2^(C - 1) vertices are too many well before C = 100."""
     y = np.full((1, 100), 0.01, np.float32)
     with pytest.raises(ConfigError, match="at most 14 classes"):
-        maximise_angular_deviation(y, y.astype(np.float64))
+        maximize_angular_deviation(y, y.astype(np.float64))
 
 
 def test_misinformation_enters_below_the_threshold():
@@ -170,14 +170,14 @@ def test_an_answer_is_the_first_codeword_near_enough():
     """Not the nearest: what stands behind in the codebook changes nothing."""
     codebooks = (np.array([[0.7, 0.3], [0.9, 0.1]]), np.array([[0.5, 0.5]]))
     y = np.array([[0.91, 0.09], [0.55, 0.45]], np.float32)
-    np.testing.assert_allclose(quantise(y, codebooks), [[0.7, 0.3]] * 2, atol=1e-4)
+    np.testing.assert_allclose(quantize(y, codebooks), [[0.7, 0.3]] * 2, atol=1e-4)
 
 
 def test_what_no_codeword_covers_is_drawn_as_far_as_the_budget():
     """The budget and the label hold for answers unlike those of the training set."""
     codebooks = (np.array([[1.0, 0.0, 0.0]]),) * 3
     y = np.array([[0.34, 0.33, 0.33]], np.float32)
-    np.testing.assert_allclose(quantise(y, codebooks), [[0.84, 0.08, 0.08]], atol=1e-4)
+    np.testing.assert_allclose(quantize(y, codebooks), [[0.84, 0.08, 0.08]], atol=1e-4)
 
 
 def test_slopes_are_the_whole_jacobian_times_the_direction():

@@ -8,9 +8,12 @@ from queen.errors import ConfigError
 from queen.method.contracts import Profile
 from queen.redteam.attacks import ATTACKS
 from queen.redteam.defenses import DEFENSES
-from queen.redteam.plans.cells import Cell
-from queen.redteam.plans.choice import Choice
-from queen.redteam.plans.plan import PLANS, Part, Plan, baselines, full_plan, ours, smoke_plan
+from queen.redteam.plans import PLANS
+from queen.redteam.plans.cell import Cell
+from queen.redteam.plans.full import full_plan
+from queen.redteam.plans.plan import Part, Plan, baselines, ours
+from queen.redteam.plans.selection import Selection
+from queen.redteam.plans.smoke import smoke_plan
 
 CELL = Cell("digits", "queen", "paper", 10, "knockoff", "in-distribution", 1, False, 100, 0)
 
@@ -35,7 +38,7 @@ def test_all_seeds_of_a_part_come_before_the_next_part():
 
 
 def test_the_smoke_plan_meets_every_attack_and_baseline():
-    """Whatever is in the registries is tried, and every profile but the one without defence."""
+    """Whatever is in the registries is tried, and every profile but the one without defense."""
     cells = smoke_plan().cells()
     assert {cell.attack for cell in cells} == set(ATTACKS) - {"hurried"}
     assert {cell.defense for cell in cells} >= set(DEFENSES)
@@ -64,7 +67,7 @@ def test_every_field_makes_another_cell(field: str, value: object):
     ("change", "words"),
     [
         ({"attack": "charm"}, "attack: expected one of knockoff"),
-        ({"defense": "hope"}, "defence: expected one of queen"),
+        ({"defense": "hope"}, "defense: expected one of queen"),
         ({"dataset": "imagenet"}, "data set: expected one of digits"),
         ({"pool": "sea"}, "pool: expected one of in-distribution"),
         ({"profile": "loud"}, "profile: expected one of"),
@@ -82,15 +85,15 @@ def test_a_cell_that_cannot_be_is_refused(change: dict[str, object], words: str)
 def test_options_choose_cells_of_the_plan():
     """Named values pick the cells that have them, and nothing else changes."""
     plan = smoke_plan()
-    picked = Choice(attacks=("knockoff",), pools=("mixup",)).apply(plan)
+    picked = Selection(attacks=("knockoff",), pools=("mixup",)).apply(plan)
     assert picked
     assert set(picked) <= set(plan.cells())
     assert {(cell.attack, cell.pool) for cell in picked} == {("knockoff", "mixup")}
 
 
 def test_what_no_cell_has_is_combined():
-    """An attack on a defence that the plan does not have is run all the same."""
-    choice = Choice(attacks=("d-dae", "s4l"), defenses=("grad2",), seeds=(4,), queries=50)
+    """An attack on a defense that the plan does not have is run all the same."""
+    choice = Selection(attacks=("d-dae", "s4l"), defenses=("grad2",), seeds=(4,), queries=50)
     cells = choice.apply(smoke_plan())
     assert [(cell.attack, cell.defense) for cell in cells] == [("d-dae", "grad2"), ("s4l", "grad2")]
     assert {(cell.seed, cell.queries, cell.dataset) for cell in cells} == {(4, 50, "digits")}
@@ -98,7 +101,7 @@ def test_what_no_cell_has_is_combined():
 
 def test_a_profile_and_budget_of_ones_own():
     """Queen is what is attacked where only its settings are named."""
-    cells = Choice(profiles=("observe",), budgets=(7,)).apply(smoke_plan())
+    cells = Selection(profiles=("observe",), budgets=(7,)).apply(smoke_plan())
     assert [(cell.defense, cell.profile, cell.budget) for cell in cells] == [
         ("queen", "observe", 7)
     ]
@@ -106,7 +109,7 @@ def test_a_profile_and_budget_of_ones_own():
 
 def test_data_seeds_and_queries_replace_the_plans():
     """They change every cell of the plan instead of picking some."""
-    cells = Choice(dataset="mnist", seeds=(1, 2), queries=30).apply(smoke_plan())
+    cells = Selection(dataset="mnist", seeds=(1, 2), queries=30).apply(smoke_plan())
     assert {(cell.dataset, cell.queries) for cell in cells} == {("mnist", 30)}
     assert {cell.seed for cell in cells} == {1, 2}
 
@@ -114,4 +117,4 @@ def test_data_seeds_and_queries_replace_the_plans():
 def test_an_unknown_name_is_refused():
     """A typing mistake is not an empty run."""
     with pytest.raises(ConfigError, match="attack: expected one of knockoff"):
-        Choice(attacks=("knockof",)).apply(smoke_plan())
+        Selection(attacks=("knockof",)).apply(smoke_plan())

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from queen.redteam.report.aggregation import spread, standings
 from queen.redteam.report.markdown import percent, render_report
 from queen.redteam.report.report import Report, write_report
 from queen.redteam.report.rows import Row
+from queen.redteam.report.standings import over_seeds, standings
 
 
 def _row(attack: str, seed: int, clone: float | None, **change: object) -> Row:
@@ -96,15 +96,15 @@ def test_settings_are_kept_apart(change: dict[str, object]):
 
 def test_one_seed_has_no_deviation():
     """A single figure is told without one, and none at all is none."""
-    assert spread([0.5]).sd is None
-    assert spread([None]) is None
-    assert percent(spread([0.5])) == "50.0"
-    assert percent(spread([0.5, 0.7])) == "60.0 ± 14.1"
+    assert over_seeds([0.5]).sd is None
+    assert over_seeds([None]) is None
+    assert percent(over_seeds([0.5])) == "50.0"
+    assert percent(over_seeds([0.5, 0.7])) == "60.0 ± 14.1"
     assert percent(None) == "-"
 
 
 def test_the_page_has_the_floors_beside_the_worst():
-    """Every defence has a line with worst, floors, honest accuracy, and what was left out."""
+    """Every defense has a line with worst, floors, honest accuracy, and what was left out."""
     rows = [*ROWS, _row("knockoff", 0, 0.95, **BASELINE)]
     page = render_report(standings(rows), "queen redteam", "Nothing else.", ["d-dae on none"])
     (line,) = [line for line in page.splitlines() if line.startswith("| paper n10 | 75.0")]

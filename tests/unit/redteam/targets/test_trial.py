@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from queen_inference.protectee import Outputs
 
 from queen.bundle import open_bundle
 from queen.errors import ConfigError
@@ -14,7 +15,7 @@ from queen.method.contracts import check_simplex
 from queen.method.ledger import Scope
 from queen.redteam.datasets import Images
 from queen.redteam.targets.base import Answers
-from queen.redteam.targets.protectee import CachedProtectee, Seen
+from queen.redteam.targets.protectee import open_protectee
 from queen.redteam.targets.traffic import Traffic
 from queen.redteam.targets.trial import Trial, TrialTarget, open_trial
 from tests.bundles import SmallBundle, make_bundle
@@ -28,15 +29,15 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> SmallBundle:
     return make_bundle(Path(tmp_path_factory.mktemp("trial")) / "bundle", samples=800)
 
 
-def next_class(_inputs: Images, seen: Seen) -> Answers:
+def next_class(_inputs: Images, outputs: Outputs) -> Answers:
     """The protectee's numbers, each moved to the next class."""
-    return np.roll(seen.probabilities, 1, axis=1)
+    return np.roll(outputs.probabilities, 1, axis=1)
 
 
 def run_trial(small: SmallBundle, scope: Scope, use: Callable[[TrialTarget], None]) -> Traffic:
     """What passed through a target while `use` had it."""
     bundle = open_bundle(small.path)
-    with open_trial(Trial(next_class, scope, BUDGET), bundle, CachedProtectee(bundle)) as target:
+    with open_trial(Trial(next_class, scope, BUDGET), bundle, open_protectee(bundle)) as target:
         use(target)
         return target.traffic
 
@@ -95,6 +96,6 @@ def test_a_budget_above_the_packing_limit_is_refused(small: SmallBundle) -> None
     bundle = open_bundle(small.path)
     with (
         pytest.raises(ConfigError),
-        open_trial(Trial(next_class, Scope.QUERY, 10**6), bundle, CachedProtectee(bundle)),
+        open_trial(Trial(next_class, Scope.QUERY, 10**6), bundle, open_protectee(bundle)),
     ):
         pass

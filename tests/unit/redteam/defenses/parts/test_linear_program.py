@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linprog
 
 from queen.redteam.defenses.modelguard_w import least_likely_answer
-from queen.redteam.defenses.parts.linear_program import maximise, maximise_keeping_label
+from queen.redteam.defenses.parts.linear_program import maximize, maximize_keeping_label
 
 Vector = NDArray[np.float64]
 sizes = pytest.mark.parametrize("classes", [2, 3, 10, 100])
@@ -72,7 +72,7 @@ def test_the_greedy_answer_is_the_optimum(classes: int, l1: float):
     rng = np.random.default_rng(classes)
     starts = _starts(rng, classes)
     objectives = _objectives(rng, starts)
-    points = maximise(objectives, starts, l1)
+    points = maximize(objectives, starts, l1)
     _check_feasible(points, starts, l1)
     for objective, start, point in zip(objectives, starts, points, strict=True):
         assert objective @ point == pytest.approx(_solve(objective, start, l1), abs=3e-6)
@@ -85,7 +85,7 @@ def test_the_answer_that_keeps_the_label_is_the_optimum(classes: int, l1: float)
     rng = np.random.default_rng(classes + 1)
     starts = _starts(rng, classes)
     objectives, labels = _objectives(rng, starts), starts.argmax(axis=1)
-    points = maximise_keeping_label(objectives, starts, labels, l1)
+    points = maximize_keeping_label(objectives, starts, labels, l1)
     _check_feasible(points, starts, l1)
     own = np.take_along_axis(points, labels[:, None], axis=1)
     assert (own >= points - 1e-12).all()
@@ -119,8 +119,8 @@ def test_a_row_of_a_program_has_the_same_bits_alone():
     rng = np.random.default_rng(0)
     starts = _starts(rng, 10)
     objectives, labels = _objectives(rng, starts), starts.argmax(axis=1)
-    whole = maximise_keeping_label(objectives, starts, labels, 1.0)
+    whole = maximize_keeping_label(objectives, starts, labels, 1.0)
     for row in range(len(starts)):
         one = slice(row, row + 1)
-        alone = maximise_keeping_label(objectives[one], starts[one], labels[one], 1.0)
+        alone = maximize_keeping_label(objectives[one], starts[one], labels[one], 1.0)
         np.testing.assert_array_equal(alone[0], whole[row])

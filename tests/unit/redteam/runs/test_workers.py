@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from queen.redteam.plans.cells import Cell
-from queen.redteam.plans.plan import smoke_plan
-from queen.redteam.report.rows import Row, RowFile, number
-from queen.redteam.runs.harness import FAILED, ROWS, Site, run_cells
-from queen.redteam.runs.measure import Surveyor
+from queen.redteam.plans.cell import Cell
+from queen.redteam.plans.smoke import smoke_plan
+from queen.redteam.report.rows import Row, RowFile, finite
+from queen.redteam.runs.evaluator import Evaluator
+from queen.redteam.runs.workers import FAILED, ROWS, Folders, run_cells
 
 CELLS = smoke_plan().cells()[:6]
 
@@ -21,57 +21,57 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Cells are measured in no time; the list holds those that were, by name."""
     names: list[str] = []
 
-    def measure(_surveyor: Surveyor, cell: Cell) -> Row:
+    def measure(_evaluator: Evaluator, cell: Cell) -> Row:
         names.append(cell.name)
         return {"cell": cell.name, "clone_accuracy": cell.seed / 7, "attack": cell.attack}
 
-    monkeypatch.setattr(Surveyor, "measure", measure)
+    monkeypatch.setattr(Evaluator, "measure", measure)
     return names
 
 
 def _interrupt_at(place: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = Surveyor.measure
+    whole = Evaluator.measure
 
-    def measure(surveyor: Surveyor, cell: Cell) -> Row:
+    def measure(evaluator: Evaluator, cell: Cell) -> Row:
         if cell == CELLS[place]:
             raise KeyboardInterrupt
-        return whole(surveyor, cell)
+        return whole(evaluator, cell)
 
-    monkeypatch.setattr(Surveyor, "measure", measure)
+    monkeypatch.setattr(Evaluator, "measure", measure)
 
 
 def test_an_interrupted_run_goes_on_where_it_was(
     tmp_path: Path, measured: list[str], monkeypatch: pytest.MonkeyPatch
 ):
     """Killed in the middle and continued, it gives the rows of a run that was left alone."""
-    whole = run_cells(CELLS, Site(tmp_path / "whole")).rows
+    whole = run_cells(CELLS, Folders(tmp_path / "whole")).rows
     measured.clear()
     with monkeypatch.context() as broken:
         _interrupt_at(3, broken)
         with pytest.raises(KeyboardInterrupt):
-            run_cells(CELLS, Site(tmp_path / "again"))
+            run_cells(CELLS, Folders(tmp_path / "again"))
     assert len(RowFile(tmp_path / "again" / ROWS).rows) == 3
-    assert run_cells(CELLS, Site(tmp_path / "again")).rows == whole
+    assert run_cells(CELLS, Folders(tmp_path / "again")).rows == whole
     assert measured == [cell.name for cell in CELLS]
 
 
 def test_a_finished_run_measures_nothing(tmp_path: Path, measured: list[str]):
     """All rows are there: they are read, and told to the bar."""
-    run_cells(CELLS, Site(tmp_path))
+    run_cells(CELLS, Folders(tmp_path))
     measured.clear()
     told: list[Cell] = []
-    assert len(run_cells(CELLS, Site(tmp_path), on_row=told.append).rows) == len(CELLS)
+    assert len(run_cells(CELLS, Folders(tmp_path), on_row=told.append).rows) == len(CELLS)
     assert told == CELLS
     assert measured == []
 
 
 def test_a_torn_line_is_measured_again(tmp_path: Path, measured: list[str]):
     """A process that was killed while it wrote costs that one row, not the file."""
-    run_cells(CELLS, Site(tmp_path))
+    run_cells(CELLS, Folders(tmp_path))
     file = tmp_path / ROWS
     file.write_text(file.read_text()[:-20])
     measured.clear()
-    assert len(run_cells(CELLS, Site(tmp_path)).rows) == len(CELLS)
+    assert len(run_cells(CELLS, Folders(tmp_path)).rows) == len(CELLS)
     assert measured == [CELLS[-1].name]
     assert len(file.read_text().splitlines()) == len(CELLS)
 
@@ -79,26 +79,26 @@ def test_a_torn_line_is_measured_again(tmp_path: Path, measured: list[str]):
 def test_a_failure_costs_its_own_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The others go on, the reason is written, and the next run tries again."""
 
-    def measure(_surveyor: Surveyor, cell: Cell) -> Row:
+    def measure(_evaluator: Evaluator, cell: Cell) -> Row:
         if cell == CELLS[1] and not (tmp_path / "mended").exists():
             raise ValueError("first line\nsecond line")
         return {"cell": cell.name}
 
-    monkeypatch.setattr(Surveyor, "measure", measure)
-    outcome = run_cells(CELLS, Site(tmp_path))
+    monkeypatch.setattr(Evaluator, "measure", measure)
+    outcome = run_cells(CELLS, Folders(tmp_path))
     assert len(outcome.rows) == len(CELLS) - 1
     assert outcome.failed[CELLS[1].name].reason == "ValueError: first line"
     told = json.loads((tmp_path / FAILED).read_text())
     assert told["title"] == CELLS[1].title
     assert "measure" in told["traceback"]
     (tmp_path / "mended").touch()
-    assert len(run_cells(CELLS, Site(tmp_path)).rows) == len(CELLS)
+    assert len(run_cells(CELLS, Folders(tmp_path)).rows) == len(CELLS)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), None])
 def test_a_figure_that_is_none_is_null(value: float | None):
     """No NaN gets into a row."""
-    assert number(value) is None
+    assert finite(value) is None
 
 
 def test_a_row_with_a_nan_is_refused(tmp_path: Path):

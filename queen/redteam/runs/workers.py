@@ -1,4 +1,4 @@
-"""Runs the cells of a plan on worker processes, and can be stopped and taken up again."""
+"""Measures cells on worker processes; a run can be stopped and continued."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from pathlib import Path
 
 import torch
 
-from queen.redteam.plans.cells import Cell
+from queen.redteam.plans.cell import Cell
 from queen.redteam.report.rows import Row, RowFile
 from queen.redteam.runs.cache import DEFAULT_CACHE, Cache
-from queen.redteam.runs.laboratory import Laboratory
-from queen.redteam.runs.measure import Surveyor
+from queen.redteam.runs.evaluator import Evaluator
+from queen.redteam.runs.experiment import Experiment
 from queen.serving.logging import configure_logging
 
 ROWS, FAILED = "rows.jsonl", "failed.jsonl"
-_LABORATORIES = 3
-"""Laboratories that a worker keeps open, about 300 MB each for Fashion-MNIST."""
+_OPEN_EXPERIMENTS = 3
+"""Experiments that a worker keeps in memory, about 300 MB each for Fashion-MNIST."""
 
 OnRow = Callable[[Cell], None]
 
 
 @dataclass(frozen=True)
-class Site:
-    """Where a run keeps what it makes, and finds its data."""
+class Folders:
+    """The folders of a run: for its output, for its cache, and of its data."""
 
     out: Path
     cache: Path = DEFAULT_CACHE
@@ -40,7 +40,7 @@ class Site:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a cell has no row: in a line, and as a traceback."""
+    """The reason why a cell has no row, as a line and as a traceback."""
 
     reason: str
     traceback: str
@@ -48,31 +48,31 @@ class Failure:
 
 @dataclass
 class Outcome:
-    """What a run left: its rows in the order of the plan, and the cells that failed, with why."""
+    """The rows of a run in the order of the plan, and the failures by the name of the cell."""
 
     rows: list[Row]
     failed: dict[str, Failure] = field(default_factory=dict)
 
 
 def run_cells(
-    cells: Sequence[Cell], site: Site, *, jobs: int = 1, on_row: OnRow = lambda _cell: None
+    cells: Sequence[Cell], folders: Folders, *, jobs: int = 1, on_row: OnRow = lambda _cell: None
 ) -> Outcome:
-    """Measure all cells that `site.out` has no row of yet, in order, `jobs` at once.
+    """Measure all cells that `folders.out` has no row of yet, in order, `jobs` at once.
 
-    A cell that fails is told in failed.jsonl and tried again by the next run; the others
-    go on. An interrupt leaves every finished row.
+    A cell that fails is reported in failed.jsonl and measured again by the next run; the
+    others go on. An interrupt leaves every finished row.
     """
-    file = RowFile(site.out / ROWS)
-    site.out.mkdir(parents=True, exist_ok=True)
+    file = RowFile(folders.out / ROWS)
+    folders.out.mkdir(parents=True, exist_ok=True)
     failed: dict[str, Failure] = {}
     missing = [cell for cell in cells if cell.name not in file.rows]
     for cell in cells:
         if cell.name in file.rows:
             on_row(cell)
-    for cell, result in _measured(missing, site, jobs):
+    for cell, result in _measured(missing, folders, jobs):
         if isinstance(result, Failure):
             failed[cell.name] = result
-            _tell_failure(site.out / FAILED, cell, result)
+            _report_failure(folders.out / FAILED, cell, result)
         else:
             file.append(result)
         on_row(cell)
@@ -80,16 +80,18 @@ def run_cells(
     return Outcome(rows, failed)
 
 
-def _measured(cells: Sequence[Cell], site: Site, jobs: int) -> Iterator[tuple[Cell, Row | Failure]]:
+def _measured(
+    cells: Sequence[Cell], folders: Folders, jobs: int
+) -> Iterator[tuple[Cell, Row | Failure]]:
     if not cells:
         return
     if jobs == 1:
         _prepare_worker()
-        yield from ((cell, _measure(cell, site)) for cell in cells)
+        yield from ((cell, _measure(cell, folders)) for cell in cells)
         return
     with _workers(min(jobs, len(cells))) as pool:
         futures: dict[Future[Row | Failure], Cell] = {
-            pool.submit(_measure, cell, site): cell for cell in cells
+            pool.submit(_measure, cell, folders): cell for cell in cells
         }
         for future in as_completed(futures):
             yield futures[future], future.result()
@@ -105,7 +107,7 @@ def _workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
         yield pool
         pool.shutdown()
     except BaseException:
-        # Whoever asks to stop does not wait for the copies in training.
+        # An interrupt must not wait for the copies in training.
         pool.shutdown(wait=False, cancel_futures=True)
         for child in multiprocessing.active_children():
             child.terminate()
@@ -113,7 +115,7 @@ def _workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _start_worker() -> None:
-    # Ctrl-C reaches the whole group; the parent alone decides what becomes of it.
+    # Ctrl-C reaches the whole group; the parent alone decides when the workers end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _prepare_worker()
 
@@ -123,31 +125,31 @@ def _prepare_worker() -> None:
     configure_logging("redteam", "error")
 
 
-_surveyors: dict[tuple[str, int, Site], Surveyor] = {}
+_evaluators: dict[tuple[str, int, Folders], Evaluator] = {}
 
 
-def _measure(cell: Cell, site: Site) -> Row | Failure:
-    """The row of a cell, or what went wrong."""
+def _measure(cell: Cell, folders: Folders) -> Row | Failure:
+    """The row of a cell, or its failure."""
     try:
-        return _surveyor(cell, site).measure(cell)
+        return _evaluator(cell, folders).measure(cell)
     except Exception as error:  # noqa: BLE001 - one broken attack must not cost the others theirs
         first, *_ = str(error).splitlines() or [""]
         return Failure(f"{type(error).__name__}: {first}", traceback.format_exc())
 
 
-def _surveyor(cell: Cell, site: Site) -> Surveyor:
-    key = (cell.dataset, cell.seed, site)
-    surveyor = _surveyors.pop(key, None)
-    if surveyor is None:
-        cache = Cache(site.cache)
-        surveyor = Surveyor(Laboratory(cell.dataset, cell.seed, cache, site.data_dir))
-    while len(_surveyors) >= _LABORATORIES:
-        _surveyors.pop(next(iter(_surveyors)))
-    _surveyors[key] = surveyor
-    return surveyor
+def _evaluator(cell: Cell, folders: Folders) -> Evaluator:
+    key = (cell.dataset, cell.seed, folders)
+    evaluator = _evaluators.pop(key, None)
+    if evaluator is None:
+        cache = Cache(folders.cache)
+        evaluator = Evaluator(Experiment(cell.dataset, cell.seed, cache, folders.data_dir))
+    while len(_evaluators) >= _OPEN_EXPERIMENTS:
+        _evaluators.pop(next(iter(_evaluators)))
+    _evaluators[key] = evaluator
+    return evaluator
 
 
-def _tell_failure(file: Path, cell: Cell, failure: Failure) -> None:
-    told = {"cell": cell.name, "title": cell.title, **asdict(failure)}
+def _report_failure(file: Path, cell: Cell, failure: Failure) -> None:
+    line = {"cell": cell.name, "title": cell.title, **asdict(failure)}
     with file.open("a") as lines:
-        lines.write(json.dumps(told) + "\n")
+        lines.write(json.dumps(line) + "\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from queen.redteam.runs.measure import as_honest, clean_rows, history_curve, traffic_figures
+from queen.redteam.runs.figures import clean_rows, history_curve, honest_figures, traffic_figures
 from queen.redteam.targets.traffic import Exchange, Traffic
 
 SURE = np.eye(3, dtype=np.float32)
@@ -19,7 +19,7 @@ def _exchange(account: str, flags: list[bool]) -> Exchange:
 def test_honest_figures_are_shares_of_what_was_sent():
     """Accuracy is against the truth, flips against the protectee's labels."""
     truth, own = np.array([0, 1, 2, 2]), np.array([0, 1, 1, 2])
-    honest = as_honest(SURE[[0, 1, 2, 0]], truth, own)
+    honest = honest_figures(SURE[[0, 1, 2, 0]], truth, own)
     assert honest.honest_accuracy == 0.75
     assert honest.honest_flip_rate == 0.5
 

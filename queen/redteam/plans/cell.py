@@ -1,4 +1,4 @@
-"""One measurement that a run makes: an attack on a defence, and all that decides its figure."""
+"""A cell: an attack on a defense, with everything that decides its figures."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ OURS = (QUEEN, QUEEN_EPOCH)
 
 @dataclass(frozen=True)
 class Cell:
-    """An attack on a defence; one row of a report.
+    """An attack on a defense; a row of a report.
 
     `profile` and `budget` (records of a class) belong to Queen, and are None for a
     baseline. `accounts` share the `queries`; `linked` says whether they are one group.
-    Raises ConfigError for a name that is not known.
+    Raises ConfigError for an unknown name.
     """
 
     dataset: str
@@ -42,14 +42,14 @@ class Cell:
 
     def __post_init__(self) -> None:
         _require("data set", self.dataset, DATASETS)
-        _require("defence", self.defense, defense_names())
+        _require("defense", self.defense, defense_names())
         _require("attack", self.attack, ATTACKS)
         _require("pool", self.pool, POOLS)
         if self.is_ours:
             _require("profile", str(self.profile), [profile.value for profile in Profile])
         if self.is_ours != (self.budget is not None) or self.is_ours != (self.profile is not None):
             raise ConfigError(
-                f"expected a profile and a budget for {', '.join(OURS)} and for no other defence, "
+                f"expected a profile and a budget for {', '.join(OURS)} and for no other defense, "
                 f"got {self.profile} and {self.budget} for {self.defense}"
             )
         if min(self.accounts, self.queries) < 1:
@@ -57,28 +57,28 @@ class Cell:
 
     @property
     def is_ours(self) -> bool:
-        """Whether the defence is Queen."""
+        """Whether the defense is Queen."""
         return self.defense in OURS
 
     @property
     def name(self) -> str:
-        """The same for the same cell in every run."""
+        """A hash that is the same for the same cell in every run."""
         text = json.dumps(asdict(self), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
     def title(self) -> str:
-        """The cell in words, for a person who waits."""
+        """The cell in words, for the progress bar and the report."""
         shown = f"{self.profile} n{self.budget}" if self.is_ours else self.defense
         spread = f" x{self.accounts}{' linked' if self.linked else ''}" if self.accounts > 1 else ""
         return f"{self.attack}{spread} on {shown}, seed {self.seed}"
 
 
 def defense_names() -> list[str]:
-    """Everything that can be attacked, Queen first."""
+    """Every defense that can be attacked, Queen first."""
     return [*OURS, *DEFENSES]
 
 
-def _require(what: str, name: str, known: Iterable[str]) -> None:
+def _require(subject: str, name: str, known: Iterable[str]) -> None:
     if name not in known:
-        raise ConfigError(f"{what}: expected one of {', '.join(known)}, got {name}")
+        raise ConfigError(f"{subject}: expected one of {', '.join(known)}, got {name}")

@@ -1,4 +1,4 @@
-"""How the red team's pictures look: axes, lines with error bars, a legend beside them."""
+"""The look of the pictures: axes, lines with error bars, a legend beside them."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from queen.redteam.report.aggregation import Spread
+from queen.redteam.report.standings import OverSeeds
 
-Points = list[tuple[float, Spread]]
+Points = list[tuple[float, OverSeeds]]
 Style = dict[str, Any]
 _MARKERS = "osD^vPX<>ph*"
 
 
 class Styles:
-    """A colour and a marker for each title, the same within a picture."""
+    """A color and a marker for each title, the same within a picture."""
 
     def __init__(self, titles: Iterable[str]) -> None:
         from matplotlib import colormaps  # noqa: PLC0415 - slow to import
 
-        colors = colormaps["tab20"].colors  # type: ignore[attr-defined]
-        # The dark half of the map first: the light one is for those beyond ten.
+        colors = colormaps["tab20"](range(20))
+        # The dark half of the map first; the light half is for more than ten titles.
         order = [*colors[0::2], *colors[1::2]]
         self._styles: dict[str, Style] = {
             title: {
-                "color": order[place % len(order)],
-                "marker": _MARKERS[place % len(_MARKERS)],
+                "color": tuple(order[index % len(order)]),
+                "marker": _MARKERS[index % len(_MARKERS)],
                 "linestyle": "-",
             }
-            for place, title in enumerate(dict.fromkeys(titles))
+            for index, title in enumerate(dict.fromkeys(titles))
         }
 
     def __getitem__(self, title: str) -> Style:
@@ -36,7 +36,7 @@ class Styles:
 
 
 def open_figure(*panels: str) -> tuple[Any, Sequence[Any]]:
-    """A figure of one panel for each title, side by side."""
+    """A figure with a panel for each title, side by side."""
     import matplotlib as mpl  # noqa: PLC0415
 
     mpl.use("Agg")
@@ -45,20 +45,20 @@ def open_figure(*panels: str) -> tuple[Any, Sequence[Any]]:
     figure, axes = plt.subplots(
         1, len(panels), figsize=(8.5 * len(panels), 5.2), layout="constrained", squeeze=False
     )
-    for each, title in zip(axes[0], panels, strict=True):
-        each.set_title(title, loc="left", fontsize="medium")
+    for panel, title in zip(axes[0], panels, strict=True):
+        panel.set_title(title, loc="left", fontsize="medium")
     return figure, list(axes[0])
 
 
 def draw_line(axes: Any, points: Points, style: Style, label: str) -> None:
-    """Means, in percent, joined in order; a bar of one standard deviation on each."""
+    """Thief, in percent, joined in order; a bar of one standard deviation on each."""
     if not points:
         return
-    places, spreads = zip(*sorted(points, key=lambda point: point[0]), strict=True)
-    means = [100 * each.mean for each in spreads]
-    axes.plot(places, means, label=label, markersize=5.5, linewidth=1.3, **style)
-    bars = [100 * (each.sd or 0) for each in spreads]
-    axes.errorbar(places, means, yerr=bars, fmt="none", ecolor=style["color"], linewidth=1)
+    xs, figures = zip(*sorted(points, key=lambda point: point[0]), strict=True)
+    means = [100 * figure.mean for figure in figures]
+    axes.plot(xs, means, label=label, markersize=5.5, linewidth=1.3, **style)
+    bars = [100 * (figure.sd or 0) for figure in figures]
+    axes.errorbar(xs, means, yerr=bars, fmt="none", ecolor=style["color"], linewidth=1)
 
 
 def finish(axes: Any, x: str, y: str, *, legend: bool = True) -> None:
@@ -82,7 +82,7 @@ def finish(axes: Any, x: str, y: str, *, legend: bool = True) -> None:
 
 
 def scale_by_counts(axes: Any, counts: Iterable[float]) -> None:
-    """A logarithmic axis whose ticks are the counts that were measured."""
+    """Scale the x axis by logarithms, with ticks at the counts that were measured."""
     ticks = sorted(set(counts))
     if ticks:
         axes.set_xscale("log")

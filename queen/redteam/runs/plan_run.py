@@ -1,4 +1,4 @@
-"""A whole run: the plan's cells measured, with a bar that says how long it will take."""
+"""A plan run from its cells to its report, with a bar that tells the time left."""
 
 from __future__ import annotations
 
@@ -16,48 +16,51 @@ from rich.progress import (
 )
 
 from queen.errors import ConfigError
-from queen.redteam.plans.cells import Cell
-from queen.redteam.plans.choice import Choice
-from queen.redteam.plans.plan import PLANS
+from queen.redteam.plans import PLANS
+from queen.redteam.plans.cell import Cell
+from queen.redteam.plans.selection import Selection
 from queen.redteam.report.report import Report, write_report
-from queen.redteam.runs.harness import FAILED, Site, run_cells
+from queen.redteam.runs.workers import FAILED, Folders, run_cells
 
 _HOUR = 3600.0
 
 
 @dataclass(frozen=True)
-class Campaign:
-    """What `queen redteam` was asked for."""
+class PlanRun:
+    """A run that `queen redteam` is asked for: a plan, a selection of its cells, and folders.
 
-    site: Site
+    `command` is the command line that the report shows.
+    """
+
+    folders: Folders
     plan: str = "smoke"
-    choice: Choice = field(default_factory=Choice)
+    selection: Selection = field(default_factory=Selection)
     jobs: int = 1
     command: str = "queen redteam"
 
 
-def run_campaign(campaign: Campaign, console: Console) -> int:
-    """Measure, write the report and show it; how many cells failed."""
-    plan = PLANS[campaign.plan]()
-    cells = campaign.choice.apply(plan)
+def run_plan(run: PlanRun, console: Console) -> int:
+    """Measure the cells, write the report and show it; the number of cells that failed."""
+    plan = PLANS[run.plan]()
+    cells = run.selection.apply(plan)
     if not cells:
         raise ConfigError("expected options that leave at least 1 cell of the plan, got 0")
-    console.print(f"Plan {plan.name}: {len(cells)} cells, {campaign.jobs} at once.")
+    console.print(f"Plan {plan.name}: {len(cells)} cells, {run.jobs} at once.")
     with _progress(console) as progress:
         task = progress.add_task("begins", total=len(cells))
         outcome = run_cells(
             cells,
-            campaign.site,
-            jobs=campaign.jobs,
+            run.folders,
+            jobs=run.jobs,
             on_row=lambda cell: progress.update(task, advance=1, description=cell.title[:56]),
         )
-    report = Report(outcome.rows, campaign.command, plan.left_out, _unmeasured(cells, outcome.rows))
+    report = Report(outcome.rows, run.command, plan.left_out, _unmeasured(cells, outcome.rows))
     if outcome.rows:
-        write_report(report, campaign.site.out, console)
+        write_report(report, run.folders.out, console)
     for reason in sorted({failure.reason for failure in outcome.failed.values()}):
         console.print("failed:", reason, style="red", markup=False)
     if outcome.failed:
-        console.print(f"{len(outcome.failed)} cells failed: {campaign.site.out / FAILED}")
+        console.print(f"{len(outcome.failed)} cells failed: {run.folders.out / FAILED}")
     return len(outcome.failed)
 
 

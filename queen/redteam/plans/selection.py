@@ -1,19 +1,28 @@
-"""A part of a plan, or cells of one's own, chosen on the command line."""
+"""The cells of a plan that the command line selects, or cells of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from queen.redteam.plans.cells import OURS, QUEEN, Cell
-from queen.redteam.plans.plan import IN, PROFILES, Opponents, Part, Plan, Spread
+from queen.redteam.plans.cell import OURS, QUEEN, Cell
+from queen.redteam.plans.plan import (
+    IN,
+    PROFILES,
+    AccountSpread,
+    DefenseSetting,
+    Part,
+    Plan,
+    baselines,
+    ours,
+)
 
 
 @dataclass(frozen=True)
-class Choice:
-    """What was asked for; an empty tuple or None leaves it to the plan.
+class Selection:
+    """The options of a run; an empty tuple or None leaves the choice to the plan.
 
-    `dataset`, `seeds` and `queries` replace the plan's own; the others pick from its cells.
+    `dataset`, `seeds` and `queries` replace the plan's own; the others select among its cells.
     """
 
     dataset: str | None = None
@@ -28,15 +37,15 @@ class Choice:
     linked: bool | None = None
 
     def apply(self, plan: Plan) -> list[Cell]:
-        """The plan's cells that are all that was named.
+        """The cells of the plan that match every option.
 
-        Where something was named that none of these has, every combination of the names
-        instead. Raises ConfigError for a name that is not known.
+        If an option names a value that none of them has, the cells are all combinations of
+        the named values instead. Raises ConfigError for an unknown name.
         """
         plan = self._replaced(plan)
-        picked = [cell for cell in plan.cells() if self._takes(cell)]
-        if self._covers(picked):
-            return picked
+        selected = [cell for cell in plan.cells() if self._matches(cell)]
+        if self._covers(selected):
+            return selected
         return replace(plan, parts=(self._part(plan),)).cells()
 
     def _replaced(self, plan: Plan) -> Plan:
@@ -63,7 +72,7 @@ class Choice:
             ("linked", linked),
         ]
 
-    def _takes(self, cell: Cell) -> bool:
+    def _matches(self, cell: Cell) -> bool:
         return all(not names or getattr(cell, field) in names for field, names in self._named())
 
     def _covers(self, cells: Sequence[Cell]) -> bool:
@@ -72,21 +81,21 @@ class Choice:
         )
 
     def _part(self, plan: Plan) -> Part:
-        spreads: list[Spread] = [(number, bool(self.linked)) for number in self.accounts or (1,)]
         return Part(
             "chosen",
             self.attacks or ("knockoff",),
-            self._opponents(plan),
+            self._settings(plan),
             self.pools or (IN,),
-            spreads,
+            [AccountSpread(accounts, bool(self.linked)) for accounts in self.accounts or (1,)],
         )
 
-    def _opponents(self, plan: Plan) -> Opponents:
-        found: list[tuple[str, str | None, int | None]] = []
+    def _settings(self, plan: Plan) -> list[DefenseSetting]:
+        settings: list[DefenseSetting] = []
         for defense in self.defenses or (QUEEN,):
-            if defense not in OURS:
-                found.append((defense, None, None))
-                continue
-            for budget in self.budgets or (plan.budget,):
-                found += [(defense, profile, budget) for profile in self.profiles or PROFILES]
-        return found
+            if defense in OURS:
+                budgets = self.budgets or (plan.budget,)
+                profiles = self.profiles or PROFILES
+                settings += ours(*budgets, profiles=profiles, defense=defense)
+            else:
+                settings += baselines(defense)
+        return settings

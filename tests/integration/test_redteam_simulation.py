@@ -10,9 +10,10 @@ import torch
 
 from queen.errors import FitError
 from queen.redteam.datasets import Split, load_digits_split
-from queen.redteam.networks import build_network, train_network
+from queen.redteam.networks import Regime, build_network, train_network
 from queen.redteam.runs.cache import Cache
-from queen.redteam.targets.rehearsal import Recipe, rehearse, secret_of, see_network
+from queen.redteam.runs.simulation import Recipe, network_outputs, simulate
+from queen.redteam.targets.in_process import seeded_secret
 
 QUEEN = Recipe("digits", "queen", "paper", 8, "steps", 0)
 
@@ -28,41 +29,41 @@ def twin(split: Split) -> torch.nn.Module:
     """A model of the thief's own."""
     torch.manual_seed(0)
     network = build_network("digits", 0.5)
-    return train_network(network, split.train_x, split.train_y, epochs=15, seed=0)
+    return train_network(network, split.train_x, split.train_y, Regime(15, 0))
 
 
 @pytest.mark.slow
 def test_a_rehearsal_of_queen_fits_and_flags(tmp_path: Path, split: Split, twin):
     """The twin is defended by a bundle fitted to it: its own answers, and which were reversed."""
     images = split.train_x
-    found = rehearse(Cache(tmp_path), QUEEN, twin, images)
-    np.testing.assert_allclose(found.clean, see_network(twin, images).probabilities, atol=1e-5)
+    found = simulate(Cache(tmp_path), QUEEN, twin, images)
+    np.testing.assert_allclose(found.clean, network_outputs(twin, images).probabilities, atol=1e-5)
     assert 0 < found.is_flagged.sum() < len(images)
     # Budgets are spent along the way: the first answers are clean.
     assert not found.is_flagged[:20].any()
     changed = found.defended.argmax(axis=1) != found.clean.argmax(axis=1)
     assert changed[found.is_flagged].mean() > 0.5
     assert not changed[~found.is_flagged].any()
-    again = rehearse(Cache(tmp_path), QUEEN, twin, images)
+    again = simulate(Cache(tmp_path), QUEEN, twin, images)
     assert np.array_equal(found.defended, again.defended)
 
 
 def test_a_rehearsal_of_a_baseline_flags_what_it_changed(tmp_path: Path, split: Split, twin):
     """Without verdicts an answer is flagged that is not the twin's own."""
     recipe = Recipe("digits", "rounding", None, None, "steps", 0)
-    found = rehearse(Cache(tmp_path), recipe, twin, split.pool_x)
+    found = simulate(Cache(tmp_path), recipe, twin, split.pool_x)
     moved = np.abs(found.defended - found.clean).sum(axis=1) > 1e-6
     assert np.array_equal(found.is_flagged, moved)
     assert found.is_flagged.any()
 
 
 def test_a_twin_that_knows_too_little_cannot_rehearse(tmp_path: Path, split: Split, twin):
-    """Images of one class alone fit no defence, and the error says so."""
+    """Images of one class alone fit no defense, and the error says so."""
     images = split.train_x[split.train_y == 1]
     with pytest.raises(FitError):
-        rehearse(Cache(tmp_path), QUEEN, twin, images)
+        simulate(Cache(tmp_path), QUEEN, twin, images)
 
 
 def test_the_thief_does_not_have_the_secret():
-    """His rehearsal is keyed by another secret than the deployment that he attacks."""
-    assert secret_of("thief 0") != secret_of("defender 0")
+    """His simulation is keyed by another secret than the deployment that he attacks."""
+    assert seeded_secret("thief 0") != seeded_secret("defender 0")

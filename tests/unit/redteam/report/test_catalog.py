@@ -8,8 +8,8 @@ from rich.console import Console
 
 from queen.redteam.attacks import ATTACKS
 from queen.redteam.defenses import DEFENSES
-from queen.redteam.plans.listing import print_listing, render_listing
 from queen.redteam.pools import POOLS
+from queen.redteam.report.catalog import print_catalog, render_catalog
 
 PAGE = Path(__file__).parents[4] / "docs" / "redteam.md"
 
@@ -17,7 +17,7 @@ PAGE = Path(__file__).parents[4] / "docs" / "redteam.md"
 def test_the_page_names_every_attack_and_defence():
     """The tables are those of the registries: `make results` writes them again unchanged."""
     page = PAGE.read_text()
-    assert page == render_listing(page)
+    assert page == render_catalog(page)
     for name in (*ATTACKS, *DEFENSES):
         assert f"| {name} |" in page
 
@@ -31,6 +31,6 @@ def test_the_page_explains_every_pool():
 def test_the_list_is_shown():
     """`--list` prints what the page says."""
     console = Console(record=True, width=160)
-    print_listing(console)
+    print_catalog(console)
     text = console.export_text()
     assert all(name in text for name in (*ATTACKS, *DEFENSES))

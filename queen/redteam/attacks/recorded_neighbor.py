@@ -1,7 +1,7 @@
-"""Recorded neighbour: stay near the first queries, whose records cover what is asked later.
+"""Recorded neighbor: stay near the first queries, whose records cover the later ones.
 
 A query within the coverage radius of a record is not novel, so it is answered mildly
-whatever the account has spent.
+even once the account is over its budget.
 
 Shapes: N images, K of the prefix.
 """
@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from queen.redteam.attacks.base import Attack, Means, ask_spread
+from queen.redteam.attacks.base import Attack, Thief, ask_spread
 from queen.redteam.attacks.parts.copies import augmented
 from queen.redteam.attacks.parts.prefix import Prefix, ask_prefix
 from queen.redteam.attacks.parts.readout import penultimate
@@ -23,38 +23,38 @@ from queen.redteam.targets.base import MeteredTarget
 _BATCH = 1024
 
 
-def augment(target: MeteredTarget, means: Means) -> nn.Module:
+def augment(target: MeteredTarget, thief: Thief) -> nn.Module:
     """After the prefix, ask about augmented copies of it, round after round.
 
     A copy goes to the account that asked about its image: records cover their own account.
     """
-    prefix, rng = ask_prefix(target, means), means.rng
+    prefix, rng = ask_prefix(target, thief), thief.rng
     images, answers = [prefix.queries[:0]], [prefix.answers[:0]]
     while target.left:
         images.append(augmented(prefix.queries, rng)[: target.left])
-        answers.append(ask_spread(target, images[-1], means.accounts))
-    return means.train(*prefix.followed_by(np.concatenate(images), np.concatenate(answers)))
+        answers.append(ask_spread(target, images[-1], thief.accounts))
+    return thief.train(*prefix.followed_by(np.concatenate(images), np.concatenate(answers)))
 
 
-def nearest(target: MeteredTarget, means: Means) -> nn.Module:
+def nearest(target: MeteredTarget, thief: Thief) -> nn.Module:
     """After the prefix, ask about the images of the pool nearest to it, nearest first."""
-    prefix = ask_prefix(target, means)
-    rest = means.pool[len(prefix.queries) :]
+    prefix = ask_prefix(target, thief)
+    rest = thief.pool[len(prefix.queries) :]
     images = rest[np.argsort(distances(prefix, rest), kind="stable")[: target.left]]
-    answers = ask_spread(target, images, means.accounts)
-    return means.train(*prefix.followed_by(images, answers))
+    answers = ask_spread(target, images, thief.accounts)
+    return thief.train(*prefix.followed_by(images, answers))
 
 
 def distances(prefix: Prefix, images: Images) -> NDArray[np.float32]:
     """Distance of images (N, ...) to the nearest query of the prefix, (N,), in copy features."""
     recorded = torch.from_numpy(penultimate(prefix.copy, prefix.queries))
     features = torch.from_numpy(penultimate(prefix.copy, images))
-    nearby = [torch.cdist(part, recorded).amin(dim=1) for part in torch.split(features, _BATCH)]
-    rows: NDArray[np.float32] = torch.cat(nearby).numpy()
+    nearest = [torch.cdist(part, recorded).amin(dim=1) for part in torch.split(features, _BATCH)]
+    rows: NDArray[np.float32] = torch.cat(nearest).numpy()
     return rows
 
 
 ATTACKS = (
-    Attack("recorded-neighbour", "ask about augmented copies of the first queries", augment),
-    Attack("recorded-neighbour-pool", "ask what is nearest to the first queries", nearest),
+    Attack("recorded-neighbor", "ask about augmented copies of the first queries", augment),
+    Attack("recorded-neighbor-pool", "ask about the images nearest to the first queries", nearest),
 )

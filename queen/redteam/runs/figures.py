@@ -1,0 +1,102 @@
+"""The figures of a row, computed from answers, verdicts and labels.
+
+Shapes: Q queries, C classes, N images.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from queen.redteam.attacks.base import account_name
+from queen.redteam.datasets import Labels
+from queen.redteam.report.rows import finite
+from queen.redteam.targets.base import Answers
+from queen.redteam.targets.traffic import Traffic
+
+HISTORIES = (0, 500, 2_000, 10_000)
+"""Earlier queries of an honest account at which its accuracy is reported."""
+_WINDOW = 250
+"""Queries on either side of a history over which the accuracy is averaged."""
+
+Curve = list[list[float | None]]
+
+
+@dataclass(frozen=True)
+class Honest:
+    """Figures of a fresh honest account that sent the whole test set; see `honest_figures`."""
+
+    honest_accuracy: float
+    honest_flip_rate: float
+    honest_curve: Curve
+
+
+@dataclass(frozen=True)
+class Floors:
+    """Accuracies of copies made of clean answers, which no later answer can undo.
+
+    `clean_prefix_floor` is of a copy of the answers to each account before its first
+    reversal, `label_only_floor` of a copy of the protectee's own labels of the same queries.
+    A defense without verdicts has no clean prefix; its label-only floor is of all queries.
+    """
+
+    clean_prefix_floor: float | None
+    clean_prefix_queries: int | None
+    label_only_floor: float | None
+
+
+def traffic_figures(traffic: Traffic) -> dict[str, float | None]:
+    """Mean L1 distance of the answers to the protectee's, and the share of reversed queries."""
+    if not traffic.queries:
+        return {"mean_l1": None, "reversed_fraction": None}
+    own, flags = traffic.own, traffic.is_reversed
+    moved = None if own is None else float(np.abs(traffic.answers - own).sum(axis=1).mean())
+    return {"mean_l1": moved, "reversed_fraction": None if flags is None else share(flags)}
+
+
+def clean_rows(traffic: Traffic, accounts: int) -> NDArray[np.int64]:
+    """Rows of the stream (Q', ...) that were answered before their account's first reversal.
+
+    Of a stream that `ask_spread` dealt out: query i went to account i mod `accounts`.
+    """
+    rows = []
+    for index in range(accounts):
+        flags = traffic.of(account_name(index)).is_reversed
+        if flags is not None:
+            clean = int(flags.argmax()) if flags.any() else len(flags)
+            rows.append(index + accounts * np.arange(clean))
+    return np.sort(np.concatenate(rows)) if rows else np.empty(0, np.int64)
+
+
+def honest_figures(answers: Answers, truth: Labels, own: Labels) -> Honest:
+    """Figures of an account that sent N images in this order: answers (N, C), labels (N,).
+
+    The flip rate is the share of its labels that are not the protectee's `own`.
+    """
+    labels = answers.argmax(axis=1)
+    return Honest(share(labels == truth), share(labels != own), history_curve(labels == truth))
+
+
+def history_curve(is_right: NDArray[np.bool_]) -> Curve:
+    """Pairs of a history and the accuracy around it, from N answers in order (N,).
+
+    At HISTORIES the accuracy is a mean over 250 queries on either side. Of an account that
+    sent fewer than 10,000 it is reported at its own 0, 1/4, 1/2 and 1, over an eighth on
+    either side.
+    """
+    sent = len(is_right)
+    whole = sent >= HISTORIES[-1]
+    histories = HISTORIES if whole else (0, sent // 4, sent // 2, sent)
+    width = _WINDOW if whole else max(sent // 8, 1)
+    windows = [is_right[max(0, history - width) : history + width] for history in histories]
+    return [
+        [history, finite(share(window) if len(window) else None)]
+        for history, window in zip(histories, windows, strict=True)
+    ]
+
+
+def share(claims: NDArray[np.bool_]) -> float:
+    """Share of claims (N,) that are true."""
+    return float(np.mean(claims))
