@@ -1,4 +1,4 @@
-"""The bundle: what `queen fit` writes and the three services read."""
+"""The bundle: the fitted folder that `queen fit` writes and the three services read."""
 
 from queen.bundle.draft import BundleDraft
 from queen.bundle.manifest import (

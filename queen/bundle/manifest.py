@@ -1,4 +1,4 @@
-"""The manifest: what a bundle is, in one JSON file."""
+"""The manifest: everything about a bundle that is not a tensor, as a JSON file."""
 
 from __future__ import annotations
 
@@ -46,8 +46,7 @@ class DecoySpec(_Part):
 class MeterSpec(_Part):
     """The scalars of `queen.method.off_distribution.OffDistributionMeter`.
 
-    `false_flags` is the simulated share of honest accounts that are flagged within so many
-    queries, by that number.
+    `false_flags` is the simulated share of honest accounts that it flags, by number of queries.
     """
 
     rise: float = Field(gt=0)
@@ -57,7 +56,7 @@ class MeterSpec(_Part):
 
 
 class ShadowSpec(_Part):
-    """The shadow models: what they read, how they are built, how many are drawn."""
+    """The shadow models: their input, their architecture, how many there are and are drawn."""
 
     on: Literal["inputs", "features"]
     architecture: Literal["head", "mlp", "cnn", "resnet"]

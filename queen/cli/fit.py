@@ -1,4 +1,4 @@
-"""`queen fit`: fit the defence to a classifier of the owner's."""
+"""`queen fit`: fit the defense to a classifier of the owner's."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ A first fit, and one with shadows for a large model:
     help="Tensor that holds the logits or probabilities.  [default: found]",
 )
 @click.option(
-    "--class-names", metavar="FILE|LIST", help="A file with one name a line, or a comma list."
+    "--class-names", metavar="FILE|LIST", help="A file with a class name a line, or a comma list."
 )
 @click.option(
     "--shadows-on",
     type=click.Choice(["inputs", "features"]),
     default="inputs",
     show_default=True,
-    help="What the shadow models read: the inputs, or the protectee's features (seconds to fit).",
+    help="Input of the shadow models: the inputs, or the protectee's features (seconds to fit).",
 )
 @click.option("--shadows", default=10, show_default=True, help="Shadow models to train.")
 @click.option(
@@ -70,9 +70,16 @@ A first fit, and one with shadows for a large model:
     show_default=True,
     help="Train shadows as long as the reversal still changes this share of the labels.",
 )
-@click.option("--shadow-rate", default=SHADOW_RATE, show_default=True, help="Their learning rate.")
-@click.option("--shadow-epochs", type=int, help="Passes a shadow is trained for instead.")
-@click.option("--shadow-steps", type=int, help="Batches of 64 a shadow is trained for instead.")
+@click.option(
+    "--shadow-rate",
+    default=SHADOW_RATE,
+    show_default=True,
+    help="Learning rate of the shadow models.",
+)
+@click.option("--shadow-epochs", type=int, help="Train every shadow for so many passes instead.")
+@click.option(
+    "--shadow-steps", type=int, help="Train every shadow for so many batches of 64 instead."
+)
 @click.option(
     "--false-flags",
     default=0.001,
@@ -83,13 +90,13 @@ A first fit, and one with shadows for a large model:
     "--coverage-fraction",
     default=0.02,
     show_default=True,
-    help="Share of a sensitive radius that one recorded query covers.",
+    help="Share of a sensitive radius that a record covers.",
 )
 @click.option(
     "--budget",
     default=100,
     show_default=True,
-    help="Records of a class to report on. The one that is enforced is set when serving.",
+    help="Budget to report on, in records of a class. The budget to enforce is a setting.",
 )
 @click.option("--embedding-width", default=2, show_default=True, help="Axes of the embedding.")
 @click.option(
@@ -97,7 +104,7 @@ A first fit, and one with shadows for a large model:
     type=click.Choice(["distance", "cosine"]),
     default="distance",
     show_default=True,
-    help="Similarity in the contrastive loss; cosine is the published one.",
+    help="Similarity in the contrastive loss; the paper has cosine.",
 )
 @click.option(
     "--mapping-epochs",
@@ -106,6 +113,6 @@ A first fit, and one with shadows for a large model:
 )
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same bundle.")
 def command(**given: Any) -> None:
-    """Fit the defence to a classifier that you have, and write a bundle to serve."""
+    """Fit the defense to a classifier that you have, and write a bundle to serve."""
     console = Console()
     print_outcome(fit_bundle(FitOptions(**given), console), console)

@@ -1,4 +1,4 @@
-"""`queen inspect`: what is in a bundle."""
+"""`queen inspect`: the contents of a bundle."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Examples:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(bundle: Path, budget: int, as_json: bool) -> None:
-    """Show what is in BUNDLE: model, regions, shadows, fit report, files."""
+    """Show the contents of BUNDLE: model, regions, shadows, fit report, files."""
     document = describe(open_bundle(bundle), budget)
     if as_json:
         click.echo(json.dumps(document, indent=2))
@@ -43,9 +43,9 @@ def command(bundle: Path, budget: int, as_json: bool) -> None:
 
 
 def describe(bundle: Bundle, budget: int) -> dict[str, Any]:
-    """All that a bundle holds apart from its tensors, ready for JSON.
+    """The contents of a bundle apart from its tensors, ready for JSON.
 
-    `thresholds` is null if `budget` is above the largest the regions have room for.
+    `threshold` is null if `budget` is above the largest the regions have room for.
     """
     manifest, geometry = bundle.manifest, bundle.geometry
     largest = largest_budget(geometry, bundle.mean_squared_sqs)
@@ -125,10 +125,10 @@ def _classes(document: Mapping[str, Any]) -> Table:
     for title in ("rho", "rs", "r"):
         table.add_column(title, justify="right")
     table.add_column(f"T at budget {document['budget']}", justify="right", style="bold")
-    for one in document["classes"]:
-        radii = [f"{one[f'{kind}_radius']:.4g}" for kind in ("mean", "sensitive", "coverage")]
-        threshold = "too high" if one["threshold"] is None else f"{one['threshold']:.4g}"
-        table.add_row(str(one["label"]), Text(one["name"]), *radii, threshold)
+    for entry in document["classes"]:
+        radii = [f"{entry[f'{kind}_radius']:.4g}" for kind in ("mean", "sensitive", "coverage")]
+        threshold = "too high" if entry["threshold"] is None else f"{entry['threshold']:.4g}"
+        table.add_row(str(entry["label"]), Text(entry["name"]), *radii, threshold)
     return table
 
 

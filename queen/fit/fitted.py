@@ -72,7 +72,7 @@ class OffDistribution:
 
 @dataclass(frozen=True, eq=False)
 class Shadows:
-    """The trained shadow models, the shape of their input, and what was measured of them."""
+    """The trained shadow models, the shape of their input, and the figures of their report."""
 
     networks: list[ShadowNetwork]
     input_shape: list[int]

@@ -51,7 +51,7 @@ def fit_bundle(options: FitOptions, console: Console | None = None) -> FitOutcom
         with progress.step("measure"):
             report = make_report(fitted)
             drawing = _draw(fitted)
-        with progress.step("what each profile costs and buys") as update:
+        with progress.step("price the profiles") as update:
             volume = _honest_volume(fitted, thresholds)
             prices = price_profiles(fitted, volume, update)
     outcome = FitOutcome(

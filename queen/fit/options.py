@@ -1,4 +1,4 @@
-"""What `queen fit` is asked for."""
+"""The options of `queen fit`."""
 
 from __future__ import annotations
 

@@ -34,11 +34,11 @@ class FitReport:
 
 @dataclass(frozen=True, eq=False)
 class FitOutcome:
-    """A written bundle and all there is to say about it.
+    """A written bundle, with its report and the figures that depend on budget and clock.
 
     `thresholds` T_y for the options' budget; `honest_volume` how many queries an honest
-    account may ask within it (None: a whole pass over the training set); `prices` what each
-    profile costs and buys; `seconds` by step; `warnings` are sentences.
+    account may ask within it (None: a whole pass over the training set); `seconds` by step;
+    `warnings` are sentences.
     """
 
     path: Path

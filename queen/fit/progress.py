@@ -1,4 +1,4 @@
-"""Progress of a fit, step by step, with the time each took."""
+"""The progress of a fit at a terminal, and the seconds of every step."""
 
 from __future__ import annotations
 

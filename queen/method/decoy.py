@@ -36,7 +36,7 @@ _DRAWS = 32
 
 
 def sketch_inputs(inputs: NDArray[Any]) -> FloatArray:
-    """Sketches (B, S) of inputs (B, ...), each from its own row alone.
+    """Sketches (B, S) of inputs (B, ...), computed row by row.
 
     Images, (H, W), (channels, H, W) or (H, W, channels) of at least 7 x 7, become block
     means over all channels; anything else the means of up to 64 stretches of its numbers.
@@ -178,7 +178,7 @@ def _above_zero(logits: FloatArray) -> FloatArray:
 def _expected_agreement(space: SketchSpace, weights: FloatArray, noise: FloatArray) -> float:
     """Share of sketches whose decoy class is their own, if classes are normal, (R, C) -> scalar.
 
-    The variance within a class is what the class means leave of 1, on every axis.
+    The variance within a class is 1 less that of the class means, on every axis.
     """
     means = space.class_means.astype(np.float64)
     labels = np.arange(len(noise)) % len(means)

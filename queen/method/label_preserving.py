@@ -72,8 +72,8 @@ def preserve_label(head: LinearHead, logits: SingleArray, features: SingleArray)
 
     v = (F_far - f) / ||F_far - f||, and s is the largest of k * STEP * spread,
     k <= MAX_STEPS, at which argmax(logits + s W v) is still argmax(logits).
-    The sums run in float64, so that rounding to float32 hides what order they ran in:
-    a row's answer does not depend on its neighbours in the batch.
+    The sums run in float64, so that rounding to float32 hides the order of the terms:
+    a row's answer does not depend on its neighbors in the batch.
     """
     wide = features.astype(np.float64)
     far, length = _farthest_center(head, wide)

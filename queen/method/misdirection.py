@@ -48,7 +48,7 @@ def safe_answer(
     The target is s_y = (1 + m) / 2 and s_j = (1 - m) / 2 with j the partner of y and m the
     margin, and a tail of p, so that a copy of the answers is left to guess between the two.
     It is drawn back toward the protectee's own answer until ||s - p||_1 <= 1. Where p itself
-    leads by less than the margin, the other classes give the label what it lacks, so that
+    leads by less than the margin, the other classes give the label the mass that it lacks, so that
     both ends of that segment, and with them all of it, keep the label by the margin.
     """
     p = np.asarray(probabilities, np.float64)

@@ -26,7 +26,7 @@ TAIL_QUANTILE = 0.99
 LOWEST_SHARE = 0.03
 """Least p0: no held-out set tells of smaller shares, and honest traffic drifts."""
 _SHARE_FACTOR = 2.5
-"""p0 over the measured share: the protectee trained on what it is measured with."""
+"""p0 over the measured share: the protectee was trained on the samples that measure it."""
 _ODDS = 5.0
 """p1 over p0."""
 _SIMULATED = 20_000

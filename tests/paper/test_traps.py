@@ -236,7 +236,7 @@ def test_trap_6_a_class_alone_in_a_batch_is_an_error_not_a_nan() -> None:
 
 
 def test_trap_6_a_nan_does_not_become_a_region() -> None:
-    """Every later `d < rs` would be false, and the defence off without a word."""
+    """Every later `d < rs` would be false, and the defense off without a word."""
     embeddings = np.random.default_rng(6).normal(size=(8, 2))
     embeddings[3] = np.nan
     with pytest.raises(FitError, match="class 1: its embeddings are not finite"):

@@ -1,1 +1,1 @@
-"""What a fit found: measures, prices of the profiles, advice, and how they are shown."""
+"""The findings of a fit: measures, prices of the profiles, advice, and how they are shown."""

@@ -1,4 +1,4 @@
-"""What an operator should hear about a fit before relying on it."""
+"""Warnings about a fit that an operator should read before relying on it."""
 
 from __future__ import annotations
 
@@ -73,9 +73,9 @@ def _about_flips(report: FitReport) -> str:
 
 def _about_budget(classes: list[ClassCoverage], thresholds: Sequence[float], budget: int) -> str:
     short = [
-        f"{found.name} ({found.records} records)"
-        for found, threshold in zip(classes, thresholds, strict=True)
-        if found.cqs <= threshold
+        f"{coverage.name} ({coverage.records} records)"
+        for coverage, threshold in zip(classes, thresholds, strict=True)
+        if coverage.cqs <= threshold
     ]
     if not short:
         return ""

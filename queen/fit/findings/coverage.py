@@ -1,4 +1,4 @@
-"""What the training set itself would write into a ledger, class by class."""
+"""The records that the training set itself would leave in a ledger, class by class."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from queen.method.sensitivity import center_distances, cumulative_query_sensitiv
 
 @dataclass(frozen=True)
 class ClassCoverage:
-    """One class, if one account sent the whole training set.
+    """Coverage of a class, if one account sent the whole training set.
 
     `samples` with this true label; `predicted` answered with it, of which the share
     `inside` lies in the sensitive region; `records` kept, pairwise more than r apart;
-    `cqs` what they sum to; `mean_radius` rho.
+    `cqs` their sum; `mean_radius` rho.
     """
 
     name: str
@@ -37,13 +37,6 @@ def inside_regions(
     distances = center_distances(geometry, embeddings, predicted)
     inside: NDArray[np.bool_] = distances < geometry.sensitive_radius[predicted]
     return inside
-
-
-def inside_share(
-    geometry: Geometry, embeddings: NDArray[np.float32], predicted: NDArray[np.int64]
-) -> float:
-    """Share of `embeddings` (N, E) in the region of their predicted class (N,)."""
-    return float(inside_regions(geometry, embeddings, predicted).mean())
 
 
 def measure_coverage(

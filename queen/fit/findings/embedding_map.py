@@ -96,7 +96,7 @@ def _draw_regions(axes: Axes, centers: FloatArray, radius: FloatArray, colors: F
 def _draw_names(
     axes: Axes, centers: FloatArray, radius: FloatArray, class_names: Sequence[str]
 ) -> None:
-    """Each name above its disc, where it hides least; none where they would hide each other."""
+    """Write the names above their discs; no names if they would hide each other."""
     if len(class_names) > _MOST_NAMES:
         return
     for center, reach, name in zip(centers, radius, class_names, strict=True):

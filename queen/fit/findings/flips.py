@@ -1,4 +1,4 @@
-"""How often the reversal changes a label: the measure of shadow strength."""
+"""The flip rate: how often the reversal changes a label. It measures the strength of shadows."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _DRAWS = 5
 def shadow_probabilities(
     shadows: Sequence[ShadowNetwork], inputs: NDArray[Any]
 ) -> NDArray[np.float64]:
-    """Each shadow's own probabilities of `inputs` (B, ...), (n, B, C)."""
+    """Probabilities of `inputs` (B, ...) by every shadow model alone, (n, B, C)."""
     ensemble = ShadowEnsemble(shadows)
     rows = torch.from_numpy(inputs.astype(np.float32))
-    alone = [np.full((len(inputs), 1), number) for number in range(ensemble.count)]
+    alone = [np.full((len(inputs), 1), index) for index in range(ensemble.count)]
     return np.stack([ensemble.mean_probabilities(rows, members).numpy() for members in alone])
 
 
@@ -33,8 +33,8 @@ def flip_rates(
 ) -> dict[int, float]:
     """Share of reversed answers whose argmax differs from the protectee's, by K drawn.
 
-    `shadow_answers` (n, B, C), `probabilities` p (B, C). Each K is averaged over 5 draws,
-    the same for all rows.
+    `shadow_answers` (n, B, C), `probabilities` p (B, C). The share for a K is the mean over 5
+    draws, the same for all rows.
     """
     own = torch.from_numpy(probabilities.astype(np.float64))
     return {count: _flip_rate(shadow_answers, own, count, rng) for count in sorted(set(drawn))}

@@ -1,8 +1,8 @@
-"""What each profile costs an honest account and buys against a thief, for this model.
+"""The price of every profile: its cost for honest accounts, and its effect on a thief.
 
-The thief here is the worst kind: he has the protectee's own backbone and trains a small
-head on the answers to its training samples. Training takes seconds, and the order of the
-profiles is what matters; `queen redteam` measures real thieves.
+The thief here is of the worst kind: they have the protectee's own backbone and train a small
+head on the answers to its training samples. That takes seconds and ranks the profiles;
+`queen redteam` measures real thieves.
 
 Shapes: N samples, C classes.
 """
@@ -37,11 +37,11 @@ Answers = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class ProfilePrice:
-    """One profile, over its budget.
+    """The price of a profile.
 
     `labels_changed` and `mean_l1` are of the answers of an account whose budget is spent,
-    `mean_l1_within` of one within it; `thief_accuracy` is a backbone thief's on held-out
-    samples, if the answers of the honest volume before the crossing are his too.
+    `mean_l1_within` of an account within it; `thief_accuracy` is that of the thief's copy on
+    held-out samples, if it is trained on the answers before the crossing, too.
     """
 
     profile: str
@@ -67,7 +67,7 @@ def price_profiles(fitted: Fitted, within_budget: int | None, update: Update) ->
 
 
 class _AnsweredRows:
-    """The rows a thief asks about, and every profile's answers to them."""
+    """The rows that the thief sends, and every profile's answers to them."""
 
     def __init__(self, fitted: Fitted, rows: NDArray[np.int64], within_budget: int | None) -> None:
         self._fitted = fitted
@@ -77,7 +77,7 @@ class _AnsweredRows:
         self._partners = partner_classes("price of a profile", self._own.shape[1])
 
     def price(self, profile: Profile) -> ProfilePrice:
-        """The price of one profile."""
+        """The price of a profile."""
         within, over = self._answers(profile)
         seen = np.concatenate([within[: self._within_budget], over[self._within_budget :]])
         return ProfilePrice(
@@ -120,7 +120,7 @@ class _AnsweredRows:
         return decoy.answers(np.concatenate(sketches))
 
     def _parts(self) -> list[NDArray[np.int64]]:
-        # In float64, what a network holds of all rows at once may not fit in memory.
+        # All rows at once, in float64 and in every layer of a network, may not fit in memory.
         return [self._rows[first : first + _PART] for first in range(0, len(self._rows), _PART)]
 
     def _thief_accuracy(self, answers: Answers) -> float:

@@ -1,4 +1,4 @@
-"""The report of a fit: what is measured of the protectee, the embedding and the shadows."""
+"""The report of a fit: measures of the protectee, the embedding and the shadow models."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def make_report(fitted: Fitted) -> FitReport:
 
 
 def measure_protectee(fitted: Fitted) -> dict[str, Any]:
-    """Accuracy on the training set, and what the surgery found."""
+    """Accuracy on the training set, and facts from opening the graph."""
     protectee = fitted.protectee
     return {
         "accuracy": _share(fitted.responses.predicted == fitted.samples.y),

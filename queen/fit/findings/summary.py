@@ -1,4 +1,4 @@
-"""Tell a person at a terminal what a fit found."""
+"""Print the outcome of a fit at a terminal."""
 
 from __future__ import annotations
 
@@ -52,27 +52,28 @@ def _figures(outcome: FitOutcome) -> Table:
 
 
 def _protectee(outcome: FitOutcome) -> str:
-    found = outcome.report.protectee
+    figures = outcome.report.protectee
     return (
-        f"{found['accuracy']:.1%} on its {outcome.report.samples:,} training samples, "
-        f"{outcome.manifest.num_classes} classes, features {found['features_tensor']} "
+        f"{figures['accuracy']:.1%} on its {outcome.report.samples:,} training samples, "
+        f"{outcome.manifest.num_classes} classes, features {figures['features_tensor']} "
         f"({outcome.manifest.feature_width})"
     )
 
 
 def _embedding(outcome: FitOutcome) -> str:
-    found = outcome.report.mapping
+    figures = outcome.report.mapping
     return (
-        f"{found['separability']['held_out']:.1%} of held-out samples nearest to their own "
-        f"cluster center, {found['inside']['held_out']:.1%} inside its region"
+        f"{figures['separability']['held_out']:.1%} of held-out samples nearest to their own "
+        f"cluster center, {figures['inside']['held_out']:.1%} inside its region"
     )
 
 
 def _shadows(outcome: FitOutcome) -> str:
-    found = outcome.report.shadows
+    figures = outcome.report.shadows
     return (
-        f"{found['count']} x {found['architecture']} on {found['on']}, {found['steps']} steps, "
-        f"{found['accuracy']:.1%} accurate; reversal flips {found['flip_rate']:.1%} of labels"
+        f"{figures['count']} x {figures['architecture']} on {figures['on']}, "
+        f"{figures['steps']} steps, "
+        f"{figures['accuracy']:.1%} accurate; reversal flips {figures['flip_rate']:.1%} of labels"
     )
 
 
@@ -80,7 +81,7 @@ def _classes(outcome: FitOutcome) -> Group:
     table = Table(
         title="If one account sent the whole training set",
         caption="inside: share of the answers in the class's region; "
-        "records: kept in the ledger; cqs: what they sum to",
+        "records: kept in the ledger; cqs: their sum",
         title_justify="left",
         caption_justify="left",
     )
@@ -90,15 +91,15 @@ def _classes(outcome: FitOutcome) -> Group:
     rows = list(zip(outcome.report.classes, outcome.thresholds, strict=True))
     # With many classes, the ones that are hardest to defend.
     shown = rows if len(rows) <= _MOST_CLASSES else sorted(rows, key=_headroom)[:_MOST_CLASSES]
-    for found, threshold in shown:
+    for coverage, threshold in shown:
         table.add_row(
-            found.name,
-            f"{found.samples:,}",
-            f"{found.inside:.0%}",
-            f"{found.records:,}",
-            f"{found.cqs:.4f}",
+            coverage.name,
+            f"{coverage.samples:,}",
+            f"{coverage.inside:.0%}",
+            f"{coverage.records:,}",
+            f"{coverage.cqs:.4f}",
             f"{threshold:.4f}",
-            "[green]yes[/green]" if found.cqs > threshold else "[yellow]never[/yellow]",
+            "[green]yes[/green]" if coverage.cqs > threshold else "[yellow]never[/yellow]",
         )
     hidden = len(rows) - len(shown)
     return Group(table, f"and {hidden} classes with more headroom") if hidden else Group(table)
@@ -110,14 +111,14 @@ def _headroom(row: tuple[ClassCoverage, float]) -> float:
 
 def _prices(outcome: FitOutcome) -> Table:
     table = Table(
-        title="What each profile costs, and buys against a thief with this model's own backbone",
+        title="The price of the profiles, against a thief with this model's own backbone",
         caption="over budget: answers of an account whose budget is spent; "
         "queen redteam measures real thieves",
         title_justify="left",
         caption_justify="left",
     )
     table.add_column("profile")
-    for heading in ("labels changed, over budget", "L1 within", "L1 over", "his copy"):
+    for heading in ("labels changed, over budget", "L1 within", "L1 over", "thief's copy"):
         table.add_column(heading, justify="right")
     for price in outcome.prices:
         table.add_row(

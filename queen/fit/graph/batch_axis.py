@@ -13,10 +13,11 @@ CHECKED_BATCHES = (1, 2, 5)
 
 
 def free_batch_axis(graph: ir.Graph, value: ir.Value) -> int | None:
-    """Replace a fixed batch extent of the input `value` by a free one; returns what it was.
+    """Replace a fixed batch extent of the input `value` by a free one; returns the fixed extent.
 
-    Shapes that an exporter noted inside the graph are dropped, and the target of a
-    Reshape that begins with the fixed extent takes the batch from its input.
+    Shapes that an exporter noted inside the graph are dropped, and a Reshape whose target
+    begins with the fixed extent is changed to keep the batch of its input. None for an axis
+    that is free already; FitError for a scalar input.
     """
     shape = value.shape
     if shape is None or not len(shape):
@@ -41,7 +42,7 @@ def _free_reshape(graph: ir.Graph, node: ir.Node, fixed: int) -> None:
     shape = constant_array(graph, target)
     if shape is None or not shape.size or int(shape[0]) != fixed:
         return
-    # 0 repeats the extent of the reshaped tensor; -1 is what remains, and may stand only once.
+    # 0 repeats the extent of the reshaped tensor; -1 is the rest of its numbers, and stands once.
     free = np.array([0 if -1 in shape[1:] else -1, *shape[1:]], np.int64)
     name = f"queen_{target.name}_free"
     value = ir.Value(

@@ -18,7 +18,7 @@ from queen.method.mapping import LEAK
 
 @dataclass(frozen=True, eq=False)
 class MappingWeights:
-    """g as numbers: z = A_n relu(... relu(A_1 (f - mean) / scale + b_1)) + b_n, relu leaky.
+    """The weights of g: z = A_n relu(... relu(A_1 (f - mean) / scale + b_1)) + b_n, relu leaky.
 
     `mean` and `scale` (D,); `layers` pairs of A (out, in) and b (out,), all float32.
     """
@@ -37,14 +37,14 @@ def fuse_mapping(protectee: Protectee, mapping: MappingWeights) -> None:
     """Add the output embeddings (B, E) = g(features); edits the protectee's graph."""
     graph = protectee.model.graph
     features = next(value for value in graph.outputs if value.name == FEATURES)
-    # Not folded into the first layer: f - mean loses digits when it is taken after the product.
+    # Not folded into the first layer: a mean that is subtracted after the product costs digits.
     hidden = _append(graph, "Sub", [features, _weight(graph, "mean", mapping.mean)], "centered")
     hidden = _append(graph, "Div", [hidden, _weight(graph, "scale", mapping.scale)], "standard")
-    for number, (weight, bias) in enumerate(mapping.layers):
-        if number:
-            hidden = _append(graph, "LeakyRelu", [hidden], f"relu_{number}", alpha=LEAK)
-        named = (_weight(graph, f"A_{number}", weight), _weight(graph, f"b_{number}", bias))
-        hidden = _append(graph, "Gemm", [hidden, *named], f"layer_{number}", transB=1)
+    for index, (weight, bias) in enumerate(mapping.layers):
+        if index:
+            hidden = _append(graph, "LeakyRelu", [hidden], f"relu_{index}", alpha=LEAK)
+        named = (_weight(graph, f"A_{index}", weight), _weight(graph, f"b_{index}", bias))
+        hidden = _append(graph, "Gemm", [hidden, *named], f"layer_{index}", transB=1)
     hidden.name = EMBEDDINGS
     hidden.shape = ir.Shape([ir.SymbolicDim(BATCH), mapping.embedding_width])
     graph.outputs.append(hidden)

@@ -10,14 +10,14 @@ import onnx_ir as ir
 from queen.errors import FitError
 from queen.fit.graph.session import Array, constant_array
 
-# What may stand between the answer and the last layer without changing a number's meaning.
+# Operators between the answer and the last layer that leave the order of the numbers alone.
 _TRANSPARENT = {"Cast", "Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"}
 _AFFINE = {"Add", "Sub", "Mul", "Div"}
 
 
 @dataclass(frozen=True, eq=False)
 class Logits:
-    """Where the logits are: `value`, and the graph's own softmax of them, if it has one."""
+    """The tensor `value` of the logits, and the graph's own softmax of them, if it has one."""
 
     value: ir.Value
     probabilities: ir.Value | None
@@ -160,7 +160,7 @@ def _read_gemm(graph: ir.Graph, node: ir.Node) -> Head:
 
 def _is_logistic(node: ir.Node) -> bool:
     producers = [value.producer() for value in node.inputs if value is not None]
-    return any(each is not None and each.op_type == "Sigmoid" for each in (node, *producers))
+    return any(near is not None and near.op_type == "Sigmoid" for near in (node, *producers))
 
 
 def _attribute(node: ir.Node, name: str, default: float) -> float:

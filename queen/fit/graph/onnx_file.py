@@ -15,7 +15,7 @@ OLDEST_OPSET = 7
 """Gemm and Sub broadcast as we use them from this version of the operators on."""
 
 LARGEST_BYTES = 2**31 - 1
-"""What one protobuf message, and so one .onnx file without side files, can hold."""
+"""Size limit of a protobuf message, and so of an .onnx file without side files."""
 
 
 def read_graph(path: Path) -> ir.Model:
@@ -35,7 +35,7 @@ def read_graph(path: Path) -> ir.Model:
 
 def infer_types(model: ir.Model) -> ir.Model:
     """Note type and shape of every tensor in the graph, as far as they can be told."""
-    # Not strict: what one node hides, ONNX Runtime may still be able to run.
+    # Not strict: ONNX Runtime may be able to run a node whose shapes cannot be told.
     return ShapeInferencePass(check_type=False, strict_mode=False)(model).model
 
 

@@ -22,7 +22,7 @@ class GraphSession:
 
     def __init__(self, graph: bytes) -> None:
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4  # what it would print, it also raises
+        options.log_severity_level = 4  # it also raises all that it would print
         try:
             self._session = onnxruntime.InferenceSession(
                 graph, options, providers=["CPUExecutionProvider"]
@@ -45,17 +45,17 @@ class GraphSession:
 
 
 def _first_line(error: Exception) -> str:
-    """What ONNX Runtime says, without its error number and its own source line."""
+    """The message of ONNX Runtime, without its error number and its own source line."""
     words = str(error).strip().splitlines()[0]
     words = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", words)
     return re.sub(r"/onnxruntime_src/\S+:\d+ .*?\) (?=[A-Z])", "", words)[:400]
 
 
 def constant_array(graph: ir.Graph, value: ir.Value) -> Array | None:
-    """What `value` holds if no input of the graph reaches it, else None.
+    """The array in `value` if no input of the graph reaches it, else None.
 
     The nodes before it are run, so a weight may stand behind Identity, Cast, Transpose,
-    DequantizeLinear or whatever else an exporter put there.
+    DequantizeLinear or any other node that an exporter put there.
     """
     tensor = ir.convenience.get_const_tensor(value)
     if tensor is not None:

@@ -65,7 +65,7 @@ class Protectee:
         return 1e-2 if self.half_precision else 1e-4
 
     def graph_bytes(self) -> bytes:
-        """The graph as an .onnx file, with what the outputs do not need left out."""
+        """The graph as an .onnx file, without the nodes that no output needs."""
         _prune(self.model)
         return write_graph(self.model)
 
@@ -75,7 +75,7 @@ def open_protectee(model: ir.Model, output: str | None = None, features: str = A
 
     `output` names the tensor that holds the answer (default: the output that leads to
     a linear head), `features` the tensor that the logits are linear in.
-    Raises FitError that says what was found instead.
+    Raises FitError that names the tensor or node that was reached instead.
     """
     graph = model.graph
     source = _only_input(graph)
@@ -131,21 +131,21 @@ def _search(graph: ir.Graph, output: str | None) -> tuple[Logits, Head]:
     if output is not None:
         logits = find_logits(_tensor(graph, output, "--output"))
         return logits, find_head(graph, logits.value)
-    found: list[tuple[Logits, Head]] = []
+    pairs: list[tuple[Logits, Head]] = []
     refusals: list[FitError] = []
     for candidate in _float_outputs(graph):
         try:
             logits = find_logits(candidate)
-            found.append((logits, find_head(graph, logits.value)))
+            pairs.append((logits, find_head(graph, logits.value)))
         except FitError as refusal:
             refusals.append(refusal)
-    if not found:
+    if not pairs:
         raise refusals[0] if refusals else FitError("the graph has no float output")
-    if len({id(head.features) for _, head in found}) > 1:
+    if len({id(head.features) for _, head in pairs}) > 1:
         names = ", ".join(str(value.name) for value in graph.outputs)
         raise FitError(f"several outputs have a linear head: choose one of {names} with --output")
     # The same logits with and without their softmax: the softmax is the classifier's answer.
-    return max(found, key=lambda pair: pair[0].probabilities is not None)
+    return max(pairs, key=lambda pair: pair[0].probabilities is not None)
 
 
 def _named(graph: ir.Graph, output: str | None, features: str) -> tuple[Logits, Head]:
@@ -161,7 +161,7 @@ def _named(graph: ir.Graph, output: str | None, features: str) -> tuple[Logits, 
         if behind_transparent(value) is behind_transparent(head.features):
             return logits, head
     except FitError:
-        pass  # what the search cannot read, the probe may
+        pass  # the probe may read a head that the search cannot
     return logits, probe_head(graph, value, logits.value)
 
 
@@ -229,7 +229,7 @@ def _output(graph: ir.Graph, value: ir.Value, name: str, width: int) -> ir.Value
 
 
 def _prune(model: ir.Model) -> None:
-    """Drop what no output needs, and notes of the exporter; keep output names free of clashes."""
+    """Drop nodes that no output needs and notes of the exporter, and resolve clashes of names."""
     RemoveUnusedNodesPass()(model)
     RemoveUnusedOpsetsPass()(model)
     # Exporters note source lines and paths of the machine they ran on.

@@ -48,7 +48,7 @@ class MappingPlan:
     seed: int = 0
 
     def batch_size(self, num_classes: int) -> int:
-        """Samples a step: enough that most classes meet in a batch."""
+        """Samples in a batch: enough that most classes meet in it."""
         return min(1024, max(256, 4 * num_classes))
 
     def planned_epochs(self, samples: int, num_classes: int) -> int:
@@ -67,7 +67,7 @@ def train_mapping(
 ) -> MappingNetwork:
     """G trained on `features` (N, D) and true `labels` (N,); the same for the same seed.
 
-    `on_epoch` is told how many epochs of how many are done.
+    `on_epoch` is called with the number of epochs that are done, and of all.
     Raises FitError for a class with one sample, for features that are not finite and
     when training diverges.
     """
@@ -118,7 +118,7 @@ def embed(network: MappingNetwork, features: NDArray[np.float32]) -> NDArray[np.
 
 
 def mapping_weights(network: MappingNetwork) -> MappingWeights:
-    """The numbers of a trained g, to be fused into the protectee's graph."""
+    """The weights of a trained g, to be fused into the protectee's graph."""
 
     def numbers(tensor: torch.Tensor) -> NDArray[np.float32]:
         return tensor.detach().numpy().astype(np.float32)

@@ -28,9 +28,9 @@ FEWEST_STEPS = 10
 
 @dataclass(frozen=True)
 class ShadowPlan:
-    """How many shadows are trained, on what, and how far.
+    """The number of shadow models, the tensor that they read, and how long they train.
 
-    `steps` batches of 64 each, or `epochs` passes where `steps` is None, at learning rate `rate`.
+    `steps` batches of 64 samples, or `epochs` passes where `steps` is None; `rate` of learning.
     """
 
     on: Source = "inputs"
@@ -41,15 +41,15 @@ class ShadowPlan:
     rate: float = SHADOW_RATE
 
     def planned_steps(self, samples: int) -> int:
-        """Batches that one shadow is trained on."""
+        """Batches that a shadow is trained on."""
         return self.steps or self.epochs * math.ceil(samples / SHADOW_BATCH)
 
 
 def choose_architecture(on: Source, shape: Sequence[int]) -> Architecture:
-    """What suits inputs of `shape`: a linear head over features, else by the look of an image.
+    """The architecture for inputs of `shape`: a linear head on features, else by image size.
 
     (H, W), (channels, H, W) and (H, W, channels) of at least 8 by 8 are images: `cnn` for
-    small ones, `resnet` for color from 32 by 32 on and whatever is larger; else `mlp`.
+    small ones, `resnet` for larger ones and for color from 32 by 32 on; else `mlp`.
     """
     if on == "features":
         return "head"
@@ -72,15 +72,15 @@ def train_shadows(
     plan: ShadowPlan,
     on_shadow: Update = ignore_progress,
 ) -> list[ShadowNetwork]:
-    """n shadows, each from a seed of its own: `inputs` (N, ...), true `labels` (N,).
+    """n shadow models with seeds of their own, on `inputs` (N, ...) and true `labels` (N,).
 
-    `on_shadow` is told how many of how many are done.
+    `on_shadow` is called with the number of shadows that are done, and of all.
     """
     architecture = choose_architecture(plan.on, inputs.shape[1:])
     mean, scale = _moments(inputs)
     steps, shadows = plan.planned_steps(len(labels)), []
-    for number in range(plan.count):
-        seed = int(np.random.SeedSequence([plan.seed, number]).generate_state(1)[0])
+    for index in range(plan.count):
+        seed = int(np.random.SeedSequence([plan.seed, index]).generate_state(1)[0])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             shadow = build_shadow(architecture, inputs.shape[1:], num_classes)
@@ -88,7 +88,7 @@ def train_shadows(
         with nullcontext() if architecture == "resnet" else one_thread():
             _train(shadow, inputs, labels, steps, seed, plan.rate)
         shadows.append(shadow.eval())
-        on_shadow(number + 1, plan.count)
+        on_shadow(index + 1, plan.count)
     return shadows
 
 

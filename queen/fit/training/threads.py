@@ -1,4 +1,4 @@
-"""How many threads Torch trains on."""
+"""Training on one thread."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def test_every_stage_has_its_time(outcome: FitOutcome) -> None:
         "fit the decoys and the off-distribution meter",
         "train the shadows",
         "measure",
-        "what each profile costs and buys",
+        "price the profiles",
     ]
     assert outcome.honest_volume == 123
     assert (outcome.path / "report" / "embedding_map.png").read_bytes() == b"a drawing"

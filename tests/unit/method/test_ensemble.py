@@ -168,7 +168,7 @@ def test_a_draw_is_of_distinct_members() -> None:
     assert drawn.max() == 9
 
 
-def test_a_draw_favours_no_member() -> None:
+def test_a_draw_favors_no_member() -> None:
     """Over many cells every member is drawn about as often, in every place."""
     drawn = _draw(*_spread_points(4000))
     for place in range(4):
@@ -177,7 +177,7 @@ def test_a_draw_favours_no_member() -> None:
         assert (np.abs(counts - 400) < 100).all()
 
 
-def test_neighbours_in_one_cell_share_a_draw() -> None:
+def test_neighbors_in_one_cell_share_a_draw() -> None:
     """A cell is a cube of side r: a hair's difference does not redraw, a cell's does."""
     inside = np.array([[0.41, 0.01], [0.49, 0.09], [0.51, 0.09]], np.float32)
     drawn = _draw(inside, [0, 0, 0]).tolist()

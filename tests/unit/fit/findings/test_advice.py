@@ -60,7 +60,7 @@ def test_a_class_that_cannot_reach_its_threshold_is_named() -> None:
         ),
     ],
 )
-def test_what_weakens_the_defence_is_said(part: dict[str, Any], words: str) -> None:
+def test_a_weakness_of_the_defense_is_said(part: dict[str, Any], words: str) -> None:
     """Each weakness has one sentence with a way out."""
     (warning,) = find_warnings(replace(GOOD, **part), [0.01, 0.003], 10)
     assert words in warning

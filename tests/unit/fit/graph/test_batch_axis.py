@@ -40,8 +40,8 @@ def test_a_batch_that_stays_fixed_is_refused_with_the_way_out(tmp_path: Path) ->
         collect_responses(opened(path), SAMPLES)
 
 
-def test_rows_that_lean_on_their_neighbours_are_refused(tmp_path: Path) -> None:
-    """A normalisation over the batch means that the model was left in training mode."""
+def test_rows_that_lean_on_their_neighbors_are_refused(tmp_path: Path) -> None:
+    """A normalization over the batch means that the model was left in training mode."""
     body = """m = ReduceMean<axes = [0]>(x)
     c = Sub(x, m)
     h = MatMul(c, H)

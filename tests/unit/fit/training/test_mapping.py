@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from queen.errors import FitError
-from queen.fit.findings.coverage import inside_share
+from queen.fit.findings.coverage import inside_regions
 from queen.fit.findings.report import nearest_class
 from queen.fit.training import mapping as mapping_training
 from queen.fit.training.mapping import MappingPlan, embed, mapping_weights, train_mapping
@@ -73,7 +73,8 @@ def test_noise_keeps_few_samples_from_being_learned_by_heart(
         monkeypatch.setattr(mapping_training, "_NOISE", noise)
         network = train_mapping(features[seen], labels[seen], MappingPlan(epochs=150))
         geometry = fit_geometry(embed(network, features[seen]), labels[seen], 20)
-        shares.append(inside_share(geometry, embed(network, features[~seen]), labels[~seen]))
+        new = embed(network, features[~seen])
+        shares.append(inside_regions(geometry, new, labels[~seen]).mean())
     assert shares[1] > 1.15 * shares[0]
 
 
