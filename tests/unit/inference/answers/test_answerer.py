@@ -1,0 +1,275 @@
+"""What becomes of the requests of a micro-batch, by verdict, by failure and by deadline."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+from queen_inference.answers.answerer import Answerer, Policy
+from queen_inference.answers.fallback import protect_answers
+from queen_inference.metrics import InferenceMetrics
+from queen_inference.micro_batch import MicroBatch, Pending, Span
+from queen_inference.peers.perturber import PerturberClient
+from queen_inference.peers.sensitivity import Assessed
+from queen_inference.protectee import Protectee
+from queen_inference.wiring import make_answerer
+
+from queen.bundle import Bundle
+from queen.errors import (
+    DeadlineExceeded,
+    DependencyUnavailable,
+    Overloaded,
+    PeerOverloaded,
+    PeerUnavailable,
+)
+from queen.method.contracts import Profile
+from queen.method.ledger import Verdict
+from tests.bundles import SmallBundle
+from tests.unit.inference.batches import account_of, batch_of
+from tests.unit.inference.conftest import Counted
+from tests.unit.inference.peers.stand_ins import ToldPerturber, ToldSensitivity
+
+PAPER, SAFE, OBSERVE = (account_of(name) for name in (Profile.PAPER, Profile.SAFE, Profile.OBSERVE))
+POLICY = Policy(
+    failure_mode="protect",
+    assess_timeout_seconds=30.0,
+    assess_patience_seconds=10.0,
+    reverse_timeout_seconds=30.0,
+    deadline_margin_seconds=0.0,
+)
+REVERSED = np.array([0.1, 0.2, 0.3, 0.4], np.float32)
+SOON = 0.05
+"""Seconds until a deadline that ends before a peer answers."""
+
+
+@dataclass
+class Decisions:
+    """Keeps the records: of each request its harshest verdict, and its outcome."""
+
+    recorded: dict[Pending, tuple[str, str]] = field(default_factory=dict)
+
+    def record(
+        self,
+        spans: Sequence[Span],
+        _labels: np.ndarray,
+        assessed: Assessed,
+        outcomes: Mapping[Pending, str],
+    ) -> None:
+        """Keep them; no request comes twice."""
+        for pending, rows in spans:
+            assert pending not in self.recorded
+            verdict = Verdict(int(assessed.verdicts[rows].max())).name
+            self.recorded[pending] = (verdict, outcomes.get(pending, ""))
+
+    def record_unassessed(
+        self,
+        requests: Sequence[Pending],
+        outcomes: Mapping[Pending, str],
+        _error: DependencyUnavailable,
+    ) -> None:
+        """Keep them; no request comes twice."""
+        for pending in requests:
+            assert pending not in self.recorded
+            self.recorded[pending] = ("", outcomes.get(pending, ""))
+
+
+@dataclass
+class Stage:
+    """An answerer between two stand-ins, with a clock that stands still."""
+
+    bundle: Bundle
+    metrics: InferenceMetrics
+    sensitivity: ToldSensitivity
+    perturber: ToldPerturber
+    decisions: Decisions = field(default_factory=Decisions)
+    seconds: float = 0.0
+
+    def answerer(self, policy: Policy = POLICY) -> Answerer:
+        """The answerer."""
+        clients = (self.sensitivity, PerturberClient(self.perturber, "digest"))
+        return make_answerer(
+            self.bundle, policy, clients, self.decisions, self.metrics, lambda: self.seconds
+        )
+
+    async def finish(self, batch: MicroBatch, policy: Policy = POLICY) -> None:
+        """Answer a batch, its rest as well."""
+        rest = await self.answerer(policy).finish(batch)
+        if rest is not None:
+            assert not any(request.answers.done() for request in rest.requests)
+            await rest.work
+
+    def outcomes(self, batch: MicroBatch) -> list[tuple[str, str]]:
+        """The records of a batch."""
+        return [self.decisions.recorded[request] for request in batch.requests]
+
+
+@pytest.fixture
+async def stage(bundle: Bundle, metrics: InferenceMetrics) -> AsyncIterator[Stage]:
+    """Both peers serve, and have nothing against anyone."""
+    perturber = ToldPerturber(REVERSED)
+    yield Stage(bundle, metrics, ToldSensitivity(), perturber)
+    await perturber.close()
+
+
+def soon() -> float:
+    """A deadline that comes before the peers answer."""
+    return asyncio.get_running_loop().time() + SOON
+
+
+async def test_requests_without_a_flagged_row_are_answered_at_once(
+    small: SmallBundle, protectee: Protectee, stage: Stage, counted: Counted
+) -> None:
+    """Labels are kept, `observe` gets the model's own answer, and nothing goes to the perturber."""
+    batch = batch_of(small, protectee, [PAPER, SAFE, OBSERVE], [2, 1, 2])
+    stage.sensitivity.verdicts = {1: Verdict.RECORD, 2: Verdict.REVERSE, 4: Verdict.REVERSE}
+    assert await stage.answerer().finish(batch) is None
+    answers = [request.answers.result() for request in batch.requests]
+    for (_, rows), answer in zip(batch, answers, strict=True):
+        np.testing.assert_array_equal(answer.argmax(axis=1), batch.labels[rows])
+    np.testing.assert_array_equal(answers[2], batch.outputs.probabilities[3:5])
+    assert stage.outcomes(batch) == [("RECORD", ""), ("REVERSE", ""), ("REVERSE", "")]
+    assert stage.perturber.requests == []
+    decisions = [
+        counted("queen_decisions_total", decision=name)
+        for name in ("preserve", "record", "reverse")
+    ]
+    assert decisions == [2, 1, 2]
+
+
+async def test_flagged_rows_are_answered_by_the_perturber(
+    small: SmallBundle, protectee: Protectee, stage: Stage
+) -> None:
+    """Requests with one wait for it, and their other rows are answered as ever."""
+    batch = batch_of(small, protectee, [PAPER, PAPER], [3, 2])
+    stage.sensitivity.verdicts = {1: Verdict.REVERSE}
+    rest = await stage.answerer().finish(batch)
+    assert rest is not None
+    assert rest.requests == [batch.requests[0]]
+    assert batch.requests[1].answers.done()
+    await rest.work
+    answers = batch.requests[0].answers.result()
+    np.testing.assert_array_equal(answers[1], REVERSED)
+    np.testing.assert_array_equal(answers[[0, 2]].argmax(axis=1), batch.labels[[0, 2]])
+    (request,) = stage.perturber.requests
+    assert np.frombuffer(request.probabilities, "<f4").tolist() == (
+        batch.outputs.probabilities[1].tolist()
+    )
+    assert stage.outcomes(batch) == [("REVERSE", ""), ("PRESERVE", "")]
+
+
+async def test_without_any_verdict_the_failure_mode_decides(
+    small: SmallBundle, protectee: Protectee, stage: Stage, counted: Counted
+) -> None:
+    """Except under `observe`, whose answers need no verdict."""
+    batch = batch_of(small, protectee, [PAPER, OBSERVE], [2, 1])
+    stage.sensitivity.problem = PeerUnavailable("gone")
+    await stage.finish(batch)
+    first, second = (request.answers.result() for request in batch.requests)
+    np.testing.assert_array_equal(first, protect_answers(batch.labels[:2], 4))
+    np.testing.assert_array_equal(second, batch.outputs.probabilities[2:])
+    assert stage.outcomes(batch) == [("", "protect"), ("", "")]
+    assert counted("queen_decisions_total", decision="unassessed") == 3
+
+
+async def test_an_overloaded_sensitivity_refuses(
+    small: SmallBundle, protectee: Protectee, stage: Stage
+) -> None:
+    """Callers can overload it, so it must not bring them the failure mode's answers."""
+    batch = batch_of(small, protectee, [PAPER, OBSERVE], [2, 1])
+    stage.sensitivity.problem = PeerOverloaded("full")
+    await stage.finish(batch, replace(POLICY, failure_mode="allow"))
+    with pytest.raises(Overloaded):
+        await batch.requests[0].answers
+    assert batch.requests[1].answers.done()
+    assert stage.outcomes(batch) == [("", "overloaded"), ("", "")]
+
+
+async def test_requests_without_a_verdict_fail_alone(
+    small: SmallBundle, protectee: Protectee, stage: Stage
+) -> None:
+    """Where one replica of several gave none, the others' rows are answered by their verdicts."""
+    batch = batch_of(small, protectee, [PAPER, SAFE, PAPER], [2, 2, 1])
+    stage.sensitivity.problem, stage.sensitivity.without = PeerUnavailable("gone"), [2, 3]
+    stage.sensitivity.verdicts = {4: Verdict.REVERSE}
+    await stage.finish(batch)
+    answers = [request.answers.result() for request in batch.requests]
+    np.testing.assert_array_equal(answers[1], protect_answers(batch.labels[2:4], 4))
+    np.testing.assert_array_equal(answers[2][0], REVERSED)
+    assert stage.outcomes(batch) == [("PRESERVE", ""), ("", "protect"), ("REVERSE", "")]
+
+
+@pytest.mark.parametrize(
+    ("heard_seconds", "outcome"), [(0.0, "hurried"), (60.0, "protect")], ids=["hurry", "patience"]
+)
+async def test_a_deadline_before_the_verdict(
+    small: SmallBundle, protectee: Protectee, stage: Stage, heard_seconds: float, outcome: str
+) -> None:
+    """The failure mode answers only if sensitivity has had the patience, `observe` always.
+
+    The verdict comes all the same, and is recorded with the outcome; the others have time.
+    """
+    batch = batch_of(small, protectee, [PAPER, OBSERVE, PAPER], [2, 1, 1], [soon(), soon(), np.inf])
+    stage.sensitivity.verdicts = {0: Verdict.RECORD}
+    stage.sensitivity.gate.clear()
+    finishing = asyncio.create_task(stage.finish(batch))
+    await stage.sensitivity.asked.wait()
+    stage.seconds += heard_seconds
+    await asyncio.wait([request.answers for request in batch.requests[:2]])
+    assert not batch.requests[2].answers.done()
+    stage.sensitivity.gate.set()
+    await finishing
+    if outcome == "hurried":
+        with pytest.raises(DeadlineExceeded):
+            await batch.requests[0].answers
+    else:
+        answers = batch.requests[0].answers.result()
+        np.testing.assert_array_equal(answers, protect_answers(batch.labels[:2], 4))
+    assert batch.requests[1].answers.done()
+    assert stage.outcomes(batch) == [("RECORD", outcome), ("PRESERVE", ""), ("PRESERVE", "")]
+
+
+async def test_a_deadline_before_the_reversed_answer(
+    small: SmallBundle, protectee: Protectee, stage: Stage
+) -> None:
+    """The request is refused, for no deadline of its own brings it a label; others wait on."""
+    batch = batch_of(small, protectee, [PAPER, PAPER], [1, 1], [soon(), np.inf])
+    stage.sensitivity.verdicts = dict.fromkeys(range(2), Verdict.REVERSE)
+    stage.perturber.gate.clear()
+    finishing = asyncio.create_task(stage.finish(batch))
+    await stage.perturber.asked.wait()
+    with pytest.raises(DeadlineExceeded):
+        await batch.requests[0].answers
+    stage.perturber.gate.set()
+    await finishing
+    np.testing.assert_array_equal(batch.requests[1].answers.result()[0], REVERSED)
+    assert stage.outcomes(batch) == [("REVERSE", "hurried"), ("REVERSE", "")]
+
+
+async def test_without_the_perturber_flagged_rows_are_protected(
+    small: SmallBundle, protectee: Protectee, stage: Stage
+) -> None:
+    """And the rows beside them keep the answers that they have."""
+    batch = batch_of(small, protectee, [PAPER], [3])
+    stage.sensitivity.verdicts = {1: Verdict.REVERSE}
+    stage.perturber.problem = PeerUnavailable("gone")
+    await stage.finish(batch)
+    answers = batch.requests[0].answers.result()
+    np.testing.assert_array_equal(answers[1:2], protect_answers(batch.labels[1:2], 4))
+    assert not np.array_equal(answers[0], protect_answers(batch.labels[:1], 4)[0])
+    assert stage.outcomes(batch) == [("REVERSE", "protect")]
+
+
+async def test_a_late_perturber_refuses(
+    small: SmallBundle, protectee: Protectee, stage: Stage
+) -> None:
+    """It is there, and the size of the request may have made it late."""
+    batch = batch_of(small, protectee, [PAPER], [2])
+    stage.sensitivity.verdicts = {1: Verdict.REVERSE}
+    stage.perturber.problem = DependencyUnavailable("late")
+    await stage.finish(batch)
+    with pytest.raises(Overloaded):
+        await batch.requests[0].answers
+    assert stage.outcomes(batch) == [("REVERSE", "overloaded")]

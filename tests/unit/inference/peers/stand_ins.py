@@ -1,0 +1,69 @@
+"""Stand-ins for the two peers: they do as a test tells them, without a network."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import numpy as np
+from queen_inference.peers.perturber import PERTURBER
+from queen_inference.peers.sensitivity import Assessed, Share
+
+from queen.api.v1 import perturber_pb2
+from queen.errors import DependencyUnavailable
+from queen.method.facts import FACTS
+from queen.method.ledger import Verdict
+from tests.unit.inference.peers.remembering import RememberingPeer
+
+
+class ToldSensitivity:
+    """Gives the verdicts that it is told, PRESERVE for rows that nothing is told of.
+
+    `problem` takes the place of the answer, or of the verdicts on the rows `without`. It
+    answers once `gate` is set, as it is at first.
+    """
+
+    def __init__(self) -> None:
+        self.verdicts: dict[int, Verdict] = {}
+        self.problem: DependencyUnavailable | None = None
+        self.without: list[int] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.asked = asyncio.Event()
+
+    async def assess(self, share: Share, timeout_seconds: float) -> Assessed:  # noqa: ARG002 - it has all the time
+        """As told."""
+        self.asked.set()
+        await self.gate.wait()
+        if self.problem is not None and not self.without:
+            raise self.problem
+        verdicts = np.array([self.verdicts.get(row, Verdict.PRESERVE) for row in share.rows], "u1")
+        verdicts[self.without] = 0
+        nothing = np.zeros(len(share), np.float32)
+        facts = np.zeros(len(share), FACTS)
+        return Assessed(verdicts, verdicts * 0, nothing, facts, self.problem)
+
+
+class ToldPerturber(RememberingPeer):
+    """Answers every row with the same answer, or fails as it is told."""
+
+    def __init__(self, answer: np.ndarray) -> None:
+        super().__init__(PERTURBER)
+        self.problem: DependencyUnavailable | None = None
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.asked = asyncio.Event()
+        self._answer = answer.astype("<f4")
+
+    async def call(self, method: Any, request: Any, timeout_seconds: float) -> Any:
+        """Wait for the gate, then answer."""
+        self.asked.set()
+        await self.gate.wait()
+        return await super().call(method, request, timeout_seconds)
+
+    def answer(self, request: Any) -> perturber_pb2.ReverseResponse:
+        """As told."""
+        if self.problem is not None:
+            raise self.problem
+        rows = len(request.profiles)
+        return perturber_pb2.ReverseResponse(probabilities=self._answer.tobytes() * rows)
