@@ -1,0 +1,163 @@
+"""What is checked before what, and how plain values become messages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from queen_inference.door import FrontDoor, ServedModel
+from queen_inference.metrics import InferenceMetrics
+from queen_inference.servicer import INFERENCE, InferenceServicer
+
+from queen.api.oip import open_inference_pb2 as oip
+from queen.bundle import Bundle
+from queen.errors import InvalidQuery, ModelNotFound, Unauthenticated
+from queen.serving.auth import Account
+from queen.serving.health import Health
+from tests.bundles import SmallBundle
+
+Asked = tuple[np.ndarray, Sequence[str], float | None, str]
+
+
+class CountingDoor(FrontDoor):
+    """A door that knows every key but none, and answers with ones."""
+
+    def __init__(self, model: ServedModel, account: Account) -> None:
+        self.model, self.max_request_rows = model, 8
+        self.asked: list[Asked] = []
+        self._account = account
+
+    def authenticate(self, metadata: Iterable[tuple[str, Any]] | None) -> Account:
+        """The account, for any metadata."""
+        if not metadata:
+            raise Unauthenticated("no key")
+        return self._account
+
+    async def infer(
+        self,
+        account: Account,  # noqa: ARG002 - the door's signature
+        inputs: np.ndarray,
+        names: Sequence[str],
+        remaining_seconds: float | None,
+        request_id: str,
+    ) -> dict[str, np.ndarray]:
+        """Ones, and the values that were asked with are kept."""
+        self.asked.append((inputs, names, remaining_seconds, request_id))
+        return {name: np.ones(len(inputs), np.int64) for name in names}
+
+
+@dataclass
+class Context:
+    """The parts of a gRPC context that the servicer reads."""
+
+    metadata: tuple[tuple[str, str], ...] = (("authorization", "Bearer key"),)
+    seconds: float | None = 30.0
+
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        """As given."""
+        return self.metadata
+
+    def time_remaining(self) -> float | None:
+        """As given."""
+        return self.seconds
+
+
+@pytest.fixture
+def door(bundle: Bundle, account: Account) -> CountingDoor:
+    """A door to the small model."""
+    return CountingDoor(ServedModel.of(bundle.manifest), account)
+
+
+@pytest.fixture
+def health() -> Health:
+    """Nothing is published yet."""
+    return Health()
+
+
+@pytest.fixture
+def servicer(door: CountingDoor, health: Health, metrics: InferenceMetrics) -> InferenceServicer:
+    """The servicer in front of the door."""
+    return InferenceServicer(door, health, metrics)
+
+
+def request_of(rows: np.ndarray, **fields: Any) -> oip.ModelInferRequest:
+    """A raw request."""
+    request = oip.ModelInferRequest(**{"model_name": "small", **fields})
+    request.inputs.add(name="x", datatype="FP32", shape=rows.shape)
+    request.raw_input_contents.append(rows.astype("<f4").tobytes())
+    return request
+
+
+async def test_authentication_comes_before_all_else(
+    servicer: InferenceServicer, door: CountingDoor
+) -> None:
+    """A stranger gets the same error whatever is wrong with the body."""
+    bad = oip.ModelInferRequest(model_name="other")
+    with pytest.raises(Unauthenticated):
+        await servicer.ModelInfer(bad, Context(metadata=()))
+    with pytest.raises(ModelNotFound):
+        await servicer.ModelInfer(bad, Context())
+    bad.model_name = "small"
+    with pytest.raises(InvalidQuery):
+        await servicer.ModelInfer(bad, Context())
+    assert door.asked == []
+
+
+async def test_a_request_reaches_the_door_as_plain_values(
+    servicer: InferenceServicer, door: CountingDoor, small: SmallBundle
+) -> None:
+    """Arrays, names, the time that is left and the id; the answer carries id and version."""
+    rows = small.inputs[:3]
+    request = request_of(rows, id="seven")
+    request.outputs.add(name="label")
+    response = await servicer.ModelInfer(request, Context())
+    ((inputs, names, remaining_seconds, request_id),) = door.asked
+    np.testing.assert_array_equal(inputs, rows)
+    assert (list(names), request_id) == (["label"], "seven")
+    assert remaining_seconds is not None
+    assert 29 < remaining_seconds < 30
+    assert (response.id, response.model_version) == ("seven", small.manifest.digest[:12])
+    assert np.frombuffer(response.raw_output_contents[0], "<i8").tolist() == [1, 1, 1]
+
+
+async def test_a_request_may_have_no_deadline(
+    servicer: InferenceServicer, door: CountingDoor, small: SmallBundle
+) -> None:
+    """Then none reaches the door."""
+    await servicer.ModelInfer(request_of(small.inputs[:1]), Context(seconds=None))
+    assert door.asked[0][2] is None
+
+
+async def test_readiness_is_that_of_the_health_name(
+    servicer: InferenceServicer, health: Health
+) -> None:
+    """Of the server, and of the model that is served; the process is alive in any case."""
+
+    async def told() -> list[bool]:
+        live = await servicer.ServerLive(oip.ServerLiveRequest(), Context())
+        server = await servicer.ServerReady(oip.ServerReadyRequest(), Context())
+        models = [
+            await servicer.ModelReady(oip.ModelReadyRequest(name=name), Context())
+            for name in ("small", "other")
+        ]
+        return [live.live, server.ready, *(model.ready for model in models)]
+
+    assert await told() == [True, False, False, False]
+    await health.set_serving(INFERENCE, serving=True)
+    assert await told() == [True, True, True, False]
+
+
+async def test_metadata_names_the_classes(servicer: InferenceServicer, small: SmallBundle) -> None:
+    """As a parameter of the output `probabilities`, and of no other; the empty name asks for it."""
+    told = await servicer.ModelMetadata(oip.ModelMetadataRequest(), Context())
+    assert (told.name, list(told.versions)) == ("small", [small.manifest.digest[:12]])
+    first, second = told.outputs
+    names = json.loads(first.parameters["class_names"].string_param)
+    assert (names, len(second.parameters)) == (small.manifest.class_names, 0)
+    with pytest.raises(ModelNotFound):
+        await servicer.ModelMetadata(oip.ModelMetadataRequest(name="other"), Context())
+    assert (await servicer.ServerMetadata(oip.ServerMetadataRequest(), Context())).name == "queen"
