@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from queen_sensitivity.engine.book import AccountPolicy, LedgerBook, Queries
+from queen_sensitivity.engine.book import LedgerBook, Limits
+from queen_sensitivity.engine.charging import AccountPolicy, Queries
+from queen_sensitivity.engine.wiring import open_book
 from queen_sensitivity.ledger_store import MemoryLedgerStore
 from queen_sensitivity.ledgers.thresholds import Thresholds
 
@@ -128,13 +130,8 @@ def _send(
     bundle: Bundle, thresholds: Thresholds, streams: list[_Stream]
 ) -> list[tuple[float, float]]:
     """First reversed and first flagged query of each account, infinite if there is none."""
-    book = LedgerBook(
-        bundle.geometry,
-        thresholds,
-        MemoryLedgerStore(),
-        cached_accounts=len(streams),
-        meter=bundle.meter,
-    )
+    limits = Limits(bundle.geometry, thresholds, bundle.meter)
+    book = open_book(limits, MemoryLedgerStore(), cached_accounts=len(streams))
     return [
         _walk(book, AccountPolicy(f"honest-{index}", 0, Scope.ACCOUNT), stream)
         for index, stream in enumerate(streams)

@@ -1,4 +1,4 @@
-"""What one batch adds to a ledger, which its next rows are compared with."""
+"""The records that a batch adds to a ledger: later rows of the batch are compared with them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from queen.method.geometry import FloatArray
+from queen.method.growing import grown
 
 
 class FreshRecords:
@@ -26,6 +27,6 @@ class FreshRecords:
     def append(self, embedding: FloatArray) -> None:
         """Keep `embedding` (E,)."""
         if self._count == len(self._points):
-            self._points = np.concatenate([self._points, np.empty_like(self._points)])
+            self._points = grown(self._points, 2 * self._count)
         self._points[self._count] = embedding
         self._count += 1

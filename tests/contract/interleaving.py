@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from queen_sensitivity.engine.book import LedgerBook
 from queen_sensitivity.engine.charging import AccountPolicy, Queries, charge_owners
+from queen_sensitivity.engine.wiring import Listeners
 from queen_sensitivity.ledger_store import Append, AppendResult, LedgerKey, Records
+from queen_sensitivity.ledgers.account_cache import Recheck
 
 from queen.errors import DependencyUnavailable
 from queen.method.ledger import (
@@ -273,9 +275,8 @@ class World:
             Interleaved(self.store, self._call),  # type: ignore[arg-type] - what the engine uses
             cached_accounts=cached,
             meter=METER,
-            count_append=count,
-            clock=lambda: float(self.store.time),
-            recheck_seconds=0.0,
+            listeners=Listeners(count_append=count),
+            recheck=Recheck(0.0, lambda: float(self.store.time)),
         )
 
     def _call(self, effect: Callable[[], Any]) -> Any:
@@ -366,14 +367,13 @@ class World:
                         self.confused.add(key)
 
     def _known(self, book: LedgerBook, queries: Queries) -> dict[LedgerKey, np.ndarray]:
-        """What a replica has in memory of the lists that it is about to touch."""
-        found = {}
+        """The records that a replica has in memory of the lists that it is about to reach."""
+        known = {}
         for policy in charge_owners(queries)[0].accounts:
-            account = book._cache._accounts.get(policy.account_id)
+            account = book.cache.get(policy.account_id)
             for label in () if account is None else account.numbers:
-                records = book._factory.records_of(account, label)
-                found[key_of(policy.account_id, label)] = records
-        return found
+                known[key_of(policy.account_id, label)] = account.records(label)
+        return known
 
     def _check(self, queries: Queries, told: Told, frame: Frame) -> None:
         """Every ledger's rows are those of the step alone, on a state that the ledger had."""

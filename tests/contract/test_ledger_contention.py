@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from queen_sensitivity.engine.book import APPEND_ATTEMPTS, LedgerBook
+from queen_sensitivity.engine.book import LedgerBook
+from queen_sensitivity.engine.recording import APPEND_ATTEMPTS
 from queen_sensitivity.ledger_store import (
     Append,
     AppendResult,
@@ -25,7 +26,7 @@ from queen.errors import LedgerConflict
 from queen.method.ledger import Verdict
 from tests.contract.ledger_stores import PATIENT
 from tests.redis_servers import redis_server
-from tests.unit.sensitivity.regions import book_of, queries_of, small_geometry, stream
+from tests.unit.sensitivity.regions import book_of, counting, queries_of, small_geometry, stream
 
 GEOMETRY = small_geometry()
 LOST = 8
@@ -59,7 +60,7 @@ def url(tmp_path: Path) -> Iterator[str]:
 
 def book_over(store: LedgerStore, counts: Counter[str]) -> LedgerBook:
     """An engine that counts the answers to its appends."""
-    return book_of(GEOMETRY, store, count_append=lambda result: counts.update([result]))
+    return book_of(GEOMETRY, store, listeners=counting(counts))
 
 
 def test_a_starving_engine_decides_as_one_that_came_after_the_others(url: str) -> None:

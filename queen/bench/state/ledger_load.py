@@ -13,7 +13,9 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from queen_sensitivity.engine.book import AccountPolicy, LedgerBook, Queries
+from queen_sensitivity.engine.book import LedgerBook, Limits
+from queen_sensitivity.engine.charging import AccountPolicy, Queries
+from queen_sensitivity.engine.wiring import open_book
 from queen_sensitivity.ledger_store import Append, LedgerKey, LedgerStore
 from queen_sensitivity.ledgers.thresholds import Thresholds
 
@@ -77,13 +79,8 @@ class Site:
 
     def book(self, store: LedgerStore, *, budget: int, cached_accounts: int) -> LedgerBook:
         """An engine over `store`."""
-        return LedgerBook(
-            self.geometry,
-            self.thresholds(budget),
-            store,
-            cached_accounts=cached_accounts,
-            meter=self.meter,
-        )
+        limits = Limits(self.geometry, self.thresholds(budget), self.meter)
+        return open_book(limits, store, cached_accounts=cached_accounts)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ import numpy as np
 
 from queen.method.ledger import Assessment, Verdict
 from queen.serving.metrics import Metrics
-from queen_sensitivity.engine.book import CAS_RESULTS
+from queen_sensitivity.engine.recording import CAS_RESULTS
 
 
 class SensitivityMetrics:

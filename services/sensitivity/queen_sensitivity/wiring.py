@@ -18,7 +18,8 @@ from queen_sensitivity.admin.administration import Administration
 from queen_sensitivity.admin.audit import Audit
 from queen_sensitivity.admin.crossing_feed import CrossingFeed
 from queen_sensitivity.admin.servicer import AdminServicer
-from queen_sensitivity.engine.book import LedgerBook
+from queen_sensitivity.engine.book import Limits
+from queen_sensitivity.engine.wiring import Listeners, open_book
 from queen_sensitivity.ledger_store import (
     LedgerStore,
     MemoryLedgerStore,
@@ -47,7 +48,6 @@ async def open_service(
 ) -> AsyncIterator[Sequence[Offer]]:
     """Both servicers over one store; threads and store are closed after the drain."""
     bundle = open_bundle(settings.bundle)
-    thresholds = Thresholds(bundle.geometry, bundle.mean_squared_sqs, settings.budget)
     metrics = SensitivityMetrics(shell.metrics)
     feed = CrossingFeed(asyncio.get_running_loop())
     async with AsyncExitStack() as stack:
@@ -55,16 +55,13 @@ async def open_service(
         dispatcher = stack.enter_context(ThreadPoolExecutor(1, "dispatcher"))
         working = stack.enter_context(ThreadPoolExecutor(1, "working"))
         store = TimedStore(plain, metrics.stages["load"], metrics.stages["append"])
-        book = LedgerBook(
-            bundle.geometry,
-            thresholds,
+        listeners = Listeners(metrics.count_append, metrics.count_repaired, feed.publish)
+        book = open_book(
+            Limits.of_bundle(bundle, settings.budget),
             store,
             cached_accounts=settings.cached_accounts,
-            meter=bundle.meter,
-            count_append=metrics.count_append,
-            count_repaired=metrics.count_repaired,
-            announce=feed.publish,
             search=settings.search,
+            listeners=listeners,
         )
         servicer = SensitivityServicer(
             bundle,

@@ -14,7 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from queen_sensitivity.engine.book import AccountPolicy, LedgerBook, Queries
+from queen_sensitivity.engine.book import LedgerBook, Limits
+from queen_sensitivity.engine.charging import AccountPolicy, Queries
+from queen_sensitivity.engine.wiring import Listeners, open_book
 from queen_sensitivity.ledger_store import (
     Append,
     Appended,
@@ -74,13 +76,9 @@ def main(url: str, kind: str, seed: int, steps: int, rows: int, out: Path) -> No
     geometry, counts = race_geometry(), Counter[str]()
     link = open_redis_link(url, PATIENT)
     store = (WithoutCompareAndSet if kind == "broken" else RedisLedgerStore)(link)
-    book = LedgerBook(
-        geometry,
-        Thresholds(geometry, np.full(CLASSES, 0.4), 500_000),
-        store,
-        cached_accounts=1,
-        count_append=lambda result: counts.update([result]),
-    )
+    thresholds = Thresholds(geometry, np.full(CLASSES, 0.4), 500_000)
+    listeners = Listeners(count_append=lambda result: counts.update([result]))
+    book = open_book(Limits(geometry, thresholds), store, cached_accounts=1, listeners=listeners)
     batches = [points(geometry, source, steps * rows) for source in (0, seed)]
     out.with_suffix(".ready").touch()
     while not out.with_suffix(".go").exists():

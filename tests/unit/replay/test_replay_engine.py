@@ -9,7 +9,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
-from queen_sensitivity.engine.book import AccountPolicy
+from queen_sensitivity.engine.charging import AccountPolicy
 
 from queen.bundle import Bundle, open_bundle
 from queen.method.ledger import Scope, Verdict

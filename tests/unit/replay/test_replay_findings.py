@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from queen_sensitivity.engine.book import AccountPolicy
+from queen_sensitivity.engine.charging import AccountPolicy
 
 from queen.bundle import Bundle, open_bundle
 from queen.errors import DecisionLogInvalid

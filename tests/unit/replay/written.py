@@ -12,9 +12,11 @@ from queen_inference.decisions.file import line_of
 from queen_inference.decisions.log import DecisionLog, DecisionRecord
 from queen_inference.micro_batch import Pending, Span
 from queen_inference.peers.sensitivity import Assessed
-from queen_sensitivity.engine.book import AccountPolicy, LedgerBook, Queries
+from queen_sensitivity.engine.book import Limits
+from queen_sensitivity.engine.charging import AccountPolicy, Queries
+from queen_sensitivity.engine.wiring import open_book
 from queen_sensitivity.ledger_store import LedgerStore, MemoryLedgerStore
-from queen_sensitivity.ledgers.thresholds import Thresholds
+from queen_sensitivity.ledgers.account_cache import Recheck
 from queen_sensitivity.servicer import encode_assessment
 
 from queen.bundle import Bundle
@@ -42,15 +44,8 @@ class WrittenLog:
 
     def restart(self) -> None:
         """Another engine over the same store."""
-        thresholds = Thresholds(self.bundle.geometry, self.bundle.mean_squared_sqs, self._budget)
-        self.book = LedgerBook(
-            self.bundle.geometry,
-            thresholds,
-            self._store,
-            cached_accounts=100,
-            meter=self.bundle.meter,
-            recheck_seconds=0.0,
-        )
+        limits = Limits.of_bundle(self.bundle, self._budget)
+        self.book = open_book(limits, self._store, cached_accounts=100, recheck=Recheck(0.0))
 
     def records_of(self, owner: str) -> int:
         """Records of an owner in the store, over all classes."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from queen_sensitivity.engine.book import AccountPolicy
+from queen_sensitivity.engine.charging import AccountPolicy
 from queen_sensitivity.ledgers.thresholds import Thresholds
 
 from queen.method.geometry import Geometry

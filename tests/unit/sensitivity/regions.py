@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from queen_sensitivity.engine.book import AccountPolicy, LedgerBook, Queries
+from queen_sensitivity.engine.book import LedgerBook, Limits
+from queen_sensitivity.engine.charging import AccountPolicy, Queries
+from queen_sensitivity.engine.wiring import Listeners, open_book
 from queen_sensitivity.ledger_store import (
     Append,
     AppendResult,
@@ -94,20 +97,20 @@ def book_of(
     budget: int = 12,
     cached_accounts: int = 100,
     meter: OffDistributionMeter | None = None,
-    count_append: Callable[[str], None] = lambda _: None,
     **options: Any,
 ) -> LedgerBook:
-    """An engine over `store`; the mean sqs^2 is that of a uniform stream, about."""
+    """An engine over `store`; the mean sqs^2 is that of a uniform stream, about.
+
+    `options` are those of `open_book`.
+    """
     thresholds = Thresholds(geometry, np.full(geometry.num_classes, 0.4), budget)
-    return LedgerBook(
-        geometry,
-        thresholds,
-        store,
-        cached_accounts=cached_accounts,
-        meter=meter,
-        count_append=count_append,
-        **options,
-    )
+    limits = Limits(geometry, thresholds, meter)
+    return open_book(limits, store, cached_accounts=cached_accounts, **options)
+
+
+def counting(counts: Counter[str]) -> Listeners:
+    """Listeners that count the store's answers to appends."""
+    return Listeners(count_append=lambda result: counts.update([result]))
 
 
 def open_store(kind: str, folder: Path) -> LedgerStore:

@@ -12,7 +12,7 @@ from queen.errors import LedgerConflict
 from queen.method.geometry import Geometry
 from queen.method.packing import novel_rows
 from queen_sensitivity.ledger_store import Append, Appended, LedgerKey, LedgerStore, Records
-from queen_sensitivity.ledgers.meter import MeterLedger
+from queen_sensitivity.ledgers.meter import AccountMeter
 
 ATTEMPTS = 16
 """Appends of one account that other writers may win before an import gives up."""
@@ -84,6 +84,6 @@ def _novel_appends(
     marks = sorted({mark for mark in incoming.marks if mark > peak})
     if marks:
         key = LedgerKey(incoming.account_id, geometry.digest, geometry.num_classes)
-        rows = [MeterLedger(geometry.embedding_width).as_record(mark) for mark in marks]
+        rows = [AccountMeter(geometry.embedding_width).as_record(mark) for mark in marks]
         appends.append(Append(key, len(known.marks), np.concatenate(rows), generation))
     return appends

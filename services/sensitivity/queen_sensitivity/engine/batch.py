@@ -1,156 +1,164 @@
-"""The ledgers that a micro-batch reaches, and what is decided on its rows so far."""
+"""A micro-batch in the engine: its rows, the accounts and ledgers that they reach."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from queen.method.geometry import FloatArray
-from queen.method.ledger import Assessment
+from queen.method.ledger import Assessment, Charges, LedgerLevels, LedgerRows, Standing
 from queen.method.off_distribution import OffDistributionMeter
 from queen_sensitivity.engine.charging import Queries
 from queen_sensitivity.engine.crossings import Crossing
-from queen_sensitivity.ledgers.account_cache import Taken
-from queen_sensitivity.ledgers.account_ledger import AccountLedger, LedgerFactory, Tables
+from queen_sensitivity.ledgers.account import Account
+from queen_sensitivity.ledgers.account_cache import Fetched
+from queen_sensitivity.ledgers.ledger_memory import LedgerMemory
 from queen_sensitivity.ledgers.ledger_table import Numbers
+from queen_sensitivity.ledgers.thresholds import OwnerThresholds
 
 
-class Touched:
-    """The L ledgers of a batch of B rows: `owner` (L,) of each and its class `labels` (L,).
+class Snapshot(NamedTuple):
+    """The L ledgers and O owners of a batch as they are in memory at a moment."""
 
-    `ledger_index` (B,) says which of them a row reaches, `thresholds` T (L,) are theirs. Of
-    each of O `owners`, `slots` (O,) says where it is in the table of accounts, and `is_crossed`
-    (O,) whether a class of it was over its threshold before the batch.
+    numbers: Numbers
+    """Numbers of the ledgers, (L,)."""
+    cqs: FloatArray
+    """(L,)."""
+    peaks: FloatArray
+    """Highest marks of the owners' meters, (O,)."""
+
+
+class Batch:
+    """R rows that charge O owners, on the L distinct ledgers that they reach.
+
+    `charged` are the rows, and `charges` says whose queries they are. `owner` (L,) and
+    `labels` (L,) name each ledger, `thresholds` T (L,) is its own, and `ledger_index` (R,) is the
+    ledger of each row. Of the owners, `accounts` (O,) are in memory at the `slots` (O,), and
+    `is_crossed` (O,) says whether a class was crossed before the batch.
+
+    `snapshot` is the memory as of the last `refresh`: all decisions on rows are made on it.
     """
 
     def __init__(
         self,
-        queries: Queries,
-        owners: Sequence[str],
-        budgets: NDArray[np.int64],
-        tables: Tables,
-        ledgers: LedgerFactory,
-        taken: Taken,
+        charged: Queries,
+        charges: Charges,
+        owner_thresholds: OwnerThresholds,
+        fetched: Fetched,
+        memory: LedgerMemory,
     ) -> None:
-        self.owners = owners
-        self.accounts, self.slots = taken
-        self._ledgers = ledgers
-        self._budgets = budgets
-        self._tables = tables
-        self._classes = ledgers.accounts.classes
-        self.owner, self.labels, self.ledger_index = _ledgers(queries, self._classes)
-        self.thresholds = _pick(tables, self._budgets, self.owner, self.labels)
-        self.is_crossed = ledgers.accounts.is_crossed[self.slots]
-        self.generations = np.zeros(len(queries), np.uint64)
-        """Of the ledger that each row was decided on, (B,), as far as `settle` was told."""
-        self._numbers: Numbers = np.zeros(0, np.int64)
-        self._numbers_as_of = self._cqs_as_of = -1
-        self._cqs_before = self.cqs()
-        self._peaks_before = ledgers.accounts.peak[self.slots]
-        self._as_of = (ledgers.table.writes, ledgers.accounts.peaks_changed)
+        self.charged = charged
+        self.charges = charges
+        self.accounts, self.slots = fetched
+        self._memory = memory
+        self._owner_thresholds = owner_thresholds
+        self.owner, self.labels, self.ledger_index = _ledgers(charged, memory.accounts.classes)
+        self.thresholds = owner_thresholds.of_ledgers(self.owner, self.labels)
+        self.is_crossed = memory.accounts.is_crossed[self.slots]
+        self.generations = np.zeros(len(charged), np.uint64)
+        """Generation of the account that each row was decided on, (R,), if facts are asked for."""
+        self.snapshot = self._before = self._look()
 
-    def place(self, number: int) -> tuple[int, int]:
+    def __len__(self) -> int:
+        return len(self.charged)
+
+    def place(self, ledger: int) -> tuple[int, int]:
         """Owner and class of a ledger of the batch."""
-        return int(self.owner[number]), int(self.labels[number])
+        return int(self.owner[ledger]), int(self.labels[ledger])
 
-    def renew(self, owner: int, account: AccountLedger) -> list[int]:
-        """Take over the ledger of an owner who was erased; the ledgers to be decided again."""
-        self.accounts[owner] = account
-        self.slots[owner] = account.slot
-        at = slice(owner, owner + 1)
-        self._ledgers.judge(self.slots[at], self._budgets[at], self._tables)
-        self.is_crossed[at] = self._ledgers.accounts.is_crossed[self.slots[at]]
-        return np.flatnonzero(self.owner == owner).tolist()
+    def select(self, rows: NDArray[np.integer]) -> LedgerRows:
+        """The rows to decide on, ascending; mostly all of them."""
+        charged = self.charged
+        if len(rows) == len(charged):
+            return LedgerRows(charged.embeddings, charged.labels, self.ledger_index)
+        embeddings, labels = charged.embeddings[rows], charged.labels[rows]
+        return LedgerRows(embeddings, labels, self.ledger_index[rows])
 
-    def recorded(self, numbers: NDArray[np.integer]) -> None:
-        """Note what records did to those ledgers of the batch: some may have crossed."""
-        over = self._ledgers.table.cqs[self.numbers()[numbers]] > self.thresholds[numbers]
-        if np.count_nonzero(over):
-            self._ledgers.accounts.cross(self.slots[self.owner[numbers[over]]])
+    def levels(self) -> LedgerLevels:
+        """Cqs and thresholds of the ledgers, by the snapshot."""
+        return LedgerLevels(self.snapshot.cqs, self.thresholds)
 
-    def numbers(self) -> Numbers:
-        """Numbers of the ledgers in the table as they are now, (L,)."""
-        changes = self._ledgers.table.changes
-        if self._numbers_as_of != changes:
-            places = self.slots[self.owner] * self._classes + self.labels
-            self._numbers = self._ledgers.accounts.numbers.take(places).astype(np.int64)
-            self._numbers_as_of = changes
-        return self._numbers
+    def standing(self, is_off: NDArray[np.bool_]) -> Standing:
+        """How the owners stood; `is_off` (R,) says it of their meters."""
+        return Standing(self.thresholds[self.ledger_index], self.is_crossed, is_off)
+
+    def refresh(self) -> None:
+        """Look at the memory again, after a change of it."""
+        self.snapshot = self._look()
 
     def settle(self, rows: NDArray[np.integer]) -> None:
-        """Note of which generation the ledgers are that `rows` were decided on."""
-        known = np.array([account.generation for account in self.accounts], np.uint64)
-        self.generations[rows] = known[self.owner[self.ledger_index[rows]]]
+        """Note the generations that `rows` were decided on, if facts are asked for."""
+        if self.charged.with_facts:
+            known = np.array([account.generation for account in self.accounts], np.uint64)
+            self.generations[rows] = known[self.owner[self.ledger_index[rows]]]
 
-    def cqs(self) -> FloatArray:
-        """Cqs of the ledgers as they are now, (L,); not to be written to."""
-        writes = self._ledgers.table.writes
-        if self._cqs_as_of != writes:
-            self._cqs: FloatArray = self._ledgers.table.cqs[self.numbers()]
-            self._cqs_as_of = writes
-        return self._cqs
+    def note_records(self, ledgers: NDArray[np.integer]) -> None:
+        """Note that these ledgers of the batch grew: some may have crossed."""
+        cqs = self._memory.ledgers.cqs[self.snapshot.numbers[ledgers]]
+        over = cqs > self.thresholds[ledgers]
+        if np.count_nonzero(over):
+            self._memory.accounts.cross(self.slots[self.owner[ledgers[over]]])
+
+    def renew(self, owner: int, account: Account) -> list[int]:
+        """Use another account for an owner who was erased; the ledgers to be decided again."""
+        self.accounts[owner] = account
+        self.slots[owner] = account.slot
+        at = np.array([owner])
+        self._memory.judge(self.slots[at], self._owner_thresholds.select(at))
+        self.is_crossed[at] = self._memory.accounts.is_crossed[self.slots[at]]
+        return np.flatnonzero(self.owner == owner).tolist()
 
     def crossings(self, meter: OffDistributionMeter | None) -> list[Crossing]:
-        """What was crossed in this batch: thresholds of classes, and the meter's limit."""
-        writes, peaks_changed = self._as_of
-        found = self._classes_crossed() if self._ledgers.table.writes != writes else []
-        if meter is not None and self._ledgers.accounts.peaks_changed != peaks_changed:
-            found += self._limits_reached(meter.limit)
-        return found
+        """The thresholds of classes, and limits of the meter, that were crossed in this batch."""
+        if self.snapshot is self._before:
+            return []
+        crossings = self._classes_crossed()
+        return crossings if meter is None else crossings + self._limits_reached(meter.limit)
+
+    def _look(self) -> Snapshot:
+        accounts = self._memory.accounts
+        cells = self.slots[self.owner] * accounts.classes + self.labels
+        numbers = accounts.numbers.take(cells).astype(np.int64)
+        return Snapshot(numbers, self._memory.ledgers.cqs[numbers], accounts.peak[self.slots])
 
     def _classes_crossed(self) -> list[Crossing]:
-        cqs = self.cqs()
-        crossed = ((self._cqs_before <= self.thresholds) & (cqs > self.thresholds)).nonzero()[0]
-        found = []
-        for number in crossed.tolist():
-            owner, label = self.place(number)
-            reached, threshold = float(cqs[number]), float(self.thresholds[number])
-            found.append(Crossing(self.owners[owner], label, reached, threshold))
-        return found
+        before, after = self._before.cqs, self.snapshot.cqs
+        crossings = []
+        is_crossing = (before <= self.thresholds) & (after > self.thresholds)
+        for ledger in is_crossing.nonzero()[0].tolist():
+            owner, label = self.place(ledger)
+            level, threshold = float(after[ledger]), float(self.thresholds[ledger])
+            crossings.append(Crossing(self.accounts[owner].owner, label, level, threshold))
+        return crossings
 
     def _limits_reached(self, limit: float) -> list[Crossing]:
-        peaks = self._ledgers.accounts.peak[self.slots]
-        reached = ((self._peaks_before < limit) & (peaks >= limit)).nonzero()[0].tolist()
-        return [Crossing(self.owners[place], None, float(peaks[place]), limit) for place in reached]
+        peaks = self.snapshot.peaks
+        owners = ((self._before.peaks < limit) & (peaks >= limit)).nonzero()[0].tolist()
+        return [
+            Crossing(self.accounts[owner].owner, None, float(peaks[owner]), limit)
+            for owner in owners
+        ]
 
 
 def _ledgers(
-    queries: Queries, classes: int
+    charged: Queries, classes: int
 ) -> tuple[NDArray[np.integer], NDArray[np.integer], NDArray[np.integer]]:
-    """Owner and class of each distinct ledger in order, (L,), and the place of each row (B,)."""
-    pairs = queries.account_index.astype(np.int64, copy=False) * classes + queries.labels
+    """Owner and class of each distinct ledger in order, (L,), and the ledger of each row (R,)."""
+    pairs = charged.account_index.astype(np.int64, copy=False) * classes + charged.labels
     if np.count_nonzero(pairs[1:] > pairs[:-1]) == len(pairs) - 1:
-        # A row of each account in turn, which most batches are.
-        return queries.account_index, queries.labels, np.arange(len(pairs))
-    # np.unique with its inverse takes twice as long for as few.
+        # A row of each account in turn, as in most batches.
+        return charged.account_index, charged.labels, np.arange(len(pairs))
+    # np.unique with its inverse needs twice the time for as few.
     order = np.argsort(pairs, kind="stable")
     ordered = pairs[order]
     is_first = np.empty(len(pairs), np.bool_)
     is_first[:1] = True
     np.not_equal(ordered[1:], ordered[:-1], out=is_first[1:])
-    places = np.empty(len(pairs), np.int64)
-    places[order] = np.cumsum(is_first) - 1
-    return *np.divmod(ordered[is_first], classes), places
-
-
-def _pick(
-    tables: Tables,
-    budgets: NDArray[np.int64],
-    owner: NDArray[np.integer],
-    labels: NDArray[np.integer],
-) -> FloatArray:
-    """Thresholds (L,) of ledgers from the `tables` (C,) of the `budgets` (O,) of their owners."""
-    picked: FloatArray
-    if len(tables) == 1:
-        (table,) = tables.values()
-        picked = table[labels]
-        return picked
-    distinct = np.array(sorted(tables))
-    which = np.searchsorted(distinct, budgets)
-    picked = np.stack([tables[budget] for budget in sorted(tables)])[which[owner], labels]
-    return picked
+    ledger_index = np.empty(len(pairs), np.int64)
+    ledger_index[order] = np.cumsum(is_first) - 1
+    return *np.divmod(ordered[is_first], classes), ledger_index
 
 
 def empty_assessment(rows: int) -> Assessment:
@@ -160,8 +168,8 @@ def empty_assessment(rows: int) -> Assessment:
 
 
 def fill_rows(
-    into: Assessment, rows: NDArray[np.integer], step: Assessment, take: NDArray[np.bool_]
+    into: Assessment, rows: NDArray[np.integer], step: Assessment, is_settled: NDArray[np.bool_]
 ) -> None:
-    """Put the rows that `take` picks of a step at the places `rows`."""
+    """Put the settled rows of a step on `rows`, (S,) each, at their places in `into`."""
     for name in ("verdicts", "distances", "sqs", "cqs_before", "cqs_after"):
-        getattr(into, name)[rows] = getattr(step, name)[take]
+        getattr(into, name)[rows[is_settled]] = getattr(step, name)[is_settled]

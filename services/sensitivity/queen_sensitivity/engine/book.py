@@ -1,192 +1,165 @@
 """The engine: micro-batches against the ledgers of many accounts (no gRPC here).
 
-The store is the truth and this is a cache of it at a known generation and version. Only a
+The store is the truth, and the memory is a cache of it at a known generation and version. Only a
 batch that records something needs the store: within a generation a verdict on a stale ledger
 can only be too mild, never too harsh, and a record is made under the store's compare-and-set
-alone. That a generation is over, the compare-and-set says too, and the cache asks now and then.
+alone. The compare-and-set also tells when a generation is over, and the cache asks now and then.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from queen.bundle import Bundle
 from queen.errors import LedgerConflict
 from queen.method.facts import gather_facts
 from queen.method.geometry import Geometry
-from queen.method.ledger import Assessment, Standing, enforce
+from queen.method.ledger import Assessment, Charges, enforce
 from queen.method.off_distribution import OffDistributionMeter
-from queen_sensitivity.engine.batch import Touched, empty_assessment, fill_rows
-from queen_sensitivity.engine.charging import (
-    AccountPolicy,
-    Queries,
-    charge_owners,
-    exempt_rows,
-    spare_exempt,
-)
+from queen_sensitivity.engine.batch import Batch, empty_assessment, fill_rows
+from queen_sensitivity.engine.charging import Queries, charge_owners, exempt_rows, spare_exempt
 from queen_sensitivity.engine.crossings import Crossing
 from queen_sensitivity.engine.recording import APPEND_ATTEMPTS, Recorder
 from queen_sensitivity.engine.step import LedgerStep
-from queen_sensitivity.index.base import IndexKind, open_index
-from queen_sensitivity.ledger_store import LedgerStore
-from queen_sensitivity.ledgers.account_cache import RECHECK_SECONDS, AccountCache
-from queen_sensitivity.ledgers.account_ledger import LedgerFactory
-from queen_sensitivity.ledgers.account_table import AccountTable
-from queen_sensitivity.ledgers.ledger_table import LedgerTable
-from queen_sensitivity.ledgers.meter import walk_owners
-from queen_sensitivity.ledgers.repair import LedgerRepair
+from queen_sensitivity.ledgers.account_cache import AccountCache
+from queen_sensitivity.ledgers.ledger_memory import LedgerMemory
+from queen_sensitivity.ledgers.meter import MeterRows, walk_owners
 from queen_sensitivity.ledgers.thresholds import Thresholds
 
-CAS_RESULTS = ("appended", "conflict", "regressed", "renewed")
 
-__all__ = [
-    "APPEND_ATTEMPTS",
-    "AccountPolicy",
-    "LedgerBook",
-    "Queries",
-    "charge_owners",
-]
+@dataclass(frozen=True, eq=False)
+class Limits:
+    """The limits that queries are held to: regions, thresholds, and the off-distribution meter."""
+
+    geometry: Geometry
+    thresholds: Thresholds
+    meter: OffDistributionMeter | None = None
+
+    @classmethod
+    def of_bundle(cls, bundle: Bundle, budget: int) -> Limits:
+        """The limits that a bundle was fitted for, with a default budget in records of a class."""
+        thresholds = Thresholds(bundle.geometry, bundle.mean_squared_sqs, budget)
+        return cls(bundle.geometry, thresholds, bundle.meter)
 
 
 class LedgerBook:
-    """Verdicts on queries, and the records that follow from them.
+    """Verdicts on queries, and the records that follow from them; `open_book` builds it.
 
-    Not thread-safe: one dispatcher thread takes the micro-batches in turn, so a replica
-    never conflicts with itself. Of `cached_accounts` the least recently used leave first.
+    Not thread-safe: a single dispatcher thread assesses the micro-batches in turn, so a replica
+    never conflicts with itself.
     """
 
     def __init__(
         self,
-        geometry: Geometry,
-        thresholds: Thresholds,
-        store: LedgerStore,
-        *,
-        cached_accounts: int,
-        meter: OffDistributionMeter | None = None,
-        count_append: Callable[[str], None] = lambda _: None,
-        count_repaired: Callable[[int], None] = lambda _: None,
-        announce: Callable[[Sequence[Crossing]], None] = lambda _: None,
-        clock: Callable[[], float] = time.monotonic,
-        recheck_seconds: float = RECHECK_SECONDS,
-        search: IndexKind = "auto",
+        limits: Limits,
+        memory: LedgerMemory,
+        cache: AccountCache,
+        step: LedgerStep,
+        recorder: Recorder,
+        announce: Callable[[Sequence[Crossing]], None],
     ) -> None:
-        self._meter = meter
-        self._thresholds = thresholds
-        self._table = LedgerTable(geometry.embedding_width)
-        neighbors = open_index(search, geometry, self._table)
-        limit = np.inf if meter is None else meter.limit
-        self._accounts = AccountTable(geometry.num_classes, limit, recheck_seconds)
-        self._factory = LedgerFactory(geometry, self._accounts, self._table, neighbors)
-        repair = LedgerRepair(geometry, store, self._factory, count_append, count_repaired)
-        self._cache = AccountCache(
-            geometry, store, self._factory, repair, meter, cached_accounts, clock, recheck_seconds
-        )
-        self._step = LedgerStep(geometry, neighbors)
-        self._recorder = Recorder(geometry, store, self._factory, self._cache, count_append)
+        self.limits = limits
+        self.memory = memory
+        self.cache = cache
+        self._step = step
+        self._recorder = recorder
         self._announce = announce
 
     @property
     def accounts_cached(self) -> int:
         """Accounts in memory."""
-        return len(self._cache)
+        return len(self.cache)
 
     @property
     def records_cached(self) -> int:
         """Records in memory, over all accounts."""
-        return self._table.total
+        return self.memory.ledgers.total
 
-    def forget(self, account_id: str) -> None:
-        """Read an account from the store again before its next verdict."""
-        self._cache.forget([account_id])
+    def forget(self, owner: str) -> None:
+        """Read an owner from the store again before the next verdict."""
+        self.cache.forget([owner])
 
     def assess(self, queries: Queries) -> Assessment:
-        """Verdicts on `queries`; whatever they record is in the store when this returns.
+        """Verdicts on `queries`; their records are in the store when this returns.
 
         Raises InvalidQuery for a budget above the packing limit, DependencyUnavailable if
         the store does not answer, and LedgerConflict if another writer kept winning.
         """
         charged, charges = charge_owners(queries)
         try:
-            touched = self._touch(charged)
-            step = self._decide(charged, touched)
-            is_off = self._meter_rows(charged, touched, step)
-            crossings = touched.crossings(self._meter)
+            batch = self._open(charged, charges)
+            step = self._decide(batch)
+            is_off = self._walk_meters(batch, step)
+            crossings = batch.crossings(self.limits.meter)
         except BaseException:
-            # Nobody knows what the store took: read it again before the next verdict.
-            self._cache.set_aside([policy.account_id for policy in charged.accounts])
+            # What the store took is not known: read it again before the next verdict.
+            self.cache.set_aside([policy.account_id for policy in charged.accounts])
             raise
         finally:
-            self._cache.trim()
+            self.cache.trim()
         self._announce(crossings)
-        thresholds = touched.thresholds[touched.ledger_index]
-        standing = Standing(thresholds, touched.is_crossed, is_off)
-        enforced = enforce(step, charges, standing)
-        assessment = spare_exempt(enforced, queries)
+        standing = batch.standing(is_off)
+        enforced = spare_exempt(enforce(step, charges, standing), queries)
         if not queries.with_facts:
-            return assessment
-        budgets = [self._thresholds.in_force(policy.budget) for policy in charged.accounts]
+            return enforced
+        budgets = [self.limits.thresholds.in_force(policy.budget) for policy in charged.accounts]
         facts = gather_facts(
             *(step, charges, standing),
-            touched.generations,
+            batch.generations,
             np.array(budgets)[charged.account_index],
             exempt_rows(queries),
         )
-        return replace(assessment, facts=facts)
+        return replace(enforced, facts=facts)
 
-    def _touch(self, queries: Queries) -> Touched:
-        """The distinct ledgers that the batch reaches."""
-        owners = [policy.account_id for policy in queries.accounts]
-        budgets = [policy.budget for policy in queries.accounts]
-        tables = {budget: self._thresholds.table(budget) for budget in set(budgets)}
-        of_owners = np.array(budgets, np.int64)
-        taken = self._cache.take(owners, of_owners, tables)
-        return Touched(queries, owners, of_owners, tables, self._factory, taken)
+    def _open(self, charged: Queries, charges: Charges) -> Batch:
+        """The batch with the accounts that it charges."""
+        budgets = [policy.budget for policy in charged.accounts]
+        thresholds = self.limits.thresholds.of_budgets(budgets)
+        owners = [policy.account_id for policy in charged.accounts]
+        fetched = self.cache.fetch(owners, thresholds)
+        return Batch(charged, charges, thresholds, fetched, self.memory)
 
-    def _decide(self, queries: Queries, touched: Touched) -> Assessment:
-        rows = np.arange(len(queries))
+    def _decide(self, batch: Batch) -> Assessment:
+        """The ledger step on all rows, once its records are in the store."""
+        rows = np.arange(len(batch))
         decided: Assessment | None = None
         for attempt in range(APPEND_ATTEMPTS):
-            step = self._step.decide(queries, touched, rows)
-            lost = self._recorder.record(queries, touched, rows, step)
+            step = self._step.decide(batch, rows)
+            lost = self._recorder.record(batch, rows, step)
             if not attempt and not lost:
-                if queries.with_facts:
-                    touched.settle(rows)
+                batch.settle(rows)
                 return step
-            decided = empty_assessment(len(queries)) if decided is None else decided
-            # Ledgers are independent, so only those that lost the race are taken again.
-            again = np.isin(touched.ledger_index[rows], lost)
-            fill_rows(decided, rows[~again], step, ~again)
-            if queries.with_facts:
-                touched.settle(rows[~again])
-            rows = rows[again]
+            decided = empty_assessment(len(batch)) if decided is None else decided
+            # Ledgers are independent: only those that lost the race are decided again.
+            is_lost = np.isin(batch.ledger_index[rows], lost)
+            fill_rows(decided, rows, step, ~is_lost)
+            batch.settle(rows[~is_lost])
+            rows = rows[is_lost]
             if not len(rows):
                 return decided
         raise LedgerConflict(
             f"another writer was first {APPEND_ATTEMPTS} times in a row on the same ledger"
         )
 
-    def _meter_rows(
-        self, charged: Queries, touched: Touched, step: Assessment
-    ) -> NDArray[np.bool_]:
+    def _walk_meters(self, batch: Batch, step: Assessment) -> NDArray[np.bool_]:
         """Whether each row's owner was off-distribution before it, (R,); new marks are kept."""
-        if self._meter is None:
-            return np.zeros(len(charged), np.bool_)
-        is_far = self._meter.is_far(step.distances, charged.labels)
-        slots, table = touched.slots, self._accounts
-        walk = walk_owners(
-            self._meter,
-            lambda owner: touched.accounts[owner].meter,
+        meter = self.limits.meter
+        if meter is None:
+            return np.zeros(len(batch), np.bool_)
+        charged, table, slots = batch.charged, self.memory.accounts, batch.slots
+        is_far = meter.is_far(step.distances, charged.labels)
+        walks = walk_owners(
+            meter,
+            MeterRows(charged.account_index, is_far, charged.embeddings),
             table.level[slots],
             table.peak[slots],
-            charged.account_index,
-            is_far,
-            charged.embeddings,
+            lambda owner: batch.accounts[owner].meter,
         )
-        table.level[slots] = walk.levels
-        for owner, mark in walk.marks:
-            self._recorder.keep_mark(touched, owner, mark)
-        return walk.is_off
+        table.level[slots] = walks.levels
+        for owner, mark in walks.marks:
+            self._recorder.keep_mark(batch, owner, mark)
+        return walks.is_off

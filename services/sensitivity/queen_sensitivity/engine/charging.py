@@ -1,4 +1,4 @@
-"""Who is charged for a query, and what a spent budget does to it."""
+"""The owners that are charged for queries, and the policies of their accounts."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from queen.owners import group_owner
 
 @dataclass(frozen=True, slots=True)
 class AccountPolicy:
-    """Who is charged, and what a spent budget does.
+    """The budgets of an account, and how far a spent budget reaches.
 
     Budgets are records of a class, 0 for the service's own. `group`, if not empty, names
-    the accounts that are also charged together, against `group_budget`. Of an account that
-    is exempt no verdict is REVERSE; it is charged like any other.
+    the accounts that are also charged together, against `group_budget`. An exempt account
+    never gets REVERSE; it is charged like any other.
     """
 
     account_id: str
@@ -41,7 +41,7 @@ class Queries:
     embeddings: NDArray[np.float32]
     """(B, E)."""
     with_facts: bool = False
-    """Whether the assessment is to say what its verdicts follow from."""
+    """Whether the assessment must state the facts that its verdicts follow from."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -59,9 +59,9 @@ def charge_owners(queries: Queries) -> tuple[Queries, Charges]:
     index = queries.account_index.astype(np.int64, copy=False)
     if not groups:
         return queries, Charges(every, index, scopes[index])
-    places = {group: len(queries.accounts) + number for number, group in enumerate(groups)}
+    owners_of = {group: len(queries.accounts) + index for index, group in enumerate(groups)}
     budgets = {policy.group: policy.group_budget for policy in queries.accounts}
-    group_of = np.array([places.get(policy.group, -1) for policy in queries.accounts])[index]
+    group_of = np.array([owners_of.get(policy.group, -1) for policy in queries.accounts])[index]
     rows = np.concatenate([every, np.flatnonzero(group_of >= 0)])
     owner = np.concatenate([index, group_of[group_of >= 0]])
     owners = [AccountPolicy(group_owner(group), budgets[group]) for group in groups]
@@ -77,7 +77,7 @@ def spare_exempt(assessment: Assessment, queries: Queries) -> Assessment:
 
 
 def exempt_rows(queries: Queries) -> NDArray[np.bool_]:
-    """Which rows are of exempt accounts, (B,)."""
+    """Whether the account of each query is exempt, (B,)."""
     exempt = np.array([policy.is_exempt for policy in queries.accounts], np.bool_)
     rows: NDArray[np.bool_] = exempt[queries.account_index]
     return rows

@@ -1,4 +1,4 @@
-"""Crossings: a class of an owner passes its threshold, or an owner goes off-distribution."""
+"""Crossings: a class of an owner passes its threshold, or an owner becomes off-distribution."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Crossing:
-    """An owner was within `limit`, and is so no longer.
+    """The `level` of an owner passed its `limit`.
 
-    Of a class, `label`, the level is cqs and the limit T; without a label they are those of
-    the off-distribution meter.
+    With a `label` they are the cqs and T of that class; without, they are those of the
+    off-distribution meter.
     """
 
     account_id: str

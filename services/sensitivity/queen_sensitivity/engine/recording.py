@@ -1,152 +1,166 @@
-"""Appends to the store, and what the cache learns from their results."""
+"""Appends to the store, and what the memory learns from their results."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from queen.errors import LedgerConflict
-from queen.method.geometry import FloatArray, Geometry
+from queen.method.geometry import FloatArray
 from queen.method.ledger import Assessment
 from queen.method.sensitivity import record_weight
-from queen_sensitivity.engine.batch import Touched
-from queen_sensitivity.engine.charging import Queries
+from queen_sensitivity.engine.batch import Batch
 from queen_sensitivity.ledger_store import (
     Append,
     Appended,
     AppendResult,
     Conflict,
     LedgerStore,
+    Records,
     Regressed,
     Renewed,
 )
 from queen_sensitivity.ledgers.account_cache import AccountCache
-from queen_sensitivity.ledgers.account_ledger import LedgerFactory
+from queen_sensitivity.ledgers.ledger_memory import LedgerMemory
 
 APPEND_ATTEMPTS = 256
-"""Tries of an append. Each that is lost is a record of somebody else in the same ledger."""
+"""Tries of an append. Each that is lost is a record of another writer in the same ledger."""
+CAS_RESULTS = ("appended", "conflict", "regressed", "renewed")
+"""Answers of the store to an append, as they are counted."""
+
+
+@dataclass(frozen=True, eq=False)
+class NewRecords:
+    """The records of a step, ledger by ledger."""
+
+    ledgers: NDArray[np.integer]
+    """Ledgers of the batch that grow, (L,)."""
+    counts: NDArray[np.integer]
+    """Records of each, (L,)."""
+    records: Records
+    """(R, E), those of a ledger side by side and in order."""
+    weights: FloatArray
+    """What each adds to cqs, (R,)."""
+
+    def by_ledger(self) -> list[Records]:
+        """The records of each ledger, (counts, E)."""
+        ends = np.cumsum(self.counts).tolist()
+        starts = [0, *ends]
+        return [self.records[start:end] for start, end in zip(starts, ends, strict=False)]
+
+    def select(self, is_selected: NDArray[np.bool_]) -> NewRecords:
+        """Those of some of the ledgers, (L,)."""
+        rows = np.repeat(is_selected, self.counts)
+        ledgers, counts = self.ledgers[is_selected], self.counts[is_selected]
+        return NewRecords(ledgers, counts, self.records[rows], self.weights[rows])
 
 
 class Recorder:
-    """Makes records under the store's compare-and-set alone."""
+    """Makes records, under the store's compare-and-set alone."""
 
     def __init__(
         self,
-        geometry: Geometry,
+        memory: LedgerMemory,
         store: LedgerStore,
-        factory: LedgerFactory,
         cache: AccountCache,
         count_append: Callable[[str], None],
     ) -> None:
-        self._geometry = geometry
+        self._memory = memory
         self._store = store
-        self._factory = factory
         self._cache = cache
         self._count_append = count_append
 
-    def record(
-        self,
-        queries: Queries,
-        touched: Touched,
-        rows: NDArray[np.integer],
-        step: Assessment,
-    ) -> list[int]:
-        """Append what the step recorded; ledgers that another writer had changed come back."""
-        recorded = step.recorded
-        if not len(recorded):
-            return []
-        ledger_index = touched.ledger_index[rows[recorded]]
-        order = np.argsort(ledger_index, kind="stable")
-        recorded, ledger_index = recorded[order], ledger_index[order]
-        numbers, starts = np.unique(ledger_index, return_index=True)
-        embeddings = queries.embeddings[rows[recorded]]
-        bounds = [*starts.tolist(), len(recorded)]
-        appends = [
-            self.append(touched, number, embeddings[start:end])
-            for number, start, end in zip(numbers.tolist(), bounds, bounds[1:], strict=False)
-        ]
-        results = self._store.append_many(appends)
+    def record(self, batch: Batch, rows: NDArray[np.integer], step: Assessment) -> list[int]:
+        """Append what the step on `rows` recorded.
 
+        Returns the ledgers of the batch that are others by now than the step was decided on.
+        """
+        if not len(step.recorded):
+            return []
+        new = self._new_records(batch, rows, step)
+        appends = []
+        for ledger, records in zip(new.ledgers.tolist(), new.by_ledger(), strict=True):
+            owner, label = batch.place(ledger)
+            appends.append(batch.accounts[owner].append(label, records))
+        results = self._store.append_many(appends)
         is_appended = np.array([isinstance(result, Appended) for result in results])
-        weights = record_weight(self._geometry, step.sqs[recorded])
-        self._keep(touched, numbers, np.diff(bounds), is_appended, embeddings, weights)
+        self._keep(batch, new.select(is_appended))
         lost: list[int] = []
-        for place in np.flatnonzero(~is_appended).tolist():
-            number, append, result = int(numbers[place]), appends[place], results[place]
-            lost += [number, *self.catch_up(touched, touched.place(number)[0], append, result)]
+        for index in np.flatnonzero(~is_appended).tolist():
+            ledger = int(new.ledgers[index])
+            owner, _ = batch.place(ledger)
+            lost += [ledger, *self._catch_up(batch, owner, appends[index], results[index])]
+        batch.refresh()
         return lost
 
-    def _keep(
-        self,
-        touched: Touched,
-        numbers: NDArray[np.integer],
-        counts: NDArray[np.integer],
-        is_appended: NDArray[np.bool_],
-        embeddings: NDArray[np.float32],
-        weights: FloatArray,
-    ) -> None:
-        """Put what the store took into the cached ledgers: `counts` (L,) rows of each in turn."""
-        rows = np.repeat(is_appended, counts)
-        numbers, counts = numbers[is_appended], counts[is_appended]
-        for number in numbers.tolist():
-            owner, label = touched.place(number)
-            self._factory.number(touched.accounts[owner], label)
-            self._count_append("appended")
-        if len(numbers):
-            ledgers = touched.numbers()[numbers]
-            self._factory.keep(ledgers, counts, embeddings[rows], weights[rows])
-            touched.recorded(numbers)
-
-    def keep_mark(self, touched: Touched, owner: int, mark: float) -> None:
+    def keep_mark(self, batch: Batch, owner: int, mark: float) -> None:
         """Put a high-water mark of the meter behind those in the store, unless it is surpassed.
 
         A mark of an account that was erased meanwhile is dropped: its meter begins anew.
         """
-        account = touched.accounts[owner]
+        account, label = batch.accounts[owner], self._memory.geometry.num_classes
         for _ in range(APPEND_ATTEMPTS):
-            if account.meter.peak >= mark or touched.accounts[owner] is not account:
+            if account.meter.peak >= mark or batch.accounts[owner] is not account:
                 return
-            label, record = self._geometry.num_classes, account.meter.as_record(mark)
-            append = self._factory.append(touched.owners[owner], account, label, record)
+            append = account.append(label, account.meter.as_record(mark))
             (result,) = self._store.append_many([append])
             if isinstance(result, Appended):
                 self._count_append("appended")
-                self._factory.extend(account, label, append.records)
+                account.extend(label, append.records)
+                batch.refresh()
                 return
-            self.catch_up(touched, owner, append, result)
+            self._catch_up(batch, owner, append, result)
+            batch.refresh()
         raise LedgerConflict(f"another writer was first {APPEND_ATTEMPTS} times on a meter")
 
-    def append(self, touched: Touched, number: int, records: NDArray[np.float32]) -> Append:
-        """An append of `records` (R, E) to a ledger of the batch."""
-        owner, label = touched.place(number)
-        account = touched.accounts[owner]
-        return self._factory.append(touched.owners[owner], account, label, records)
+    def _new_records(self, batch: Batch, rows: NDArray[np.integer], step: Assessment) -> NewRecords:
+        recorded = step.recorded
+        ledger_index = batch.ledger_index[rows[recorded]]
+        order = np.argsort(ledger_index, kind="stable")
+        recorded = recorded[order]
+        ledgers, counts = np.unique(ledger_index, return_counts=True)
+        weights = record_weight(self._memory.geometry, step.sqs[recorded])
+        return NewRecords(ledgers, counts, batch.charged.embeddings[rows[recorded]], weights)
 
-    def catch_up(
-        self, touched: Touched, owner: int, append: Append, result: AppendResult
+    def _keep(self, batch: Batch, new: NewRecords) -> None:
+        """Put records that are in the store into the memory."""
+        for ledger in new.ledgers.tolist():
+            owner, label = batch.place(ledger)
+            batch.accounts[owner].open_ledger(label)
+            self._count_append("appended")
+        if len(new.ledgers):
+            batch.refresh()
+            numbers = batch.snapshot.numbers[new.ledgers]
+            self._memory.keep(numbers, new.counts, new.records, new.weights)
+            batch.note_records(new.ledgers)
+
+    def _catch_up(
+        self, batch: Batch, owner: int, append: Append, result: AppendResult
     ) -> list[int]:
-        """Bring cache and store together after a lost compare-and-set.
+        """Bring memory and store together after a lost compare-and-set.
 
         Returns the ledgers, besides the append's own, that are others than they were.
         """
-        account = touched.accounts[owner]
+        account = batch.accounts[owner]
         if isinstance(result, Conflict):
             self._count_append("conflict")
-            self._factory.extend(account, append.key.label, result.missing_tail)
+            account.extend(append.key.label, result.missing_tail)
         elif isinstance(result, Renewed):
-            return self._renew(touched, owner, append, result.generation)
+            return self._renew(batch, owner, result.generation)
         elif isinstance(result, Regressed):
             # The store forgot acknowledged records (a failover): give them back. If another
             # replica is doing the same, the next attempt finds out.
-            self._cache.repair(append.key.account_id, account)
+            self._cache.repair(account)
         return []
 
-    def _renew(self, touched: Touched, owner: int, append: Append, generation: int) -> list[int]:
-        """The account was erased: what is known of it is void, and so is what followed from it."""
+    def _renew(self, batch: Batch, owner: int, generation: int) -> list[int]:
+        """Void the memory of an account that was erased, and the decisions made on it."""
         self._count_append("renewed")
-        if touched.accounts[owner].generation >= generation:
+        account = batch.accounts[owner]
+        if account.generation >= generation:
             # An earlier append of the same batch was told.
             return []
-        return touched.renew(owner, self._cache.renew(append.key.account_id))
+        return batch.renew(owner, self._cache.renew(account.owner))

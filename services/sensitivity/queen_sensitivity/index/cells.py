@@ -9,13 +9,14 @@ in one array with those of all others.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from queen.errors import ConfigError
+from queen.method.cell_hash import bucket_of, corner_offsets, draw_factors, hash_cells
 from queen.method.geometry import FloatArray, Geometry, LabelArray
+from queen.method.growing import grown
 from queen.method.neighbors import nearest_distances
 from queen_sensitivity.ledger_store import Records
 from queen_sensitivity.ledgers.blocks import Blocks
@@ -24,14 +25,13 @@ from queen_sensitivity.ledgers.ledger_table import LedgerTable, Numbers
 CELLS_WIDTH = 4
 """Most axes: each doubles the cells of a search."""
 _BUCKET = 8
-"""Records that fit into a bucket; those that do not go into the next one of the ledger."""
+"""Records that fit into a bucket; further records go into the next bucket of the ledger."""
 _LOAD = 4
 """Mean number of records of a bucket above which a ledger gets twice as many buckets."""
 _SLACK = 1e-9
 """Relative difference from r^2 below which the oracle itself decides; far above rounding."""
 _FARTHEST = 1e12
-"""Where coordinates end, in cells; a record beyond it is found all the same."""
-_HALF = np.uint64(32)
+"""Largest coordinate, in cells; a record beyond it lies in the outermost cell."""
 _ROWS = 1024
 """Rows that are searched together, which bounds the memory of a search."""
 
@@ -51,23 +51,19 @@ class CellIndex:
         self._side = 2.0 * geometry.coverage_radius * (1.0 + _SLACK)
         squared = np.square(geometry.coverage_radius)
         self._within, self._beyond = squared * (1.0 - _SLACK), squared * (1.0 + _SLACK)
-        # Random, so that nobody can choose records whose cells collide.
-        random = np.random.default_rng().integers(0, 2**63, width, np.uint64)
-        self._factors = 2 * random + np.uint64(1)
-        corners = np.array(list(product((0, 1), repeat=width)), np.uint64)
-        self._corners: NDArray[np.uint64] = (corners * self._factors).sum(axis=1)
+        self._factors = draw_factors(width, np.random.default_rng())
+        self._corners = corner_offsets(self._factors)
         self._buckets = Blocks((width, _BUCKET), np.inf)
-        # The bucket of the ledger without a record, and of every other that has none yet.
-        self._buckets.take(1)
+        # The bucket of all ledgers without a record.
+        self._buckets.allocate(1)
         self._first = np.zeros(table.capacity, np.int64)
         self._mask = np.zeros(table.capacity, np.int64)
 
     def add(self, numbers: Numbers, counts: Numbers, records: Records) -> None:
         """See `NeighborIndex.add`."""
         if self._table.capacity > len(self._first):
-            more = np.zeros(self._table.capacity - len(self._first), np.int64)
-            self._first = np.concatenate([self._first, more])
-            self._mask = np.concatenate([self._mask, more])
+            self._first = grown(self._first, self._table.capacity)
+            self._mask = grown(self._mask, self._table.capacity)
         version = self._table.version[numbers]
         room = np.where(self._first[numbers] > 0, _LOAD * (self._mask[numbers] + 1), 0)
         is_small = version > room
@@ -87,7 +83,7 @@ class CellIndex:
         """See `NeighborIndex.drop`."""
         for number in numbers:
             if number < len(self._first) and self._first[number]:
-                self._buckets.give(int(self._first[number]), int(self._mask[number]) + 1)
+                self._buckets.free(int(self._first[number]), int(self._mask[number]) + 1)
                 self._first[number] = self._mask[number] = 0
 
     def is_novel(
@@ -97,25 +93,28 @@ class CellIndex:
         if len(labels) <= _ROWS:
             return self._is_novel(numbers, embeddings, labels)
         pieces = [slice(start, start + _ROWS) for start in range(0, len(labels), _ROWS)]
-        found = [self._is_novel(numbers[at], embeddings[at], labels[at]) for at in pieces]
-        return np.concatenate(found)
+        return np.concatenate(
+            [self._is_novel(numbers[at], embeddings[at], labels[at]) for at in pieces]
+        )
 
     def _is_novel(
         self, numbers: Numbers, embeddings: Records, labels: LabelArray
     ) -> NDArray[np.bool_]:
         wide = embeddings.astype(np.float64)
-        hashes = self._hash(np.floor(self._in_cells(wide, labels) - 0.5))[:, None] + self._corners
-        buckets = _place(hashes, self._mask[numbers][:, None]) + self._first[numbers][:, None]
+        cells = np.floor(self._in_cells(wide, labels) - 0.5)
+        hashes = hash_cells(cells, self._factors)[:, None] + self._corners
+        buckets = bucket_of(hashes, self._mask[numbers][:, None]) + self._first[numbers][:, None]
         inside = self._buckets.rows.take(buckets, axis=0)
         squared = _squared(inside, wide[:, None, :]).reshape(len(wide), -1).min(axis=1)
         is_novel = np.zeros(len(wide), np.bool_)
-        # Of a row that is covered already nothing more is to be known.
+        # Rows that are covered by a record that was found are settled.
         rows = (squared >= self._within[labels]).nonzero()[0]
         if len(rows):
             is_full = inside[rows, :, 0, -1] < np.inf
             if np.count_nonzero(is_full):
-                places, ways = is_full.nonzero()
-                self._probe(numbers, wide, squared, rows[places], buckets[rows[places], ways])
+                positions, corners = is_full.nonzero()
+                probed = rows[positions]
+                self._probe(numbers, wide, squared, probed, buckets[probed, corners])
             is_novel[rows] = self._is_beyond(numbers, embeddings, labels, squared, rows)
         return is_novel
 
@@ -130,11 +129,11 @@ class CellIndex:
         """Which of `rows` are beyond r by `squared` (B,) or, where it cannot tell, the oracle."""
         is_beyond: NDArray[np.bool_] = squared[rows] > self._beyond[labels[rows]]
         is_open = ~is_beyond & (squared[rows] >= self._within[labels[rows]])
-        for place in is_open.nonzero()[0].tolist():
-            row = int(rows[place])
+        for position in is_open.nonzero()[0].tolist():
+            row = int(rows[position])
             known = self._table.records(int(numbers[row]))
             radius = self._geometry.coverage_radius[labels[row]]
-            is_beyond[place] = nearest_distances(known, embeddings[row : row + 1])[0] > radius
+            is_beyond[position] = nearest_distances(known, embeddings[row : row + 1])[0] > radius
         return is_beyond
 
     def _probe(
@@ -145,7 +144,7 @@ class CellIndex:
         rows: NDArray[np.int64],
         buckets: NDArray[np.int64],
     ) -> None:
-        """Go on behind full `buckets` of `rows`, and lower `squared` (B,) by what is there."""
+        """Search on behind full `buckets` of `rows`; lower `squared` (B,) to the nearest record."""
         while len(rows):
             first, mask = self._first[numbers[rows]], self._mask[numbers[rows]]
             buckets = first + ((buckets - first + 1) & mask)
@@ -159,20 +158,20 @@ class CellIndex:
         self.drop([number])
         count = -(-int(self._table.version[number]) // _LOAD)
         size = 1 << (count - 1).bit_length()
-        self._first[number], self._mask[number] = self._buckets.take(size), size - 1
+        self._first[number], self._mask[number] = self._buckets.allocate(size), size - 1
 
     def _insert(self, numbers: NDArray[np.integer], records: Records) -> None:
         """Put each of `records` (R, E) into its bucket or, where that is full, the next."""
         cells = np.floor(self._in_cells(records.astype(np.float64), self._table.label[numbers]))
         first, mask = self._first[numbers], self._mask[numbers]
-        buckets = first + _place(self._hash(cells), mask)
+        buckets = first + bucket_of(hash_cells(cells, self._factors), mask)
         rows = self._buckets.rows
         waiting = np.arange(len(records))
         while len(waiting):
             waiting = waiting[np.argsort(buckets[waiting], kind="stable")]
             at = buckets[waiting]
-            taken = (rows[at, 0] < np.inf).sum(axis=1)
-            slots = taken + np.arange(len(at)) - np.searchsorted(at, at)
+            held = (rows[at, 0] < np.inf).sum(axis=1)
+            slots = held + np.arange(len(at)) - np.searchsorted(at, at)
             fits = slots < _BUCKET
             rows[at[fits], :, slots[fits]] = records[waiting[fits]]
             waiting = waiting[~fits]
@@ -187,21 +186,11 @@ class CellIndex:
         np.maximum(cells, -_FARTHEST, out=cells)
         return cells
 
-    def _hash(self, cells: FloatArray) -> NDArray[np.uint64]:
-        """A number for each cell (B, E), which wraps at 2^64; neighbours differ by `_corners`."""
-        hashes: NDArray[np.uint64] = cells.astype(np.int64).view(np.uint64) @ self._factors
-        return hashes
-
-
-def _place(hashes: NDArray[np.uint64], mask: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Which bucket of its ledger; the upper half of a product depends on all of the cell."""
-    return (hashes >> _HALF).view(np.int64) & mask
-
 
 def _squared(inside: NDArray[np.float32], points: FloatArray) -> FloatArray:
     """Squared distances (..., 8) of each bucket (..., E, 8) from its point (..., E), in float64.
 
-    Empty places are infinitely far.
+    Empty slots of a bucket are infinitely far.
     """
     offset = inside.reshape(*inside.shape[:-2], -1) - points.repeat(_BUCKET, axis=-1)
     offset *= offset

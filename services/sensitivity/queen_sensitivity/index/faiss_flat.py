@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from queen.method.geometry import FloatArray, Geometry, LabelArray
+from queen.method.growing import grown
 from queen.method.neighbors import nearest_distances
 from queen_sensitivity.ledger_store import Records
 from queen_sensitivity.ledgers.ledger_table import LedgerTable, Numbers
@@ -53,8 +54,7 @@ class FlatIndex:
     def add(self, numbers: Numbers, counts: Numbers, records: Records) -> None:
         """See `NeighborIndex.add`."""
         if self._table.capacity > len(self._reach):
-            more = np.ones(self._table.capacity - len(self._reach))
-            self._reach = np.concatenate([self._reach, more])
+            self._reach = grown(self._reach, self._table.capacity, 1.0)
         owners = np.repeat(numbers, counts)
         offsets = self._offsets(records, self._table.label[owners])
         np.maximum.at(self._reach, owners, _squared_length(offsets))

@@ -1,4 +1,4 @@
-"""The records of all ledgers in memory, by number, in arrays that a whole batch reads at once."""
+"""The records of all ledgers in memory, by number, in arrays that a batch reads at once."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from queen.method.geometry import FloatArray
+from queen.method.growing import grown
 from queen_sensitivity.ledger_store import Records
 from queen_sensitivity.ledgers.blocks import Blocks
 
 NO_LEDGER = 0
-"""Number of the ledger without a record, which every owner has in every class at first."""
+"""Number of the ledger without a record: that of every owner in every class at first."""
 
 Numbers = NDArray[np.integer]
 
@@ -21,8 +22,7 @@ class LedgerTable:
     """Ledgers by number: `version` (N,) records each, whose weights sum to `cqs` (N,).
 
     cqs is kept along, never stored, so that it cannot drift from the records. A number is
-    given out again once its ledger is closed; `changes` counts what was opened and closed, and
-    `writes` also what was appended, so that whoever looked knows whether to look again.
+    used again once its ledger is closed. `total` counts the records of all ledgers.
     """
 
     def __init__(self, embedding_width: int) -> None:
@@ -34,13 +34,11 @@ class LedgerTable:
         self.version = np.zeros(64, np.int64)
         self.label = np.zeros(64, np.int64)
         self.cqs = np.zeros(64)
-        self.changes = 0
-        self.writes = 0
         self.total = 0
 
     @property
     def capacity(self) -> int:
-        """Numbers are below this."""
+        """All numbers are below it."""
         return len(self.version)
 
     def open(self, label: int) -> int:
@@ -52,21 +50,17 @@ class LedgerTable:
             self._opened += 1
         number = self._free.pop()
         self.label[number] = label
-        self.changes += 1
-        self.writes += 1
         return number
 
     def close(self, numbers: Sequence[int]) -> None:
         """Forget ledgers."""
         for number in numbers:
             if self._room[number]:
-                self._blocks.give(int(self._first[number]), int(self._room[number]))
+                self._blocks.free(int(self._first[number]), int(self._room[number]))
             self.total -= int(self.version[number])
             self._room[number] = self.version[number] = 0
             self.cqs[number] = 0.0
         self._free += numbers
-        self.changes += 1
-        self.writes += 1
 
     def records(self, number: int) -> Records:
         """Records (M, E) of a ledger, in the order they were recorded; a copy."""
@@ -74,7 +68,7 @@ class LedgerTable:
         return self._blocks.rows[first : first + self.version[number]].copy()
 
     def end(self, number: int) -> Records:
-        """The last record of a ledger (1, E), if it has one; for reading at once."""
+        """The last record of a ledger (1, E), (0, E) if it has none; a view, to be read at once."""
         last = self._first[number] + self.version[number]
         return self._blocks.rows[last - min(1, self.version[number]) : last]
 
@@ -86,28 +80,27 @@ class LedgerTable:
         `numbers` (L,) are distinct.
         """
         before = self.version[numbers]
-        for place in np.flatnonzero(before + counts > self._room[numbers]).tolist():
-            self._reserve(int(numbers[place]), int(before[place] + counts[place]))
+        for index in np.flatnonzero(before + counts > self._room[numbers]).tolist():
+            self._reserve(int(numbers[index]), int(before[index] + counts[index]))
         passed = np.cumsum(counts) - counts
         rows = np.repeat(self._first[numbers] + before - passed, counts) + np.arange(len(records))
         self._blocks.rows[rows] = records
         self.version[numbers] = before + counts
         self.total += len(records)
-        self.writes += 1
-        # One by one: the same records give the same bits, however they came in.
+        # In order: the same records give the same bits, however they came in.
         np.add.at(self.cqs, np.repeat(numbers, counts), weights)
 
     def _reserve(self, number: int, count: int) -> None:
         room, held = int(self._room[number]), int(self.version[number])
         larger = 1 << (count - 1).bit_length()
-        first = self._blocks.take(larger)
+        first = self._blocks.allocate(larger)
         rows, old = self._blocks.rows, int(self._first[number])
         rows[first : first + held] = rows[old : old + held]
         if room:
-            self._blocks.give(old, room)
+            self._blocks.free(old, room)
         self._first[number], self._room[number] = first, larger
 
     def _grow(self) -> None:
+        larger = 2 * self.capacity
         for name in ("_first", "_room", "version", "label", "cqs"):
-            array = getattr(self, name)
-            setattr(self, name, np.concatenate([array, np.zeros_like(array)]))
+            setattr(self, name, grown(getattr(self, name), larger))

@@ -1,9 +1,10 @@
-"""One owner's off-distribution meter: its level, and the marks of it that are kept for good."""
+"""The off-distribution meter of an account: its level, and the marks that are kept for good."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -14,13 +15,14 @@ from queen.method.off_distribution import OffDistributionMeter
 from queen_sensitivity.ledger_store import Records
 
 _REMEMBERED = 64
-"""Distinct tail queries that are recognised when they are sent again."""
+"""Distinct tail queries that are recognized when they are sent again."""
 
 
-class Taken(NamedTuple):
+class Walk(NamedTuple):
     """The level after an owner's queries, and a new mark, if there is one.
 
-    From the query `off_from` on the owner was over the limit; there may be none.
+    From the query `off_from` on the owner was over the limit; it is the number of queries
+    where the owner never was.
     """
 
     level: float
@@ -28,11 +30,11 @@ class Taken(NamedTuple):
     mark: float | None
 
 
-class MeterLedger:
+class AccountMeter:
     """High-water marks of the level, which is in memory alone, as records of their own.
 
-    A mark is a record (E,) whose first number is a level. Marks only rise, so they obey
-    what holds for all records: append-only, few (a limit's worth of rises), and "over the
+    A mark is a record (E,) whose first number is a level. Marks only rise, so the rules of
+    all records hold for them: append-only, few (a limit's worth of rises), and "over the
     limit" never reverts. The level between two marks is lost with the process, to the
     account's good.
     """
@@ -52,13 +54,17 @@ class MeterLedger:
         return self._as_records(self.marks)
 
     def as_record(self, mark: float) -> Records:
-        """One mark as a record, (1, E)."""
+        """A mark as a record, (1, E)."""
         return self._as_records([mark])
 
     def extend(self, records: Records) -> None:
-        """Take over marks (M, E) that are in the store."""
+        """Note marks (M, E) that are in the store."""
         self.marks += records[:, 0].astype(np.float64).tolist()
         self.peak = max(self.peak, *self.marks)
+
+    def clear(self) -> None:
+        """Forget all marks."""
+        self.marks, self.peak = [], 0.0
 
     def _as_records(self, marks: Sequence[float]) -> Records:
         levels = np.asarray(marks, np.float64)
@@ -69,31 +75,31 @@ class MeterLedger:
         records[:, 0] = np.where(single < levels, up, single)
         return records
 
-    def take(
+    def walk(
         self,
         meter: OffDistributionMeter,
         level: float,
         rows: Sequence[int],
         is_far: Sequence[bool],
         embeddings: Records,
-    ) -> Taken:
+    ) -> Walk:
         """Walk over the owner's next queries in order, from `level` on: `rows` (Q,) of a batch.
 
-        A tail query that was sent before is no further evidence: a client that retries one
+        A tail query that was sent before is no further evidence: a client that retries an
         odd sample must not look like a thief.
         """
         highest, off_from = 0.0, len(rows)
-        for place, row in enumerate(rows):
+        for position, row in enumerate(rows):
             if is_far[row] and self._was_sent(embeddings[row].tobytes()):
                 continue
             level = meter.after(level, is_far[row])
             highest = max(highest, level)
             if level >= meter.limit:
-                off_from = min(off_from, place + 1)
-        return Taken(level, off_from, self._new_mark(meter, highest))
+                off_from = min(off_from, position + 1)
+        return Walk(level, off_from, self._new_mark(meter, highest))
 
     def _was_sent(self, query: bytes) -> bool:
-        """Whether a tail query was sent before, lately; it is remembered."""
+        """Whether a tail query was sent before, lately; from now on it was."""
         recent = self.recent = OrderedDict() if self.recent is None else self.recent
         was_sent = query in recent
         recent[query] = None
@@ -111,8 +117,20 @@ class MeterLedger:
         return highest if is_mark else None
 
 
-class Walk(NamedTuple):
-    """What became of the meters in a batch of R rows of O owners.
+@dataclass(frozen=True, eq=False)
+class MeterRows:
+    """R rows of a batch as the meters of their owners see them."""
+
+    owner: NDArray[np.integer]
+    """(R,) in 0..O-1."""
+    is_far: NDArray[np.bool_]
+    """Whether the row lies in the tail of its class, (R,)."""
+    embeddings: Records
+    """(R, E)."""
+
+
+class Walks(NamedTuple):
+    """The meters of O owners after a batch of R rows.
 
     `is_off` (R,) says whether each row's owner was over the limit before it, `levels` (O,)
     are those after the batch, and `marks` are new, each with its owner.
@@ -125,17 +143,16 @@ class Walk(NamedTuple):
 
 def walk_owners(
     meter: OffDistributionMeter,
-    ledger_of: Callable[[int], MeterLedger],
+    rows: MeterRows,
     levels: FloatArray,
     peaks: FloatArray,
-    owner: NDArray[np.integer],
-    is_far: NDArray[np.bool_],
-    embeddings: Records,
-) -> Walk:
-    """Walk over R rows of O owners, `owner` (R,), each owner's in order.
+    meter_of: Callable[[int], AccountMeter],
+) -> Walks:
+    """Walk over the rows of O owners, each owner's in order.
 
-    `levels` and `peaks` (O,) are those before the batch; `ledger_of` gives an owner's ledger.
+    `levels` and `peaks` (O,) are those before the batch; `meter_of` gives an owner's meter.
     """
+    owner, is_far = rows.owner, rows.is_far
     # Right for all who did not stray: by far the most owners of a batch.
     after = np.maximum(levels - meter.fall * np.bincount(owner, minlength=len(levels)), 0.0)
     marks: list[tuple[int, float]] = []
@@ -144,14 +161,13 @@ def walk_owners(
     if np.count_nonzero(was_off):
         after[was_off] = levels[was_off]
         is_far = is_far & ~is_off
-    strayed = sorted(set(owner[is_far].tolist()))
     far = is_far.tolist()
-    for place in strayed:
-        rows = (owner == place).nonzero()[0].tolist()
-        before = float(levels[place])
-        taken = ledger_of(place).take(meter, before, rows, far, embeddings)
-        after[place] = taken.level
-        is_off[rows[taken.off_from :]] = True
-        if taken.mark is not None:
-            marks.append((place, taken.mark))
-    return Walk(is_off, after, marks)
+    for index in sorted(set(owner[is_far].tolist())):
+        of_owner = (owner == index).nonzero()[0].tolist()
+        level = float(levels[index])
+        walk = meter_of(index).walk(meter, level, of_owner, far, rows.embeddings)
+        after[index] = walk.level
+        is_off[of_owner[walk.off_from :]] = True
+        if walk.mark is not None:
+            marks.append((index, walk.mark))
+    return Walks(is_off, after, marks)

@@ -1,4 +1,4 @@
-"""The index of nearest records that the ledgers ask: its protocol."""
+"""The protocol of the index that tells which queries are novel to a ledger."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from queen_sensitivity.ledgers.ledger_table import Numbers
 class NeighborIndex(Protocol):
     """The records of a `LedgerTable`, searchable.
 
-    Each ledger lies in a place of its own, and a row reads the places of its own ledger
-    alone. No selector separates accounts inside a shared index: some FAISS indexes accept
-    one and silently ignore it.
+    Each ledger lies in a structure of its own, and a row reads that of its own ledger alone.
+    No selector separates accounts inside a shared index: some FAISS indexes accept a selector
+    and silently ignore it.
     """
 
     def add(self, numbers: Numbers, counts: Numbers, records: Records) -> None:
-        """Take over `records` (R, E), the last `counts` (L,) of each ledger in turn.
+        """Index `records` (R, E), the last `counts` (L,) of each ledger in turn.
 
         `numbers` (L,) are distinct, and the table has the records already.
         """

@@ -105,7 +105,7 @@ class AccountReader:
         level = 0.0 if marks is None else float(marks[:, 0].max(initial=0.0))
         cqs = {label: self._cqs(label, records) for label, records in stored.items()}
         share = level / self._meter.limit
-        budget = budget or self._thresholds.default_budget
+        budget = self._thresholds.in_force(budget)
         return AccountState(account_id, stored, cqs, thresholds, share, budget)
 
     def _cqs(self, label: int, records: Records) -> float:

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from queen_sensitivity.engine.book import APPEND_ATTEMPTS, AccountPolicy
+from queen_sensitivity.engine.charging import AccountPolicy
+from queen_sensitivity.engine.recording import APPEND_ATTEMPTS
 from queen_sensitivity.ledger_store import Append, LedgerKey, MemoryLedgerStore
+from queen_sensitivity.ledgers.account_cache import Recheck
 from queen_sensitivity.ledgers.thresholds import Thresholds
 
 from queen.errors import (
@@ -30,6 +32,7 @@ from tests.unit.sensitivity.regions import (
     StoreWithEvents,
     batch_of,
     book_of,
+    counting,
     meter_of,
     open_store,
     queries_of,
@@ -123,15 +126,15 @@ def test_a_restart_changes_nothing(kind: str, tmp_path: Path) -> None:
     for start in range(0, 400, 37):
         book.assess(queries_of(embeddings[start : start + 37], labels[start : start + 37]))
     again = book_of(GEOMETRY, store)
-    probe = queries_of(*stream(GEOMETRY, 6, 50))
-    first, second = book._touch(probe).numbers(), again._touch(probe).numbers()
-    assert len(first) == CLASSES
-    for label, (kept, restored) in enumerate(zip(first, second, strict=True)):
-        records = book._table.records(kept)
+    again.assess(queries_of(*stream(GEOMETRY, 6, 50)))
+    (kept,), (restored,) = book.cache, again.cache
+    assert len(kept.numbers) == CLASSES
+    for label, number in kept.numbers.items():
+        records, cqs = kept.records(label), book.memory.ledgers.cqs[number]
         assert len(records) > 5
-        assert again._table.records(restored).tobytes() == records.tobytes()
-        assert again._table.cqs[restored] == book._table.cqs[kept]
-        assert book._table.cqs[kept] == pytest.approx(
+        assert restored.records(label).tobytes() == records.tobytes()
+        assert again.memory.ledgers.cqs[restored.numbers[label]] == cqs
+        assert cqs == pytest.approx(
             cumulative_query_sensitivity(GEOMETRY, records, label), rel=1e-12
         )
     store.close()
@@ -170,7 +173,7 @@ def test_another_writers_records_are_merged_and_the_rows_taken_again() -> None:
     """A lost compare-and-set brings the other replica's records, and the verdict follows them."""
     truth, results = MemoryLedgerStore(), Counter[str]()
     store = StoreWithEvents(truth)
-    book = book_of(GEOMETRY, store, count_append=lambda result: results.update([result]))
+    book = book_of(GEOMETRY, store, listeners=counting(results))
     point = GEOMETRY.cluster_centers[[1]]
     untouched = GEOMETRY.cluster_centers[[2]]
 
@@ -192,7 +195,7 @@ def test_another_writers_records_are_merged_and_the_rows_taken_again() -> None:
 def test_a_store_that_lost_records_gets_them_back() -> None:
     """After a failover the acknowledged records are appended again, in order, and counted."""
     store, results = StoreWithEvents(MemoryLedgerStore()), Counter[str]()
-    book = book_of(GEOMETRY, store, count_append=lambda result: results.update([result]))
+    book = book_of(GEOMETRY, store, listeners=counting(results))
     angles = np.linspace(0, 2 * np.pi, 6, endpoint=False)
     ring = (0.5 * np.stack([np.cos(angles), np.sin(angles)], axis=1)).astype(np.float32)
     book.assess(queries_of(ring[:4], np.zeros(4, int)))
@@ -253,7 +256,7 @@ def test_nothing_is_acknowledged_before_the_append_succeeded(moment: str) -> Non
 def test_only_recording_batches_reach_the_store() -> None:
     """Covered, outside and reversed queries of known accounts cost no round trip."""
     store = StoreWithEvents(MemoryLedgerStore())
-    book = book_of(GEOMETRY, store, clock=lambda: 0.0)
+    book = book_of(GEOMETRY, store, recheck=Recheck(1.0, lambda: 0.0))
     book.assess(queries_of(*stream(GEOMETRY, 1, 3000)))
     appends, loads = len(store.appends), store.loads
     step = book.assess(queries_of(*stream(GEOMETRY, 9, 300)))

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from queen_sensitivity.engine.charging import AccountPolicy
 from queen_sensitivity.engine.crossings import Crossing
+from queen_sensitivity.engine.wiring import Listeners
 from queen_sensitivity.ledger_store import Append, LedgerKey, MemoryLedgerStore
+from queen_sensitivity.ledgers.account_cache import Recheck
 
 from queen.method.ledger import Scope, Verdict
 from tests.unit.sensitivity.regions import (
@@ -17,6 +19,7 @@ from tests.unit.sensitivity.regions import (
     StoreWithEvents,
     batch_of,
     book_of,
+    counting,
     disc,
     meter_of,
     queries_of,
@@ -39,7 +42,7 @@ def kept(store: MemoryLedgerStore, account: str = "a") -> set[bytes]:
 def test_a_replica_with_a_stale_ledger_brings_no_record_back() -> None:
     """It learns of the erasure when it next records, decides again, and keeps only what is new."""
     store, counts = MemoryLedgerStore(), Counter[str]()
-    stale = book_of(GEOMETRY, store, count_append=lambda result: counts.update([result]))
+    stale = book_of(GEOMETRY, store, listeners=counting(counts))
     stale.assess(queries_of(*stream(GEOMETRY, 1, 25)))
     before = kept(store)
     store.erase("a", [DIGEST], 0)
@@ -59,7 +62,7 @@ def test_a_replica_with_a_stale_ledger_brings_no_record_back() -> None:
 def test_a_spent_account_is_asked_about_after_a_while(scope: Scope) -> None:
     """It records nothing, so nothing else would tell a replica that the budget is fresh."""
     store, now = MemoryLedgerStore(), [0.0]
-    book = book_of(GEOMETRY, store, clock=lambda: now[0], recheck_seconds=1.0)
+    book = book_of(GEOMETRY, store, recheck=Recheck(1.0, lambda: now[0]))
     policy = AccountPolicy("a", scope=scope)
     spent = batch_of([policy], *stream(GEOMETRY, 1, 2000))
     book.assess(spent)
@@ -77,7 +80,7 @@ def test_a_spent_account_is_asked_about_after_a_while(scope: Scope) -> None:
 def test_an_account_that_was_off_distribution_is_asked_about_too() -> None:
     """The meter begins anew: its level, its marks and what it remembered are gone."""
     store, now = MemoryLedgerStore(), [0.0]
-    book = book_of(GEOMETRY, store, meter=METER, clock=lambda: now[0], recheck_seconds=1.0)
+    book = book_of(GEOMETRY, store, meter=METER, recheck=Recheck(1.0, lambda: now[0]))
     policy = AccountPolicy("a", scope=Scope.ACCOUNT)
     far = batch_of([policy], ring(GEOMETRY, 0, 40), np.zeros(40, int))
     assert book.assess(far).verdicts[-1] == Verdict.REVERSE
@@ -102,7 +105,7 @@ def test_a_mark_from_before_the_erasure_is_dropped() -> None:
 def test_a_spent_account_is_answered_from_memory_while_the_store_is_down() -> None:
     """Asking whether an account was erased must not cost its verdicts."""
     store, now = StoreWithEvents(MemoryLedgerStore()), [0.0]
-    book = book_of(GEOMETRY, store, clock=lambda: now[0], recheck_seconds=1.0)
+    book = book_of(GEOMETRY, store, recheck=Recheck(1.0, lambda: now[0]))
     book.assess(queries_of(*stream(GEOMETRY, 1, 2000)))
     store.is_down, now[0] = True, 5.0
     assert Verdict.REVERSE in book.assess(queries_of(*stream(GEOMETRY, 9, 300))).verdicts
@@ -176,7 +179,9 @@ def test_an_exempt_account_is_counted_and_never_reversed() -> None:
 def test_each_crossing_is_announced_once() -> None:
     """Of an account, of its group, and of the meter; with what was reached, and the limit."""
     told: list[Crossing] = []
-    book = book_of(GEOMETRY, MemoryLedgerStore(), meter=METER, announce=told.extend)
+    book = book_of(
+        GEOMETRY, MemoryLedgerStore(), meter=METER, listeners=Listeners(announce=told.extend)
+    )
     policy = AccountPolicy("a", group="us")
     for seed in range(40):
         book.assess(batch_of([policy], *stream(GEOMETRY, seed, 50, reach=0.9)))

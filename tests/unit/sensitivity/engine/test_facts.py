@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from queen_sensitivity.engine.book import AccountPolicy
+from queen_sensitivity.engine.charging import AccountPolicy
 from queen_sensitivity.ledger_store import MemoryLedgerStore
 
 from queen.method.facts import Fact
@@ -38,7 +38,7 @@ def test_facts_are_those_of_the_row_in_its_turn() -> None:
     step = book.assess(replace(batch_of(policies, points, labels), with_facts=True))
     assert step.facts is not None
     bits = step.facts["bits"]
-    threshold = float(book._thresholds.table(0)[LABEL])
+    threshold = float(book.limits.thresholds.table(0)[LABEL])
     crossed = (step.cqs_before > threshold).tolist()
     assert (bits & Fact.CROSSED > 0).tolist() == crossed
     assert step.verdicts[: crossed.index(True)].tolist() == [Verdict.RECORD] * 3

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from queen_sensitivity.engine.book import AccountPolicy
+from queen_sensitivity.engine.charging import AccountPolicy
 from queen_sensitivity.ledger_store import MemoryLedgerStore
 from queen_sensitivity.survey.accounts import AccountReader
 
@@ -142,7 +142,7 @@ def test_a_group_is_an_owner_that_an_operator_can_read() -> None:
     points = disc(GEOMETRY, LABEL, 1, 8)
     policies = [member("a"), member("b")]
     book.assess(batch_of(policies, points, np.full(8, LABEL), np.arange(8) % 2))
-    reader = AccountReader(GEOMETRY, book._thresholds, store, meter_of(GEOMETRY))
+    reader = AccountReader(GEOMETRY, book.limits.thresholds, store, meter_of(GEOMETRY))
     states, _ = reader.page("", 10)
     counts = {state.account_id: state.record_count for state in states}
     assert list(counts) == ["a", "b", "group acme"]

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from queen_sensitivity.engine.book import AccountPolicy, Queries
+from queen_sensitivity.engine.charging import AccountPolicy, Queries
 from queen_sensitivity.engine.crossings import Crossing
+from queen_sensitivity.engine.wiring import Listeners
 from queen_sensitivity.ledger_store import MemoryLedgerStore
 
 from queen.method.ledger import Cause, Scope, Verdict
@@ -41,7 +42,7 @@ def test_accounts_leave_in_the_order_in_which_they_asked(size: int) -> None:
             expected.move_to_end(name)
         while len(expected) > size:
             expected.popitem(last=False)
-        assert set(book._cache._accounts) == set(expected)
+        assert {account.owner for account in book.cache} == set(expected)
 
 
 def test_nothing_of_an_account_passes_to_the_one_that_takes_its_place() -> None:
@@ -51,10 +52,12 @@ def test_nothing_of_an_account_passes_to_the_one_that_takes_its_place() -> None:
     book.assess(asked(["spent"], ring(GEOMETRY, 1, 40)))
     causes = book.assess(asked(["spent"], GEOMETRY.cluster_centers[[1]])).causes
     assert causes.tolist() == [Cause.ACCOUNT | Cause.OFF_DISTRIBUTION]
-    slot = book._cache["spent"].slot
+    (spent,) = book.cache
+    slot = spent.slot
     book.assess(asked(["other"], ring(GEOMETRY, 1, 1, reach=1.1)))
     first = book.assess(asked(["fresh"], GEOMETRY.cluster_centers[[1]]))
-    assert slot in (book._cache["fresh"].slot, *book._accounts._free)
+    (fresh,) = book.cache
+    assert slot in (fresh.slot, *book.memory.accounts.free)
     assert first.verdicts.tolist() == [Verdict.RECORD]
     assert first.cqs_before.tolist() == [0.0]
     again = book.assess(asked(["spent"], GEOMETRY.cluster_centers[[1]]))
@@ -79,7 +82,11 @@ def test_a_crossing_is_announced_even_if_its_account_leaves_memory_at_once() -> 
     """Of a batch that is larger than memory every crossing is told."""
     told: list[Crossing] = []
     book = book_of(
-        GEOMETRY, MemoryLedgerStore(), cached_accounts=1, meter=METER, announce=told.extend
+        GEOMETRY,
+        MemoryLedgerStore(),
+        cached_accounts=1,
+        meter=METER,
+        listeners=Listeners(announce=told.extend),
     )
     points = np.concatenate([disc(GEOMETRY, 1, 0, 300), ring(GEOMETRY, 1, 40)])
     book.assess(asked(["a", "b", "c"], points))

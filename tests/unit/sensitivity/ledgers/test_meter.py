@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from queen_sensitivity.engine.book import AccountPolicy, Queries
+from queen_sensitivity.engine.charging import AccountPolicy, Queries
 from queen_sensitivity.ledger_store import Append, LedgerKey, MemoryLedgerStore
-from queen_sensitivity.ledgers.meter import MeterLedger
+from queen_sensitivity.ledgers.meter import AccountMeter
 from queen_sensitivity.survey.accounts import AccountReader
 
 from queen.errors import DependencyUnavailable
@@ -19,6 +19,7 @@ from tests.unit.sensitivity.regions import (
     StoreWithEvents,
     batch_of,
     book_of,
+    counting,
     meter_of,
     open_store,
     ring,
@@ -111,7 +112,10 @@ def test_marks_are_few_and_rise(batch: int) -> None:
     store = MemoryLedgerStore()
     results = Counter[str]()
     book = book_of(
-        GEOMETRY, store, meter=METER, count_append=lambda result: results.update([result])
+        GEOMETRY,
+        store,
+        meter=METER,
+        listeners=counting(results),
     )
     points = ring(GEOMETRY, 1, 1000)
     points[np.arange(1000) % 6 > 0] = ring(GEOMETRY, 1, 1, reach=1.1)
@@ -127,11 +131,11 @@ def test_marks_are_few_and_rise(batch: int) -> None:
 @pytest.mark.parametrize("rise", [np.log(5), 1.6, 1.7000001, 2.3])
 def test_every_mark_is_appended_once(rise: float) -> None:
     """A level that float32 cannot hold is rounded up, so that it counts as kept."""
-    ledger = MeterLedger(2)
+    meter = AccountMeter(2)
     for number in range(1, 40):
         mark = number * rise / 3
-        ledger.extend(ledger.as_record(mark))
-        assert mark <= ledger.peak <= mark * (1 + 1e-6)
+        meter.extend(meter.as_record(mark))
+        assert mark <= meter.peak <= mark * (1 + 1e-6)
 
 
 def test_the_marks_of_another_replica_are_seen_after_a_conflict() -> None:
@@ -139,7 +143,10 @@ def test_the_marks_of_another_replica_are_seen_after_a_conflict() -> None:
     truth, results = MemoryLedgerStore(), Counter[str]()
     store = StoreWithEvents(truth)
     book = book_of(
-        GEOMETRY, store, meter=METER, count_append=lambda result: results.update([result])
+        GEOMETRY,
+        store,
+        meter=METER,
+        listeners=counting(results),
     )
     book.assess(asked(TAIL[:1]))
 
@@ -173,7 +180,10 @@ def test_a_store_that_lost_marks_gets_them_back() -> None:
     """After a failover the acknowledged marks are appended again, in order, and counted."""
     store, results = StoreWithEvents(MemoryLedgerStore()), Counter[str]()
     book = book_of(
-        GEOMETRY, store, meter=METER, count_append=lambda result: results.update([result])
+        GEOMETRY,
+        store,
+        meter=METER,
+        listeners=counting(results),
     )
     for row in range(4):
         book.assess(asked(TAIL[row : row + 1]))
@@ -243,7 +253,7 @@ def test_an_operator_reads_the_level_as_a_share_of_the_limit() -> None:
     store = MemoryLedgerStore()
     book = book_of(GEOMETRY, store, meter=METER)
     book.assess(asked(TAIL[:3]))
-    reader = AccountReader(GEOMETRY, book._thresholds, store, METER)
+    reader = AccountReader(GEOMETRY, book.limits.thresholds, store, METER)
     state = reader.get("a")
     assert state.record_count == 0
     assert state.off_distribution == pytest.approx(3 * METER.rise / METER.limit)

@@ -11,7 +11,9 @@ import pytest
 import structlog
 from queen_sensitivity.engine.book import LedgerBook
 from queen_sensitivity.engine.charging import AccountPolicy
+from queen_sensitivity.engine.wiring import Listeners
 from queen_sensitivity.ledger_store import Append, LedgerKey, MemoryLedgerStore
+from queen_sensitivity.ledgers.account_cache import Recheck
 from scipy.spatial.distance import pdist
 
 from queen.errors import DependencyUnavailable
@@ -48,10 +50,11 @@ class Replica:
         self.book: LedgerBook = book_of(
             GEOMETRY,
             store,
-            clock=lambda: self.now,
-            recheck_seconds=1.0,
-            count_append=lambda result: self.counts.update([result]),
-            count_repaired=self._count_repaired,
+            recheck=Recheck(1.0, lambda: self.now),
+            listeners=Listeners(
+                count_append=lambda result: self.counts.update([result]),
+                count_repaired=self._count_repaired,
+            ),
             **options,
         )
 
@@ -220,7 +223,7 @@ def test_what_is_kept_after_failures_is_bounded() -> None:
         store.before_append = _fail
         with pytest.raises(DependencyUnavailable):
             replica.book.assess(queries_of(*stream(GEOMETRY, 2, 30), accounts=[name]))
-    assert list(replica.book._cache._aside) == ["c", "d"]
+    assert replica.book.cache.aside == ["c", "d"]
 
 
 @pytest.mark.parametrize("way", ["asked about", "after a failure"])

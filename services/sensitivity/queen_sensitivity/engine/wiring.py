@@ -1,0 +1,62 @@
+"""Builds the engine out of its parts, for the service, the benches, the red team and the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from queen_sensitivity.engine.book import LedgerBook, Limits
+from queen_sensitivity.engine.crossings import Crossing
+from queen_sensitivity.engine.recording import Recorder
+from queen_sensitivity.engine.step import LedgerStep
+from queen_sensitivity.index.base import IndexKind, open_index
+from queen_sensitivity.ledger_store import LedgerStore
+from queen_sensitivity.ledgers.account_cache import AccountCache, Recheck
+from queen_sensitivity.ledgers.account_table import AccountTable
+from queen_sensitivity.ledgers.ledger_memory import LedgerMemory
+from queen_sensitivity.ledgers.ledger_table import LedgerTable
+from queen_sensitivity.ledgers.repair import LedgerRepair
+
+
+def _ignore(_: object) -> None:
+    """Listen to nothing."""
+
+
+@dataclass(frozen=True)
+class Listeners:
+    """Functions that the engine tells of its work, on its own thread."""
+
+    count_append: Callable[[str], None] = _ignore
+    """Gets the store's answer to each append, of `CAS_RESULTS`."""
+    count_repaired: Callable[[int], None] = _ignore
+    """Gets the number of records that were given back to the store."""
+    announce: Callable[[Sequence[Crossing]], None] = _ignore
+    """Gets the crossings of each batch."""
+
+
+def open_book(
+    limits: Limits,
+    store: LedgerStore,
+    *,
+    cached_accounts: int,
+    search: IndexKind = "auto",
+    listeners: Listeners = Listeners(),
+    recheck: Recheck = Recheck(),  # noqa: B008 - frozen
+) -> LedgerBook:
+    """An engine over `store` that keeps `cached_accounts` in memory, those that asked last.
+
+    Raises ConfigError for a `search` that cannot run here.
+    """
+    geometry = limits.geometry
+    limit = np.inf if limits.meter is None else limits.meter.limit
+    ledgers = LedgerTable(geometry.embedding_width)
+    index = open_index(search, geometry, ledgers)
+    accounts = AccountTable(geometry.num_classes, limit, recheck.seconds)
+    memory = LedgerMemory(geometry, accounts, ledgers, index)
+    repair = LedgerRepair(geometry, store, listeners.count_append, listeners.count_repaired)
+    cache = AccountCache(memory, store, repair, size=cached_accounts, limit=limit, recheck=recheck)
+    step = LedgerStep(geometry, index)
+    recorder = Recorder(memory, store, cache, listeners.count_append)
+    return LedgerBook(limits, memory, cache, step, recorder, listeners.announce)

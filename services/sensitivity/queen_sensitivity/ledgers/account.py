@@ -1,0 +1,179 @@
+"""The ledgers of an account, or of a group, in memory: its records by class, and its meter.
+
+A list is named by its label, as in the store: a class, or the number of classes for the marks
+of the off-distribution meter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from queen.errors import LedgerCorrupt, LedgerError
+from queen.method.geometry import FloatArray
+from queen_sensitivity.ledger_store import Append, LedgerKey, Records, packed_end
+from queen_sensitivity.ledgers.account_table import ABSENT
+from queen_sensitivity.ledgers.ledger_memory import LedgerMemory
+from queen_sensitivity.ledgers.ledger_table import NO_LEDGER
+from queen_sensitivity.ledgers.meter import AccountMeter
+
+
+class Account:
+    """An owner in one `generation` of the store; `slot` is its row in the table of accounts.
+
+    `meter` says how far the owner's queries have strayed from the training distribution.
+    """
+
+    __slots__ = ("_memory", "generation", "meter", "owner", "slot")
+
+    def __init__(self, owner: str, memory: LedgerMemory, slot: int) -> None:
+        self.owner = owner
+        self.slot = slot
+        self.generation = 0
+        self.meter = AccountMeter(memory.geometry.embedding_width)
+        self._memory = memory
+
+    @property
+    def is_released(self) -> bool:
+        """Whether nothing of it is in memory any longer."""
+        return self.slot == ABSENT
+
+    @property
+    def numbers(self) -> dict[int, int]:
+        """Numbers of its ledgers by class."""
+        return self._memory.accounts.ledgers(self.slot)
+
+    @property
+    def labels(self) -> list[int]:
+        """Labels of the lists that are not empty: classes, then the meter's."""
+        meter = [self._memory.geometry.num_classes] if self.meter.marks else []
+        return [*self.numbers, *meter]
+
+    def records(self, label: int) -> Records:
+        """The records of a list in memory, (M, E)."""
+        if self._is_meter(label):
+            return self.meter.records
+        return self._memory.ledgers.records(self._number(label))
+
+    def crossed(self, thresholds: FloatArray) -> list[int]:
+        """Classes over their threshold T, (C,)."""
+        numbers = self._memory.accounts.numbers[self.slot]
+        labels: list[int] = (self._memory.ledgers.cqs[numbers] > thresholds).nonzero()[0].tolist()
+        return labels
+
+    def append(self, label: int, records: Records) -> Append:
+        """An append to the store of `records` (R, E), behind those in memory."""
+        key = LedgerKey(self.owner, self._memory.geometry.digest, label)
+        if self._is_meter(label):
+            marks = self.meter.records
+            return Append(key, len(marks), records, self.generation, packed_end(marks))
+        ledgers, number = self._memory.ledgers, self._number(label)
+        version, behind = int(ledgers.version[number]), packed_end(ledgers.end(number))
+        return Append(key, version, records, self.generation, behind)
+
+    def question(self, label: int) -> Append:
+        """An append of nothing: it asks the store whether a list is still as it is in memory."""
+        return self.append(label, _nothing(self._memory))
+
+    def extend(self, label: int, records: Records) -> None:
+        """Put `records` (R, E), which are in the store, behind those of a list.
+
+        Raises LedgerCorrupt for a record that is not finite: cqs would be NaN, never above
+        any threshold, and the account would never be reversed.
+        """
+        _require_finite(label, records)
+        if self._is_meter(label):
+            self._extend_meter(records)
+        elif len(records):
+            self._memory.accounts.unjudge(self.slot)
+            self._memory.keep_lists([self.open_ledger(label)], [records])
+
+    def replace(self, label: int, records: Records) -> None:
+        """Put `records` (R, E), at least one, in the place of those of a list."""
+        if self._is_meter(label):
+            self.meter.clear()
+        elif number := self._number(label):
+            self._memory.accounts.numbers[self.slot, label] = NO_LEDGER
+            self._memory.close([number])
+        self.extend(label, records)
+
+    def open_ledger(self, label: int) -> int:
+        """Number of the ledger of a class, which is opened if there is none.
+
+        Raises LedgerError for an account that was released.
+        """
+        if self.is_released:
+            raise LedgerError("expected an account in memory, got one that was released")
+        number = self._number(label)
+        if number == NO_LEDGER:
+            number = self._memory.ledgers.open(label)
+            self._memory.accounts.numbers[self.slot, label] = number
+        return number
+
+    def release(self) -> None:
+        """Forget all of it; the account is not used any longer."""
+        if not self.is_released:
+            self._memory.close(list(self.numbers.values()))
+            self._memory.accounts.close(self.slot)
+            # The slot will be another account's.
+            self.slot = ABSENT
+
+    def restore(self, stored: Mapping[int, Records]) -> dict[int, Records]:
+        """Begin with the marks among the `stored` lists; the rest, by number of its ledger."""
+        ledgers = {}
+        for label, records in stored.items():
+            _require_finite(label, records)
+            if self._is_meter(label):
+                self._extend_meter(records)
+            elif len(records):
+                ledgers[self.open_ledger(label)] = records
+        return ledgers
+
+    def _extend_meter(self, marks: Records) -> None:
+        self.meter.extend(marks)
+        self._memory.accounts.set_peak(self.slot, self.meter.peak)
+
+    def _is_meter(self, label: int) -> bool:
+        return label == self._memory.geometry.num_classes
+
+    def _number(self, label: int) -> int:
+        return int(self._memory.accounts.numbers[self.slot, label])
+
+
+def absent_account(memory: LedgerMemory) -> Account:
+    """The account used for owners that are not in memory: it has no ledger."""
+    return Account("", memory, ABSENT)
+
+
+def restore_accounts(
+    memory: LedgerMemory, owners: Sequence[str], stored: Sequence[Mapping[int, Records]]
+) -> list[Account]:
+    """The accounts of `owners`, whose lists in the store, by label, are `stored`.
+
+    Raises LedgerCorrupt for a record that is not finite; then no account is left in memory.
+    """
+    accounts = [Account(owner, memory, memory.accounts.open()) for owner in owners]
+    ledgers: dict[int, Records] = {}
+    try:
+        for account, lists in zip(accounts, stored, strict=True):
+            ledgers |= account.restore(lists)
+        if ledgers:
+            memory.keep_lists(list(ledgers), list(ledgers.values()))
+    except BaseException:
+        for account in accounts:
+            account.release()
+        raise
+    return accounts
+
+
+def _nothing(memory: LedgerMemory) -> Records:
+    return np.empty((0, memory.geometry.embedding_width), np.float32)
+
+
+def _require_finite(label: int, records: Records) -> None:
+    if not np.isfinite(records).all():
+        raise LedgerCorrupt(
+            f"expected finite records of class {label} in the store, got NaN or infinity; "
+            "restore the store from a backup"
+        )
