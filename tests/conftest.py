@@ -1,4 +1,4 @@
-"""What every test begins with."""
+"""Fixtures that every test begins with."""
 
 from __future__ import annotations
 

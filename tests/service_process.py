@@ -142,7 +142,7 @@ def running_service(
 
 
 def run_refused(service: str, **settings: object) -> str:
-    """What a process that must refuse to start says; its exit code has to be 2."""
+    """The stderr of a process that must refuse to start; its exit code has to be 2."""
     done = subprocess.run(
         command(service, **settings),
         capture_output=True,

@@ -28,7 +28,7 @@ NOISE = 0.02
 
 @dataclass(frozen=True)
 class Links:
-    """One way to split a thief's queries, against honest accounts.
+    """A way to split a thief's queries, against honest accounts.
 
     `auc` 0.5 is chance; `linked` and `false_links` are the shares of thief pairs and of
     honest pairs whose score reaches LIKELY_LINK.

@@ -68,7 +68,7 @@ def run_serve_bench(
 
 
 def count_bursts(options: ServeOptions) -> int:
-    """How many bursts `run_serve_bench` makes."""
+    """Number of bursts that `run_serve_bench` makes."""
     return len(BATCHES) * len(IN_FLIGHT) * options.rounds * (1 + len(_ACCOUNTS))
 
 

@@ -1,4 +1,4 @@
-"""What the scenarios share, and the report at their end."""
+"""The setting of the scenarios, and the report at their end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Load on a stage from several accounts and connections, and all that it was told."""
+"""Load on a stage from several accounts and connections, and all that it got back."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ DOOR_CALLERS = (
 )
 """Accounts that each caller at the front door asks for in turn: enough for every replica."""
 REPLICA_ACCOUNTS = ("shared-0", "shared-1", "direct-0", "direct-1")
-"""Their queries go to any replica, whoever else asks about them."""
+"""Their queries go to any replica, beside those that the front door sends."""
 EVERY_ACCOUNT = tuple(dict.fromkeys((*REPLICA_ACCOUNTS, *chain(*DOOR_CALLERS), "hasty")))
 _LONGEST_PAUSE = 0.03
 
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """One request at the front door and how it ended.
+    """A request at the front door and its end.
 
     `kind` is `verdict`, `protect`, `clean` or the name of a gRPC code; times are in
     seconds, `at` of the monotonic clock at the end.
@@ -52,7 +52,7 @@ class Answer:
 
     @property
     def is_hasty(self) -> bool:
-        """Whether its deadline leaves less time than a verdict may take."""
+        """Whether its deadline leaves less time than a verdict may need."""
         return self.deadline_seconds < DEADLINE_SECONDS
 
 
@@ -69,13 +69,13 @@ class Acknowledged:
 
 @dataclass
 class Told:
-    """All that the load was told."""
+    """All answers and errors that the load got."""
 
     answers: list[Answer] = field(default_factory=list)
     records: list[Acknowledged] = field(default_factory=list)
     assess_errors: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
-    """What no fault excuses: an exception in the load itself."""
+    """Exceptions in the load itself, which no fault excuses."""
 
 
 class Assessor:
@@ -89,7 +89,7 @@ class Assessor:
         self._told = told
 
     def ask(self, account: str, labels: Labels, embeddings: Array) -> pb.AssessResponse | None:
-        """Verdicts on queries (B,), (B, E) of one account; None, counted, without any."""
+        """Verdicts on queries (B,), (B, E) of an account; None, counted, if there are none."""
         group = GROUPS.get(account, "")
         budget = SPENT_BUDGET if account == "spent" else 0
         policy = pb.AccountPolicy(account_id=account, budget=budget, group=group)
@@ -139,12 +139,10 @@ class Load:
         callers = [(accounts, DEADLINE_SECONDS) for accounts in DOOR_CALLERS]
         callers.append((("hasty",), HASTY_SECONDS))
         self._threads = [
-            self._thread(self._ask_door, seed + number, *caller)
-            for number, caller in enumerate(callers)
+            self._thread(self._ask_door, seed + index, *caller)
+            for index, caller in enumerate(callers)
         ]
-        self._threads += [
-            self._thread(self._ask_replicas, seed + 50 + number) for number in range(2)
-        ]
+        self._threads += [self._thread(self._ask_replicas, seed + 50 + index) for index in range(2)]
 
     def start(self) -> None:
         """Begin."""
@@ -194,10 +192,10 @@ class Load:
 
 
 def assessors_of(stage: Stage, questions: Questions, told: Told) -> Sequence[Assessor]:
-    """One for each replica."""
+    """An assessor for each replica."""
     return [
-        Assessor(replica.address, number, questions, told)
-        for number, replica in enumerate(stage.replicas)
+        Assessor(replica.address, index, questions, told)
+        for index, replica in enumerate(stage.replicas)
     ]
 
 

@@ -23,10 +23,10 @@ _QUEUED_PIECES = 64
 
 @dataclass(frozen=True)
 class Faults:
-    """What happens to the bytes that pass; without an argument, nothing.
+    """Faults of the bytes that pass; without an argument, none.
 
-    `delay_seconds` is that of each direction, so a round trip takes twice as long, and
-    `reset_chance` that of each piece of up to 64 KiB. What is held waits, and is passed on
+    `delay_seconds` is that of each direction, so a round trip is twice as long, and
+    `reset_chance` that of each piece of up to 64 KiB. Held bytes wait, and are passed on
     once the fault is cleared, as after a partition that has healed.
     """
 
@@ -39,11 +39,11 @@ class Faults:
 
 
 HALF_OPEN = Faults(hold_requests=True, hold_answers=True)
-"""Connections are accepted, and nothing is ever heard again."""
+"""Connections are accepted, and no byte ever passes."""
 
 
 class ProxyLoop:
-    """The thread in which proxies run, beside whatever a test does."""
+    """The thread in which proxies run, beside the test's own."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -60,7 +60,7 @@ class ProxyLoop:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End it, with all that still runs in it."""
+        """End it, with the tasks that still run in it."""
         self.run(_cancel_all())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=10)
@@ -91,11 +91,11 @@ class FaultProxy:
         loop.run(self._listen())
 
     def set(self, faults: Faults) -> None:
-        """Begin to do this, to open connections too."""
+        """Begin these faults, on open connections too."""
         self._loop.run(self._set(faults))
 
     def clear(self) -> None:
-        """Pass everything on again; what was held first."""
+        """Pass everything on again, held bytes first."""
         self.set(Faults())
 
     def point_at(self, upstream_port: int) -> None:
@@ -104,7 +104,7 @@ class FaultProxy:
         self._loop.run(self._reset_all())
 
     def close(self) -> None:
-        """Stop listening, and reset what is open."""
+        """Stop listening, and reset the open connections."""
         self._loop.run(self._close())
 
     async def _set(self, faults: Faults) -> None:
@@ -140,7 +140,7 @@ class FaultProxy:
 
 
 class _Line:
-    """One connection through the proxy."""
+    """A connection through the proxy."""
 
     def __init__(self, proxy: FaultProxy, caller: asyncio.StreamWriter) -> None:
         self._proxy = proxy

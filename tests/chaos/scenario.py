@@ -1,4 +1,4 @@
-"""One scenario: a stage under load, faults, the way back, and what must hold afterwards."""
+"""A scenario: a stage under load, faults, the way back, and the checks afterwards."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.chaos.stage import Stage, open_stage
 from tests.redis_servers import RedisServer, redis_server
 
 RECOVERY_SECONDS = 8.0
-"""Probes, breakers and reconnections each take a second or two."""
+"""Probes, breakers and reconnections last a second or two."""
 _WARM_SECONDS = 1.0
 _CALM_SECONDS = 1.5
 _RECHECK_SECONDS = 1.2
@@ -66,7 +66,7 @@ class Scenario:
 
     @property
     def regressed(self) -> int:
-        """How often a replica found a ledger set back."""
+        """Number of times that a replica met a ledger that was set back."""
         return self.stage.appends("regressed") - self._regressed_before
 
     def begin(self) -> None:
@@ -93,11 +93,11 @@ class Scenario:
         self.tally.recovery_seconds = max(self.tally.recovery_seconds, waited)
 
     def synchronize(self) -> None:
-        """Let every replica know every ledger, as one that an account has just asked."""
+        """Let every replica know every ledger, as after a request of its account."""
         self._ask(rounds=2)
 
     def ask_again(self) -> int:
-        """Have each account ask each replica something new, and a spent one for longer.
+        """Have each account ask each replica something new, and the spent account for longer.
 
         Returns how many records had been acknowledged before the last round.
         """
@@ -109,7 +109,7 @@ class Scenario:
         return before
 
     def ledgers(self) -> Ledgers:
-        """What is in the store now, by the first replica."""
+        """The ledgers in the store now, exported by the first replica."""
         return exported(self._admin, self._questions.geometry)
 
     def missing_from(self, servers: Sequence[RedisServer]) -> int:
@@ -152,7 +152,7 @@ class Scenario:
             assessor.close()
 
     def _last_failure(self) -> float:
-        """When the last answer without a verdict came, of those that had the time for one."""
+        """Time of the last answer without a verdict, of requests with time enough for a verdict."""
         for answer in reversed(self.told.answers):
             if answer.kind != "verdict" and not answer.is_hasty:
                 return answer.at

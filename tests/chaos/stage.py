@@ -26,12 +26,12 @@ ACCOUNTS = {
     "hasty": "",
     **{account: f"group: {group}" for account, group in GROUPS.items()},
 }
-"""Accounts of the front door, with what accounts.yaml says of them."""
+"""Accounts of the front door, with their policies in accounts.yaml."""
 
 
 @dataclass
 class Stage:
-    """Replicas of sensitivity over one store, a front door, and a proxy on each way.
+    """Replicas of sensitivity over one store, a front door, and a proxy on each link.
 
     `store_links` are between replicas and Redis, `peer_links` between the front door and the
     replicas, one for each replica. A cluster has no `store_links`: its servers tell
@@ -84,7 +84,7 @@ def open_stage(
     replicas: int = 2,
     failure_mode: str = "protect",
 ) -> Iterator[Stage]:
-    """All of it on loopback over `servers`, one Redis or the nodes of a cluster."""
+    """A stage on loopback over `servers`, a Redis or the nodes of a cluster."""
     small, seed = setting.small, setting.seed
     with ExitStack() as stack:
 

@@ -34,21 +34,21 @@ def _links(running: Opened, way: Way) -> Sequence[FaultProxy]:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_round_trip_of_100_ms(running: Opened, way: Way) -> None:
-    """It is inside every timeout: there are verdicts meanwhile, only later."""
+    """It is inside every timeout: verdicts come, only later."""
     tally = endure(running, "50 ms each way", way, Faults(delay_seconds=0.05))
     assert tally.verdict > 0
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_round_trip_of_800_ms(running: Opened, way: Way) -> None:
-    """It is outside the timeouts: what needs it is answered without a verdict."""
+    """It is outside the timeouts: requests are answered without a verdict."""
     tally = endure(running, "400 ms each way", way, Faults(delay_seconds=0.4))
     assert tally.protect > 0
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_connections_that_are_reset_at_random(running: Opened, way: Way) -> None:
-    """One piece in ten ends its connection, in the middle of it."""
+    """A tenth of the pieces end their connection, in the middle of it."""
     before = sum(link.resets for link in _links(running, way))
     endure(running, "resets", way, Faults(reset_chance=0.1))
     assert sum(link.resets for link in _links(running, way)) > before
@@ -56,14 +56,14 @@ def test_connections_that_are_reset_at_random(running: Opened, way: Way) -> None
 
 @pytest.mark.parametrize("way", WAYS)
 def test_half_open_connections(running: Opened, way: Way) -> None:
-    """Bytes go in and nothing comes out; what was held arrives late, when nobody waits."""
+    """Bytes go in and none come out; held ones arrive late, after their callers have left."""
     tally = endure(running, "half open", way, HALF_OPEN)
     assert tally.protect > 0
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_answers_that_do_not_arrive(running: Opened, way: Way) -> None:
-    """What was asked for takes place, and who asked does not learn of it."""
+    """The calls are carried out, and their callers do not learn of it."""
     tally = endure(running, "answers held", way, Faults(hold_answers=True))
     assert tally.protect > 0
 

@@ -25,8 +25,8 @@ def kill_all_and_restart(run: Scenario) -> None:
 def test_replicas_that_are_killed_again_and_again(running: Opened) -> None:
     """Nothing that was acknowledged is lost; the other replica goes on."""
     with scenario("kill a replica, four times", running) as run:
-        for number in range(4):
-            replica = run.stage.replicas[number % 2]
+        for turn in range(4):
+            replica = run.stage.replicas[turn % 2]
             with run.liveness.excusing(replica):
                 run.stage.kill(replica)
                 time.sleep(0.3)
@@ -56,7 +56,7 @@ def test_a_replica_that_is_frozen(running: Opened) -> None:
 
 
 def test_replicas_that_are_drained_in_turn(running: Opened) -> None:
-    """Each exits with 0 while the other takes the load."""
+    """A drained replica exits with 0 while the other serves."""
     with scenario("drain each replica", running) as run:
         for replica in run.stage.replicas:
             with run.liveness.excusing(replica):
@@ -81,7 +81,7 @@ def test_a_redis_that_is_killed(running: Opened) -> None:
 
 
 def test_a_redis_that_is_frozen(running: Opened) -> None:
-    """What it takes from its sockets once it runs again counts, acknowledged or not."""
+    """Commands that it reads from its sockets afterwards count, acknowledged or not."""
     with scenario("freeze Redis, twice", running) as run:
         for _ in range(2):
             run.server.signal(signal.SIGSTOP)

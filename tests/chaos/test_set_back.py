@@ -14,7 +14,7 @@ from tests.chaos.setting import Setting
 
 AOF = "appendonlydir"
 LOADS = {"quiet": True, "under load": False}
-"""Whether nobody asks while the store changes; else the outage makes batches fail."""
+"""Whether no request comes while the store changes; else the outage makes batches fail."""
 _LAG_SECONDS = 2.0
 
 
@@ -26,7 +26,7 @@ def quiet_down(run: Scenario) -> None:
 
 @pytest.mark.parametrize("load", LOADS)
 def test_a_failover_to_a_replica_that_lags(setting: Setting, tmp_path: Path, load: str) -> None:
-    """What only the old primary had comes back from the replicas' memory, and is counted."""
+    """Records that only the old primary had come back from the replicas' memory, counted."""
     with (
         replicated_pair(tmp_path, setting.loop) as pair,
         opened_over(setting, tmp_path, [pair.primary]) as running,

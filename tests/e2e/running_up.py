@@ -51,7 +51,7 @@ class Up:
 
     @property
     def addresses(self) -> dict[str, Any]:
-        """What up.json says."""
+        """The content of up.json."""
         content: dict[str, Any] = json.loads((self.state / "up.json").read_text())
         return content
 
@@ -77,10 +77,10 @@ class Up:
                     return sample.value
         raise AssertionError(f"no {name} {labels}")
 
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
-        """Stop it; its exit code and what it said on stderr."""
+    def stop(self, kind: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
+        """Stop it; its exit code and its stderr."""
         if self.process.poll() is None:
-            self.process.send_signal(number)
+            self.process.send_signal(kind)
         _, err = self.process.communicate(timeout=60)
         return self.process.returncode, err
 

@@ -21,7 +21,7 @@ PASSWORD = "s3cret-of-the-test"  # noqa: S105 - of a server that ends with its t
 
 
 def test_ledgers_in_redis_outlive_the_deployment(tmp_path: Path) -> None:
-    """What one `queen up` recorded, the next one on the same Redis counts."""
+    """Records of a `queen up` count for the next on the same Redis."""
     small = make_bundle(tmp_path / "bundle", coverage_fraction=0.05)
     np.savez(tmp_path / "some.npz", x=small.inputs[:40], y=small.labels[:40])
     words = ("--requirepass", PASSWORD)

@@ -39,7 +39,7 @@ def refused(bundle, tmp_path, *flags):
 
 
 def test_flipped_byte(bundle, tmp_path):
-    """One flipped byte in the model."""
+    """A flipped byte in the model."""
     content = bytearray((bundle / layout.PROTECTEE).read_bytes())
     content[100] ^= 1
     (bundle / layout.PROTECTEE).write_bytes(content)

@@ -39,7 +39,7 @@ class Running:
 
     @property
     def published(self) -> dict:
-        """What up.json says."""
+        """The content of up.json."""
         return dict(json.loads((self.deployment.state / "up.json").read_text()))
 
     def ask_all(self, rows: slice) -> None:
@@ -112,7 +112,7 @@ def test_three_replicas_serve_and_a_killed_one_comes_back(running: Running) -> N
 
 
 def test_accounts_are_seen_whole_through_any_replica(running: Running) -> None:
-    """Each admin port lists all accounts; `watch` hears of the crossings of all replicas."""
+    """Every admin port lists all accounts; `watch` hears of the crossings of all replicas."""
     state = running.deployment.state
     command = [*QUEEN, "accounts", "watch", "--state", str(state)]
     with subprocess.Popen(

@@ -143,7 +143,7 @@ def test_second_up_on_one_state_is_refused(small, up):
 
 
 class Traffic(threading.Thread):
-    """One account that keeps asking; every answer or error is kept."""
+    """An account that keeps asking; every answer or error is kept."""
 
     def __init__(self, up, rows):
         super().__init__(daemon=True)
@@ -170,7 +170,7 @@ def health_at_the_door(up, name):
 
 
 def binds(taker, address):
-    """Whether `taker` could take the address now."""
+    """Whether a socket can bind the address now."""
     try:
         taker.bind(address)
     except OSError:
@@ -225,7 +225,7 @@ def test_killed_sensitivity_is_survived_and_its_ledgers_are_whole(small, up):
 
 
 def test_ledgers_outlive_a_restart(small, tmp_path):
-    """What was recorded under one `queen up` is there under the next."""
+    """Records of a `queen up` are there under the next."""
     state = tmp_path / "state"
     first = Up(small.path, state)
     try:

@@ -1,4 +1,4 @@
-"""What the status of a refused call says beside its code."""
+"""The details in the status of a refused call."""
 
 from __future__ import annotations
 

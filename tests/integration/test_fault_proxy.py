@@ -72,7 +72,7 @@ def test_without_a_fault_bytes_pass_unchanged(proxy: FaultProxy) -> None:
 
 
 def test_a_delay_is_that_of_each_direction(proxy: FaultProxy) -> None:
-    """A round trip takes twice as long, and not less."""
+    """A round trip is twice as long, and not less."""
     proxy.set(Faults(delay_seconds=0.1))
     with dial(proxy) as line:
         started = time.monotonic()
@@ -94,7 +94,7 @@ def test_a_half_open_connection_is_silent_until_it_heals(proxy: FaultProxy) -> N
 
 
 def test_held_answers_let_requests_through() -> None:
-    """What was asked arrives; its answer does not."""
+    """The request arrives; its answer does not."""
     with ProxyLoop() as loop, socket.create_server(("127.0.0.1", 0)) as listener:
         proxy = FaultProxy(loop, listener.getsockname()[1])
         proxy.set(Faults(hold_answers=True))

@@ -40,7 +40,7 @@ def settings(small: SmallBundle, tmp_path_factory: pytest.TempPathFactory) -> di
 def process(
     settings: dict[str, object], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ServiceProcess]:
-    """One process for all tests that leave it running."""
+    """A process for all tests that leave it running."""
     with running_service("perturber", tmp_path_factory.mktemp("process"), **settings) as running:
         yield running
 
@@ -203,7 +203,7 @@ def test_bad_requests_are_refused(
     changes: dict[str, object],
     refusal: Refusal,
 ) -> None:
-    """Each refusal says expected and got, and the service goes on."""
+    """Every refusal says expected and got, and the service goes on."""
     with pytest.raises(grpc.RpcError) as caught:
         stub.Reverse(request_of(small, np.arange(rows), **changes), timeout=10)
     refusal.require(caught.value)

@@ -1,4 +1,4 @@
-"""How many files and functions of ours one request enters, from the front door to its answer.
+"""Counts the files and functions of ours that a request enters, from front door to answer.
 
     python -m tests.integration.test_request_path
 

@@ -1,4 +1,4 @@
-"""What `make soak` calls flat."""
+"""Series that `make soak` calls flat, and series that it does not."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def test_a_leak_of_a_few_bytes_a_request_is_found() -> None:
 
 
 def test_one_step_is_not_a_trend() -> None:
-    """What is allocated once and kept, late in the run, is no leak."""
+    """Memory that is allocated once and kept, late in the run, is no leak."""
     stepped = series()
-    stepped.resident[450:] = [one + 3 * MEBIBYTE for one in stepped.resident[450:]]
+    stepped.resident[450:] = [size + 3 * MEBIBYTE for size in stepped.resident[450:]]
     assert not judge(stepped, WARM_UP, 20_000).problems
 
 
 def test_descriptors_that_are_never_closed_are_found() -> None:
-    """One a minute."""
+    """A descriptor a minute is a leak."""
     assert "descriptors" in judge(series(descriptors_a_minute=1), WARM_UP, 20_000).problems[0]

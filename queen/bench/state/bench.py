@@ -56,14 +56,14 @@ class StateOptions:
 
 
 def count_steps(options: StateOptions) -> int:
-    """How often `run_state_bench` calls `on_step`."""
+    """Number of times that `run_state_bench` calls `on_step`."""
     return len(_STEPS) + count_cells() + -(-options.accounts // _SEEN_TOGETHER)
 
 
 def run_state_bench(
     options: StateOptions, on_step: Callable[[], None] = lambda: None
 ) -> dict[str, Any]:
-    """All measures by name; docs/results.md explains them.
+    """The measures by name; docs/results.md explains them.
 
     Raises ConfigError where there is neither a Redis nor a redis-server to start.
     """

@@ -23,7 +23,7 @@ _LEDGERS = 64
 
 
 def count_cells() -> int:
-    """How often `measure_search` calls `on_step`."""
+    """Number of times that `measure_search` calls `on_step`."""
     return len(_WIDTHS) * len(_RECORDS)
 
 

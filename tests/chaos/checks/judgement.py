@@ -1,4 +1,4 @@
-"""What the answers and the ledgers of a scenario come to."""
+"""Counts and judges the answers and the ledgers of a scenario."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tests.chaos.load import Acknowledged, Told
 from tests.chaos.queries import Questions
 
 SLACK_SECONDS = 1.0
-"""What the machine's scheduler may add to a deadline."""
+"""Delay that the machine's scheduler may add to a deadline."""
 
 
 def count_answers(tally: Tally, told: Told) -> None:
     """Sort the answers by their kind; the hasty account's are counted apart."""
-    kinds = Counter(one.kind for one in told.answers if not one.is_hasty)
-    hasty = Counter(one.kind for one in told.answers if one.is_hasty)
+    kinds = Counter(answer.kind for answer in told.answers if not answer.is_hasty)
+    hasty = Counter(answer.kind for answer in told.answers if answer.is_hasty)
     tally.requests = len(told.answers)
     tally.verdict, tally.protect = kinds.pop("verdict", 0), kinds.pop("protect", 0)
     tally.clean = kinds.pop("clean", 0) + hasty.pop("clean", 0)
@@ -33,15 +33,17 @@ def count_answers(tally: Tally, told: Told) -> None:
     for answered in ("verdict", "protect"):
         hasty.pop(answered, None)
     tally.errors = dict(kinds + hasty)
-    tally.details = sorted({one.detail for one in told.answers if one.kind in tally.errors})[:5]
+    tally.details = sorted(
+        {answer.detail for answer in told.answers if answer.kind in tally.errors}
+    )[:5]
     tally.assess_errors = dict(Counter(told.assess_errors))
     tally.over_deadline_seconds = max(
-        (one.seconds - one.deadline_seconds for one in told.answers), default=0.0
+        (answer.seconds - answer.deadline_seconds for answer in told.answers), default=0.0
     )
 
 
 def judge_answers(tally: Tally, allowed: frozenset[str], recovery_seconds: float) -> None:
-    """Add what is wrong with the answers to the problems; `allowed` are codes of errors."""
+    """Add the faults of the answers to the problems; `allowed` are codes of errors."""
     problems = tally.problems
     if tally.clean:
         problems.append(f"{tally.clean} answers were clean")
@@ -65,7 +67,7 @@ def judge_ledgers(
     admin: str,
     questions: Questions,
 ) -> None:
-    """Add what is wrong with the ledgers to the losses.
+    """Add the faults of the ledgers to the losses.
 
     `trusted` are the records whose reported cqs must be that of the list up to them; a list
     that was set back and repaired may have another order.

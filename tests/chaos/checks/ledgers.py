@@ -1,4 +1,4 @@
-"""What must hold of the ledgers, whatever happened: checked against an export."""
+"""Claims that must hold of the ledgers after every scenario, checked against an export."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.chaos.queries import Array
 Ledgers = Mapping[str, Mapping[int, Array]]
 """Records (M, E) by account and class, in the order of the store."""
 _TOLERANCE = 1e-4
-"""Relative; what replicas report of cqs is float32."""
+"""Relative; replicas report cqs in float32."""
 
 
 def exported(address: str, geometry: Geometry) -> dict[str, dict[int, Array]]:
@@ -44,7 +44,7 @@ def missing(ledgers: Ledgers, told: Iterable[Acknowledged]) -> list[Acknowledged
         for label, records in classes.items()
         for record in records
     }
-    return [one for one in told if (one.account, one.label, one.record) not in kept]
+    return [record for record in told if (record.account, record.label, record.record) not in kept]
 
 
 def uncovered(ledgers: Ledgers, answers: Iterable[Answer], geometry: Geometry, spent: str) -> int:
@@ -76,12 +76,12 @@ def is_covered(records: Array | None, embedding: Array, label: int, geometry: Ge
 def bare(ledgers: Ledgers, lost: Iterable[Acknowledged], geometry: Geometry) -> list[Acknowledged]:
     """Those of the missing records that no other record covers."""
     return [
-        one
-        for one in lost
+        record
+        for record in lost
         if not is_covered(
-            ledgers.get(one.account, {}).get(one.label),
-            np.frombuffer(one.record, "<f4"),
-            one.label,
+            ledgers.get(record.account, {}).get(record.label),
+            np.frombuffer(record.record, "<f4"),
+            record.label,
             geometry,
         )
     ]
@@ -89,7 +89,7 @@ def bare(ledgers: Ledgers, lost: Iterable[Acknowledged], geometry: Geometry) -> 
 
 def problems_of(ledgers: Ledgers, geometry: Geometry) -> list[str]:
     """Records stored twice or within r of each other, as sentences without an account."""
-    found = []
+    problems = []
     for classes in ledgers.values():
         for label, records in classes.items():
             if len(records) < 2:
@@ -99,8 +99,8 @@ def problems_of(ledgers: Ledgers, geometry: Geometry) -> list[str]:
             radius = geometry.coverage_radius[label] * (1 - 1e-12)
             close = int(np.count_nonzero(distances[:, 1] <= radius))
             if close:
-                found.append(f"class {label}: {close} of {len(records)} records within r")
-    return found
+                problems.append(f"class {label}: {close} of {len(records)} records within r")
+    return problems
 
 
 def misreported(ledgers: Ledgers, told: Iterable[Acknowledged], geometry: Geometry) -> int:
@@ -112,18 +112,18 @@ def misreported(ledgers: Ledgers, told: Iterable[Acknowledged], geometry: Geomet
         for account, classes in ledgers.items()
         for label, records in classes.items()
     }
-    places = {
-        (account, label, record.tobytes()): place
+    positions = {
+        (account, label, record.tobytes()): position
         for account, classes in ledgers.items()
         for label, records in classes.items()
-        for place, record in enumerate(records)
+        for position, record in enumerate(records)
     }
     count = 0
-    for one in told:
-        place = places.get((one.account, one.label, one.record))
-        if place is not None:
-            expected = sums[one.account, one.label][place]
-            count += int(not np.isclose(one.cqs_after, expected, rtol=_TOLERANCE))
+    for record in told:
+        position = positions.get((record.account, record.label, record.record))
+        if position is not None:
+            expected = sums[record.account, record.label][position]
+            count += int(not np.isclose(record.cqs_after, expected, rtol=_TOLERANCE))
     return count
 
 
@@ -134,7 +134,8 @@ def misread(ledgers: Ledgers, address: str, geometry: Geometry) -> int:
         stub = admin_pb2_grpc.AdminServiceStub(channel)
         for account, classes in ledgers.items():
             request = admin_pb2.GetAccountRequest(account_id=account)
-            shown = {one.label: one.cqs for one in stub.GetAccount(request, timeout=5).classes}
+            classes_shown = stub.GetAccount(request, timeout=5).classes
+            shown = {ledger.label: ledger.cqs for ledger in classes_shown}
             for label, records in classes.items():
                 expected = cumulative_query_sensitivity(geometry, records, label)
                 count += int(not np.isclose(shown.get(label, -1.0), expected, rtol=1e-9))

@@ -1,4 +1,4 @@
-"""Polls whether processes say that they live, and remembers when one did not."""
+"""Polls whether processes say that they live, and remembers the polls that failed."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Liveness:
 
     @contextmanager
     def excusing(self, process: ServiceProcess) -> Iterator[None]:
-        """Expect nothing of a process that is killed, frozen or drained inside the block."""
+        """Ignore a process that is killed, frozen or drained inside the block."""
         self._excused.add(process.name)
         try:
             yield
@@ -67,7 +67,7 @@ class Liveness:
 
 
 def _problem(channel: grpc.Channel, *, is_door: bool) -> str:
-    """What is wrong; empty if the process lives."""
+    """The problem in a word or two; empty if the process lives."""
     try:
         request = health_pb2.HealthCheckRequest(service="")
         answer = health_pb2_grpc.HealthStub(channel).Check(request, timeout=TIMEOUT_SECONDS)

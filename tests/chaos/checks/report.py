@@ -1,4 +1,4 @@
-"""What each scenario counted: a line while it runs, a table and a file at the end."""
+"""The counts of the scenarios: a line while they run, a table and a file at the end."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ COLUMNS = (
 class Tally:
     """The counts of one scenario.
 
-    Of `set_back` acknowledged records that a failover or a restore took, `repaired` are there
+    Of `set_back` acknowledged records that a failover or a restore removed, `repaired` are there
     again, or covered by newer ones; `lost` are missing at the end, and so are records that
     should cover `uncovered` queries. `over_deadline_seconds` is the worst latency less its
     deadline, `recovery_seconds` is from the end of the last fault to the last answer without a
-    verdict. `hasty_late` counts the account that has less time than a verdict may take, so
-    that its requests can end before they are answered.
+    verdict. `hasty_late` counts requests of the account whose deadline is shorter than a verdict
+    may need, so that they can end before they are answered.
     """
 
     scenario: str
@@ -35,7 +35,7 @@ class Tally:
     clean: int = 0
     errors: dict[str, int] = field(default_factory=dict)
     details: list[str] = field(default_factory=list)
-    """What some of those errors said."""
+    """Messages of some of those errors."""
     hasty_late: int = 0
     assess_errors: dict[str, int] = field(default_factory=dict)
     acknowledged: int = 0
@@ -53,7 +53,7 @@ class Tally:
     losses: list[str] = field(default_factory=list)
 
     def summary(self) -> str:
-        """In a line."""
+        """The tally as a line of text."""
         return (
             f"{self.requests} requests, {self.verdict} verdicts, {self.protect} protect, "
             f"errors {_counts(self.errors)}, {self.acknowledged} records acknowledged, "
@@ -69,17 +69,17 @@ def say(text: str) -> None:
 
 
 def table(tallies: Sequence[Tally]) -> str:
-    """One line a scenario."""
+    """A table with a line for each scenario."""
     rows = [["scenario", *COLUMNS, "errors"]]
     for tally in tallies:
-        numbers = [getattr(tally, name) for name in COLUMNS]
-        texts = [f"{one:.2f}" if isinstance(one, float) else str(one) for one in numbers]
+        counts = [getattr(tally, name) for name in COLUMNS]
+        texts = [f"{count:.2f}" if isinstance(count, float) else str(count) for count in counts]
         rows.append([tally.scenario, *texts, _counts(tally.errors)])
-    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(
-            text.rjust(width) if place else text.ljust(width)
-            for place, (text, width) in enumerate(zip(row, widths, strict=True))
+            text.rjust(width) if index else text.ljust(width)
+            for index, (text, width) in enumerate(zip(row, widths, strict=True))
         )
         for row in rows
     )
@@ -92,4 +92,4 @@ def write(file: Path, tallies: Sequence[Tally]) -> None:
 
 
 def _counts(counts: dict[str, int]) -> str:
-    return " ".join(f"{name}={number}" for name, number in Counter(counts).most_common()) or "-"
+    return " ".join(f"{name}={count}" for name, count in Counter(counts).most_common()) or "-"

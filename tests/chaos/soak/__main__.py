@@ -78,11 +78,11 @@ class Soak:
 
     @property
     def unexpected(self) -> list[str]:
-        """How requests ended that should have ended otherwise."""
+        """Endings of requests other than the expected ones."""
         return sorted({kind for load in self.loads.values() for kind in load.unexpected})
 
     def run(self, seconds: float) -> None:
-        """Put both under load for so long, and sample every process each second."""
+        """Put both under load for so long, and sample every process once a second."""
         started = time.monotonic()
         progress = _PROGRESS_SECONDS
         for load in self.loads.values():
@@ -94,14 +94,14 @@ class Soak:
                 self._warm_requests = {name: load.requests for name, load in self.loads.items()}
             if elapsed > progress:
                 progress += _PROGRESS_SECONDS
-                asked = {name: load.requests for name, load in self.loads.items()}
-                click.echo(f"soak: {elapsed:.0f} of {seconds:.0f} s, requests {asked}")
+                sent = {name: load.requests for name, load in self.loads.items()}
+                click.echo(f"soak: {elapsed:.0f} of {seconds:.0f} s, requests {sent}")
             time.sleep(_SAMPLE_SECONDS)
         for load in self.loads.values():
             load.stop()
 
     def findings(self, warm_up_seconds: float) -> list[Finding]:
-        """What each process comes to."""
+        """The judgement of every process."""
         return [
             judge(series, warm_up_seconds, self._measured_requests(name.partition("/")[0]))
             for name, series in self.series.items()

@@ -56,7 +56,7 @@ class SoakLoad:
 
     @property
     def unexpected(self) -> list[str]:
-        """How requests ended that should have ended otherwise."""
+        """Endings of requests other than the expected ones."""
         return sorted(set(self.counts) - _EXPECTED)
 
     def start(self) -> None:
@@ -71,7 +71,7 @@ class SoakLoad:
             thread.join(timeout=30)
 
     def _ask(self, account: str) -> None:
-        """The training samples, again and again; typed tensors from the account `spent`."""
+        """Send the training samples again and again; typed tensors from the account `spent`."""
         rows, inputs = _ROWS[account], self._small.inputs
         with grpc.insecure_channel(str(self._addresses["inference"])) as channel:
             stub = open_inference_pb2_grpc.GRPCInferenceServiceStub(channel)
@@ -83,7 +83,7 @@ class SoakLoad:
                 self._send(stub, request, account)
 
     def _err(self) -> None:
-        """Strangers and mistakes, each on a connection of its own."""
+        """Send requests of strangers and wrong ones, each on a new connection."""
         wrong = self._small.inputs[:2, :3]
         right = self._small.inputs[:2]
         trials = [
@@ -100,7 +100,7 @@ class SoakLoad:
                 self._stop.wait(5 * _PAUSE_SECONDS)
 
     def _operate(self) -> None:
-        """What monitoring and an operator do: metrics, lists, exports."""
+        """Do as monitoring and an operator do: read metrics, lists, exports."""
         metrics = self._addresses["metrics"]
         assert isinstance(metrics, dict)
         with grpc.insecure_channel(str(self._addresses["admin"])) as channel:

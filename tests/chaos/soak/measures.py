@@ -1,4 +1,4 @@
-"""What a process holds, second by second, and whether that is flat."""
+"""Memory, descriptors and threads of a process over time, and whether they are flat."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GROWTH_FLOOR_BYTES = 2 * MEBIBYTE
 
 A process that keeps 100 bytes of each request exceeds that within 20,000 requests for each
 100 MB that it has. What stays below are the allocator's own movements: glibc keeps an arena for
-each thread, and gives pages back when their neighbours are free too, not when they are.
+each thread, and gives pages back only when their neighbors are free too.
 """
 COUNT_GROWTH = 2
 """Descriptors and threads come and go with connections; their usual number may not rise."""
@@ -25,7 +25,7 @@ COUNT_GROWTH = 2
 
 @dataclass
 class Series:
-    """One process: seconds since the start, resident bytes, descriptors, threads."""
+    """Samples of a process: seconds since the start, resident bytes, descriptors, threads."""
 
     name: str
     seconds: list[float] = field(default_factory=list)
@@ -34,7 +34,7 @@ class Series:
     threads: list[int] = field(default_factory=list)
 
     def sample(self, process: psutil.Process, seconds: float) -> None:
-        """Add what the process holds now."""
+        """Add a sample of the process now."""
         with process.oneshot():
             resident, threads = process.memory_info().rss, process.num_threads()
         self.add(seconds, resident, process.num_fds(), threads)
@@ -49,7 +49,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Finding:
-    """What a series comes to behind the warm-up; growths are slopes times the measured time."""
+    """The judgement of a series after the warm-up; growths are slopes times the measured time."""
 
     name: str
     samples: int
@@ -62,7 +62,7 @@ class Finding:
     problems: tuple[str, ...]
 
     def line(self) -> str:
-        """In a line."""
+        """The finding as a line of text."""
         return (
             f"{self.name}: {self.resident_bytes / MEBIBYTE:.1f} MiB, "
             f"{self.growth_bytes / MEBIBYTE:+.2f} MiB (limit {self.limit_bytes / MEBIBYTE:.2f}), "
@@ -76,10 +76,10 @@ class Finding:
 
 
 def judge(series: Series, warm_up_seconds: float, requests: int) -> Finding:
-    """Fit a line to what follows the warm-up; `requests` were made in that time.
+    """Fit a line to the samples after the warm-up; `requests` were made in that time.
 
     The slope is the median of those between all pairs (Theil and Sen): one spike, or one
-    step, is not a trend.
+    step, is no trend.
     """
     seconds = np.array(series.seconds)
     kept = seconds >= warm_up_seconds
@@ -92,11 +92,11 @@ def judge(series: Series, warm_up_seconds: float, requests: int) -> Finding:
     if growth > limit:
         problems.append(f"{series.name}: grew by {growth} bytes, expected at most {limit}")
     ends = {}
-    for what in ("descriptors", "threads"):
-        first, last = _ends(np.array(getattr(series, what))[kept])
-        ends[what] = (first, last)
+    for kind in ("descriptors", "threads"):
+        first, last = _ends(np.array(getattr(series, kind))[kept])
+        ends[kind] = (first, last)
         if last > first + COUNT_GROWTH:
-            problems.append(f"{series.name}: from {first} {what} to {last}")
+            problems.append(f"{series.name}: from {first} {kind} to {last}")
     return Finding(
         name=series.name,
         samples=int(kept.sum()),
@@ -122,13 +122,13 @@ def plot(file: Path, series: Sequence[Series], warm_up_seconds: float) -> None:
         "descriptors": "descriptors",
         "threads": "threads",
     }
-    for row, (what, label) in zip(rows, labels.items(), strict=True):
-        for one in series:
-            values = np.array(getattr(one, what), float)
-            if what == "resident":
-                start = int(np.searchsorted(one.seconds, warm_up_seconds))
+    for row, (kind, label) in zip(rows, labels.items(), strict=True):
+        for process in series:
+            values = np.array(getattr(process, kind), float)
+            if kind == "resident":
+                start = int(np.searchsorted(process.seconds, warm_up_seconds))
                 values = (values - values[min(start, len(values) - 1)]) / MEBIBYTE
-            row.plot(one.seconds, values, label=one.name, linewidth=1)
+            row.plot(process.seconds, values, label=process.name, linewidth=1)
         row.axvline(warm_up_seconds, color="grey", linestyle=":")
         row.set_ylabel(label, fontsize=8)
     rows[0].legend(fontsize=7, ncols=2)

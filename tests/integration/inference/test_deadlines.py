@@ -34,7 +34,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> SmallBundle:
 
 
 class SlowSensitivity(sensitivity_pb2_grpc.SensitivityServiceServicer):
-    """Takes its time for a verdict, and gives none; or refuses at once."""
+    """Hangs instead of giving a verdict; or refuses at once."""
 
     def __init__(self, seconds: float, refusal: Exception | None) -> None:
         self._seconds = seconds

@@ -43,7 +43,7 @@ SECRET = bytes(range(32))
 
 @dataclass
 class Peers:
-    """Both peers of one bundle."""
+    """The two peers of a front door, with the same bundle."""
 
     small: SmallBundle
     sensitivity: ServiceProcess
@@ -118,7 +118,7 @@ async def test_one_account_does_not_change_a_byte_of_another(door: Door, peers: 
 
 
 def decoys(peers: Peers, rows: np.ndarray) -> np.ndarray:
-    """What the perturber's decoy says of inputs."""
+    """The answers of the perturber's decoy to inputs."""
     bundle = open_bundle(peers.small.path)
     return make_decoy(SECRET, bundle.digest, bundle.sketch_space).answers(sketch_inputs(rows))
 
@@ -166,7 +166,7 @@ async def test_safe_tells_no_verdict(door: Door, peers: Peers) -> None:
 
 
 async def test_strict_keeps_labels_until_the_account_crosses(door: Door, peers: Peers) -> None:
-    """One row turns it over: every later answer is the decoy's, repeats of earlier rows too."""
+    """A row turns it over: every later answer is the decoy's, repeats of earlier rows too."""
     rows = peers.small.inputs[:120]
     answers = np.concatenate(
         [await door.client.ask(rows[[row]], "strict_later") for row in range(120)]
@@ -198,7 +198,7 @@ async def test_balanced_goes_no_farther_than_the_setting(door: Door, peers: Peer
 
 
 async def test_accounts_of_a_group_spend_one_budget(door: Door, peers: Peers) -> None:
-    """What one account asked turns its neighbour over; an account outside goes on as before."""
+    """Queries of an account turn the other of its group over; an account outside is unchanged."""
     rows = peers.small.inputs[500:600]
     outside = await door.client.ask(rows, "alice")
     await door.client.ask(rows, "one")

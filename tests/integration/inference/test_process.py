@@ -74,7 +74,7 @@ async def test_sigterm_loses_nothing_in_flight(small: SmallBundle, tmp_path: Pat
 def test_a_start_that_cannot_be_is_refused(
     small: SmallBundle, tmp_path: Path, trouble: str, words: str
 ) -> None:
-    """Each operator's mistake is one line on stderr, exit code 2 and no ready file."""
+    """Every mistake of an operator is a line on stderr, exit code 2 and no ready file."""
     given = {**alone(small, tmp_path), "port": 0, "metrics_port": -1}
     head = small.path / "head.npz"
     manifest = small.path / "manifest.json"

@@ -37,7 +37,7 @@ async def door(small: SmallBundle, tmp_path: Path) -> AsyncIterator[Door]:
 
 
 async def test_metadata_and_readiness_need_no_credential(door: Door, small: SmallBundle) -> None:
-    """Five of the six methods answer anyone, and say what the model takes and gives."""
+    """Five of the six methods answer anyone, and describe the model's input and output."""
     stub = door.client.stub
     assert (await stub.ServerLive(oip.ServerLiveRequest())).live
     assert (await stub.ServerReady(oip.ServerReadyRequest())).ready
@@ -61,7 +61,7 @@ async def test_metadata_and_readiness_need_no_credential(door: Door, small: Smal
 
 
 async def test_raw_is_answered_raw_and_typed_typed(door: Door, small: SmallBundle) -> None:
-    """Both forms carry the same answers; id, name and version come back."""
+    """Raw and typed tensors carry the same answers; id, name and version come back."""
     rows = small.inputs[:5]
     raw = await door.client.send(raw_request(rows, id="seven"))
     assert (raw.id, raw.model_name, raw.model_version) == ("seven", "small", raw.model_version)
@@ -261,7 +261,7 @@ async def test_allow_sends_clean_answers_and_counts_them(
 
 
 async def test_keys_are_swapped_under_traffic(small: SmallBundle, tmp_path: Path) -> None:
-    """A key taken out of the file stops to work, and the new one starts, without a restart."""
+    """A key removed from the file stops to work, and a new key starts, without a restart."""
     accounts = write_accounts(tmp_path, alice="")
     async with open_door(small, accounts) as door:
         await door.client.ask(small.inputs[:1])

@@ -39,7 +39,7 @@ class Replicas:
 
     @property
     def target(self) -> str:
-        """Both, as the front door is told of them."""
+        """The setting sensitivity_target for both replicas."""
         return ",".join(process.address for process in self.processes)
 
     def home(self, name: str) -> ServiceProcess:
@@ -99,7 +99,7 @@ async def door(replicas: Replicas, accounts: Path) -> AsyncIterator[Door]:
 
 
 def endpoints(door: Door, state: str) -> float:
-    """How many endpoints the door has in a state."""
+    """Number of endpoints that the door has in a state."""
     return door.metric("queen_sensitivity_endpoints", state=state)
 
 
@@ -115,7 +115,7 @@ async def ask_all(door: Door, small: SmallBundle, names: list[str], start: int) 
 
 
 async def test_the_rows_of_an_owner_go_to_one_replica(door: Door, replicas: Replicas) -> None:
-    """Whatever batch they come in; accounts of a group go together."""
+    """In every batch, and accounts of a group go together."""
     names = [*LONERS, *TEAM]
     before = [assessed_rows(process) for process in replicas.processes]
     for start in (0, 100, 200):
@@ -131,7 +131,7 @@ async def test_the_rows_of_an_owner_go_to_one_replica(door: Door, replicas: Repl
 async def test_a_killed_replica_costs_no_verdict_and_gets_its_accounts_back(
     door: Door, replicas: Replicas
 ) -> None:
-    """The other goes on where it was; once it is back, so are its accounts."""
+    """The other replica continues its ledgers; once it is back, so are its accounts."""
     small, lost = replicas.small, replicas.processes[0]
     names = replicas.living_at(lost)
     stop, answered = asyncio.Event(), [0]

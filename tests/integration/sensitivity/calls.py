@@ -75,7 +75,7 @@ def request_of(
 
 
 def export_all(service: Service) -> bytes:
-    """All ledgers and meters, byte for byte."""
+    """An export of all ledgers and meters, byte for byte."""
     answers = service.admin.ExportAccounts(admin_pb2.ExportAccountsRequest(), timeout=20)
     return b"".join(answer.SerializeToString(deterministic=True) for answer in answers)
 

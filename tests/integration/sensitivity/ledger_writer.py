@@ -94,7 +94,7 @@ def main(url: str, kind: str, seed: int, steps: int, rows: int, out: Path) -> No
 def _ask(
     book: LedgerBook, batches: Sequence[tuple[np.ndarray, np.ndarray]], rows: slice
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """One batch; embeddings (R, 2), labels (R,) and cqs (R, 2) around the rows it recorded."""
+    """Assess a batch; embeddings (R, 2), labels (R,) and cqs (R, 2) of the rows it recorded."""
     embeddings, labels = (
         np.concatenate([part[rows] for part in pair]) for pair in zip(*batches, strict=True)
     )

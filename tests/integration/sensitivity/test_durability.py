@@ -1,4 +1,4 @@
-"""What an acknowledgement of the sensitivity service is worth."""
+"""An acknowledgement of the sensitivity service survives the death of its process."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _call_until_dead(
 
 
 def test_a_second_process_on_the_same_state_is_refused(small: SmallBundle, tmp_path: Path) -> None:
-    """One replica a ledger file; after a clean stop the next one starts."""
+    """A ledger file has one replica; after a clean stop the next starts."""
     settings = {"bundle": small.path, "state": tmp_path / "ledger", "admin_port": 0}
     with running_service("sensitivity", tmp_path, **settings) as process:
         said = run_refused("sensitivity", port=0, metrics_port=-1, **settings)

@@ -34,7 +34,7 @@ GEOMETRY = race_geometry()
 
 @dataclass(frozen=True)
 class Race:
-    """What the writers were told, (R, 2), (R,) and (R, 2), and what is in the store, by class."""
+    """Acknowledged records (R, 2), (R,), (R, 2), and the records in the store, by class."""
 
     embeddings: np.ndarray
     labels: np.ndarray
@@ -46,10 +46,10 @@ class Race:
 
 def race(folder: Path, kind: str, writers: int, appends: int) -> Race:
     """Run `writers` processes that make about `appends` records between them."""
-    # Larger batches for a larger race, which else takes an hour.
+    # Larger batches for a larger race, which else needs an hour.
     rows = max(4, appends // 3000)
     steps = -(-appends // (rows * (1 + writers)))
-    outs = [folder / f"writer-{number}.npz" for number in range(writers)]
+    outs = [folder / f"writer-{index}.npz" for index in range(writers)]
     # What the disk does is another test's; here it would only slow the race down.
     with redis_server(folder / "redis", "--appendfsync", "no") as server:
         sizes = [str(steps), str(rows)]
@@ -94,7 +94,7 @@ def _gather(outs: list[Path], stored: dict[int, np.ndarray]) -> Race:
 
 
 def require_whole(outcome: Race) -> None:
-    """What was acknowledged is what is stored, each record once."""
+    """The store has exactly the acknowledged records, once each."""
     for label in range(CLASSES):
         told = {record.tobytes() for record in outcome.embeddings[outcome.labels == label]}
         assert len(told) == np.count_nonzero(outcome.labels == label)

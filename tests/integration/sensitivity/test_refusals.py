@@ -1,4 +1,4 @@
-"""What the sensitivity service refuses, and what it says."""
+"""The refusals of the sensitivity service and their messages."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.redis_servers import redis_server
 from tests.service_process import run_refused
 
 LARGEST = 64 * 1024
-"""Bytes of a message that the service takes."""
+"""Bytes of the largest message that the service accepts."""
 MANDATE = {"actor": "test", "reason": "test"}
 
 
@@ -38,7 +38,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> SmallBundle:
 def service(
     request: pytest.FixtureRequest, small: SmallBundle, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
-    """One process on each kind of state, with some ledgers, for all tests of this module."""
+    """A process on each kind of state, with some ledgers, for all tests of this module."""
     folder = tmp_path_factory.mktemp("state")
     with ExitStack() as stack:
         state: object = {"memory": "memory", "sqlite": folder / "ledger"}.get(request.param)
@@ -54,7 +54,7 @@ def service(
 
 @pytest.fixture(autouse=True)
 def ledgers_untouched(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Whatever a test of the service asks, the ledgers are those of before, byte for byte."""
+    """No test of the service changes the ledgers, byte for byte."""
     if "service" not in request.fixturenames:
         yield
         return
@@ -94,7 +94,7 @@ BAD_ADMIN: list[tuple[str, object, str, str]] = [
 def test_bad_admin_requests_are_refused(
     service: Service, rpc: str, asked: object, field: str, message: str
 ) -> None:
-    """Each names the field at fault, and says expected and got."""
+    """Every refusal names the field at fault, and says expected and got."""
     with pytest.raises(grpc.RpcError) as refusal:
         getattr(service.admin, rpc)(asked, timeout=20)
     assert refusal.value.code() is grpc.StatusCode.INVALID_ARGUMENT
@@ -107,7 +107,7 @@ def test_bad_admin_requests_are_refused(
 @pytest.mark.parametrize("rpc", ["GetAccount", "ResetAccount", "DeleteAccount", "ExportAccounts"])
 @pytest.mark.parametrize("name", ["nobody", "group nobody"])
 def test_an_unknown_account_is_not_found(service: Service, rpc: str, name: str) -> None:
-    """Nobody is made by being asked about."""
+    """A question about an account creates none."""
     calls = {
         "GetAccount": lambda: service.admin.GetAccount(
             admin_pb2.GetAccountRequest(account_id=name), timeout=20
@@ -301,7 +301,7 @@ def test_bad_requests_are_refused_and_ledgers_untouched(
     changes: dict[str, object],
     refusal: Refusal,
 ) -> None:
-    """Each refusal says expected and got; no account gets a record and the service goes on."""
+    """Every refusal says expected and got; no account gets a record and the service goes on."""
     # Queries that nobody asked before, which would be recorded.
     asked = request_of(small, 101 + np.arange(rows), ("bad",), **changes)
     with pytest.raises(grpc.RpcError) as caught:

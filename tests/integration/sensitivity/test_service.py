@@ -33,7 +33,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> SmallBundle:
 
 @pytest.fixture(scope="module")
 def service(small: SmallBundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """One process for all tests of this module."""
+    """A process for all tests of this module."""
     with small_service(small, tmp_path_factory.mktemp("state")) as running:
         yield running
 

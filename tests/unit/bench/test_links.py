@@ -7,7 +7,7 @@ from tests.bundles import SmallBundle
 
 
 def test_shared_samples_link_accounts_and_disjoint_ones_do_not(small: SmallBundle) -> None:
-    """What a score cannot see, it must not claim to see: disjoint parts stay near chance."""
+    """A score must not claim links that it cannot see: disjoint parts stay near chance."""
     data = small.path.parent / "test.npz"
     rows = run_links_bench(small.path, data, accounts=3, queries=100)
     by_split = {row["split"]: row for row in rows}

@@ -6,7 +6,7 @@ from queen.bench.method import goal_met, run_method_bench
 
 
 def test_every_kernel_is_measured():
-    """Each kernel has a cost between its extremes, beside that of the way it replaces."""
+    """Every kernel has a cost between its extremes, beside that of the way it replaces."""
     rows = {row["name"]: row for row in run_method_bench(repeats=3)}
     assert {"gradient reverse, C = 10", "ledger step, 10,000 records"} <= set(rows)
     assert {"safe answer, C = 10", "decoy answer with its sketch, C = 10"} <= set(rows)

@@ -49,7 +49,7 @@ def test_autoscaled_deployments_state_no_count(folder: str) -> None:
 
 @pytest.mark.parametrize("folder", [one for one in DEPLOYABLE if one != SHARED_LEDGER])
 def test_the_ledger_has_one_writer(folder: str) -> None:
-    """One sensitivity pod, ended before the next starts, on a claim that only it mounts."""
+    """A single sensitivity pod, ended before the next starts, on a claim that only it mounts."""
     spec = deployment("sensitivity", folder)["spec"]
     assert spec["replicas"] == 1
     assert spec["strategy"] == {"type": "Recreate"}
@@ -106,7 +106,7 @@ def test_single_node_claims_ask_for_one_mode() -> None:
 
 
 def test_node_drains_take_one_pod_at_a_time() -> None:
-    """Each scaled service has a disruption budget that picks its pods and only those."""
+    """Every scaled service has a disruption budget that picks its pods and only those."""
     budgets = of_kind("base", "PodDisruptionBudget")
     for service in SCALED:
         (budget,) = [
@@ -137,7 +137,7 @@ def test_a_rollout_of_sensitivity_waits_for_the_front_doors() -> None:
 
 @pytest.mark.parametrize("service", SCALED)
 def test_pods_spread_over_nodes_and_zones(service: str) -> None:
-    """Both constraints pick the pods that they spread."""
+    """The two constraints pick the pods that they spread."""
     constraints = pod_spec(service)["topologySpreadConstraints"]
     keys = [constraint["topologyKey"] for constraint in constraints]
     assert keys == ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
@@ -157,7 +157,7 @@ def test_selectors_use_labels_that_never_change(folder: str, service: str) -> No
 
 @pytest.mark.parametrize("folder", DEPLOYABLE)
 def test_everything_is_labelled_and_in_the_namespace(folder: str) -> None:
-    """Each object says what it is part of and lies in the namespace queen."""
+    """Every object names the application that it is part of and lies in the namespace queen."""
     for item in render(folder):
         metadata = item["metadata"]
         assert metadata["namespace"] == "queen", metadata["name"]

@@ -1,4 +1,4 @@
-"""deploy/check.sh finds what it is there to find."""
+"""deploy/check.sh reports unsound manifests and Dockerfiles."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_sound_tree_passes(tree: Path) -> None:
     ids=["unknown field", "unknown kind", "missing file", "moving tag"],
 )
 def test_a_finding_fails(tree: Path, file: str, content: str, word: str) -> None:
-    """Each kind of mistake ends in exit code 1 with a line that names it."""
+    """Every kind of mistake ends in exit code 1 with a line that names it."""
     (tree / file).write_text(content)
     done = check(tree)
     assert done.returncode == 1
@@ -73,9 +73,9 @@ def test_missing_tool_is_said(tree: Path) -> None:
     empty = tree / "bin"
     empty.mkdir()
     for tool in ("bash", "dirname", "env"):
-        found = shutil.which(tool)
-        assert found
-        (empty / tool).symlink_to(found)
+        program = shutil.which(tool)
+        assert program
+        (empty / tool).symlink_to(program)
     done = check(tree, path=str(empty))
     assert done.returncode == 2
     assert "needs kubectl" in done.stderr

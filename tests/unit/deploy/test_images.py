@@ -1,4 +1,4 @@
-"""Images: what they are called and what their Dockerfiles promise."""
+"""The names of the images, and the promises of their Dockerfiles."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_gpu_overlay_asks_for_a_gpu_and_uses_it() -> None:
 @pytest.mark.parametrize("service", SERVICES)
 class TestDockerfile:
     def test_base_image_is_pinned(self, service: str) -> None:
-        """Both stages start from one patch release of Python, to which a digest can be added."""
+        """The two stages start from one patch release of Python, to which a digest can be added."""
         bases = [argument.split()[0] for argument in arguments(service, "FROM")]
         assert len(bases) == 2
         for base in bases:
@@ -74,9 +74,9 @@ class TestDockerfile:
     def test_runs_as_an_unprivileged_user(self, service: str) -> None:
         """The image names a user id of 10000 or more, the one that the pods use."""
         (user,) = arguments(service, "USER")
-        number = int(user.split(":")[0])
-        assert number >= 10_000
-        assert number == pod_spec(service)["securityContext"]["runAsUser"]
+        user_id = int(user.split(":")[0])
+        assert user_id >= 10_000
+        assert user_id == pod_spec(service)["securityContext"]["runAsUser"]
 
     def test_starts_its_own_service_without_a_shell(self, service: str) -> None:
         """The entry point is the module, in exec form, so that it gets the signals."""
@@ -112,7 +112,7 @@ class TestDockerfile:
     def test_final_stage_holds_the_environment_only(self, service: str) -> None:
         """Nothing of the repository, no model and no key is copied into the final stage."""
         lines = instructions(service)
-        last = max(place for place, (word, _) in enumerate(lines) if word == "FROM")
+        last = max(index for index, (word, _) in enumerate(lines) if word == "FROM")
         copies = [argument for word, argument in lines[last:] if word in {"COPY", "ADD"}]
         assert copies == ["--from=build /opt/queen /opt/queen"]
         assert not [argument for word, argument in lines[last:] if word == "RUN"]

@@ -66,7 +66,7 @@ def arrows(folder: str) -> set[Arrow]:
 
 @pytest.mark.parametrize("folder", DEPLOYABLE)
 def test_everything_is_denied_first(folder: str) -> None:
-    """One policy picks every pod of the namespace and allows nothing in or out."""
+    """A policy picks every pod of the namespace and allows nothing in or out."""
     (deny,) = [
         policy["spec"]
         for policy in of_kind(folder, "NetworkPolicy")

@@ -33,7 +33,7 @@ def test_liveness_asks_for_the_process_alone(folder: str, service: str) -> None:
 
 @pytest.mark.parametrize(("folder", "service"), PODS)
 def test_probes_use_the_configured_port(folder: str, service: str) -> None:
-    """All three probes and the first container port are the port of the settings."""
+    """The three probes and the first container port are the port of the settings."""
     item = container(service, folder)
     ports = {item[f"{kind}Probe"]["grpc"]["port"] for kind in ("startup", "liveness", "readiness")}
     assert ports == {config(service, folder)["port"]}
@@ -44,5 +44,5 @@ def test_a_draining_pod_leaves_before_it_refuses(folder: str, service: str) -> N
     """Failing readiness is noticed within the wait between NOT_SERVING and refusing calls."""
     probe = container(service, folder)["readinessProbe"]
     assert probe["timeoutSeconds"] <= probe["periodSeconds"]
-    # The endpoint controller takes a terminating pod out at once; the probe is the slower way.
+    # The endpoint controller removes a terminating pod at once; the probe is the slower way.
     assert probe["periodSeconds"] < config(service, folder)["prestop_seconds"]

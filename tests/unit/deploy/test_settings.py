@@ -1,4 +1,4 @@
-"""What the manifests tell the services is what the services understand."""
+"""The services understand the settings that the manifests give them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.unit.deploy.manifests import (
 
 PODS = [(folder, service) for folder in DEPLOYABLE for service in SERVICES]
 KILL_MARGIN_SECONDS = 5
-"""What a process needs beyond its own waits to be gone before it is killed."""
+"""Time that a process needs beyond its own waits to be gone before it is killed."""
 
 
 def effective(service: str, folder: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
@@ -41,7 +41,7 @@ def effective(service: str, folder: str, monkeypatch: pytest.MonkeyPatch, tmp_pa
 def test_service_accepts_its_settings(
     folder: str, service: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The service's own loader takes the file and the variables, every key of them."""
+    """The service's own loader accepts the file and the variables, every key of them."""
     settings = effective(service, folder, monkeypatch, tmp_path)
     assert settings.bundle == Path("/bundle")
     assert settings.host == "0.0.0.0"  # noqa: S104 - a pod listens on its own address

@@ -34,7 +34,7 @@ def test_without_a_redis_the_bench_says_what_it_needs(
 
 
 def test_sqlite_is_measured_with_and_without_batches(tmp_path: Path) -> None:
-    """Both modes of synchronous have a rate for each size of batch."""
+    """The modes of synchronous have a rate for each size of batch."""
     rates = measure_sqlite(tmp_path, 5)["sqlite_appends_per_second"]
     assert rates.keys() == {"full", "normal"}
     assert all(rate > 0 for mode in rates.values() for rate in mode.values())

@@ -8,7 +8,7 @@ from queen.bench.state.search import count_cells
 
 
 def test_every_measure_is_there() -> None:
-    """Each goal has its figure at the top level, each engine its cell, each step its call."""
+    """Every goal has its figure at the top level, each engine its cell, each step its call."""
     options = StateOptions(accounts=6000, crowd=80, rounds=10, cached_accounts=1000)
     steps: list[None] = []
     figures = run_state_bench(options, lambda: steps.append(None))
