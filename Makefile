@@ -87,7 +87,7 @@ docs: $(READY) ## Write the pages that are made from the code
 	$(BIN)/python -m queen.cli.settings_page docs/settings.md
 
 results: $(READY) ## Write docs/results.md from docs/results/*.json, and the tables of docs/redteam.md
-	$(BIN)/python -m queen.demo.results docs
+	$(BIN)/python -m queen.results docs
 	$(BIN)/python -m queen.redteam.report.catalog docs/redteam.md
 
 redteam: $(READY) ## Attack this defense and the baselines on digits, with a report

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from queen.redteam.report.markdown import table
+from queen.results.files import Content, machine_of
 
 _INTRO = """
 ## The state of many accounts
@@ -32,37 +32,37 @@ The engines of the search, microseconds a batch. *rows* are spread over *ledgers
 has *records*; half of the rows are covered. The fastest is bold.
 """
 _TIMES = ("few_microseconds", "many_microseconds", "most_microseconds", "ratio")
-_PLACES = ("width", "records", "rows", "ledgers")
+_SIZES = ("width", "records", "rows", "ledgers")
 _ENGINES = ("cells", "flat")
 
 
-def state_section(found: dict[str, Any], machine: str) -> list[str]:
-    """Lines of the section, from what the bench wrote."""
-    goals = [[goal["title"], f"{found[goal['key']]:,}", goal["goal"]] for goal in found["goals"]]
-    rates = [[name, f"{rate:,}"] for name, rate in found["assess_rates"].items()]
-    spreads = found.get("assess_spreads", {})
-    # A file of before the measure took turns has none.
-    for row, (low, high) in zip(rates, spreads.values(), strict=False):
-        row.append(f"{low:,} - {high:,}")
-    columns = ["a batch", "queries a second and core", "lowest and highest turn"]
+def state_section(bench: Content) -> list[str]:
+    """The section, from the file of `queen bench state`."""
+    goals = [[goal["title"], f"{bench[goal['key']]:,}", goal["goal"]] for goal in bench["goals"]]
+    rates = [
+        [name, f"{rate:,}", f"{low:,} - {high:,}"]
+        for (name, rate), (low, high) in zip(
+            bench["assess_rates"].items(), bench["assess_spreads"].values(), strict=True
+        )
+    ]
     appends = [
         [f"synchronous {name}", *(f"{rate:,}" for rate in row.values())]
-        for name, row in found["sqlite_appends_per_second"].items()
+        for name, row in bench["sqlite_appends_per_second"].items()
     ]
-    known, most = found["accounts_known"], found["most_records"]
+    known, most = bench["accounts_known"], bench["most_records"]
     return [
         _INTRO,
-        machine,
+        machine_of(bench),
         "",
-        table(["what", "measured", "goal"], goals),
+        table(["measure", "measured", "goal"], goals),
         "",
-        table(columns[: len(rates[0])], rates),
+        table(["a batch", "queries a second and core", "lowest and highest turn"], rates),
         _LATENCY.format(known=known, most=most),
-        _latencies(found["accounts_latency"] | found["records_latency"]),
+        _latencies(bench["accounts_latency"] | bench["records_latency"]),
         "",
         table(["records a second into SQLite", "1 at a time", "64 at a time"], appends),
         _SEARCH,
-        _searches(found["search"]),
+        _searches(bench["search"]),
         "",
     ]
 
@@ -75,13 +75,13 @@ def _latencies(rows: dict[str, dict[str, float]]) -> str:
     return table(["p50 of a batch", "few", "many", "most", "ratio"], cells)
 
 
-def _searches(rows: Sequence[dict[str, Any]]) -> str:
+def _searches(rows: Sequence[Content]) -> str:
     cells = []
     for row in rows:
         fastest = min(row[name] for name in _ENGINES if name in row)
         times = [_marked(row.get(name), fastest) for name in _ENGINES]
-        cells.append([*(f"{row[name]:,}" for name in _PLACES), *times])
-    return table([*_PLACES, *_ENGINES], cells)
+        cells.append([*(f"{row[name]:,}" for name in _SIZES), *times])
+    return table([*_SIZES, *_ENGINES], cells)
 
 
 def _marked(value: float | None, best: float) -> str:

@@ -1,0 +1,53 @@
+"""The section on the red team."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from queen.redteam.plans import PLANS
+from queen.redteam.report.markdown import NOTES, attack_table, render_standings, table
+from queen.redteam.report.standings import standings
+
+_TEXT = f"""
+## The red team
+
+Every copy beside the answers of honest accounts; [redteam.md](redteam.md) explains the attacks.
+
+{NOTES}"""
+_PLANS = {"digits": "smoke", "fashion-mnist": "full"}
+"""The plan that gave the rows of a data set."""
+_WHOLE = ("full",)
+"""Plans whose page tells how much of them was measured."""
+_SHOWN_ATTACKS = 3
+"""A defense that met more attacks than this has them listed."""
+
+
+def redteam_section(files: list[Path]) -> list[str]:
+    """The section, if there are files; each is the report.json of its command."""
+    lines = [_TEXT] if files else []
+    for file in files:
+        dataset = file.stem.removeprefix("redteam-")
+        plan = _PLANS.get(dataset)
+        command = f"--{plan}" if plan else f"--full --dataset {dataset}"
+        lines += [f"### {dataset}: `queen redteam {command}`\n"]
+        rows = json.loads(file.read_text())
+        all_standings = standings(rows)
+        lines += render_standings(all_standings, "####")
+        main = [standing for standing in all_standings if len(standing.attacks) > _SHOWN_ATTACKS]
+        if main:
+            lines += ["#### Every attack\n", attack_table(main), ""]
+        if plan in _WHOLE:
+            lines += _measured_parts(plan, {row["cell"] for row in rows})
+    return lines
+
+
+def _measured_parts(plan_name: str, measured: set[str]) -> list[str]:
+    """The number of measured cells in each part of a plan, and the text on the rest."""
+    plan = PLANS[plan_name]()
+    parts = [(part.title, [cell.name for cell in plan.cells_of(part)]) for part in plan.parts]
+    rows = [
+        [title, str(len(measured.intersection(names))), str(len(names))] for title, names in parts
+    ]
+    titles = ["part of the plan, in order of worth", "measured", "cells"]
+    return ["#### The measured parts of the plan\n", table(titles, rows), "", plan.left_out, ""]

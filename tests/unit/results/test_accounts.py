@@ -1,0 +1,38 @@
+"""The sections on honest accounts and on accounts of a single thief."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from queen.results.page import render_results
+
+DOCS = Path(__file__).parents[3] / "docs"
+
+
+def test_honest_accounts_and_links_get_sections(tmp_path: Path) -> None:
+    """What the benches wrote becomes a row for each seed and split."""
+    for file in (DOCS / "results").glob("[bd]*.json"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    honest = {
+        "seed": 0,
+        "budget": 100,
+        "accounts": 1000,
+        "volume": 1029,
+        "reversed_before_volume": 0,
+        "flagged": {"1029": 0, "500": 0, "10000": 2},
+    }
+    links = {
+        "seed": 0,
+        "split": "a tenth in common",
+        "accounts": 12,
+        "queries_each": 500,
+        "auc": 0.75,
+        "linked": 0.5,
+        "false_links": 0.0,
+    }
+    (tmp_path / "honest-a.json").write_text(json.dumps({"rows": [honest]}))
+    (tmp_path / "links-a.json").write_text(json.dumps({"rows": [links]}))
+    page = render_results(tmp_path)
+    assert "| 0 | 100 | 1,000 | 1,029 | 0 | 0 | 0 | 2 |" in page
+    assert "| 0 | a tenth in common | 12 x 500 | 0.750 | 50.0 | 0.0 |" in page

@@ -1,0 +1,43 @@
+"""The section on the red team."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from queen.results.page import render_results
+
+DOCS = Path(__file__).parents[3] / "docs"
+
+
+def test_rows_of_the_red_team_get_a_section_with_their_command(tmp_path: Path) -> None:
+    """A report.json beside the other files becomes tables under the command that made it."""
+    for file in (DOCS / "results").glob("[bd]*.json"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    assert "## The red team" not in render_results(tmp_path)
+    row = {
+        "dataset": "digits",
+        "defense": "none",
+        "profile": None,
+        "budget": None,
+        "attack": "knockoff",
+        "pool": "in-distribution",
+        "accounts": 1,
+        "linked": False,
+        "queries": 1000,
+        "seed": 0,
+        "clone_accuracy": 0.875,
+        "fidelity": 0.9,
+        "honest_accuracy": 0.95,
+        "honest_flip_rate": 0.0,
+        "honest_curve": [[0, 0.95]],
+        "mean_l1": 0.0,
+        "reversed_fraction": None,
+        "label_only_floor": 0.86,
+        "clean_prefix_floor": None,
+        "clean_prefix_queries": None,
+    }
+    (tmp_path / "redteam-digits.json").write_text(json.dumps([row]))
+    page = render_results(tmp_path)
+    assert "### digits: `queen redteam --smoke`" in page
+    assert "| none | 87.5 | **87.5** | knockoff | 90.0 | - | 86.0 | 95.0 |" in page
