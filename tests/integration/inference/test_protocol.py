@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ from queen.api.oip import open_inference_pb2 as oip
 from queen.serving.auth import key_digest
 from tests.bundles import SmallBundle, make_bundle
 from tests.integration.inference.door import Door, open_door, raw_request, write_accounts
+from tests.waiting import until
 
 NAME = "inference.GRPCInferenceService"
 CODE = grpc.StatusCode
@@ -262,14 +262,17 @@ async def test_allow_sends_clean_answers_and_counts_them(
 
 async def test_keys_are_swapped_under_traffic(small: SmallBundle, tmp_path: Path) -> None:
     """A key removed from the file stops to work, and a new key starts, without a restart."""
-    accounts = write_accounts(tmp_path, alice="")
+    accounts, swapped = write_accounts(tmp_path, alice=""), tmp_path / "swapped.yaml"
     async with open_door(small, accounts) as door:
         await door.client.ask(small.inputs[:1])
-        await asyncio.sleep(0.2)
-        accounts.write_text(f"accounts: [{{id: bob, key_sha256: {key_digest('key-of-bob')}}}]")
-        async with asyncio.timeout(10):
-            while door.metric("config_load_total", result="success") < 2:
-                await asyncio.sleep(0.02)
+
+        def is_swapped() -> bool:
+            # Written again until it is seen: the watch may begin after the first time.
+            swapped.write_text(f"accounts: [{{id: bob, key_sha256: {key_digest('key-of-bob')}}}]")
+            swapped.replace(accounts)
+            return door.metric("config_load_total", result="success") >= 2
+
+        await until(is_swapped)
         await door.client.ask(small.inputs[:1], "bob")
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await door.client.ask(small.inputs[:1])
