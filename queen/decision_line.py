@@ -1,4 +1,4 @@
-"""Decision records as fields of JSON, and back: what one Queen writes, any Queen replays.
+"""Decision records as fields of JSON, and back: the front door writes them, replay reads them.
 
 A record has single values for its request and lists for its queries. Pure: no file, no clock.
 """
@@ -16,11 +16,11 @@ from queen.method.facts import FACTS, GROUP_SHIFT, Fact, FactArray
 from queen.method.ledger import Cause, Scope, Verdict
 
 LOGGER = "decisions"
-"""What the field `logger` of a decision record says."""
+"""The field `logger` of a decision record."""
 DECISION, UNASSESSED = "decision", "unassessed"
-"""What its field `msg` says: the request has verdicts, or it has none."""
+"""Its field `msg`: the request has verdicts, or it has none."""
 HURRIED, OVERLOADED = "hurried", "overloaded"
-"""What its field `refused` says of a request without an answer: its deadline, or a full peer."""
+"""Its field `refused`, of a request without an answer: its deadline is short, or a peer full."""
 
 NUMBERS = {
     "d": "distances",
@@ -28,14 +28,14 @@ NUMBERS = {
     "cqs_after": "cqs_after",
     "generation": "generations",
 }
-"""Lists of numbers, by the field of `FACTS` that they hold."""
+"""Lists of numbers, with the field of `FACTS` that they hold."""
 BITS = {"novel": Fact.NOVEL, "crossed": Fact.CROSSED, "off": Fact.OFF_DISTRIBUTION}
-"""Lists of 0 and 1."""
+"""Lists of 0 and 1, with the fact that they tell."""
 GROUP_NUMBERS = {
     f"group_{name}": f"group_{field}" for name, field in NUMBERS.items() if name != "d"
 }
 GROUP_BITS = {f"group_{name}": int(bit) << GROUP_SHIFT for name, bit in BITS.items()}
-"""The same lists of the group; a record of an account without one has none of them."""
+"""The same lists of the group; a record of an account without a group has none of them."""
 SCOPES = {scope.name.lower(): scope for scope in Scope}
 VERDICTS = {verdict.name: verdict for verdict in Verdict}
 
@@ -64,9 +64,9 @@ def _lists(
 
 
 def facts_from(columns: Mapping[str, NDArray[Any]], rows: int) -> FactArray:
-    """Facts (B,) from the lists of any number of records, one behind the other, as arrays (B,).
+    """Facts (B,) from the lists of all records, each list joined to an array (B,).
 
-    `columns` are those of `fact_fields` by name, with scopes as numbers. A query without a
+    `columns` hold the fields of `fact_fields` by name, with scopes as numbers. A query without a
     group has zeros in the columns of groups.
     """
     facts = np.zeros(rows, FACTS)
@@ -87,4 +87,4 @@ def cause_name(bits: int) -> str:
 
 
 CAUSES = {cause_name(bits): bits for bits in range(8)}
-"""Every combination of causes, by its name; the empty name is none."""
+"""Every combination of causes, by its name; the empty name stands for no cause."""

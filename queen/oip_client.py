@@ -24,7 +24,7 @@ MAX_MESSAGE_BYTES = 64 * 2**20
 
 @dataclass(frozen=True)
 class ModelDescription:
-    """What the server says of a model: its one input, and names of its classes if known."""
+    """A server's description of a model: its input, and the names of its classes if stated."""
 
     name: str
     input_name: str
@@ -39,7 +39,7 @@ class ModelDescription:
             raise InvalidQuery(f"expected a numeric input, got datatype {self.datatype}")
         with np.errstate(all="ignore"):
             fitted = rows.astype(wanted)
-        # Rounding to a narrower float is no change; a fraction lost to an integer is.
+        # Rounding to a narrower float counts as no change; a fraction lost to an integer does.
         if wanted.kind in "iub" and not np.array_equal(fitted, rows):
             raise InvalidQuery(
                 f"input '{self.input_name}' takes {self.datatype}, got {rows.dtype} values "
@@ -49,7 +49,7 @@ class ModelDescription:
 
 
 class OipClient:
-    """Asks one server. Errors of the server arrive as grpc.RpcError."""
+    """Asks a server. Errors of the server arrive as grpc.RpcError."""
 
     def __init__(self, endpoint: str, key: str | None = None, *, timeout_seconds: float = 30.0):
         options = [
@@ -84,7 +84,7 @@ class OipClient:
     ) -> Array:
         """Probabilities (B, C) of rows (B, ...), sent raw or as typed contents.
 
-        `timeout_seconds` takes the place of the client's own, for this request.
+        `timeout_seconds` replaces the client's own for this request.
         """
         request = infer_request(model, model.fit(rows), typed=typed)
         timeout = self._timeout if timeout_seconds is None else timeout_seconds
@@ -119,12 +119,12 @@ def infer_request(model: ModelDescription, rows: Array, *, typed: bool) -> oip.M
 
 
 def read_output(answer: oip.ModelInferResponse, name: str) -> Array:
-    """An output by name, whichever form the server chose; ConfigError if it is not there."""
-    for place, tensor in enumerate(answer.outputs):
+    """An output by name, in either form; ConfigError if the answer has no such output."""
+    for position, tensor in enumerate(answer.outputs):
         if tensor.name == name:
             dtype = DATATYPES[tensor.datatype]
             if answer.raw_output_contents:
-                values = np.frombuffer(answer.raw_output_contents[place], dtype)
+                values = np.frombuffer(answer.raw_output_contents[position], dtype)
             else:
                 values = np.asarray(getattr(tensor.contents, TYPED_FIELDS[tensor.datatype]), dtype)
             return values.reshape(tuple(tensor.shape))

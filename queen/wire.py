@@ -29,11 +29,11 @@ DATATYPES: dict[str, np.dtype[Any]] = {
     **{f"INT{8 * size}": np.dtype(f"<i{size}") for size in (1, 2, 4, 8)},
     **{f"FP{8 * size}": np.dtype(f"<f{size}") for size in (2, 4, 8)},
 }
-"""NumPy type of each Open Inference Protocol datatype that a protectee can take."""
+"""NumPy type of each Open Inference Protocol datatype that a protectee's input can have."""
 
 MOST_SHOWN = 8
 MOST_CHARACTERS = 64
-"""Names, extents and characters of a request that an error repeats."""
+"""Most names, extents and characters of a request that an error repeats."""
 
 TYPED_FIELDS = {
     "BOOL": "bool_contents",
@@ -44,7 +44,7 @@ TYPED_FIELDS = {
     "FP32": "fp32_contents",
     "FP64": "fp64_contents",
 }
-"""Typed field of each datatype; FP16 has none, the protocol allows it in raw form only."""
+"""Typed field of each datatype; FP16 has none, since the protocol allows it in raw form only."""
 CLASS_NAMES = "class_names"
 """Parameter of a model's output `probabilities`: the names of its classes, as a JSON list."""
 PROFILES = {
@@ -93,7 +93,7 @@ def read_tensor(data: bytes, dtype: str, shape: Sequence[int], field: str) -> Ar
 
 
 def encode_facts(facts: FactArray) -> sensitivity_pb2.Facts:
-    """Facts (B,), one raw tensor for each of their fields."""
+    """Facts (B,) as a message, with a raw tensor for each of their fields."""
     return sensitivity_pb2.Facts(**{name: facts[name].tobytes() for name in _FACT_NAMES})
 
 
@@ -134,13 +134,13 @@ def requested_outputs(request: oip.ModelInferRequest, known: Sequence[str]) -> S
             f"expected at most {len(known)} outputs, got {len(request.outputs)}", field="outputs"
         )
     names = [output.name for output in request.outputs]
-    for place, name in enumerate(names):
+    for position, name in enumerate(names):
         if name not in known:
             raise InvalidQuery(
                 f"expected outputs among {', '.join(known)}, got '{_brief(name)}'",
                 field="outputs",
             )
-        if name in names[:place]:
+        if name in names[:position]:
             raise InvalidQuery(f"expected each output once, got '{name}' twice", field="outputs")
     return names
 
@@ -165,7 +165,7 @@ def encode_response(
 
 
 def _require_only_input(request: oip.ModelInferRequest, signature: TensorSignature) -> None:
-    # Counts first: a message can hold a million empty tensors, and nobody waits for their names.
+    # Counts first: a message can hold a million empty tensors, whose names would cost time.
     count = len(request.inputs)
     if count != 1:
         names = [tensor.name for tensor in request.inputs[:MOST_SHOWN]]
@@ -234,7 +234,7 @@ def _raw_values(request: oip.ModelInferRequest, shape: tuple[int, ...]) -> Array
 
 
 def _require_booleans(blob: bytes, dtype: np.dtype[Any], name: str) -> None:
-    # NumPy would take any other byte for a truth value that equals neither.
+    # NumPy reads any other byte as a truth value that equals neither True nor False.
     largest = np.frombuffer(blob, np.uint8).max() if dtype.kind == "b" else 0
     if largest > 1:
         raise InvalidQuery(
@@ -261,7 +261,7 @@ def _typed_values(tensor: oip.ModelInferRequest.InferInputTensor, shape: tuple[i
 
 
 def _narrow(values: Array, dtype: np.dtype[Any], name: str) -> Array:
-    """To the datatype's own width; typed contents carry 8 and 16 bit integers in 32 bits."""
+    """Values in the datatype's width; typed contents carry 8 and 16 bit integers in 32 bits."""
     if dtype.kind in "iu":
         bounds = np.iinfo(dtype)
         if values.min() < bounds.min or values.max() > bounds.max:
@@ -280,7 +280,8 @@ def _require_finite(values: Array, name: str) -> None:
 
 
 def _other_fields(tensor: oip.ModelInferRequest.InferInputTensor, field: str) -> str:
-    others = [found.name for found, _ in tensor.contents.ListFields() if found.name != field]
+    filled = [descriptor.name for descriptor, _ in tensor.contents.ListFields()]
+    others = [name for name in filled if name != field]
     return f"; {', '.join(others)} is not the field of {tensor.datatype}" if others else ""
 
 
@@ -291,5 +292,5 @@ def _listed(names: Sequence[str], count: int) -> str:
 
 
 def _brief(text: str) -> str:
-    """What the caller sent, short enough for an error that travels in a header."""
+    """A text of the caller's, short enough for an error that travels in a header."""
     return text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}..."

@@ -1,4 +1,4 @@
-"""Replay: the verdicts of a decision log, computed again from the facts in it."""
+"""Replay: computes the verdicts of a decision log again, from the facts in its records."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def replay(
 ) -> ReplayReport:
     """Check every decision of `logs`, in any order, against the bundle that they were made with.
 
-    Verdict, cause, sqs and cqs after each query must follow from the facts that its record
-    states, and the records of each ledger from one another. `progress` is told the rows of
-    each part. Raises DecisionLogInvalid, with file and line, for what is no decision log of
-    this bundle, and OSError for a file that cannot be read.
+    Verdict, cause, sqs and cqs after a query must follow from the facts in its record, and no
+    two records of a ledger may contradict each other. `progress` is called with the number of
+    queries of each chunk. Raises DecisionLogInvalid, with file and line, for a log that is no
+    decision log of this bundle, and OSError for a file that cannot be read.
     """
     report = ReplayReport(bundle.digest)
     reader = LogReader(bundle, report, skip_other_bundles=skip_other_bundles)
     check, chain = VerdictCheck(bundle, report), Chain(report)
     for chunk in reader.chunks(logs):
-        check.take(chunk)
-        chain.take(chunk)
+        check.add(chunk)
+        chain.add(chunk)
         progress(len(chunk))
     chain.close()
     if not report.requests and not report.unassessed_rows:

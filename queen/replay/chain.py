@@ -1,8 +1,8 @@
-"""The records of each ledger, put one behind the other: none may contradict another.
+"""Checks that the records of a ledger follow one another without contradiction.
 
-A ledger's cqs takes one value after the next, and each record takes it from one to a larger
-one. So no two records leave the same value, their steps do not overlap, and no query sees
-the ledger amid a step. What the log does not hold is a gap between steps, and no error.
+Every record raises the ledger's cqs from one value to a larger one: a step. So no two steps
+begin at the same value, steps do not overlap, and no query sees the ledger amid a step. A
+record that the log does not hold leaves a gap between steps, which is no error.
 """
 
 from __future__ import annotations
@@ -16,38 +16,38 @@ from numpy.typing import NDArray
 from queen.method.geometry import FloatArray
 from queen.replay.chunks import Chunk
 from queen.replay.report import Contradiction, ReplayReport
-from queen.replay.verdicts import DOUBLE_ROUNDING, place_of
+from queen.replay.verdicts import DOUBLE_ROUNDING, contradiction_at
 
 IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
 class _Steps:
-    """S sightings of ledgers: `before` and `after` (S,) differ where a record was made.
+    """S sightings of ledgers: cqs `before` and `after` (S,) differ where a record was made.
 
-    `ledgers` (S, 3) name owner, class and generation; `places` (S, 3) file, line and query.
+    `ledgers` (S, 3) are owner, class and generation; `origins` (S, 3) file, line and query.
     """
 
     ledgers: IntArray
     before: FloatArray
     after: FloatArray
-    places: IntArray
+    origins: IntArray
 
-    def take(self, chosen: NDArray[np.integer] | NDArray[np.bool_]) -> _Steps:
-        """Some of them, in that order."""
+    def select(self, chosen: NDArray[np.integer] | NDArray[np.bool_]) -> _Steps:
+        """Some of the sightings, in the order in which they are chosen."""
         return _Steps(
-            self.ledgers[chosen], self.before[chosen], self.after[chosen], self.places[chosen]
+            self.ledgers[chosen], self.before[chosen], self.after[chosen], self.origins[chosen]
         )
 
 
 class Chain:
-    """Collects what chunks say of ledgers, and judges it at the end."""
+    """Collects the steps of all chunks, and checks them at the end."""
 
     def __init__(self, report: ReplayReport) -> None:
         self._report = report
         self._parts: list[_Steps] = []
 
-    def take(self, chunk: Chunk) -> None:
+    def add(self, chunk: Chunk) -> None:
         """Keep the steps of a chunk; within a request, cqs may not fall."""
         for kind, owners, prefix in ((0, chunk.accounts, ""), (1, chunk.groups, "group_")):
             rows = np.flatnonzero(owners[chunk.request] >= 0)
@@ -57,7 +57,7 @@ class Chain:
                 self._parts.append(_distinct(steps))
 
     def close(self) -> None:
-        """Count ledgers, records and gaps, and report what contradicts."""
+        """Count ledgers, records and gaps, and report contradictions."""
         if not self._parts:
             return
         steps = _distinct(_joined(self._parts))
@@ -74,11 +74,13 @@ class Chain:
             report.add(self._overlap(steps, at))
 
     def _overlap(self, steps: _Steps, at: int) -> Contradiction:
-        (file, line, row), (other, *place) = steps.places[[at, at - 1]].tolist()
+        (file, line, row), (other_file, other_line, other_row) = steps.origins[
+            [at, at - 1]
+        ].tolist()
         files = self._report.files
         expected = (
-            f"at least {steps.after[at - 1]:.17g}, to which {files[other]}:{place[0]}, query "
-            f"{place[1]}, took the ledger from {steps.before[at - 1]:.17g}"
+            f"at least {steps.after[at - 1]:.17g}, to which {files[other_file]}:{other_line}, "
+            f"query {other_row}, raised the ledger from {steps.before[at - 1]:.17g}"
         )
         got = f"{steps.before[at]:.17g}"
         return Contradiction(files[file], line, row, "cqs_before in the chain", expected, got)
@@ -86,7 +88,7 @@ class Chain:
     def _require_order(
         self, chunk: Chunk, rows: NDArray[np.int64], steps: _Steps, what: str
     ) -> None:
-        """Queries of one request are taken in order: each finds what the one before it left."""
+        """Require that cqs never falls from a query to the next query of the same request."""
         request = chunk.request[rows]
         order = np.lexsort((rows, *steps.ledgers.T, request))
         before, after = steps.before[order], steps.after[order]
@@ -97,7 +99,7 @@ class Chain:
         for at in falls[:20].tolist():
             expected, got = f"at least {float(after[at]):.17g}", f"{float(before[at + 1]):.17g}"
             row = int(rows[order[at + 1]])
-            self._report.add(place_of(chunk, row, self._report, what, expected, got))
+            self._report.add(contradiction_at(chunk, row, self._report, what, expected, got))
 
 
 def _steps_of(chunk: Chunk, rows: NDArray[np.int64], owners: IntArray, prefix: str) -> _Steps:
@@ -116,16 +118,16 @@ def _joined(parts: Sequence[_Steps]) -> _Steps:
         np.concatenate([part.ledgers for part in parts]),
         np.concatenate([part.before for part in parts]),
         np.concatenate([part.after for part in parts]),
-        np.concatenate([part.places for part in parts]),
+        np.concatenate([part.origins for part in parts]),
     )
 
 
 def _distinct(steps: _Steps) -> _Steps:
-    """By ledger and cqs; of queries that saw a ledger alike and left it so, the first."""
-    ordered = steps.take(np.lexsort((steps.after, steps.before, *steps.ledgers.T[::-1])))
+    """Sightings in the order of ledger and cqs; of those that are alike, without a record, one."""
+    ordered = steps.select(np.lexsort((steps.after, steps.before, *steps.ledgers.T[::-1])))
     is_seen = (ordered.ledgers[1:] == ordered.ledgers[:-1]).all(axis=1)
     is_seen &= ordered.before[1:] == ordered.before[:-1]
     is_seen &= ordered.after[1:] == ordered.after[:-1]
-    # A record that is there twice is a contradiction, and not the same one seen again.
+    # A record that is there twice is a contradiction, and no second sighting of the same one.
     is_seen &= ordered.after[1:] == ordered.before[1:]
-    return ordered.take(np.r_[True, ~is_seen])
+    return ordered.select(np.r_[True, ~is_seen])

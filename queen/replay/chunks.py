@@ -1,11 +1,11 @@
-"""Decision records in arrays: a chunk of requests, and the draft that it is made from."""
+"""Decision records as arrays: a chunk of requests, and the draft in which it is collected."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,16 +34,17 @@ _WHOLE = {
 _NAMES: Mapping[str, Mapping[str, int]] = {"verdict": VERDICTS, "cause": CAUSES}
 _LARGEST = float(np.finfo(np.float64).max)
 Fail = Callable[[str, str], NoReturn]
-"""Raises DecisionLogInvalid for a line: expected, got."""
+"""Raises DecisionLogInvalid for a line of a log, given the expected and the actual content."""
 
 
 @dataclass(frozen=True, eq=False)
 class Chunk:
     """Q requests and their B queries, in the order of the log.
 
-    `files` and `lines` (Q,) say where a request is, `request` (B,) in 0..Q-1 whose query a row
-    is, and `row` (B,) which of them. `accounts` and `groups` (Q,) number the owners, -1 for
-    no group. `labels`, `verdicts`, `causes`, `sqs` and `facts` are (B,).
+    `files` and `lines` (Q,) tell where a request is in the logs, `accounts` and `groups` (Q,)
+    which owners it charges, -1 for no group. `request` (B,) in 0..Q-1 is the request of a
+    query, and `row` (B,) the query's position in it. `labels`, `verdicts`, `causes`, `sqs` and
+    `facts` are (B,).
     """
 
     files: NDArray[np.int64]
@@ -62,17 +63,29 @@ class Chunk:
         return len(self.labels)
 
 
-def failing(file: str, number: int) -> Fail:
-    """What refuses the line `number` of `file`."""
+class Origin(NamedTuple):
+    """Where a record is in the logs, and the owners that it charges, all as indices from 0.
+
+    The line counts from 1; a group of -1 stands for none.
+    """
+
+    file: int
+    line: int
+    account: int
+    group: int
+
+
+def failing(file: str, line: int) -> Fail:
+    """A function that refuses a line of a file."""
 
     def fail(expected: str, got: str) -> NoReturn:
-        raise DecisionLogInvalid(f"{file}:{number}: expected {expected}, got {got}")
+        raise DecisionLogInvalid(f"{file}:{line}: expected {expected}, got {got}")
 
     return fail
 
 
 def text_of(entry: dict[str, Any], name: str, fail: Fail) -> str:
-    """A field that holds text."""
+    """The value of a field that must hold text."""
     value = entry[name]
     if not isinstance(value, str) or not value:
         fail(f"text in '{name}'", repr(value)[:40])
@@ -80,7 +93,7 @@ def text_of(entry: dict[str, Any], name: str, fail: Fail) -> str:
 
 
 def whole_of(entry: dict[str, Any], name: str, bound: int, fail: Fail) -> int:
-    """A field that holds a whole number from 1 on, below `bound`."""
+    """The value of a field that must hold a whole number from 1 on, below `bound`."""
     value = entry[name]
     if type(value) is not int or not 0 < value < bound:
         fail(f"a whole number from 1 on in '{name}'", repr(value)[:40])
@@ -88,21 +101,19 @@ def whole_of(entry: dict[str, Any], name: str, bound: int, fail: Fail) -> int:
 
 
 class Draft:
-    """A chunk that is being filled: one list for each field, over all requests."""
+    """Collects the records of a chunk: one list for each field, over all requests."""
 
     def __init__(self, num_classes: int) -> None:
         self.num_classes = num_classes
         self.count = 0
         self._rows: list[int] = []
-        self._places: list[tuple[int, int, int, int]] = []
+        self._origins: list[Origin] = []
         self._terms: list[tuple[int, int, int, bool]] = []
         self._lists: dict[str, list[Any]] = {name: [] for name in (*_LISTS, *_GROUP_LISTS)}
 
-    def take(
-        self, entry: dict[str, Any], rows: int, place: tuple[int, int, int, int], fail: Fail
-    ) -> None:
-        """Put a record behind the others; `place` is file, line, account and group."""
-        is_grouped = place[3] >= 0
+    def add(self, entry: dict[str, Any], rows: int, origin: Origin, fail: Fail) -> None:
+        """Add a record of `rows` queries."""
+        is_grouped = origin.group >= 0
         budget = whole_of(entry, "budget", 2**32, fail)
         group_budget = whole_of(entry, "group_budget", 2**32, fail) if is_grouped else 0
         scope, exempt = SCOPES.get(text_of(entry, "scope", fail)), entry["exempt"]
@@ -120,7 +131,7 @@ class Draft:
                 self._lists[name] += nothing
         self._terms.append((budget, group_budget, scope, exempt))
         self._rows.append(rows)
-        self._places.append(place)
+        self._origins.append(origin)
         self.count += rows
 
     def close(self, files: Sequence[str]) -> Chunk:
@@ -128,18 +139,18 @@ class Draft:
         self._files = files
         request = np.repeat(np.arange(len(self._rows)), self._rows)
         starts = np.cumsum([0, *self._rows[:-1]])
-        place = np.array(self._places, np.int64)
+        origins = np.array(self._origins, np.int64)
         terms = np.array(self._terms, np.int64)[request]
         columns: dict[str, NDArray[Any]] = {name: self._real(name) for name in _REAL}
         columns |= {name: self._whole(name, most) for name, most in _WHOLE.items()}
         columns |= dict(zip(("budget", "group_budget", "scope", "exempt"), terms.T, strict=True))
         return Chunk(
-            files=place[:, 0],
-            lines=place[:, 1],
+            files=origins[:, 0],
+            lines=origins[:, 1],
             request=request,
             row=np.arange(self.count) - starts[request],
-            accounts=place[:, 2],
-            groups=place[:, 3],
+            accounts=origins[:, 2],
+            groups=origins[:, 3],
             labels=self._whole("class", self.num_classes - 1).astype(np.int64),
             verdicts=self._named("verdict"),
             causes=self._named("cause"),
@@ -170,12 +181,14 @@ class Draft:
     def _blame(self, name: str, what: str, is_right: Callable[[Any], Any]) -> NoReturn:
         wrong = next(row for row, value in enumerate(self._lists[name]) if not is_right(value))
         request = int(np.searchsorted(np.cumsum(self._rows), wrong, side="right"))
-        file, number, *_ = self._places[request]
-        failing(self._files[file], number)(f"{what} in '{name}'", _brief(self._lists[name][wrong]))
+        origin = self._origins[request]
+        failing(self._files[origin.file], origin.line)(
+            f"{what} in '{name}'", _brief(self._lists[name][wrong])
+        )
 
 
 def _is_finite(value: Any) -> bool:
-    # Also of whole numbers that are too large for a float.
+    # A whole number may be too large for a float.
     return type(value) in {int, float} and -_LARGEST <= value <= _LARGEST
 
 

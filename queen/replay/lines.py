@@ -1,4 +1,4 @@
-"""From the lines of decision logs to chunks: every line is checked before it is used."""
+"""Reads decision logs line by line, checks each line, and groups the records into chunks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from queen.bundle import Bundle
 from queen.decision_line import DECISION, LOGGER, UNASSESSED
-from queen.replay.chunks import Chunk, Draft, Fail, failing, text_of, whole_of
+from queen.replay.chunks import Chunk, Draft, Fail, Origin, failing, text_of, whole_of
 from queen.replay.report import Contradiction, ReplayReport
 
 CHUNK_ROWS = 1 << 16
@@ -17,7 +17,7 @@ CHUNK_ROWS = 1 << 16
 
 
 class LogReader:
-    """Reads logs of one bundle and counts what is in them into `report`."""
+    """Reads logs of one bundle, and counts their lines and records into `report`."""
 
     def __init__(self, bundle: Bundle, report: ReplayReport, *, skip_other_bundles: bool) -> None:
         self._digest = bundle.digest
@@ -30,10 +30,10 @@ class LogReader:
     def chunks(self, logs: Sequence[Path]) -> Iterator[Chunk]:
         """The decisions of all logs, a chunk at a time; DecisionLogInvalid for a bad line."""
         for path in logs:
-            file = self._report.name_of(path)
+            file = self._report.add_file(path)
             with path.open("rb") as stream:
                 for number, line in enumerate(stream, 1):
-                    self._take(line, file, number)
+                    self._read(line, file, number)
                     if self._draft.count >= CHUNK_ROWS:
                         yield self._cut()
         if self._draft.count:
@@ -46,7 +46,7 @@ class LogReader:
         self._report.groups = len(self._owners["group"])
         return chunk
 
-    def _take(self, line: bytes, file: int, number: int) -> None:
+    def _read(self, line: bytes, file: int, number: int) -> None:
         fail = failing(self._report.files[file], number)
         try:
             entry = json.loads(line.decode())
@@ -61,11 +61,11 @@ class LogReader:
             self._report.other_lines += 1
             return
         try:
-            self._take_record(entry, hash(line), file, number, fail)
+            self._read_record(entry, hash(line), file, number, fail)
         except KeyError as error:
             fail(f"a field {error}", "none")
 
-    def _take_record(
+    def _read_record(
         self, entry: dict[str, Any], content: int, file: int, number: int, fail: Fail
     ) -> None:
         kind = entry.get("msg")
@@ -93,13 +93,13 @@ class LogReader:
         self._report.requests += 1
         self._report.rows += rows
         self._report.profiles[text_of(entry, "profile", fail)] += rows
-        account = self._number("account", text_of(entry, "account_hash", fail))
+        account = self._index("account", text_of(entry, "account_hash", fail))
         grouped = "group_budget" in entry
-        group = self._number("group", text_of(entry, "group_hash", fail)) if grouped else -1
-        self._draft.take(entry, rows, (file, number, account, group), fail)
+        group = self._index("group", text_of(entry, "group_hash", fail)) if grouped else -1
+        self._draft.add(entry, rows, Origin(file, number, account, group), fail)
 
     def _is_repeated(self, request_id: str, content: int, file: int, number: int) -> bool:
-        """Whether a record was there already: rotated logs are easily given twice."""
+        """Whether the same record came before: rotated logs are easily given twice."""
         if request_id not in self._seen:
             self._seen[request_id] = content
             return False
@@ -114,7 +114,7 @@ class LogReader:
         )
         return False
 
-    def _number(self, kind: str, name: str) -> int:
+    def _index(self, kind: str, name: str) -> int:
         return self._owners[kind].setdefault(name, len(self._owners[kind]))
 
     def _note_time(self, moment: str) -> None:

@@ -1,4 +1,4 @@
-"""What a replay found."""
+"""The findings of a replay."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 MOST_SHOWN = 20
-"""Contradictions that are told one by one; all are counted."""
+"""Contradictions that are kept in words; all are counted."""
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,14 @@ class Contradiction:
 
 @dataclass
 class ReplayReport:
-    """Counts of a log, and what contradicts in it."""
+    """Counts of a log, and the contradictions in it."""
 
     bundle_digest: str
     files: list[str] = field(default_factory=list)
     requests: int = 0
-    """With verdicts, each counted once."""
+    """Requests with verdicts; one that is there twice counts once."""
     rows: int = 0
-    """Queries in them."""
+    """Queries in these requests."""
     verdicts: Counter[str] = field(default_factory=Counter)
     causes: Counter[str] = field(default_factory=Counter)
     profiles: Counter[str] = field(default_factory=Counter)
@@ -51,50 +51,50 @@ class ReplayReport:
     refusals: Counter[str] = field(default_factory=Counter)
     """Requests that were given no answer, by reason."""
     reproduced: int = 0
-    """Queries of which all that can be computed again came out the same."""
+    """Queries whose verdict, cause, sqs and cqs came out the same."""
     contradicting: int = 0
-    """Queries of which something did not."""
+    """Queries of which at least one of these did not."""
     accounts: int = 0
     groups: int = 0
     ledgers: int = 0
     """Ledgers of a class, of accounts and groups, by generation."""
     records: int = 0
-    """Records made in them."""
+    """Records made in these ledgers."""
     gaps: int = 0
-    """Places where a ledger has grown by records that are not in the log."""
+    """How often a ledger has grown by records that are not in the log."""
     broken_chains: int = 0
-    """Places where the records of a ledger contradict one another."""
+    """How often the records of a ledger contradict each other."""
     duplicates: int = 0
-    """Lines that were there twice, and left out."""
+    """Lines that repeat another one, and are left out."""
     truncated: list[str] = field(default_factory=list)
     """Files whose last line is cut off."""
     other_lines: int = 0
-    """Lines of other loggers."""
+    """Lines of other loggers, left out."""
     other_bundles: int = 0
     """Records of other bundles, left out."""
     first: str = ""
     last: str = ""
     """Times of the earliest and the latest record."""
     contradictions: list[Contradiction] = field(default_factory=list)
-    """The first few."""
+    """The first contradictions, at most MOST_SHOWN."""
 
     @property
     def is_reproduced(self) -> bool:
         """Whether every verdict came out the same and nothing contradicts."""
         return not (self.contradicting or self.broken_chains)
 
-    def add(self, found: Contradiction) -> None:
+    def add(self, contradiction: Contradiction) -> None:
         """Keep a contradiction if it is among the first."""
         if len(self.contradictions) < MOST_SHOWN:
-            self.contradictions.append(found)
+            self.contradictions.append(contradiction)
 
-    def name_of(self, path: Path) -> int:
-        """Number of a file in `files`."""
+    def add_file(self, path: Path) -> int:
+        """Add a file; its index in `files`."""
         self.files.append(str(path))
         return len(self.files) - 1
 
     def as_json(self) -> dict[str, Any]:
-        """All of it, ready for JSON."""
-        values = {one.name: getattr(self, one.name) for one in fields(self)}
-        shown = [asdict(one) for one in self.contradictions]
+        """The whole report, ready for JSON."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        shown = [asdict(contradiction) for contradiction in self.contradictions]
         return values | {"contradictions": shown, "is_reproduced": self.is_reproduced}

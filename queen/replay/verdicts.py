@@ -1,4 +1,4 @@
-"""Every verdict a second time, from the facts of its record and the bundle's regions."""
+"""Computes every verdict again, from the facts of its record and the bundle's regions."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from queen.replay.chunks import Chunk
 from queen.replay.report import MOST_SHOWN, Contradiction, ReplayReport
 
 SINGLE_ROUNDING = 2.0**-22
-"""Of sqs, which is logged as float32."""
+"""Relative rounding of sqs, which is logged as float32."""
 DOUBLE_ROUNDING = 1e-14
-"""Of cqs: the same sum again, on a machine whose erfc may differ in the last bits."""
+"""Relative rounding of cqs: the erfc of another machine may differ in the last bits."""
 _SMALLEST_SINGLE = 1e-38
 
 
 @dataclass(frozen=True, eq=False)
 class _Claim:
-    """One field of the log: what it should be, what it is, and where they differ, (B,) each."""
+    """A field of the log: expected values, logged values, and where they differ, (B,) each."""
 
     what: str
     expected: NDArray[Any]
@@ -46,14 +46,16 @@ class VerdictCheck:
         self._report = report
         self._tables: dict[int, FloatArray] = {0: np.full(bundle.manifest.num_classes, np.inf)}
 
-    def take(self, chunk: Chunk) -> None:
-        """Check the queries of a chunk; DecisionLogInvalid for a budget that is none here."""
+    def add(self, chunk: Chunk) -> None:
+        """Check the queries of a chunk; DecisionLogInvalid for a budget without room here."""
         is_wrong = np.zeros(len(chunk), np.bool_)
         for claim in self._claims(chunk):
             is_wrong |= claim.differs
             for at in np.flatnonzero(claim.differs)[:MOST_SHOWN].tolist():
                 expected, got = claim.show(claim.expected[at]), claim.show(claim.got[at])
-                self._report.add(place_of(chunk, at, self._report, claim.what, expected, got))
+                self._report.add(
+                    contradiction_at(chunk, at, self._report, claim.what, expected, got)
+                )
         wrong = int(is_wrong.sum())
         self._report.contradicting += wrong
         self._report.reproduced += len(chunk) - wrong
@@ -106,10 +108,10 @@ class VerdictCheck:
                 self._report.causes[cause_name(bits)] += count
 
 
-def place_of(
+def contradiction_at(
     chunk: Chunk, at: int, report: ReplayReport, what: str, expected: str, got: str
 ) -> Contradiction:
-    """A contradiction in the row `at` of a chunk."""
+    """A contradiction in the query `at` of a chunk."""
     request = int(chunk.request[at])
     file = report.files[int(chunk.files[request])]
     row = int(chunk.row[at])

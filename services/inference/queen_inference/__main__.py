@@ -1,4 +1,4 @@
-"""`python -m queen_inference`: the front door as a process."""
+"""Starts the front door: `python -m queen_inference --bundle BUNDLE --accounts FILE`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from queen_inference.wiring import open_service
 
 
 def main() -> int:
-    """Serve until told to stop; the exit code."""
+    """Serve until SIGTERM or SIGINT; the exit code."""
     return run_service("inference", InferenceSettings, open_service)
 
 

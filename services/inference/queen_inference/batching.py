@@ -21,7 +21,7 @@ from queen_inference.protectee import Array, Protectee, SingleArray
 
 T = TypeVar("T")
 MAX_RUN_SECONDS = 0.1
-"""Requests join a batch only while its run stays shorter: the first must not wait for ever."""
+"""Requests join a batch only while its run stays shorter: the first must not wait forever."""
 INLINE_SECONDS = 0.0005
 """A run this short costs less than handing it to a thread."""
 
@@ -68,7 +68,7 @@ class MicroBatcher:
 
     @property
     def rows(self) -> int:
-        """Queries that wait or run, also of callers who have left."""
+        """Queries that wait or run, those of callers who have left included."""
         return self._rows
 
     def start(self) -> None:

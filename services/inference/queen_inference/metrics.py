@@ -1,4 +1,4 @@
-"""The metrics of the front door. No label holds an account."""
+"""The front door's own metrics. No label holds an account."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The protectee in ONNX Runtime, run so that no row's answer depends on its neighbours."""
+"""The protectee in ONNX Runtime, run so that no row's answer depends on its neighbors."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Outputs:
 
 
 class Protectee:
-    """One shared session, run at a few batch sizes ("buckets") only.
+    """The protectee's session, which runs at a few batch sizes ("buckets") only.
 
     The kernels that a runtime picks depend on the batch size: at one row a matrix product
     becomes a matrix-vector product and sums in another order. Rows are therefore padded to
@@ -69,7 +69,7 @@ class Protectee:
         return Outputs(*(np.concatenate(group) for group in arrays))
 
     def expected_seconds(self, rows: int) -> float:
-        """Time that a run of so many rows took at the start, per its bucket."""
+        """Seconds that a run of so many rows lasted at the start, by the buckets that it needs."""
         whole, rest = divmod(rows, self.buckets[-1])
         seconds = whole * self._seconds[self.buckets[-1]]
         return seconds + (self._seconds[self._bucket(rest)] if rest else 0.0)
@@ -109,28 +109,29 @@ def row_exact_buckets(
     """The sizes at which every row gets the bits that it gets at the largest such size.
 
     `sizes` ascend; `probe` holds as many rows as the largest. A size whose own answers
-    depend on a row's place in the batch cannot be the reference. One row alone always can.
+    depend on the order of the rows cannot be the reference. A single row always can.
     """
-    for place in range(len(sizes) - 1, -1, -1):
-        rows = probe[: sizes[place]]
+    for largest in reversed(sizes):
+        rows = probe[:largest]
         reference = run(rows)
         if _same(run(rows[::-1].copy()), reference, slice(None, None, -1)):
             break
-    kept = tuple(size for size in sizes[:place] if _agrees(run, rows, reference, size))
-    dropped = [size for size in sizes if size not in (*kept, sizes[place])]
-    logger("protectee").info("warm", buckets=[*kept, sizes[place]], dropped_buckets=dropped)
-    return (*kept, sizes[place])
+    smaller = [size for size in sizes if size < largest]
+    buckets = (*(size for size in smaller if _agrees(run, rows, reference, size)), largest)
+    dropped = [size for size in sizes if size not in buckets]
+    logger("protectee").info("warm", buckets=list(buckets), dropped_buckets=dropped)
+    return buckets
 
 
 def _agrees(run: Callable[[Array], Outputs], rows: Array, reference: Outputs, size: int) -> bool:
-    # The first rows keep their place, the last ones move to the front.
+    # The first rows stay where they are, the last rows move to the front.
     ends = (slice(0, size), slice(len(rows) - size, len(rows)))
     return all(_same(run(rows[end].copy()), reference, end) for end in ends)
 
 
 def _same(got: Outputs, reference: Outputs, rows: slice) -> bool:
     pairs = zip(got.arrays(), reference.arrays(), strict=True)
-    return all(one.tobytes() == other[rows].tobytes() for one, other in pairs)
+    return all(array.tobytes() == expected[rows].tobytes() for array, expected in pairs)
 
 
 def probe_rows(signature: TensorSignature, count: int) -> Array:
@@ -144,7 +145,7 @@ def probe_rows(signature: TensorSignature, count: int) -> Array:
 
 
 def open_session(bundle: Bundle, threads: int) -> Any:
-    """A session that computes with `threads` threads; BundleCorrupt if the graph is not one."""
+    """A session that computes with `threads` threads; BundleCorrupt for an invalid graph."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -165,8 +166,8 @@ def open_session(bundle: Bundle, threads: int) -> Any:
 
 def require_signature(session: Any, bundle: Bundle) -> None:
     """Require the graph's input and outputs to be those of the manifest; BundleCorrupt."""
-    inputs = [found.name for found in session.get_inputs()]
-    outputs = {found.name for found in session.get_outputs()}
+    inputs = [tensor.name for tensor in session.get_inputs()]
+    outputs = {tensor.name for tensor in session.get_outputs()}
     name = bundle.manifest.input.name
     if inputs != [name] or not outputs.issuperset(OUTPUTS):
         raise BundleCorrupt(

@@ -38,7 +38,7 @@ class InferenceSettings(ServiceSettings):
     default_profile: Profile = Profile.PAPER
     """Profile of the accounts that name none."""
     balanced_l1: float = Field(default=BALANCED_L1, gt=0, le=2)
-    """Largest L1 distance to the model's own answer that the profile balanced may take."""
+    """Largest L1 distance to the model's own answer under the profile balanced."""
     failure_mode: FailureMode = "protect"
     """Answer while sensitivity is out of reach: label-only, UNAVAILABLE, or clean."""
     allow_clean_answers: bool = False

@@ -1,4 +1,4 @@
-"""Where the front door's objects meet."""
+"""Builds the front door: its model, its peers and their clients, its answers, its servicer."""
 
 from __future__ import annotations
 
@@ -168,13 +168,13 @@ async def _open_sensitivity(
         return Replica(peer, SensitivityClient(peer, bundle.digest, with_facts=with_facts))
 
     known, up = metrics.endpoints["known"], metrics.endpoints["up"]
-    places = read_target(settings.sensitivity_target)
-    if not settings.affinity or not (len(places) > 1 or places[0].is_name):
-        replica = open_replica(places[0].text, True)
+    first, *others = parts = read_target(settings.sensitivity_target)
+    if not settings.affinity or not (others or first.is_name):
+        replica = open_replica(first.text, True)
         known.set(1)
         up.set_function(lambda: replica.peer.is_up)
         return replica.peer, replica.client
-    replicas = Replicas(SENSITIVITY, places, open_replica, settings.resolve_seconds)
+    replicas = Replicas(SENSITIVITY, parts, open_replica, settings.resolve_seconds)
     known.set_function(lambda: len(replicas.members))
     up.set_function(lambda: len(replicas.up))
     await replicas.start()

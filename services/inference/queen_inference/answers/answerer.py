@@ -1,4 +1,4 @@
-"""From a micro-batch to its answers: verdicts are asked for, and each row is answered by its own.
+"""From a micro-batch to its answers: asks for verdicts, and answers each row by its verdict.
 
 Shapes: B queries of a micro-batch, C classes.
 """

@@ -20,7 +20,7 @@ from queen.serving.logging import logger
 from queen_inference.decisions.log import DecisionRecord
 
 MOST_WAITING_ROWS = 1 << 16
-"""Queries whose records may wait to be written; those of PRESERVE alone may take half."""
+"""Queries whose records may wait to be written; those of PRESERVE alone may fill half."""
 _CLOSE_SECONDS = 5.0
 
 
@@ -48,7 +48,7 @@ class DecisionFile:
         waiting = self._rows_offered - self._rows_done
         room = MOST_WAITING_ROWS // 2 if record.harshest == "preserve" else MOST_WAITING_ROWS
         if waiting and waiting + record.rows > room:
-            self._lose(record, "more decision records than the disk takes")
+            self._lose(record, "more decision records than the disk can write")
             return
         self._rows_offered += record.rows
         self._queue.put(record)

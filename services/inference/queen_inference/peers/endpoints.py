@@ -13,12 +13,12 @@ from queen.errors import ConfigError
 _HOST_PORT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s\[\]:/,]+):(?P<port>\d{1,5})")
 _NAME = re.compile(r"dns:(?:///)?" + _HOST_PORT.pattern)
 _SCHEMES = ("dns:", "ipv4:", "ipv6:", "unix:", "unix-abstract:", "vsock:", "xds:")
-"""Of gRPC: such a target is its own affair, and one endpoint to us."""
+"""Schemes of gRPC: it resolves such a target itself, so to us that is one endpoint."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """A part of a target: a host, by address or by name, and a port; or a whole gRPC target."""
+class TargetPart:
+    """A host, by address or by name, and a port; or a whole target that gRPC itself resolves."""
 
     text: str
     host: str | None = None
@@ -26,11 +26,11 @@ class Place:
 
     @property
     def is_name(self) -> bool:
-        """Whether its endpoints can change."""
+        """Whether the host is a name, whose endpoints can change."""
         return self.host is not None and _address(self.host) is None
 
     async def resolve(self) -> list[str]:
-        """Endpoints, as HOST:PORT with an address for the host; OSError if the name has none.
+        """Endpoints, as HOST:PORT with an address for the host; OSError for an unknown name.
 
         A name is looked up in a thread, with the system's own resolver.
         """
@@ -39,62 +39,63 @@ class Place:
         if not self.is_name:
             return [_joined(self.host, self.port)]
         loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
-        return sorted({_joined(str(address[0]), self.port) for *_, address in found})
+        known = await loop.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+        return sorted({_joined(str(address[0]), self.port) for *_, address in known})
 
 
-def read_target(target: str) -> tuple[Place, ...]:
-    """The parts of a target; ConfigError for one that is none.
+def read_target(target: str) -> tuple[TargetPart, ...]:
+    """The parts of a target; ConfigError for a text that is no target.
 
-    `HOST:PORT`, several of them between commas, `dns:///HOST:PORT`, or any other target of
-    gRPC that begins with its scheme. A name stands for each address that it resolves to.
+    A target is `HOST:PORT`, several of them between commas, `dns:///HOST:PORT`, or any other
+    target of gRPC that begins with its scheme. A name stands for all addresses that it
+    resolves to.
     """
     if not target.strip():
         raise ConfigError("expected a gRPC target such as 127.0.0.1:8101, got an empty one")
     if "," not in target:
-        return (_place(target.strip()),)
+        return (_lone(target.strip()),)
     entries = [entry.strip() for entry in target.split(",")]
     if "" in entries:
         raise ConfigError("expected HOST:PORT between commas, got an empty entry")
-    places = tuple(_listed(entry) for entry in entries)
-    pairs = [(place.host, place.port) for place in places]
-    twice = [place.text for place, pair in zip(places, pairs, strict=True) if pairs.count(pair) > 1]
+    parts = tuple(_listed(entry) for entry in entries)
+    pairs = [(part.host, part.port) for part in parts]
+    twice = [part.text for part, pair in zip(parts, pairs, strict=True) if pairs.count(pair) > 1]
     if twice:
         raise ConfigError(f"expected each HOST:PORT once, got {twice[-1]} again")
-    return places
+    return parts
 
 
-def _place(text: str) -> Place:
-    found = _HOST_PORT.fullmatch(text) or _NAME.fullmatch(text)
-    if found is not None:
-        return _of(text, found)
+def _lone(text: str) -> TargetPart:
+    match = _HOST_PORT.fullmatch(text) or _NAME.fullmatch(text)
+    if match is not None:
+        return _of(text, match)
     if text.startswith(_SCHEMES):
-        return Place(text)
+        return TargetPart(text)
     raise ConfigError(f"expected HOST:PORT or a gRPC target such as dns:///HOST:PORT, got {text}")
 
 
-def _listed(entry: str) -> Place:
-    found = _HOST_PORT.fullmatch(entry)
-    if found is None or entry.startswith(_SCHEMES):
+def _listed(entry: str) -> TargetPart:
+    match = _HOST_PORT.fullmatch(entry)
+    if match is None or entry.startswith(_SCHEMES):
         raise ConfigError(
             f"expected HOST:PORT for each entry of a list, got {entry}; a target with a scheme "
             "stands alone"
         )
-    return _of(entry, found)
+    return _of(entry, match)
 
 
-def _of(text: str, found: re.Match[str]) -> Place:
-    host, port = found["host"].strip("[]"), int(found["port"])
+def _of(text: str, match: re.Match[str]) -> TargetPart:
+    host, port = match["host"].strip("[]"), int(match["port"])
     if not 0 < port < 65536:
         raise ConfigError(f"expected a port from 1 to 65535, got {port}")
     address = _address(host)
-    if "[" in found["host"] and address is None:
+    if "[" in match["host"] and address is None:
         raise ConfigError(f"expected an IPv6 address in brackets, got {host}")
-    return Place(text, address or host, port)
+    return TargetPart(text, address or host, port)
 
 
 def _address(host: str) -> str | None:
-    """An address in its usual form, so that all front doors call it alike; None for a name."""
+    """An address in its usual form, so that all front doors spell it alike; None for a name."""
     try:
         return str(ipaddress.ip_address(host))
     except ValueError:

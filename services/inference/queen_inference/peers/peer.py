@@ -186,7 +186,7 @@ def _options(service: str, max_message_bytes: int, *, retries: bool) -> list[tup
         ("grpc.max_receive_message_length", max_message_bytes),
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 5_000),
-        # A peer that comes back is found within a second or two, not within two minutes.
+        # So that a peer that comes back is noticed within a second or two, not two minutes.
         ("grpc.initial_reconnect_backoff_ms", 200),
         # In truth the time that a connection is given to be made: a busy or distant peer needs it.
         ("grpc.min_reconnect_backoff_ms", 1_000),

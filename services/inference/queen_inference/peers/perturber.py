@@ -20,7 +20,7 @@ from queen_inference.protectee import Array, SingleArray
 
 PERTURBER = perturber_pb2.DESCRIPTOR.services_by_name["PerturberService"].full_name
 FILLED_SHARE = 0.9
-"""Share of the largest message that is filled with numbers; the rest is for what frames them."""
+"""Share of the largest message that numbers fill; the rest is for the fields around them."""
 _ARRAYS = ("profiles", "shadow_inputs", "probabilities", "embeddings", "sketches")
 
 
@@ -66,8 +66,8 @@ class PerturberClient:
     async def reverse(self, flagged: FlaggedRows, timeout_seconds: float) -> SingleArray:
         """Answers (F, C) to flagged queries; DependencyUnavailable if they do not come in time.
 
-        Several calls carry what is too large for one message; a row's answer does not depend
-        on the others of its call.
+        Rows that are too large for one message travel in several calls; a row's answer does
+        not depend on the other rows of its call.
         """
         parts = flagged.parts(FILLED_SHARE * self._peer.max_message_bytes)
         answers = await asyncio.gather(*(self._ask(part, timeout_seconds) for part in parts))

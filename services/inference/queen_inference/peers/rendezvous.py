@@ -2,8 +2,8 @@
 
 The weight of an endpoint for an owner is BLAKE2b, 8 bytes long and read as a big-endian
 number, of the UTF-8 text ENDPOINT, one zero byte, and the UTF-8 text OWNER. The owner
-belongs to the endpoint with the largest weight; where it is away, to the next. So an
-endpoint that leaves moves only its own owners, and every front door chooses alike.
+belongs to the endpoint with the largest weight; while that is gone, to the next. So an
+endpoint that leaves moves only its own owners, and all front doors choose alike.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from queen.owners import group_owner
 from queen.serving.auth import Account
 
 CACHED_OWNERS = 1 << 14
-"""Owners whose ranking is remembered; each further one costs a hash an endpoint."""
+"""Owners whose ranking is remembered; any other owner costs a hash for every endpoint."""
 
 
 def owner_of(account: Account) -> str:
-    """Whose ledger decides where an account is asked about: "group NAME", or its own id.
+    """The owner by which an account is routed: its group, or the account itself.
 
-    Accounts of one group share a ledger, so they go together. No account id has a space.
+    Accounts of one group share ledgers, so they go to the same endpoint.
     """
     return group_owner(account.group) if account.group else account.account_id
 

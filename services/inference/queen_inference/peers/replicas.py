@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from queen.serving.logging import logger
-from queen_inference.peers.endpoints import Place
+from queen_inference.peers.endpoints import TargetPart
 from queen_inference.peers.peer import Peer
 from queen_inference.peers.rendezvous import Rendezvous
 from queen_inference.peers.sensitivity import SensitivityClient
@@ -30,23 +30,23 @@ Open = Callable[[str, bool], Replica]
 
 
 class Replicas:
-    """Keeps a replica for each endpoint that the places resolve to.
+    """Keeps a replica for each endpoint that the parts of a target resolve to.
 
-    The endpoints change with resolutions, `up` with probes and calls. A place that cannot be
+    The endpoints change with resolutions, `up` with probes and calls. A part that cannot be
     resolved keeps the endpoints that it had.
     """
 
     def __init__(
-        self, service: str, places: Sequence[Place], open_replica: Open, resolve_seconds: float
+        self, service: str, parts: Sequence[TargetPart], open_replica: Open, resolve_seconds: float
     ) -> None:
         self.service = service
         self.members: dict[str, Replica] = {}
         self.rendezvous = Rendezvous(())
-        self._places = places
+        self._places = parts
         self._open_replica = open_replica
         self._seconds = resolve_seconds
-        self._resolved: dict[Place, list[str]] = {}
-        self._unresolved: set[Place] = set()
+        self._resolved: dict[TargetPart, list[str]] = {}
+        self._unresolved: set[TargetPart] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._log = logger("peer").bind(peer=service)
 
@@ -62,12 +62,12 @@ class Replicas:
 
     async def start(self) -> None:
         """Resolve, waiting for it no longer than `resolve_seconds`, and follow the names."""
-        first = {place: self._spawn(self._resolve(place)) for place in self._places}
+        first = {part: self._spawn(self._resolve(part)) for part in self._places}
         await asyncio.wait(first.values(), timeout=self._seconds)
         self._renew()
-        for place, resolving in first.items():
-            if place.is_name:
-                self._spawn(self._follow(place, resolving))
+        for part, resolving in first.items():
+            if part.is_name:
+                self._spawn(self._follow(part, resolving))
 
     async def probe(self, timeout_seconds: float) -> bool:
         """Probe all replicas at once; whether at least one serves."""
@@ -83,23 +83,23 @@ class Replicas:
         for replica in self.members.values():
             await replica.peer.close()
 
-    async def _follow(self, place: Place, resolving: asyncio.Task[None]) -> None:
+    async def _follow(self, part: TargetPart, resolving: asyncio.Task[None]) -> None:
         await resolving
         while True:
             self._renew()
             await asyncio.sleep(self._seconds)
-            await self._resolve(place)
+            await self._resolve(part)
 
-    async def _resolve(self, place: Place) -> None:
+    async def _resolve(self, part: TargetPart) -> None:
         try:
-            self._resolved[place] = await place.resolve()
+            self._resolved[part] = await part.resolve()
         # An invalid name, with an empty label for instance, is a UnicodeError.
         except (OSError, UnicodeError) as error:
-            if place not in self._unresolved:
-                self._unresolved.add(place)
-                self._log.warning("name does not resolve", name=place.text, problem=str(error))
+            if part not in self._unresolved:
+                self._unresolved.add(part)
+                self._log.warning("name does not resolve", name=part.text, problem=str(error))
         else:
-            self._unresolved.discard(place)
+            self._unresolved.discard(part)
 
     def _renew(self) -> None:
         """Open a replica at each new endpoint, and retire those whose endpoint has left."""

@@ -19,15 +19,15 @@ from queen_inference.peers.replicas import Replica, Replicas
 from queen_inference.peers.sensitivity import SENSITIVITY, Assessed, Share
 
 MOST_ENDPOINTS = 2
-"""A row is sent to no more endpoints: a fault that ends one must not end them all."""
+"""A row is sent to no more endpoints: a query that ends an endpoint must not end them all."""
 Reply = tuple[Share, Assessed]
 """A share, with the verdicts on it or the problem that left it without any."""
 
 
 class RoutedClient:
-    """Asks the replicas of the sensitivity service, each about the owners that belong to it.
+    """Asks every replica of the sensitivity service about the owners that belong to it.
 
-    A share whose replica is gone goes to a second one; `failovers` counts these.
+    A share whose replica is gone goes to a second replica; `failovers` counts these.
     """
 
     def __init__(self, replicas: Replicas, failovers: Counter) -> None:

@@ -33,7 +33,7 @@ class PeerWatch:
 
     @asynccontextmanager
     async def running(self, seconds: float) -> AsyncIterator[None]:
-        """Probe every peer before the block, and then each so many seconds until it ends."""
+        """Probe every peer before the block, and then every `seconds` until the block ends."""
         for name in self._peers:
             await self._probe(name, seconds)
         watching = asyncio.gather(*(self._follow(name, seconds) for name in self._peers))

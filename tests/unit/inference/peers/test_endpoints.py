@@ -26,26 +26,26 @@ UNRESOLVABLE = "queen-sensitivity.invalid:8101"
 )
 async def test_addresses_are_their_own_endpoints(target: str, expected: list[str]) -> None:
     """No look-up, nothing that could change later, and one form for one address."""
-    places = read_target(target)
-    assert not any(place.is_name for place in places)
-    assert [endpoint for place in places for endpoint in await place.resolve()] == expected
+    parts = read_target(target)
+    assert not any(part.is_name for part in parts)
+    assert [endpoint for part in parts for endpoint in await part.resolve()] == expected
 
 
 @pytest.mark.parametrize("form", ["localhost:8101", "dns:///localhost:8101", "dns:localhost:8101"])
 async def test_a_name_is_all_its_addresses(form: str) -> None:
     """Each once, in an order that does not change, as the system resolves it."""
-    (place,) = read_target(form)
-    assert place.is_name
-    found = await place.resolve()
+    (part,) = read_target(form)
+    assert part.is_name
+    endpoints = await part.resolve()
     known = {address[0] for *_, address in socket.getaddrinfo("localhost", 8101)}
-    assert found == sorted(f"[{one}]:8101" if ":" in one else f"{one}:8101" for one in known)
+    assert endpoints == sorted(f"[{one}]:8101" if ":" in one else f"{one}:8101" for one in known)
 
 
 async def test_a_name_without_an_address_is_an_error_of_the_system() -> None:
     """So that the caller can keep what it had."""
-    (place,) = read_target(UNRESOLVABLE)
+    (part,) = read_target(UNRESOLVABLE)
     with pytest.raises(OSError, match=r".+"):
-        await place.resolve()
+        await part.resolve()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 import structlog
 from queen_inference.peers import replicas as module
-from queen_inference.peers.endpoints import Place, read_target
+from queen_inference.peers.endpoints import TargetPart, read_target
 from queen_inference.peers.peer import Peer
 from queen_inference.peers.replicas import Replica, Replicas
 from queen_inference.peers.sensitivity import SENSITIVITY, SensitivityClient
@@ -17,7 +17,7 @@ from queen_inference.peers.sensitivity import SENSITIVITY, SensitivityClient
 OFTEN_SECONDS = 0.02
 
 
-class ChangingName(Place):
+class ChangingName(TargetPart):
     """A name that resolves to what it is told; to nothing, as a name that does not exist."""
 
     addresses: list[str] | None = None
@@ -47,7 +47,7 @@ class SlowName(ChangingName):
 
 
 @asynccontextmanager
-async def following(*places: Place) -> AsyncIterator[tuple[Replicas, dict[str, bool]]]:
+async def following(*parts: TargetPart) -> AsyncIterator[tuple[Replicas, dict[str, bool]]]:
     """Replicas at nobody's ports, and whether the channel of each repeats calls."""
     retries: dict[str, bool] = {}
 
@@ -56,7 +56,7 @@ async def following(*places: Place) -> AsyncIterator[tuple[Replicas, dict[str, b
         peer = Peer(endpoint, SENSITIVITY, 1 << 20, retries=repeats)
         return Replica(peer, SensitivityClient(peer, "digest"))
 
-    replicas = Replicas(SENSITIVITY, places, open_replica, OFTEN_SECONDS)
+    replicas = Replicas(SENSITIVITY, parts, open_replica, OFTEN_SECONDS)
     await replicas.start()
     yield replicas, retries
     await replicas.close()
