@@ -7,25 +7,15 @@ from pathlib import Path
 
 import hypothesis.strategies as st
 import numpy as np
-import pytest
 from hypothesis import HealthCheck, given, settings
 from queen_sensitivity.engine.charging import AccountPolicy
 
-from queen.bundle import Bundle, open_bundle
+from queen.bundle import Bundle
 from queen.method.ledger import Scope, Verdict
 from queen.replay import replay
-from tests.bundles import make_bundle
 from tests.unit.replay.written import Row, WrittenLog
 
 CLASSES = 4
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """A bundle in which a handful of records spend a budget."""
-    path = Path(tmp_path_factory.mktemp("replay")) / "bundle"
-    make_bundle(path, coverage_fraction=0.1)
-    return open_bundle(path)
 
 
 rows = st.lists(

@@ -1,0 +1,66 @@
+"""Facts as fields of a decision record, and back."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from queen.decision_line import (
+    BITS,
+    CAUSES,
+    GROUP_BITS,
+    GROUP_NUMBERS,
+    NUMBERS,
+    cause_name,
+    fact_fields,
+    facts_from,
+)
+from queen.method.facts import FACTS, GROUP_SHIFT, Fact, FactArray
+from queen.method.ledger import Cause, Scope
+
+COUNT = 50
+
+
+def facts_of(group_budget: int) -> FactArray:
+    """Facts of noise, of one request; those of the group are 0 without a group budget."""
+    rng = np.random.default_rng(group_budget)
+    facts = np.zeros(COUNT, FACTS)
+    own = int(Fact.NOVEL | Fact.CROSSED | Fact.OFF_DISTRIBUTION)
+    facts["bits"] = rng.integers(0, own + 1, COUNT) | Fact.EXEMPT
+    facts["scopes"], facts["budgets"] = Scope.CLASS, 7
+    names = ["distances", "cqs_before", "cqs_after"]
+    if group_budget:
+        facts["group_budgets"] = group_budget
+        facts["bits"] |= (rng.integers(0, own + 1, COUNT) << GROUP_SHIFT).astype(np.uint8)
+        facts["group_generations"] = rng.integers(0, 9, COUNT)
+        names += ["group_cqs_before", "group_cqs_after"]
+    for name in names:
+        facts[name] = rng.random(COUNT)
+    facts["generations"] = rng.integers(0, 9, COUNT)
+    return facts
+
+
+@pytest.mark.parametrize("group_budget", [0, 9])
+def test_facts_come_back_from_json_bit_for_bit(group_budget: int) -> None:
+    """In all their digits, since verdicts were decided on them; a group only where there is one."""
+    facts = facts_of(group_budget)
+    fields = json.loads(json.dumps(fact_fields(facts)))
+    single = {"scope": Scope.CLASS, "exempt": True, "budget": 7, "group_budget": group_budget}
+    columns = {name: np.full(COUNT, value) for name, value in single.items()}
+    for name in (*NUMBERS, *BITS, *GROUP_NUMBERS, *GROUP_BITS):
+        assert (name in fields) is (bool(group_budget) or not name.startswith("group_"))
+        columns[name] = np.array(fields.get(name, [0] * COUNT))
+    assert facts_from(columns, COUNT).tobytes() == facts.tobytes()
+
+
+def test_causes_have_names() -> None:
+    """Every combination of them, and none is the empty text."""
+    assert cause_name(0) == ""
+    assert cause_name(Cause.GROUP) == "GROUP"
+    assert cause_name(Cause.ACCOUNT | Cause.OFF_DISTRIBUTION) == "ACCOUNT|OFF_DISTRIBUTION"
+    assert {name: cause_name(bits) for name, bits in CAUSES.items()} == {
+        name: name for name in CAUSES
+    }
+    assert len(CAUSES) == 8
