@@ -181,7 +181,8 @@ def binds(taker, address):
 def records_of(up):
     """Bytes of the records of the account `local`, by class."""
     with AdminClient(up.addresses["admin"]) as client:
-        return {one.label: one.embeddings.tobytes() for one in client.ledger("local").classes}
+        classes = client.account("local").classes
+    return {ledger.label: ledger.embeddings.tobytes() for ledger in classes}
 
 
 def test_killed_sensitivity_is_survived_and_its_ledgers_are_whole(small, up):

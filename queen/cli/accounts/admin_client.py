@@ -1,60 +1,42 @@
-"""A client of AdminService: what the ledgers say of the accounts, and what is done to them."""
+"""A client of AdminService, the admin API of a sensitivity service."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType, TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 import grpc
-import numpy as np
-from numpy.typing import NDArray
+from google.protobuf import json_format
+from google.protobuf.message import Message
 
 from queen.api.v1 import admin_pb2 as pb
 from queen.api.v1 import admin_pb2_grpc
+from queen.cli.accounts.admin_values import (
+    Account,
+    AccountSummary,
+    AuditEntry,
+    ClassLedger,
+    Crossing,
+    Deleted,
+    Imported,
+    Link,
+    Mandate,
+    Missed,
+    Survey,
+    SurveyedLinks,
+)
+from queen.errors import InvalidQuery
 from queen.wire import read_tensor
 
-PAGE = 500
+PAGE_SIZE = 500
+"""Accounts, or entries of the audit, that a call returns at most."""
 
-
-@dataclass(frozen=True)
-class Spent:
-    """What an account, or a group under the id "group NAME", has spent of its budgets."""
-
-    account_id: str
-    records: int
-    crossed: tuple[int, ...]
-    """Classes whose budget is spent."""
-    share: float
-    """Of the budget, in the class where most is spent; above 1 it is spent."""
-    off_distribution: float = 0.0
-    """Highest level of the off-distribution meter over its limit; at 1 it is off for good."""
-    budget: int = 0
-    """What it is measured against, in records of a class; 0 from a service that does not say."""
-
-
-@dataclass(frozen=True, eq=False)
-class ClassRecords:
-    """One class of one account: cqs, threshold T, and recorded embeddings (M E,)."""
-
-    label: int
-    cqs: float
-    threshold: float
-    embeddings: NDArray[np.float32]
-
-
-@dataclass(frozen=True, eq=False)
-class Ledger:
-    """One account in full."""
-
-    spent: Spent
-    classes: tuple[ClassRecords, ...]
-    bundle_digest: str
+Value = TypeVar("Value")
 
 
 class AdminClient:
-    """Asks the admin port of one sensitivity service. Its errors are grpc.RpcError."""
+    """Calls the admin port of one sensitivity service. Its errors are grpc.RpcError."""
 
     def __init__(self, address: str, *, timeout_seconds: float = 30.0) -> None:
         options = [("grpc.max_receive_message_length", -1), ("grpc.enable_http_proxy", 0)]
@@ -62,94 +44,88 @@ class AdminClient:
         self._stub = admin_pb2_grpc.AdminServiceStub(self._channel)
         self._timeout = timeout_seconds
 
-    def accounts(self, budgets: Mapping[str, int] = MappingProxyType({})) -> Iterator[Spent]:
+    def accounts(
+        self, budgets: Mapping[str, int] = MappingProxyType({})
+    ) -> Iterator[AccountSummary]:
         """All accounts that have a ledger, in order of their id.
 
         Each is measured against its budget in `budgets`, or the service's default.
         """
-        token = ""
         own = [pb.AccountBudget(account_id=name, budget=budgets[name]) for name in budgets]
-        while True:
-            request = pb.ListAccountsRequest(page_size=PAGE, page_token=token, budgets=own)
-            page = self._stub.ListAccounts(request, timeout=self._timeout)
-            yield from map(_spent, page.accounts)
-            token = page.next_page_token
-            if not token:
-                return
+        for page in self._pages(self._stub.ListAccounts, pb.ListAccountsRequest(budgets=own)):
+            yield from map(summary_of, page.accounts)
 
-    def ledger(self, account_id: str, budget: int = 0) -> Ledger:
-        """One account's ledger, measured against a budget, 0 for the service's default."""
-        answer = self._stub.GetAccount(
-            pb.GetAccountRequest(account_id=account_id, budget=budget), timeout=self._timeout
-        )
-        classes = tuple(
-            ClassRecords(one.label, one.cqs, one.threshold, _embeddings(one))
-            for one in answer.classes
-        )
-        return Ledger(_spent(answer.summary), classes, answer.bundle_digest)
+    def account(self, account_id: str, budget: int = 0) -> Account:
+        """One account, measured against a budget, 0 for the service's default."""
+        request = pb.GetAccountRequest(account_id=account_id, budget=budget)
+        answer = self._stub.GetAccount(request, timeout=self._timeout)
+        classes = tuple(map(_class_ledger, answer.classes))
+        return Account(summary_of(answer.summary), classes, answer.bundle_digest)
 
-    def reset(self, account_id: str, actor: str, reason: str) -> int:
-        """Empty an account's ledgers; the records that were there."""
-        request = pb.ResetAccountRequest(account_id=account_id, actor=actor, reason=reason)
+    def reset(self, account_id: str, mandate: Mandate) -> int:
+        """Empty an account's ledgers; returns how many records they had."""
+        request = pb.ResetAccountRequest(account_id=account_id, **vars(mandate))
         answer = self._stub.ResetAccount(request, timeout=self._timeout)
         return int(answer.records_before)
 
-    def delete(self, account_id: str, actor: str, reason: str) -> pb.DeleteAccountResponse:
-        """Erase an account."""
-        request = pb.DeleteAccountRequest(account_id=account_id, actor=actor, reason=reason)
-        answer: pb.DeleteAccountResponse = self._stub.DeleteAccount(request, timeout=self._timeout)
-        return answer
+    def delete(self, account_id: str, mandate: Mandate) -> Deleted:
+        """Erase an account under every bundle."""
+        request = pb.DeleteAccountRequest(account_id=account_id, **vars(mandate))
+        answer = self._stub.DeleteAccount(request, timeout=self._timeout)
+        return Deleted(answer.records_before, answer.geometries)
 
-    def audit_exemption(self, account_id: str, is_exempt: bool, actor: str, reason: str) -> int:
-        """Put an exemption, or its end, into the audit; the account's records by now."""
-        request = pb.AuditExemptionRequest(
-            account_id=account_id, actor=actor, reason=reason, exempt=is_exempt
-        )
+    def audit_exemption(self, account_id: str, is_exempt: bool, mandate: Mandate) -> int:
+        """Put an exemption, or its end, into the audit; returns the account's records."""
+        request = pb.AuditExemptionRequest(account_id=account_id, exempt=is_exempt, **vars(mandate))
         return int(self._stub.AuditExemption(request, timeout=self._timeout).records)
 
-    def export(self, account_ids: Sequence[str] = ()) -> Iterator[pb.AccountRecords]:
-        """The records of all accounts, or of those that are named."""
-        for answer in self._stub.ExportAccounts(pb.ExportAccountsRequest(account_ids=account_ids)):
-            yield answer.account
+    def export_lines(self, account_ids: Sequence[str] = ()) -> Iterator[str]:
+        """The records of all accounts, or of the named ones; a JSON text for each account."""
+        request = pb.ExportAccountsRequest(account_ids=account_ids)
+        for answer in self._stub.ExportAccounts(request):
+            yield json_format.MessageToJson(answer.account, indent=None)
 
-    def import_accounts(
-        self, accounts: Iterable[pb.AccountRecords], actor: str, reason: str
-    ) -> pb.ImportAccountsResponse:
-        """Add records as far as they are novel."""
-        requests = (
-            pb.ImportAccountsRequest(actor=actor, reason=reason, account=account)
-            for account in accounts
+    def import_lines(self, lines: Iterable[str], mandate: Mandate) -> Imported:
+        """Add the novel records of an export; InvalidQuery, before a call, for another text."""
+        requests = [
+            pb.ImportAccountsRequest(account=_exported(number, line), **vars(mandate))
+            for number, line in enumerate(lines, 1)
+        ]
+        answer = self._stub.ImportAccounts(iter(requests))
+        return Imported(answer.accounts, answer.records_added, answer.records_covered)
+
+    def links(self) -> SurveyedLinks:
+        """The last survey of all accounts, and the links that it suggests."""
+        answer = self._stub.ListLinks(pb.ListLinksRequest(), timeout=self._timeout)
+        return SurveyedLinks(
+            _value(Survey, answer.survey) if answer.HasField("survey") else None,
+            tuple(_value(Link, link) for link in answer.links),
+            answer.survey_seconds,
         )
-        answer: pb.ImportAccountsResponse = self._stub.ImportAccounts(requests)
-        return answer
 
-    def links(self) -> pb.ListLinksResponse:
-        """What the last survey of all accounts found."""
-        answer: pb.ListLinksResponse = self._stub.ListLinks(
-            pb.ListLinksRequest(), timeout=self._timeout
-        )
-        return answer
-
-    def crossings(
-        self, begun: Callable[[], None] = lambda: None
-    ) -> Iterator[pb.WatchCrossingsResponse]:
-        """Events from now on; `begun` is called once none can be missed any more."""
+    def crossings(self, begun: Callable[[], None] = lambda: None) -> Iterator[Crossing | Missed]:
+        """Events from now on; `begun` is called once no later event can be missed."""
         watch = self._stub.WatchCrossings(pb.WatchCrossingsRequest())
         watch.initial_metadata()
         # The headers of a call that failed are empty, and no error.
         if watch.is_active():
             begun()
-        yield from watch
+        yield from map(event_of, watch)
 
-    def audit(self) -> Iterator[pb.AuditEntry]:
+    def audit(self) -> Iterator[AuditEntry]:
         """All entries of the audit, oldest first."""
-        token = ""
+        for page in self._pages(self._stub.ListAuditEntries, pb.ListAuditEntriesRequest()):
+            for entry in page.entries:
+                yield _value(AuditEntry, entry)
+
+    def _pages(self, call: Callable[..., Any], request: Any) -> Iterator[Any]:
+        """The answers to a request, page after page."""
+        request.page_size = PAGE_SIZE
         while True:
-            request = pb.ListAuditEntriesRequest(page_size=PAGE, page_token=token)
-            page = self._stub.ListAuditEntries(request, timeout=self._timeout)
-            yield from page.entries
-            token = page.next_page_token
-            if not token:
+            page = call(request, timeout=self._timeout)
+            yield page
+            request.page_token = page.next_page_token
+            if not request.page_token:
                 return
 
     def __enter__(self) -> Self:
@@ -164,17 +140,48 @@ class AdminClient:
         self._channel.close()
 
 
-def _spent(summary: pb.AccountSummary) -> Spent:
-    return Spent(
-        summary.account_id,
-        summary.records,
-        tuple(summary.crossed_classes),
-        summary.budget_spent,
-        summary.off_distribution,
-        summary.budget,
+def summary_of(message: pb.AccountSummary) -> AccountSummary:
+    """The summary of an account."""
+    return AccountSummary(
+        message.account_id,
+        message.records,
+        tuple(message.crossed_classes),
+        message.budget_spent,
+        message.off_distribution,
+        message.budget,
     )
 
 
-def _embeddings(ledger: pb.ClassLedger) -> NDArray[np.float32]:
+def event_of(message: pb.WatchCrossingsResponse) -> Crossing | Missed:
+    """An event of a watch."""
+    if message.missed:
+        return Missed(message.missed)
+    is_class = message.crossing == pb.CROSSING_THRESHOLD
+    return Crossing(
+        message.time_unix_nanos,
+        message.account_id,
+        message.label if is_class else None,
+        message.level,
+        message.limit,
+    )
+
+
+def _class_ledger(message: pb.ClassLedger) -> ClassLedger:
     # The wire does not say the width E; the bundle does.
-    return read_tensor(ledger.embeddings, "<f4", (-1,), "embeddings")
+    embeddings = read_tensor(message.embeddings, "<f4", (-1,), "embeddings")
+    return ClassLedger(message.label, message.cqs, message.threshold, embeddings)
+
+
+def _exported(number: int, line: str) -> pb.AccountRecords:
+    try:
+        return json_format.Parse(line, pb.AccountRecords())
+    except json_format.ParseError as error:
+        raise InvalidQuery(
+            f"line {number}: expected an account as 'queen accounts export' writes it, "
+            "got another text"
+        ) from error
+
+
+def _value(kind: Callable[..., Value], message: Message) -> Value:
+    """A value whose fields have the names of the message's."""
+    return kind(**{field.name: getattr(message, field.name) for field in message.DESCRIPTOR.fields})

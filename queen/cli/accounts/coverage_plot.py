@@ -1,4 +1,4 @@
-"""What an account has covered of the sensitive regions, as a picture."""
+"""A picture of the sensitive regions, and of the discs in them that an account has covered."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from queen.bundle import Bundle
-from queen.cli.accounts.admin_client import ClassRecords, Ledger
+from queen.cli.accounts.admin_values import Account, ClassLedger
 from queen.errors import ConfigError
 
 _MARGIN = 1.25
 """Around the regions, in sensitive radii of the largest one."""
 
 
-def draw_coverage(path: Path, bundle: Bundle, ledger: Ledger) -> None:
+def draw_coverage(path: Path, bundle: Bundle, account: Account) -> None:
     """Draw the regions of the embedding map and the discs that an account's records cover.
 
-    A disc has the coverage radius r of its class; classes whose budget is spent are ringed
+    A disc has the coverage radius r of its class; crossed classes are ringed
     in red. ConfigError for a bundle whose embeddings are not on a plane.
     """
     geometry = bundle.geometry
@@ -31,15 +31,16 @@ def draw_coverage(path: Path, bundle: Bundle, ledger: Ledger) -> None:
     # A figure of its own, without pyplot: nothing global, no display.
     figure = Figure(figsize=(9, 8), dpi=150, layout="constrained")
     axes = figure.add_subplot()
-    records = {one.label: one for one in ledger.classes}
+    ledgers = {ledger.label: ledger for ledger in account.classes}
     for label in range(geometry.num_classes):
-        _draw_class(axes, bundle, label, records.get(label), label in ledger.spent.crossed)
-    _finish(axes, bundle, ledger)
+        is_crossed = label in account.summary.crossed_classes
+        _draw_class(axes, bundle, label, ledgers.get(label), is_crossed)
+    _finish(axes, bundle, account)
     figure.savefig(path, format="png")
 
 
 def _draw_class(
-    axes: Axes, bundle: Bundle, label: int, records: ClassRecords | None, is_crossed: bool
+    axes: Axes, bundle: Bundle, label: int, ledger: ClassLedger | None, is_crossed: bool
 ) -> None:
     geometry = bundle.geometry
     color = mpl.colormaps["tab10" if geometry.num_classes <= 10 else "hsv"](
@@ -48,14 +49,14 @@ def _draw_class(
     center, radius = geometry.cluster_centers[label], float(geometry.sensitive_radius[label])
     edge = "crimson" if is_crossed else color
     _discs(axes, center[None], radius, face=(*color[:3], 0.10), edge=edge, width=1.6)
-    if records is not None:
-        points = records.embeddings.reshape(-1, geometry.embedding_width)
+    if ledger is not None:
+        points = ledger.embeddings.reshape(-1, geometry.embedding_width)
         covered = float(geometry.coverage_radius[label])
         _discs(axes, points, covered, face=(*color[:3], 0.55), edge="none", width=0)
         # Discs of small r vanish on the page; a dot marks each record.
         axes.plot(points[:, 0], points[:, 1], ".", color=color, markersize=1.0, zorder=3)
     axes.annotate(
-        _caption(bundle, label, records),
+        _caption(bundle, label, ledger),
         (center[0], center[1] + radius),
         xytext=(0, 4),
         textcoords="offset points",
@@ -93,14 +94,14 @@ def _discs(
     )
 
 
-def _caption(bundle: Bundle, label: int, records: ClassRecords | None) -> str:
+def _caption(bundle: Bundle, label: int, ledger: ClassLedger | None) -> str:
     name = bundle.manifest.class_names[label]
     title = str(label) if name == str(label) else f"{label} {name}"
-    share = records.cqs / records.threshold if records and records.threshold > 0 else 0.0
+    share = ledger.cqs / ledger.threshold if ledger and ledger.threshold > 0 else 0.0
     return f"{title}: {share:.0%}"
 
 
-def _finish(axes: Axes, bundle: Bundle, ledger: Ledger) -> None:
+def _finish(axes: Axes, bundle: Bundle, account: Account) -> None:
     geometry = bundle.geometry
     reach = _MARGIN * float(geometry.sensitive_radius.max())
     low = geometry.cluster_centers.min(axis=0) - reach
@@ -111,9 +112,9 @@ def _finish(axes: Axes, bundle: Bundle, ledger: Ledger) -> None:
     axes.set_ylabel("embedding, second axis")
     axes.grid(visible=True, color="0.92", linewidth=0.6)
     axes.set_axisbelow(True)
-    spent = ledger.spent
+    summary = account.summary
     axes.set_title(
-        f"{spent.account_id}: {spent.records} records, {len(spent.crossed)} of "
+        f"{summary.account_id}: {summary.records} records, {len(summary.crossed_classes)} of "
         f"{geometry.num_classes} classes over their budget (ringed in red)\n"
         "large: sensitive region with the share of its budget spent; small: covered discs",
         fontsize=10,

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
-from google.protobuf.message import Message
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from queen.api.v1 import admin_pb2 as pb
-from queen.cli.accounts.admin_reach import accounts_option, asking, reaching
-from queen.cli.accounts.policies import Policies, find_policies
+from queen.cli.accounts.accounts_file import (
+    NO_POLICIES,
+    Policies,
+    group_lines,
+)
+from queen.cli.accounts.admin_values import Link, Survey, SurveyedLinks
+from queen.cli.accounts.deployment import Deployment, accounts_option, deployment_options
+from queen.cli.accounts.tables import links_table
 from queen.method.linkage import linked_groups
 from queen.owners import group_owner
 
@@ -28,13 +30,13 @@ class Suggestion:
 
     group: str
     accounts: tuple[str, ...]
-    links: tuple[pb.Link, ...]
+    links: tuple[Link, ...]
     others: tuple[str, ...]
     """Other groups that some of the accounts are in."""
 
     def changes(self, policies: Policies) -> tuple[str, ...]:
         """The accounts that are not in the group yet."""
-        return tuple(each for each in self.accounts if policies.group(each) != self.group)
+        return tuple(name for name in self.accounts if policies.group(name) != self.group)
 
 
 @click.command(
@@ -46,45 +48,46 @@ Examples:
 
 A link says that two accounts asked about the same images. It is a reason to look, not a
 proof: two customers may use one public set of images. Accounts that split a set between
-them have none in common, and no link.
+them have no image in common, and no link.
 """
 )
-@reaching
+@deployment_options
 @accounts_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def links(admin: str | None, state: Path, accounts: Path | None, as_json: bool) -> None:
-    """Suggest which accounts belong into one group, by what the last survey found."""
-    policies = find_policies(accounts, admin, state) or Policies({}, {})
-    with asking(admin, state) as client:
-        answer = client.links()
-    suggestions = suggest(answer.links, policies)
+def links(deployment: Deployment, accounts: Path | None, as_json: bool) -> None:
+    """Suggest which accounts belong into one group, by the links of the last survey."""
+    policies = deployment.policies(accounts) or NO_POLICIES
+    with deployment.client() as client:
+        surveyed = client.links()
+    suggestions = suggest(surveyed.links, policies)
     if as_json:
-        click.echo(json.dumps(_as_json(answer, suggestions, policies), indent=2))
+        click.echo(json.dumps(_as_json(surveyed, suggestions, policies), indent=2))
         return
-    click.echo(survey_words(answer), err=True)
+    click.echo(survey_words(surveyed), err=True)
     if suggestions:
-        Console().print(links_table(suggestions))
+        groups = [(suggestion.group, suggestion.links) for suggestion in suggestions]
+        Console().print(links_table(groups))
         click.echo(entry_lines(suggestions, policies))
-    elif answer.HasField("survey"):
+    elif surveyed.survey is not None:
         click.echo("no link between accounts of different groups", err=True)
 
 
-def suggest(found: Sequence[pb.Link], policies: Policies) -> list[Suggestion]:
+def suggest(found: Sequence[Link], policies: Policies) -> list[Suggestion]:
     """Groups of the accounts that links join, without links inside of a known group."""
     fresh = [link for link in found if not _is_known(link, policies)]
     pairs = [(link.account_id, link.other_account_id) for link in fresh]
     suggestions: list[Suggestion] = []
-    taken = {entry.group for entry in policies.entries.values()}
-    numbers = (number for number in range(1, 10**9) if f"linked-{number}" not in taken)
+    used = {entry.group for entry in policies.entries.values()}
+    free = (name for number in range(1, 10**9) if (name := f"linked-{number}") not in used)
     # Accounts of one group belong together already, whichever of them is linked.
     members = {account for pair in pairs for account in pair}
-    grouped = [(group_owner(group), each) for each in members if (group := policies.group(each))]
+    grouped = [(group_owner(group), name) for name in members if (group := policies.group(name))]
     for joined in linked_groups([*pairs, *grouped]):
-        accounts = tuple(each for each in joined if each in members)
-        known = sorted({group for each in accounts if (group := policies.group(each))})
+        accounts = tuple(name for name in joined if name in members)
+        known = sorted({group for name in accounts if (group := policies.group(name))})
         suggestions.append(
             Suggestion(
-                known[0] if known else f"linked-{next(numbers)}",
+                known[0] if known else next(free),
                 accounts,
                 tuple(link for link in fresh if link.account_id in accounts),
                 tuple(known[1:]),
@@ -93,60 +96,29 @@ def suggest(found: Sequence[pb.Link], policies: Policies) -> list[Suggestion]:
     return suggestions
 
 
-def _is_known(link: pb.Link, policies: Policies) -> bool:
+def _is_known(link: Link, policies: Policies) -> bool:
     group = policies.group(link.account_id)
     return group is not None and group == policies.group(link.other_account_id)
 
 
-def links_table(suggestions: Sequence[Suggestion]) -> Table:
-    """One line a link: what the two share, what chance explains, and the score."""
-    count = sum(len(each.links) for each in suggestions)
-    table = Table(
-        title=f"{count} link{'s' * (count != 1)} between accounts",
-        title_justify="left",
-        caption="score: standard deviations above chance",
-        caption_justify="left",
-    )
-    table.add_column("group", overflow="fold")
-    table.add_column("account", overflow="fold")
-    table.add_column("looks like", overflow="fold")
-    for title in ("records in common", "by chance", "score"):
-        table.add_column(title, justify="right")
-    for suggestion in suggestions:
-        for link in suggestion.links:
-            table.add_row(
-                Text(suggestion.group),
-                Text(link.account_id),
-                Text(link.other_account_id),
-                f"{link.shared_records} of {link.records}",
-                f"{link.expected_records:.1f}",
-                f"{link.score:.1f}",
-            )
-        table.add_section()
-    return table
-
-
 def entry_lines(suggestions: Sequence[Suggestion], policies: Policies) -> str:
-    """What an operator who agrees writes into the entries of accounts.yaml."""
+    """The lines that an operator who agrees writes into the entries of accounts.yaml."""
     lines = ["if they belong together, complete their entries in accounts.yaml:"]
     for suggestion in suggestions:
         if suggestion.others:
             others = ", ".join(map(json.dumps, suggestion.others))
             lines.append(f"  # some are in {others} now; one group's budget will be all theirs")
-        for account in suggestion.changes(policies):
-            # A JSON text is a YAML text, whatever characters an id has.
-            lines.append(f"  - id: {json.dumps(account)}")
-            lines.append(f"    group: {json.dumps(suggestion.group)}")
+        lines += group_lines(suggestion.changes(policies), suggestion.group).splitlines()
     return "\n".join(lines)
 
 
-def survey_words(answer: pb.ListLinksResponse) -> str:
+def survey_words(surveyed: SurveyedLinks) -> str:
     """The survey in a few lines."""
-    if not answer.HasField("survey"):
-        if not answer.survey_seconds:
+    survey = surveyed.survey
+    if survey is None:
+        if not surveyed.survey_seconds:
             return "the service makes no surveys: its setting survey_seconds is 0"
-        return f"no survey has ended yet; one begins every {answer.survey_seconds:g} s"
-    survey = answer.survey
+        return f"no survey has ended yet; one begins every {surveyed.survey_seconds:g} s"
     when = datetime.fromtimestamp(survey.time_unix_nanos / 1e9, UTC).isoformat(timespec="seconds")
     at_least = "at least " if survey.classes_cut else ""
     words = (
@@ -154,35 +126,34 @@ def survey_words(answer: pb.ListLinksResponse) -> str:
         f"default budget; as one account they would have spent {at_least}"
         f"{survey.budget_spent:.0%} of it, and cover {survey.region_covered:.0%} of a region"
     )
-    left = [
-        (survey.accounts_not_compared, "accounts with few records"),
-        (survey.records_not_compared, "records in crowded places"),
-        (survey.pairs_not_compared, "pairs of accounts"),
-        (survey.links_found - len(answer.links), "weaker links"),
-    ]
-    left_out = ", ".join(f"{count} {what}" for count, what in left if count)
+    left_out = _left_out(survey, len(surveyed.links))
     return f"{words}\nleft out: {left_out}" if left_out else words
 
 
+def _left_out(survey: Survey, shown: int) -> str:
+    counts = [
+        (survey.accounts_not_compared, "accounts with few records"),
+        (survey.records_not_compared, "records in crowded places"),
+        (survey.pairs_not_compared, "pairs of accounts"),
+        (survey.links_found - shown, "weaker links"),
+    ]
+    return ", ".join(f"{count} {noun}" for count, noun in counts if count)
+
+
 def _as_json(
-    answer: pb.ListLinksResponse, suggestions: Sequence[Suggestion], policies: Policies
+    surveyed: SurveyedLinks, suggestions: Sequence[Suggestion], policies: Policies
 ) -> dict[str, Any]:
     return {
-        "survey": _fields(answer.survey) if answer.HasField("survey") else None,
-        "survey_seconds": answer.survey_seconds,
+        "survey": asdict(surveyed.survey) if surveyed.survey else None,
+        "survey_seconds": surveyed.survey_seconds,
         "groups": [
             {
-                "group": each.group,
-                "other_groups": list(each.others),
-                "accounts": list(each.accounts),
-                "to_change": list(each.changes(policies)),
-                "links": [_fields(link) for link in each.links],
+                "group": suggestion.group,
+                "other_groups": list(suggestion.others),
+                "accounts": list(suggestion.accounts),
+                "to_change": list(suggestion.changes(policies)),
+                "links": [asdict(link) for link in suggestion.links],
             }
-            for each in suggestions
+            for suggestion in suggestions
         ],
     }
-
-
-def _fields(message: Message) -> dict[str, Any]:
-    """All fields of a flat message by name, those that are 0 too."""
-    return {field.name: getattr(message, field.name) for field in message.DESCRIPTOR.fields}

@@ -6,7 +6,7 @@ import secrets
 
 from queen_perturber.secret import read_secret
 
-from queen.cli.accounts.file import account_lines, new_key
+from queen.cli.accounts.accounts_file import account_lines, new_key
 from queen.cli.private_files import read_key, write_private
 from queen.cli.state import StateFolder
 

@@ -1,25 +1,20 @@
+import json
+from dataclasses import replace
+
 import yaml
 
-from queen.api.v1 import admin_pb2 as pb
-from queen.cli.accounts.links import entry_lines, links_table, suggest, survey_words
-from queen.cli.accounts.policies import Policies, policies_of
+from queen.cli.accounts.accounts_file import NO_POLICIES, Policies, policies_of
+from queen.cli.accounts.admin_values import Link, Survey, SurveyedLinks
+from queen.cli.accounts.links import entry_lines, suggest, survey_words
 from queen.serving.accounts import AccountEntry, AccountsFile
-from tests.unit.cli.accounts.test_command import printed
+from tests.unit.cli.accounts.admin_port import run
 
-NONE = Policies({}, {})
+SURVEY = Survey(10**18, 0.5, 7, 90, 2, 1.5, 0.25, 0, 0, 0, 0, 0)
 
 
-def link(one: str, other: str, score: float = 9.0) -> pb.Link:
+def link(account: str, other: str, score: float = 9.0) -> Link:
     """A link of 12 records in common."""
-    return pb.Link(
-        account_id=one,
-        other_account_id=other,
-        score=score,
-        shared_records=12,
-        expected_records=1.5,
-        records=40,
-        other_records=60,
-    )
+    return Link(account, other, score, 12, 1.5, 40, 60)
 
 
 def grouped(**groups: str) -> Policies:
@@ -33,13 +28,13 @@ def grouped(**groups: str) -> Policies:
 
 def test_links_that_meet_are_one_suggestion():
     """A chain of pairs is one group, with a name that is free."""
-    found = [link("a", "b"), link("x", "y"), link("b", "c")]
-    suggestions = suggest(found, grouped(else_where="linked-1"))
-    assert [(each.group, each.accounts) for each in suggestions] == [
+    links = [link("a", "b"), link("x", "y"), link("b", "c")]
+    suggestions = suggest(links, grouped(else_where="linked-1"))
+    assert [(suggestion.group, suggestion.accounts) for suggestion in suggestions] == [
         ("linked-2", ("a", "b", "c")),
         ("linked-3", ("x", "y")),
     ]
-    assert [len(each.links) for each in suggestions] == [2, 1]
+    assert [len(suggestion.links) for suggestion in suggestions] == [2, 1]
 
 
 def test_accounts_of_one_group_are_not_suggested_again():
@@ -61,7 +56,7 @@ def test_links_to_two_members_of_a_group_are_one_suggestion():
 
 def test_the_lines_are_yaml_whatever_an_id_has():
     """An id with a colon or a quote is no trap."""
-    lines = entry_lines(suggest([link("a: b", 'c"')], NONE), NONE)
+    lines = entry_lines(suggest([link("a: b", 'c"')], NO_POLICIES), NO_POLICIES)
     (said, *entries) = lines.splitlines()
     assert "accounts.yaml" in said
     assert yaml.safe_load("\n".join(entries)) == [
@@ -70,28 +65,34 @@ def test_the_lines_are_yaml_whatever_an_id_has():
     ]
 
 
-def test_the_table_says_what_chance_explains():
-    """Records in common, of how many, what chance gives, and the score; no markup in an id."""
-    text = printed(links_table(suggest([link("[red]a", "b", 8.25)], NONE)))
-    assert "1 link " in text
-    (line,) = [line for line in text.splitlines() if "linked-1" in line]
-    for word in ("[red]a", "b", "12 of 40", "1.5", "8.2"):
-        assert word in line
-
-
-def test_the_survey_says_what_was_left_out():
-    """Before the first, without any, and after one that did not compare all."""
-    assert "survey_seconds is 0" in survey_words(pb.ListLinksResponse())
-    waiting = pb.ListLinksResponse(survey_seconds=300)
+def test_the_survey_says_how_much_was_left_out():
+    """Before the first, without any, and after a survey that did not compare all."""
+    assert "survey_seconds is 0" in survey_words(SurveyedLinks(None, (), 0.0))
+    waiting = SurveyedLinks(None, (), 300.0)
     assert survey_words(waiting) == "no survey has ended yet; one begins every 300 s"
-    survey = pb.Survey(time_unix_nanos=10**18, accounts=7, accounts_over_budget=2, budget_spent=1.5)
-    survey.region_covered = 0.25
-    whole = survey_words(pb.ListLinksResponse(survey=survey))
+    whole = survey_words(SurveyedLinks(SURVEY, (), 300.0))
     assert whole == (
         "survey of 2001-09-09T01:46:40+00:00: 7 accounts, 2 over the default budget; as one "
         "account they would have spent 150% of it, and cover 25% of a region"
     )
-    survey.classes_cut, survey.links_found, survey.accounts_not_compared = 1, 3, 5
-    cut = survey_words(pb.ListLinksResponse(survey=survey, links=[link("a", "b")]))
+    part = replace(SURVEY, classes_cut=1, links_found=3, accounts_not_compared=5)
+    cut = survey_words(SurveyedLinks(part, (link("a", "b"),), 300.0))
     assert "at least 150%" in cut
     assert cut.endswith("left out: 5 accounts with few records, 2 weaker links")
+
+
+def test_the_command_suggests_a_group(port):
+    """As a table with lines for accounts.yaml, or as JSON with every field."""
+    port.links.survey.accounts = 7
+    port.links.links.add(account_id="a", other_account_id="b", score=9.0, shared_records=12)
+    port.links.survey.links_found = 1
+    ran = run(port, "links")
+    assert ran.exit_code == 0, ran.output
+    assert '  - id: "a"\n    group: "linked-1"' in ran.stdout
+    assert "7 accounts" in ran.stderr
+    (group,) = json.loads(run(port, "links", "--json").stdout)["groups"]
+    assert (group["group"], group["accounts"]) == ("linked-1", ["a", "b"])
+    assert group["to_change"] == ["a", "b"]
+    assert group["links"][0]["shared_records"] == 12
+    port.links.ClearField("links")
+    assert "no link between accounts" in run(port, "links").stderr

@@ -2,7 +2,7 @@ import pytest
 from click.testing import CliRunner
 
 from queen.cli import main
-from queen.cli.accounts.file import account_lines
+from queen.cli.accounts.accounts_file import account_lines
 
 
 def run(*argv):

@@ -1,0 +1,142 @@
+"""Values that the admin client returns and that the tables show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Mandate:
+    """The operator who asks for a change, and the reason."""
+
+    actor: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class AccountSummary:
+    """How much an account, or a group under "group NAME", has spent of its budget."""
+
+    account_id: str
+    records: int
+    crossed_classes: tuple[int, ...]
+    """Classes whose cqs is over the threshold T."""
+    budget_spent: float
+    """Share of the budget in the class where most is spent; the class is crossed above 1."""
+    off_distribution: float = 0.0
+    """Highest level of the off-distribution meter over its limit; off for good from 1 on."""
+    budget: int = 0
+    """The budget that it is measured against, in records of a class."""
+
+
+@dataclass(frozen=True, eq=False)
+class ClassLedger:
+    """One class of one account: cqs, threshold T, and recorded embeddings (M E,)."""
+
+    label: int
+    cqs: float
+    threshold: float
+    embeddings: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Account:
+    """One account in full."""
+
+    summary: AccountSummary
+    classes: tuple[ClassLedger, ...]
+    bundle_digest: str
+
+
+@dataclass(frozen=True)
+class Deleted:
+    """Records that a deletion removed, and the geometries that they were under."""
+
+    records: int
+    geometries: int
+
+
+@dataclass(frozen=True)
+class Imported:
+    """Accounts of an import, records that it added, and records that others cover."""
+
+    accounts: int
+    records_added: int
+    records_covered: int
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """An account crossed the threshold of class `label`, or the meter's limit if that is None."""
+
+    time_unix_nanos: int
+    account_id: str
+    label: int | None
+    level: float
+    limit: float
+
+
+@dataclass(frozen=True)
+class Missed:
+    """How many events a watcher did not read in time."""
+
+    count: int
+
+
+@dataclass(frozen=True)
+class AuditEntry:
+    """One change of an account's ledgers."""
+
+    time: str
+    actor: str
+    reason: str
+    action: str
+    account_hash: str
+    records_before: int
+
+
+@dataclass(frozen=True)
+class Link:
+    """Two accounts; `shared_records` of the first lie within r of the other's records.
+
+    By chance `expected_records` would; `score` is in standard deviations above that.
+    """
+
+    account_id: str
+    other_account_id: str
+    score: float
+    shared_records: int
+    expected_records: float
+    records: int
+    other_records: int
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The totals of a survey, and how much of the search for links it left out."""
+
+    time_unix_nanos: int
+    seconds: float
+    accounts: int
+    records: int
+    accounts_over_budget: int
+    budget_spent: float
+    region_covered: float
+    classes_cut: int
+    accounts_not_compared: int
+    records_not_compared: int
+    pairs_not_compared: int
+    links_found: int
+
+
+@dataclass(frozen=True)
+class SurveyedLinks:
+    """The last survey, None before the first, with its links, the strongest first."""
+
+    survey: Survey | None
+    links: tuple[Link, ...]
+    survey_seconds: float
+    """A survey begins so often; 0 if there are none."""

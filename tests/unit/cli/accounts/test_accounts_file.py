@@ -1,0 +1,80 @@
+import pytest
+import yaml
+
+from queen.cli.accounts.accounts_file import (
+    account_lines,
+    appended,
+    group_lines,
+    new_key,
+    policies_of,
+)
+from queen.errors import ConfigError
+from queen.serving.accounts import read_accounts
+from queen.serving.auth import key_digest
+
+CONTENT = f"""
+groups:
+  - {{id: acme, budget: 300}}
+accounts:
+  - {{id: web, key_sha256: {key_digest("a")}, group: acme, profile: safe}}
+  - {{id: batch, key_sha256: {key_digest("b")}, group: acme, budget: 200}}
+  - {{id: checks, key_sha256: {key_digest("c")}, exempt: true}}
+"""
+
+
+@pytest.fixture
+def policies(tmp_path):
+    """Policies of a file with a group, an own budget and an exempt account."""
+    path = tmp_path / "accounts.yaml"
+    path.write_text(CONTENT)
+    return policies_of(read_accounts(path))
+
+
+def test_an_account_has_its_own_budget_and_a_group_its_own(policies):
+    """An account's budget is never its group's; an account without one has the service's."""
+    assert policies.budgets == {"batch": 200, "group acme": 300}
+    groups = [policies.group(name) for name in ("web", "checks", "x")]
+    assert groups == ["acme", None, None]
+
+
+def test_stated_policies_are_shown_in_words(policies):
+    """Group, profile, exemption; a ledger without an entry is told from one without a policy."""
+    owners = ("web", "batch", "checks", "gone", "group acme")
+    words = ["group acme, safe", "group acme", "exempt", "no entry", ""]
+    assert [policies.words(owner) for owner in owners] == words
+    assert [policies.is_exempt(owner) for owner in owners] == [False, False, True, False, False]
+
+
+def test_a_form_that_cannot_be_appended_to_is_left_alone(tmp_path):
+    """A flow-style list is not edited blindly."""
+    file = tmp_path / "accounts.yaml"
+    file.write_text(f"accounts: [{{id: a, key_sha256: '{'ab' * 32}'}}]\n")
+    with pytest.raises(ConfigError, match="by hand"):
+        appended(file, "b", "key")
+
+
+def test_an_account_is_not_appended_to_the_groups(tmp_path):
+    """Where the groups stand last, the lines are left to whoever edits the file."""
+    file = tmp_path / "accounts.yaml"
+    lines = "accounts:\n" + account_lines("a", "key") + "groups:\n  - {id: g, budget: 9}\n"
+    file.write_text(lines)
+    with pytest.raises(ConfigError, match="by hand"):
+        appended(file, "b", "key")
+
+
+@pytest.mark.parametrize("account_id", ["a: b", 'c"', "[d]", "ä"])
+def test_entries_are_yaml_whatever_an_id_has(account_id):
+    """An id with a colon or a quote is no trap."""
+    assert yaml.safe_load(group_lines([account_id, "e"], "linked-1")) == [
+        {"id": account_id, "group": "linked-1"},
+        {"id": "e", "group": "linked-1"},
+    ]
+    (entry,) = yaml.safe_load(account_lines(account_id, "key", budget=7))
+    assert entry == {"id": account_id, "key_sha256": key_digest("key"), "budget": 7}
+
+
+def test_no_two_keys_are_alike():
+    """A key has a prefix that scanners for leaked keys know."""
+    keys = {new_key() for _ in range(100)}
+    assert len(keys) == 100
+    assert all(key.startswith("queen_") and len(key) > 40 for key in keys)
