@@ -12,7 +12,7 @@ _COMMANDS = (
     LazyCommand("fit", "Fit the defence to a classifier of your own.", "fit"),
     LazyCommand("inspect", "Show what is in a bundle."),
     LazyCommand("check", "Say what is wrong with a bundle or settings.", "demo", room="check"),
-    LazyCommand("up", "Serve a bundle: three services on this machine.", "demo", room="up"),
+    LazyCommand("up", "Serve a bundle: three services on this machine.", "up", room="up"),
     LazyCommand("query", "Send samples to a server and show its answers."),
     LazyCommand("redteam", "Attack a defence, your own endpoint too, and report.", "demo"),
     LazyCommand("accounts", "Make accounts, see what they have spent.", room="accounts"),

@@ -54,6 +54,17 @@ class AccountsFile(BaseModel):
     accounts: list[AccountEntry]
     groups: list[GroupEntry] = []
 
+    def require_budgets(self, largest: int) -> None:
+        """ConfigError, naming the entry, for a budget above the `largest` of a bundle."""
+        stated = [("entry", at, entry.budget) for at, entry in enumerate(self.accounts, 1)]
+        stated += [("group", at, group.budget) for at, group in enumerate(self.groups, 1)]
+        for kind, position, budget in stated:
+            if budget is not None and budget > largest:
+                raise ConfigError(
+                    f"{kind} {position}, budget: expected at most {largest}, got {budget}: "
+                    "the regions of this bundle have no room for more records of a class"
+                )
+
 
 def read_accounts(path: Path) -> AccountsFile:
     """Parse and check accounts.yaml; ConfigError, in one sentence, for whatever is wrong.

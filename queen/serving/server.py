@@ -1,4 +1,4 @@
-"""A service's process: from settings to serving to a clean exit."""
+"""The process of a service: it loads settings, serves, drains and exits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import gc
 import json
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import (
@@ -26,6 +25,7 @@ from grpc_health.v1.health import SERVICE_NAME as HEALTH_NAME
 from grpc_reflection.v1alpha import reflection
 
 from queen.errors import ConfigError, QueenError
+from queen.serving.free_port import require_free
 from queen.serving.health import Health
 from queen.serving.interceptors import Gate, ObservedServer
 from queen.serving.logging import configure_logging, logger
@@ -41,9 +41,9 @@ EXIT_REFUSED = 2
 
 @dataclass(frozen=True)
 class Offer:
-    """One gRPC service to serve: its full name and what adds its servicer to a server.
+    """A gRPC service to serve: its full name, and the function that adds its servicer.
 
-    `on` says which port; only a service whose settings have `admin_port` offers on "admin".
+    `on` names the port; only a service whose settings have `admin_port` offers on "admin".
     """
 
     name: str
@@ -53,14 +53,14 @@ class Offer:
 
 @dataclass(frozen=True)
 class Shell:
-    """What the kit lends to a service's wiring."""
+    """The metrics and the health of the process, which a service's wiring may use."""
 
     metrics: Metrics
     health: Health
 
 
 Wire = Callable[[S, Shell], AbstractAsyncContextManager[Sequence[Offer]]]
-"""A service's wiring: makes all objects, yields what to serve, ends them after the drain."""
+"""A service's wiring: builds all objects, yields its offers, closes the objects after the drain."""
 
 
 def run_service(
@@ -87,7 +87,7 @@ async def _serve_until_signalled(settings: S, wire: Wire[S]) -> None:
     log = logger("server")
     async with running(settings, wire) as process:
         stop = _stop_event()
-        # What is alive now stays: the garbage collector need not walk it again and again.
+        # These objects stay: the garbage collector need not walk them again and again.
         gc.collect()
         gc.freeze()
         log.info("serving", **process.addresses, settings=settings.describe_effective())
@@ -112,8 +112,8 @@ async def running(settings: S, wire: Wire[S]) -> AsyncIterator[Process]:
     """
     shell = Shell(Metrics(), Health())
     # Before the bundle is read and any state is touched; the real binding comes last.
-    _require_free(settings.host, settings.port, "--port")
-    _require_free(settings.host, int(getattr(settings, "admin_port", 0)), "--admin-port")
+    require_free(settings.host, settings.port, "--port")
+    require_free(settings.host, int(getattr(settings, "admin_port", 0)), "--admin-port")
     async with AsyncExitStack() as stack:
         offers = await stack.enter_async_context(wire(settings, shell))
         ports = _Ports(settings, shell, stack)
@@ -127,7 +127,7 @@ async def running(settings: S, wire: Wire[S]) -> AsyncIterator[Process]:
 
 
 class _Ports:
-    """What one process listens on; `stack` closes it whatever happens."""
+    """The servers of a process and their addresses; `stack` closes them whatever happens."""
 
     def __init__(self, settings: ServiceSettings, shell: Shell, stack: AsyncExitStack) -> None:
         self._settings = settings
@@ -138,7 +138,7 @@ class _Ports:
         self.addresses: dict[str, str] = {}
 
     def open_all(self, offers: Sequence[Offer]) -> None:
-        """Bind every port before any serves; ConfigError if one is taken."""
+        """Bind every port before any serves; ConfigError if a port is in use."""
         main = [offer for offer in offers if offer.on == "main"]
         admin = [offer for offer in offers if offer.on == "admin"]
         self.addresses["address"] = self._open(main, self._settings.port, "--port")
@@ -164,7 +164,7 @@ class _Ports:
         return _bind(server, self._settings.host, port, flag)
 
     async def start(self, names: Sequence[str]) -> None:
-        """Take calls, then report readiness."""
+        """Accept calls, then report readiness."""
         for server in self._servers:
             await server.start()
         await self._shell.health.begin(names)
@@ -196,23 +196,6 @@ def _options(settings: ServiceSettings) -> list[tuple[str, int]]:
     ]
 
 
-def _require_free(host: str, port: int, flag: str) -> None:
-    """ConfigError, with the system's reason, if nobody could listen there now."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family, kind, protocol) as trial:
-            # As gRPC does: a connection that is winding down does not hold the port.
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            trial.bind(address)
-    except OSError as error:
-        raise ConfigError(
-            f"cannot listen on {host}:{port}: {(error.strerror or str(error)).lower()}; "
-            f"stop what listens there or choose another --host or {flag} (0 takes a free one)"
-        ) from error
-
-
 def _bind(server: grpc.aio.Server, host: str, port: int, flag: str) -> str:
     plain = f"[{host}]" if ":" in host else host
     try:
@@ -220,21 +203,21 @@ def _bind(server: grpc.aio.Server, host: str, port: int, flag: str) -> str:
     except RuntimeError as error:
         raise ConfigError(
             f"cannot listen on {plain}:{port}: it is in use, or not an address of this machine; "
-            f"stop what listens there or choose another {flag} (0 takes a free one)"
+            f"stop what listens there or choose another {flag} (0 for a free port)"
         ) from error
     return f"{plain}:{bound}"
 
 
 def _stop_event() -> asyncio.Event:
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    for stopping in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(stopping, stop.set)
     return stop
 
 
 @contextmanager
 def _ready_file(file: Path | None, addresses: dict[str, str]) -> Iterator[None]:
-    """Hold the addresses in a file for as long as the service takes calls."""
+    """Keep the addresses in a file for as long as the service accepts calls."""
     if file is None:
         yield
         return

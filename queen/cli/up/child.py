@@ -1,49 +1,48 @@
-"""One process of a deployment."""
+"""A process of a deployment."""
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import json
 import os
 import signal
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+POLL_SECONDS = 0.05
+"""Time between two looks for a ready file."""
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 Ready = dict[str, Any]
-"""What a service writes into its ready file: addresses by name, and its process id."""
+"""The content of a service's ready file: addresses by name, and its process id."""
 
 
 @dataclass
 class Child:
-    """How to start a process, and what is known of it while it runs."""
+    """How to start a process of a service, and its state while it runs."""
 
     name: str
     argv: Callable[[Ready | None], Sequence[str]]
-    """Command line, given what the process last said when it was ready (None at first)."""
+    """Command line, given the ready file of the process before (None at the first start)."""
     log: Path
     ready_file: Path
     environment: Mapping[str, str] = field(default_factory=dict)
-    """Variables besides our own: what a command line would show to every user."""
-    process: subprocess.Popen[bytes] | None = None
+    """Variables besides our own: a command line is visible to every user of the machine."""
+    process: asyncio.subprocess.Process | None = None
     ready: Ready | None = None
-    """Of the last time it served; kept over a restart, which takes the same ports."""
+    """From the last time it served; kept over a restart, which gets the same ports."""
     is_serving: bool = False
-    started: float = 0.0
-    failures: int = 0
-    retry_at: float | None = None
 
     @property
     def is_running(self) -> bool:
         """Whether the process exists and has not ended."""
-        return self.process is not None and self.process.poll() is None
+        return self.process is not None and self.process.returncode is None
 
     @property
     def pid(self) -> int | None:
@@ -52,44 +51,47 @@ class Child:
 
     @property
     def exit_code(self) -> int | None:
-        """How it ended: a code, or a negative signal number."""
-        return self.process.poll() if self.process else None
+        """Its exit code, or a negative signal number; None while it runs."""
+        return self.process.returncode if self.process else None
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Start the process, its output into the log."""
         # A ready file of a process that was killed would lie.
         self.ready_file.unlink(missing_ok=True)
-        self.is_serving, self.retry_at = False, None
-        self.started = time.monotonic()
+        self.is_serving = False
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(  # noqa: S603 - our own command line
-                self.argv(self.ready),
-                stdin=subprocess.DEVNULL,
+            self.process = await asyncio.create_subprocess_exec(
+                *self.argv(self.ready),
+                stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 env={**os.environ, **self.environment},
                 # A Ctrl-C at the terminal is for us: we stop the services in order.
                 start_new_session=True,
-                preexec_fn=_follower(os.getpid()),  # noqa: PLW1509 - this process has one thread
+                preexec_fn=_dies_with(os.getpid()),
             )
 
-    def take_ready(self) -> bool:
-        """Whether the process serves; reads what it says of itself the first time it does."""
-        if not self.is_serving and self.is_running and self.ready_file.exists():
-            self.ready = json.loads(self.ready_file.read_text())
-            self.is_serving = True
-        return self.is_serving
+    async def serves(self) -> bool:
+        """Wait until the process serves, True, or ends, False."""
+        while self.is_running:
+            if self.ready_file.exists():
+                self.ready = json.loads(self.ready_file.read_text())
+                self.is_serving = True
+                return True
+            await asyncio.sleep(POLL_SECONDS)
+        return False
 
-    def send(self, number: signal.Signals) -> None:
+    async def ended(self) -> None:
+        """Wait until the process has ended."""
+        if self.process is not None:
+            await self.process.wait()
+
+    def send(self, kind: signal.Signals) -> None:
         """Send a signal, unless the process has ended."""
         if self.process is not None and self.is_running:
-            self.process.send_signal(number)
-
-    def kill(self) -> None:
-        """End the process at once and wait until it has ended."""
-        if self.process is not None:
-            self.send(signal.SIGKILL)
-            self.process.wait()
+            # Not Process.send_signal: it may collect the exit code that asyncio waits for.
+            with suppress(ProcessLookupError):
+                os.kill(self.process.pid, kind)
 
     def last_words(self) -> str:
         """The sentence with which the process ended, from its log."""
@@ -121,11 +123,12 @@ def _message(line: str) -> str:
     return str(content.get("error") or content.get("msg") or line)
 
 
-def _follower(parent: int) -> Callable[[], None]:
-    """What a new process does before it becomes the service: tie its life to ours.
+def _dies_with(parent: int) -> Callable[[], None]:
+    """A function for a new process to run before it becomes the service.
 
-    It gets SIGTERM when we end, however we end, and drains as usual. Linux only: elsewhere
-    a killed `queen up` leaves its services behind.
+    The process gets SIGTERM when the thread that started it ends, however it ends, and drains
+    as usual: so the services are started by the main thread. Linux only: elsewhere a killed
+    `queen up` leaves its services behind.
     """
 
     def follow() -> None:

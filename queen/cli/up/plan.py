@@ -1,4 +1,4 @@
-"""The three services as one deployment on this machine: their command lines and settings."""
+"""The plan of a deployment on this machine: command lines and settings of the three services."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from queen.serving.settings_sources import load_settings
 SERVICES = ("sensitivity", "perturber", "inference")
 """In the order in which they start, the front door last; they stop the other way round."""
 ENGINES = {"sensitivity": "faiss", "perturber": "torch", "inference": "onnxruntime"}
-"""Library that each service's extra brings."""
+"""The library that the extra of a service installs."""
 SETTINGS: Mapping[str, type[ServiceSettings]] = {
     "sensitivity": SensitivitySettings,
     "perturber": PerturberSettings,
@@ -33,7 +33,7 @@ LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Plan:
-    """What the operator asked `queen up` for."""
+    """The operator's choices for a deployment, and the flags of the services that follow."""
 
     bundle: Bundle
     state: StateFolder
@@ -47,7 +47,7 @@ class Plan:
     allow_clean_answers: bool
     device: str
     ledger: str | None = None
-    """URL of the ledgers, where they are not a file in the state folder."""
+    """URL of the ledgers; None if they are a file in the state folder."""
     replicas: int = 1
     """Processes of the sensitivity service."""
 
@@ -55,7 +55,7 @@ class Plan:
         """Names of a service's processes: its own, or sensitivity-0, sensitivity-1, ..."""
         if service != "sensitivity" or self.replicas == 1:
             return [service]
-        return [f"{service}-{number}" for number in range(self.replicas)]
+        return [f"{service}-{index}" for index in range(self.replicas)]
 
     def flags(
         self,
@@ -66,7 +66,8 @@ class Plan:
     ) -> list[str]:
         """Flags of a service, or of its process `name`.
 
-        Its ports are those in `ready`, if it served before.
+        `ready` is what the process before said when it served: the ports stay the same.
+        `peers` are the targets of the front door.
         """
         ready_file = self.state.ready_file(name or service)
         pairs = {"bundle": str(self.bundle.path), "ready-file": str(ready_file)}
@@ -92,7 +93,7 @@ class Plan:
         return own | state | {"budget": str(self.budget), "admin-port": "0"}
 
     def _environment(self, service: str) -> dict[str, str]:
-        """What is no flag, since a URL may hold a password."""
+        """Variables of a service: a URL may hold a password, and flags are visible to others."""
         if service == "sensitivity" and self.ledger:
             return {f"{SETTINGS[service].env_prefix()}STATE": self.ledger}
         return {}
@@ -114,14 +115,14 @@ class Plan:
         if self.replicas > 1 and not self.ledger:
             raise ConfigError(
                 f"--replicas {self.replicas} needs ledgers that they can share: give --state "
-                "redis://HOST:6379; a SQLite file takes one replica"
+                "redis://HOST:6379; a SQLite file serves one replica"
             )
         for service in SERVICES:
-            kept_back = [f"--state={url}" for url in self._environment(service).values()]
-            load_settings(SETTINGS[service], [*self.flags(service), *kept_back])
+            hidden = [f"--state={url}" for url in self._environment(service).values()]
+            load_settings(SETTINGS[service], [*self.flags(service), *hidden])
 
     def children(self, service: str, peers: Mapping[str, str] | None = None) -> list[Child]:
-        """A service as processes to be started; `peers` are targets of the front door."""
+        """The processes of a service, not started; `peers` are the targets of the front door."""
         return [self._child(service, name, peers) for name in self.names(service)]
 
     def _child(self, service: str, name: str, peers: Mapping[str, str] | None) -> Child:
@@ -142,5 +143,5 @@ def port_of(address: str) -> int:
 
 
 def missing_extras(services: Sequence[str] = SERVICES) -> list[str]:
-    """Services whose engine is not installed; they are also the names of the extras."""
+    """Services whose engine is not installed, by the names of their extras."""
     return [name for name in services if importlib.util.find_spec(ENGINES[name]) is None]

@@ -1,0 +1,87 @@
+"""The checks of `queen up` before any service is started, and the plan that passes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from queen.bundle import Bundle, open_bundle
+from queen.cli.refusal import refusing
+from queen.cli.state import DEFAULT_STATE, StateFolder
+from queen.cli.up.credentials import ensure_local_account, ensure_secret
+from queen.cli.up.plan import Plan, missing_extras
+from queen.errors import ConfigError
+from queen.method.sensitivity import budget_thresholds, largest_budget
+from queen.serving.accounts import read_accounts
+from queen.serving.free_port import require_free
+
+EXIT_REFUSED = 2
+"""Exit code when something is wrong before any service was started."""
+
+
+@contextmanager
+def prepared(
+    bundle: Path, accounts: Path | None, state: str, asked: Mapping[str, Any]
+) -> Iterator[Plan]:
+    """The plan of a deployment, which holds its state folder while the block runs.
+
+    `asked` has the other fields of the plan. Refusal, with EXIT_REFUSED, for whatever would
+    keep a service from serving and can be known before.
+    """
+    with ExitStack() as stack:
+        with refusing(EXIT_REFUSED):
+            _require_extras()
+            opened = _open(bundle, asked["budget"])
+            folder, ledger = _state(state)
+            stack.enter_context(folder.locked())
+            known = _accounts(folder, accounts, opened)
+            plan = Plan(bundle=opened, state=folder, accounts=known, ledger=ledger, **asked)
+            _check(plan)
+        yield plan
+
+
+def _require_extras() -> None:
+    missing = missing_extras()
+    if missing:
+        names = ", ".join(f"`{name}`" for name in missing)
+        raise ConfigError(
+            f"queen up needs the {names} extra{'s' * (len(missing) > 1)}: "
+            f"pip install 'queen[{','.join(missing)}]'"
+        )
+
+
+def _open(path: Path, budget: int) -> Bundle:
+    bundle = open_bundle(path.absolute())
+    budget_thresholds(bundle.geometry, bundle.mean_squared_sqs, budget)
+    return bundle
+
+
+def _state(given: str) -> tuple[StateFolder, str | None]:
+    """The folder, and the URL of the ledgers if they do not lie in it."""
+    is_url = "://" in given
+    folder = StateFolder((DEFAULT_STATE if is_url else Path(given)).absolute())
+    folder.prepare()
+    return folder, given if is_url else None
+
+
+def _accounts(folder: StateFolder, given: Path | None, bundle: Bundle) -> Path:
+    """The accounts file to serve with; made if none was given."""
+    if given is None:
+        ensure_local_account(folder)
+    path = (given or folder.accounts).absolute()
+    accounts = read_accounts(path)
+    try:
+        accounts.require_budgets(largest_budget(bundle.geometry, bundle.mean_squared_sqs))
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    return path
+
+
+def _check(plan: Plan) -> None:
+    ensure_secret(plan.state)
+    plan.check_settings()
+    require_free(plan.host, plan.port, "--port")
+    if plan.metrics_port > 0:
+        require_free(plan.host, plan.metrics_port, "--metrics-port")
