@@ -2,6 +2,6 @@
 
 from queen.fit.fitting import fit_bundle
 from queen.fit.options import FitOptions
-from queen.fit.outcome import FitOutcome, FitReport
+from queen.fit.outcome import FitOutcome
 
-__all__ = ["FitOptions", "FitOutcome", "FitReport", "fit_bundle"]
+__all__ = ["FitOptions", "FitOutcome", "fit_bundle"]

@@ -84,9 +84,9 @@ def test_the_shadows_come_back_as_networks(outcome: FitOutcome) -> None:
     bundle = open_bundle(outcome.path)
     spec = bundle.manifest.shadows
     assert (spec.on, spec.architecture, spec.input_shape) == ("inputs", "mlp", [64])
-    for number in range(spec.count):
+    for index in range(spec.count):
         shadow = build_shadow(spec.architecture, spec.input_shape, 10)
-        tensors = {name: torch.as_tensor(array) for name, array in bundle.shadow(number).items()}
+        tensors = {name: torch.as_tensor(array) for name, array in bundle.shadow(index).items()}
         shadow.load_state_dict(tensors)
 
 
@@ -121,15 +121,15 @@ def test_shadows_on_features_are_heads(home: Path) -> None:
     images, labels = digits()
     export_torch(folder / "model.onnx", dynamo=False, dtype=torch.uint8)
     np.savez(folder / "train.npz", x=images.reshape(-1, 1, 8, 8), y=labels)
-    found = fit_bundle(_options(folder, folder / "bundle", shadows_on="features"))
+    outcome = fit_bundle(_options(folder, folder / "bundle", shadows_on="features"))
     manifest = open_bundle(folder / "bundle").manifest
     assert (manifest.shadows.architecture, manifest.shadows.input_shape) == ("head", [24])
     assert (manifest.input.datatype, manifest.input.shape) == ("UINT8", [-1, 1, 8, 8])
     # An untrained protectee agrees with its labels by chance only.
-    assert any("of the labels" in warning for warning in found.warnings)
+    assert any("of the labels" in warning for warning in outcome.warnings)
 
 
-def test_the_command_prints_what_it_found(home: Path) -> None:
+def test_the_command_prints_its_outcome(home: Path) -> None:
     """A table, the classes and where to look; a second run needs --force."""
     arguments = ["fit", "--model", str(home / "model.onnx"), "--data", str(home / "train.npz")]
     arguments += ["--out", str(home / "by-command"), "--shadows", "2", "--shadows-drawn", "1"]

@@ -290,8 +290,8 @@ def test_trap_7_all_shadows_are_loaded_and_all_can_be_drawn(tmp_path: Path) -> N
     bundle = open_bundle(tmp_path / "bundle")
     spec = bundle.manifest.shadows
     loaded = [build_shadow(spec.architecture, spec.input_shape, 3) for _ in range(spec.count)]
-    for number, shadow in enumerate(loaded):
-        state = {k: torch.from_numpy(v) for k, v in bundle.shadow(number).items()}
+    for index, shadow in enumerate(loaded):
+        state = {k: torch.from_numpy(v) for k, v in bundle.shadow(index).items()}
         shadow.load_state_dict(state)
     points = _inside(7, bundle.geometry, 0, 30)
     draw = ShadowDraw(SECRET, bundle.digest, bundle.geometry, count=5, drawn=spec.drawn)
@@ -300,8 +300,8 @@ def test_trap_7_all_shadows_are_loaded_and_all_can_be_drawn(tmp_path: Path) -> N
 
     inputs = torch.randn(30, 4)
     mean = ShadowEnsemble(loaded).mean_probabilities(inputs, members)
-    each = [torch.softmax(shadow.double()(inputs.double()), dim=1) for shadow in shadows]
-    torch.testing.assert_close(mean, torch.stack(each).mean(dim=0).detach())
+    alone = [torch.softmax(shadow.double()(inputs.double()), dim=1) for shadow in shadows]
+    torch.testing.assert_close(mean, torch.stack(alone).mean(dim=0).detach())
 
 
 @pytest.mark.parametrize("written", [4, 6])
@@ -337,8 +337,8 @@ def test_trap_8_every_answer_is_on_the_simplex() -> None:
             Profile.OBSERVE: own,
         }
         assert set(by_profile) == set(Profile)
-        for profile, found in by_profile.items():
-            check_answers(profile, found, own)
+        for profile, answers in by_profile.items():
+            check_answers(profile, answers, own)
 
 
 def test_trap_8_logits_for_an_answer_are_refused() -> None:

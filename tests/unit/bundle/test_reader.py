@@ -56,10 +56,10 @@ def test_a_bundle_comes_back_as_it_was_written(folder: Path) -> None:
         np.testing.assert_array_equal(getattr(bundle.sketch_space, name), written)
     np.testing.assert_array_equal(bundle.meter.tail_distance, meter().tail_distance)
     assert (bundle.meter.rise, bundle.meter.fall, bundle.meter.limit) == (1.5, 0.25, 10.0)
-    for number in range(2):
-        tensors = bundle.shadow(number)
-        assert tensors.keys() == shadow(number).keys()
-        for name, tensor in shadow(number).items():
+    for index in range(2):
+        tensors = bundle.shadow(index)
+        assert tensors.keys() == shadow(index).keys()
+        for name, tensor in shadow(index).items():
             np.testing.assert_array_equal(tensors[name], tensor)
             assert tensors[name].shape == tensor.shape
             assert tensors[name].dtype == tensor.dtype
@@ -78,9 +78,9 @@ def test_a_path_may_be_text_and_the_report_may_be_anything(folder: Path) -> None
 def test_one_flipped_byte_of_any_file_is_found(folder: Path, name: str) -> None:
     """At the start, the end and in between, with the sentence that names the file."""
     data = (folder / name).read_bytes()
-    for place in {0, len(data) // 3, len(data) // 2, len(data) - 1}:
+    for offset in {0, len(data) // 3, len(data) // 2, len(data) - 1}:
         broken = bytearray(data)
-        broken[place] ^= 1
+        broken[offset] ^= 1
         (folder / name).write_bytes(broken)
         with pytest.raises(BundleCorrupt, match=f"{name}: expected SHA-256"):
             open_bundle(folder)
@@ -93,11 +93,11 @@ def test_one_flipped_bit_anywhere_in_the_manifest_is_found(folder: Path) -> None
     file = folder / "manifest.json"
     data = file.read_bytes()
     version = data.index(b'"schema_version": ') + len(b'"schema_version": ')
-    for place in range(len(data)):
+    for offset in range(len(data)):
         broken = bytearray(data)
-        broken[place] ^= 1
+        broken[offset] ^= 1
         file.write_bytes(broken)
-        expected = BundleVersionUnsupported if place == version else BundleCorrupt
+        expected = BundleVersionUnsupported if offset == version else BundleCorrupt
         with pytest.raises(expected):
             open_bundle(folder)
 
@@ -161,7 +161,7 @@ def test_a_bundle_without_decoy_and_meter_is_refused_in_words(folder: Path) -> N
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "3", '"manifest"', "{", "\udcff"])
-def test_what_is_not_a_manifest_is_corrupt(folder: Path, text: str) -> None:
+def test_a_file_that_is_no_manifest_is_corrupt(folder: Path, text: str) -> None:
     """Any other JSON, no JSON, and bytes that are not text."""
     (folder / "manifest.json").write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(BundleCorrupt, match="not a manifest"):
@@ -202,7 +202,7 @@ def test_an_edited_manifest_is_corrupt(
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_manifest_must_list_what_the_services_read(folder: Path, name: str) -> None:
+def test_a_manifest_must_list_every_file_that_services_read(folder: Path, name: str) -> None:
     """A digest that agrees does not make a bundle without one of its files whole."""
     old = Manifest.model_validate_json((folder / "manifest.json").read_bytes())
     files = {listed: digest for listed, digest in old.files.items() if listed != name}
@@ -340,9 +340,9 @@ def test_a_shadow_that_is_none_is_corrupt(folder: Path) -> None:
     reseal(folder, "shadows/01.safetensors", b"not tensors")
     bundle = open_bundle(folder)
     bundle.shadow(0)
-    for number in (1, 2):
+    for index in (1, 2):
         with pytest.raises(BundleCorrupt, match="not a safetensors file"):
-            bundle.shadow(number)
+            bundle.shadow(index)
 
 
 def test_every_error_of_reading_is_a_bundle_error() -> None:

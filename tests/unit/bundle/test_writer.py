@@ -35,9 +35,9 @@ def test_the_same_parts_make_the_same_tensors(tmp_path: Path) -> None:
     """Arrays and graphs have the same bytes however often they are written."""
     write_bundle(tmp_path / "one", draft())
     write_bundle(tmp_path / "two", draft())
-    one, two = content(tmp_path / "one"), content(tmp_path / "two")
+    first, second = content(tmp_path / "one"), content(tmp_path / "two")
     for name in ("protectee.onnx", "shadows/00.safetensors", "shadows/01.safetensors"):
-        assert one[name] == two[name]
+        assert first[name] == second[name]
 
 
 def test_nothing_in_a_bundle_is_pickled(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_a_bundle_is_replaced_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["folder", "file"])
-def test_what_is_not_a_bundle_is_never_replaced(tmp_path: Path, kind: str) -> None:
+def test_anything_but_a_bundle_is_never_replaced(tmp_path: Path, kind: str) -> None:
     """A folder or file of something else survives a mistyped --out with leave to replace."""
     other = tmp_path / "thesis"
     if kind == "folder":

@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 
 def blobs(
-    classes: int = 4, each: int = 60, width: int = 16, spread: float = 0.4
+    classes: int = 4, per_class: int = 60, width: int = 16, spread: float = 0.4
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """`each` features (N, width) around each of `classes` points, in mixed order, and labels."""
+    """`per_class` features (N, width) around every class's point, in mixed order, and labels."""
     rng = np.random.default_rng(5)
-    labels = rng.permutation(np.repeat(np.arange(classes), each))
+    labels = rng.permutation(np.repeat(np.arange(classes), per_class))
     centers = rng.normal(size=(classes, width))
     features = centers[labels] + spread * rng.normal(size=(len(labels), width))
     return features.astype(np.float32), labels

@@ -47,7 +47,7 @@ def test_a_training_set_comes_back_as_written(tmp_path: Path) -> None:
         ({"x": X.astype(object), "y": Y}, "pickles are refused"),
     ],
 )
-def test_what_is_no_training_set_is_refused(
+def test_a_file_that_is_no_training_set_is_refused(
     tmp_path: Path, arrays: dict[str, Any], words: str
 ) -> None:
     """Each mistake in the npz file has its own sentence."""

@@ -28,9 +28,7 @@ OWN = np.array([[0.7, 0.2, 0.1]], np.float32)
     ],
 )
 @pytest.mark.parametrize("profile", list(Profile))
-def test_what_is_not_on_the_simplex_breaks_every_contract(
-    profile: Profile, row: list[float]
-) -> None:
+def test_a_row_off_the_simplex_breaks_every_contract(profile: Profile, row: list[float]) -> None:
     """Negative, not summing to 1, NaN, infinite, or logits: refused under every profile."""
     with pytest.raises(ContractViolated):
         check_answers(profile, np.array([row]), OWN)

@@ -75,7 +75,7 @@ def test_secret_and_digest_are_the_key() -> None:
         assert (other.argmax(axis=1) != answers.argmax(axis=1)).mean() > 0.5
 
 
-def test_answers_carry_nothing_of_what_the_protectee_computed() -> None:
+def test_answers_do_not_depend_on_the_protectee() -> None:
     """A decoy is made of a key and a frame and asked with sketches: p, f and z do not enter."""
     assert list(inspect.signature(make_decoy).parameters) == ["secret", "bundle_digest", "space"]
     assert list(inspect.signature(Decoy.answers).parameters) == ["self", "sketches"]
@@ -88,12 +88,12 @@ def test_inputs_of_one_sketch_get_one_answer() -> None:
     images = rng.random((20, 28, 28))
     blocks = images.reshape(20, 7, 4, 7, 4)
     other = blocks[:, :, ::-1, :, ::-1].reshape(20, 28, 28)
-    one, two = sketch_inputs(images), sketch_inputs(other)
+    first, second = sketch_inputs(images), sketch_inputs(other)
     assert np.abs(images - other).max() > 0.5
-    np.testing.assert_allclose(one, two, atol=1e-12)
-    space = fit_sketch_space(one, np.arange(20) % 2, 2, 0.8)
+    np.testing.assert_allclose(first, second, atol=1e-12)
+    space = fit_sketch_space(first, np.arange(20) % 2, 2, 0.8)
     decoy = make_decoy(SECRET, DIGEST, space)
-    np.testing.assert_allclose(decoy.answers(one), decoy.answers(two), atol=1e-6)
+    np.testing.assert_allclose(decoy.answers(first), decoy.answers(second), atol=1e-6)
 
 
 @pytest.mark.parametrize("confidence", [0.3, 0.6, 0.9, 0.99])

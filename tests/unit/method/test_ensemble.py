@@ -75,7 +75,7 @@ def test_channels_last_images_are_read_as_images() -> None:
         ("resnet", (1, 2, 3, 4), "expected images of 2 or 3 axes"),
     ],
 )
-def test_what_no_shadow_can_be_is_refused(
+def test_an_architecture_that_no_shadow_has_is_refused(
     architecture: str, shape: tuple[int, ...], problem: str
 ) -> None:
     """An unknown name and a shape that is no image say what was expected."""
@@ -171,8 +171,8 @@ def test_a_draw_is_of_distinct_members() -> None:
 def test_a_draw_favors_no_member() -> None:
     """Over many cells every member is drawn about as often, in every place."""
     drawn = _draw(*_spread_points(4000))
-    for place in range(4):
-        counts = np.bincount(drawn[:, place], minlength=10)
+    for position in range(4):
+        counts = np.bincount(drawn[:, position], minlength=10)
         # 400 expected, standard deviation 19.
         assert (np.abs(counts - 400) < 100).all()
 

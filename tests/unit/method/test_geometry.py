@@ -107,12 +107,12 @@ def test_the_digest_follows_every_part_of_the_geometry() -> None:
 def test_the_digest_knows_parameters_not_their_spelling() -> None:
     """1, 1.0 and np.float64(1.0) are one parameter, whose digest survives a file."""
     arrays = discs(2).cluster_centers, discs(2).mean_radius
-    spelled = [Geometry(*arrays, one, one, 0.1) for one in (1, 1.0, np.float64(1.0))]
+    spelled = [Geometry(*arrays, unit, unit, 0.1) for unit in (1, 1.0, np.float64(1.0))]
     assert len({geometry.digest for geometry in spelled}) == 1
 
 
 def test_the_digest_knows_where_centers_end() -> None:
     """Twelve equal numbers split into other shapes are another geometry."""
-    one = Geometry(np.ones((4, 2), np.float32), np.ones(4, np.float32))
+    regions = Geometry(np.ones((4, 2), np.float32), np.ones(4, np.float32))
     other = Geometry(np.ones((3, 3), np.float32), np.ones(3, np.float32))
-    assert one.digest != other.digest
+    assert regions.digest != other.digest

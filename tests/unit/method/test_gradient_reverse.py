@@ -22,14 +22,14 @@ from tests.unit.method.regions import awkward_simplex_rows, bounded
 Vector = NDArray[np.float64]
 
 
-def _cosine(one: Vector, other: Vector) -> float:
-    return float(one @ other / (np.linalg.norm(one) * np.linalg.norm(other)))
+def _cosine(vector: Vector, other: Vector) -> float:
+    return float(vector @ other / (np.linalg.norm(vector) * np.linalg.norm(other)))
 
 
 def _solve(target: Vector) -> Vector:
     """The simplex point of largest cosine, by SLSQP from the simplex's middle."""
     classes = len(target)
-    found = minimize(
+    solution = minimize(
         lambda s: -_cosine(s, target),
         np.full(classes, 1 / classes),
         method="SLSQP",
@@ -37,7 +37,7 @@ def _solve(target: Vector) -> Vector:
         constraints={"type": "eq", "fun": lambda s: s.sum() - 1},
         options={"maxiter": 300, "ftol": 1e-12},
     )
-    clipped: Vector = np.maximum(found.x, 0)
+    clipped: Vector = np.maximum(solution.x, 0)
     return clipped / clipped.sum()
 
 

@@ -42,14 +42,14 @@ def _step_loop(head: LinearHead, feature: NDArray[np.float64]) -> tuple[NDArray[
     far = head.feature_centers[int(np.argmax(gaps))].astype(np.float64)
     direction = (far - feature) / np.linalg.norm(far - feature)
     best = weight @ feature + bias
-    label, taken = int(np.argmax(best)), 0
+    label, steps_kept = int(np.argmax(best)), 0
     for step in range(1, MAX_STEPS + 1):
         moved = weight @ (feature + step * STEP * head.spread * direction) + bias
         if int(np.argmax(moved)) != label:
             break
-        best, taken = moved, step
+        best, steps_kept = moved, step
     exponents = np.exp(best - best.max())
-    return exponents / exponents.sum(), taken
+    return exponents / exponents.sum(), steps_kept
 
 
 @pytest.mark.parametrize(("classes", "width"), [(2, 3), (10, 32), (40, 7)])
@@ -61,12 +61,12 @@ def test_the_closed_form_is_the_step_loop(classes: int, width: int) -> None:
     answers = preserve_label(head, _logits(head, features), features)
     steps = []
     for feature, answer in zip(features.astype(np.float64), answers, strict=True):
-        expected, taken = _step_loop(head, feature)
+        expected, steps_kept = _step_loop(head, feature)
         np.testing.assert_allclose(answer, expected, atol=5e-6)
-        steps.append(taken)
+        steps.append(steps_kept)
     # The comparison means little unless rows stop at once, on the way and at the end.
     assert min(steps) == 0
-    assert any(0 < taken < MAX_STEPS for taken in steps)
+    assert any(0 < steps_kept < MAX_STEPS for steps_kept in steps)
     assert max(steps) == MAX_STEPS
 
 

@@ -26,7 +26,7 @@ PINNED = [8, 2, 6, 7, 9, 1, 4, 0, 5, 3]
 def _project(answer: Vector, label: int, margin: float) -> Vector:
     """Euclidean projection on {simplex, a_label >= a_j + margin}, by SLSQP."""
     others = [j for j in range(len(answer)) if j != label]
-    found = minimize(
+    solution = minimize(
         lambda a: ((a - answer) ** 2).sum(),
         np.eye(len(answer))[label] * 0.5 + 0.5 / len(answer),
         jac=lambda a: 2 * (a - answer),
@@ -38,7 +38,7 @@ def _project(answer: Vector, label: int, margin: float) -> Vector:
         ],
         options={"maxiter": 500, "ftol": 1e-14},
     )
-    projected: Vector = found.x
+    projected: Vector = solution.x
     return projected
 
 

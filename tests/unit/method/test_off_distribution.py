@@ -41,20 +41,20 @@ def test_the_walk_is_the_cumulative_sum_of_the_definition(far: list[bool], start
 
 @given(st.lists(st.booleans(), max_size=60), st.integers(0, 60))
 @bounded
-def test_a_walk_may_be_interrupted(far: list[bool], place: int) -> None:
+def test_a_walk_may_be_interrupted(far: list[bool], split: int) -> None:
     """From the last level on, the second half gives the same levels to the bit."""
     meter = _meter()
-    first = meter.walk(0.0, far[:place])
+    first = meter.walk(0.0, far[:split])
     level = first[-1] if first else 0.0
-    assert first + meter.walk(level, far[place:]) == meter.walk(0.0, far)
+    assert first + meter.walk(level, far[split:]) == meter.walk(0.0, far)
 
 
 def test_the_edge_of_the_tail_is_not_in_it() -> None:
     """Farther than the tail distance of the predicted class, strictly."""
     labels = np.array([0, 0, 1, 1, 2, 2])
     distances = np.array([1.0, np.nextafter(1.0, 2), 2.0, 2.1, 3.9, 4.1])
-    found = _meter().is_far(distances, labels)
-    assert found.tolist() == [False, True, False, True, False, True]
+    is_far = _meter().is_far(distances, labels)
+    assert is_far.tolist() == [False, True, False, True, False, True]
 
 
 def test_no_queries_are_no_walk() -> None:

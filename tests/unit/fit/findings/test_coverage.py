@@ -8,9 +8,9 @@ from tests.unit.fit.blobs import blobs
 NAMES = ["ant", "bee", "cat"]
 
 
-def test_coverage_is_what_the_ledgers_would_hold() -> None:
+def test_coverage_counts_the_records_of_the_ledger_step() -> None:
     """The same records and the same cqs as the ledger step with a threshold out of rcoverage."""
-    embeddings, labels = blobs(classes=3, each=200, width=2)
+    embeddings, labels = blobs(classes=3, per_class=200, width=2)
     geometry = fit_geometry(embeddings, labels, 3, coverage_fraction=0.1)
     predicted = np.where(np.arange(600) % 9 == 0, (labels + 1) % 3, labels)
     coverages = measure_coverage(geometry, embeddings, labels, predicted, NAMES)
@@ -29,7 +29,7 @@ def test_coverage_is_what_the_ledgers_would_hold() -> None:
 
 def test_a_class_that_is_never_predicted_has_no_records() -> None:
     """Nothing is divided by its count of zero."""
-    embeddings, labels = blobs(classes=3, each=20, width=2)
+    embeddings, labels = blobs(classes=3, per_class=20, width=2)
     geometry = fit_geometry(embeddings, labels, 3)
     predicted = np.where(labels == 2, 0, labels)
     never = measure_coverage(geometry, embeddings, labels, predicted, NAMES)[2]
@@ -38,7 +38,7 @@ def test_a_class_that_is_never_predicted_has_no_records() -> None:
 
 def test_a_point_is_inside_the_region_of_its_predicted_class() -> None:
     """A point at its own center is, a point at another class's is not."""
-    embeddings, labels = blobs(classes=3, each=50, width=2, spread=0.01)
+    embeddings, labels = blobs(classes=3, per_class=50, width=2, spread=0.01)
     geometry = fit_geometry(embeddings, labels, 3)
     centers = geometry.cluster_centers[[0, 1]]
     assert inside_regions(geometry, centers, np.array([0, 2])).tolist() == [True, False]

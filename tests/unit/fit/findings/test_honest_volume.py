@@ -12,9 +12,9 @@ from queen.method.sensitivity import (
 from tests.unit.fit.blobs import blobs
 
 
-def _regions(each: int = 150) -> tuple[Geometry, NDArray[np.float32], NDArray[np.int64]]:
+def _regions(per_class: int = 150) -> tuple[Geometry, NDArray[np.float32], NDArray[np.int64]]:
     """Regions in the plane, embeddings, and predicted classes of which a few are wrong."""
-    embeddings, labels = blobs(classes=3, each=each, width=2)
+    embeddings, labels = blobs(classes=3, per_class=per_class, width=2)
     geometry = fit_geometry(embeddings, labels, 3, coverage_fraction=0.1)
     return geometry, embeddings, np.where(np.arange(len(labels)) % 20 == 0, 0, labels)
 
@@ -25,7 +25,7 @@ def _first_crossing(
     labels: NDArray[np.int64],
     thresholds: NDArray[np.float64],
 ) -> int | None:
-    """Place of the first query after which a class is over its threshold, by the ledger step."""
+    """Position of the first query after which a class is over its threshold, by the ledger step."""
     far = np.full(len(labels), np.inf)
     step = assess_rows(
         geometry, LedgerRows(embeddings, labels, labels), far, LedgerLevels(np.zeros(3), thresholds)
@@ -35,7 +35,7 @@ def _first_crossing(
 
 
 @pytest.mark.parametrize("budget", [1, 5, 20])
-def test_the_honest_volume_is_what_the_ledgers_would_take(budget: int) -> None:
+def test_the_honest_volume_is_that_of_the_ledger_step(budget: int) -> None:
     """The fewest queries of 100 orders before a threshold is crossed, less a tenth."""
     geometry, embeddings, predicted = _regions()
     squared = mean_squared_sensitivity(geometry, embeddings, predicted)
@@ -46,9 +46,9 @@ def test_the_honest_volume_is_what_the_ledgers_would_take(budget: int) -> None:
         order = rng.permutation(len(predicted))
         first = _first_crossing(geometry, embeddings[order], predicted[order], thresholds)
         firsts.append(len(order) if first is None else first)
-    found = honest_volume(geometry, embeddings, predicted, thresholds.tolist(), 7)
-    assert found == int(0.9 * min(firsts))
-    assert found >= budget - 1
+    volume = honest_volume(geometry, embeddings, predicted, thresholds.tolist(), 7)
+    assert volume == int(0.9 * min(firsts))
+    assert volume >= budget - 1
 
 
 def test_a_threshold_that_is_never_crossed_limits_no_volume() -> None:

@@ -20,7 +20,7 @@ Prices = dict[str, ProfilePrice]
 
 def _fitted() -> Fitted:
     """A protectee that is right about its blobs, two thirds of which are inside their region."""
-    features, labels = blobs(classes=CLASSES, each=120, width=12)
+    features, labels = blobs(classes=CLASSES, per_class=120, width=12)
     fitted = answered(features, labels, shadows_on="features")
     regions = regions_of(features, labels, labels)
     fitted.regions = replace(regions, inside=np.arange(len(labels)) % 3 > 0)
@@ -85,7 +85,7 @@ def test_balanced_lies_between(prices: Prices) -> None:
     assert price.labels_changed > 0.6
 
 
-def test_paper_reverses_only_what_is_inside(prices: Prices) -> None:
+def test_paper_reverses_only_queries_inside_regions(prices: Prices) -> None:
     """Two thirds of the queries, and nothing within the budget."""
     price = prices["paper"]
     assert 0.3 < price.labels_changed <= 0.7
@@ -100,7 +100,7 @@ def test_before_the_crossing_all_profiles_but_safe_are_observe() -> None:
 
 
 def test_the_same_seed_gives_the_same_prices(prices: Prices) -> None:
-    """To the last figure; progress is told for each profile."""
+    """To the last figure; progress is told after every profile."""
     told: list[tuple[int, int]] = []
     again = price_profiles(_fitted(), 50, lambda done, total: told.append((done, total)))
     assert {price.profile: price for price in again} == prices

@@ -20,7 +20,7 @@ from tests.unit.fit.fitted import answered, regions_of
 @pytest.fixture(name="fitted")
 def fit_with_regions() -> Fitted:
     """Three blobs in the plane, a tenth held out, every ninth sample with a wrong label."""
-    embeddings, labels = blobs(classes=3, each=60, width=2, spread=0.1)
+    embeddings, labels = blobs(classes=3, per_class=60, width=2, spread=0.1)
     fitted = answered(embeddings, labels, shadows=3, shadows_drawn=2)
     fitted.regions = regions_of(embeddings, labels, fitted.responses.predicted)
     return fitted
@@ -53,7 +53,7 @@ def test_training_and_held_out_samples_are_measured_apart(fitted: Fitted) -> Non
 
 def test_without_held_out_samples_the_others_stand_for_them() -> None:
     """Classes of nine samples give none away."""
-    embeddings, labels = blobs(classes=3, each=9, width=2)
+    embeddings, labels = blobs(classes=3, per_class=9, width=2)
     fitted = answered(embeddings, labels)
     fitted.regions = regions_of(embeddings, labels, fitted.responses.predicted)
     figures = measure_mapping(fitted)

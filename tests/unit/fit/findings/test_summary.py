@@ -48,7 +48,7 @@ def _printed(outcome: FitOutcome) -> str:
     return capture.get()
 
 
-def test_what_a_profile_costs_and_buys_is_printed() -> None:
+def test_the_price_of_a_profile_is_printed() -> None:
     """One line a profile, beside the copy that a thief is left with."""
     lines = [line for line in _printed(OUTCOME).splitlines() if "strict" in line]
     assert len(lines) == 1

@@ -55,7 +55,7 @@ def test_names_of_the_outputs_may_be_taken_inside(tmp_path: Path) -> None:
     np.testing.assert_allclose(features, features_of(SAMPLES), rtol=1e-5, atol=1e-5)
 
 
-def test_what_no_output_needs_is_left_out(tmp_path: Path) -> None:
+def test_nodes_that_no_output_needs_are_left_out(tmp_path: Path) -> None:
     """Labels, their arg max and unused weights do not stay in the bundle's graph."""
     body = FEATURES + PLAIN + "y = Softmax<axis = 1>(l)\n label = ArgMax<axis = 1>(y)"
     path = write_model(
@@ -87,9 +87,9 @@ def test_the_input_keeps_its_type(tmp_path: Path, kind: str, dtype: type, dataty
     protectee = opened(path)
     assert (protectee.input.dtype, protectee.input.datatype) == (np.dtype(dtype), datatype)
     samples = np.arange(8).reshape(2, 4).astype(dtype)
-    found = answers(protectee, samples)
-    assert [array.dtype for array in found] == [np.float32] * 3
-    np.testing.assert_allclose(found[1], logits_of(samples.astype(np.float32)), rtol=1e-5)
+    arrays = answers(protectee, samples)
+    assert [array.dtype for array in arrays] == [np.float32] * 3
+    np.testing.assert_allclose(arrays[1], logits_of(samples.astype(np.float32)), rtol=1e-5)
 
 
 @pytest.mark.parametrize(("kind", "dtype"), [("float16", np.float16), ("double", np.float64)])
@@ -106,10 +106,10 @@ def test_a_graph_that_computes_in_another_precision_answers_in_float32(
         result=f"{kind}[N,3] y",
     )
     protectee = opened(path)
-    found = answers(protectee, SAMPLES.astype(dtype))
-    assert [array.dtype for array in found] == [np.float32] * 3
+    arrays = answers(protectee, SAMPLES.astype(dtype))
+    assert [array.dtype for array in arrays] == [np.float32] * 3
     np.testing.assert_array_equal(protectee.weight, WEIGHT.T.astype(dtype).astype(np.float64))
-    np.testing.assert_allclose(found[1], logits_of(SAMPLES), atol=2e-2)
+    np.testing.assert_allclose(arrays[1], logits_of(SAMPLES), atol=2e-2)
 
 
 def test_features_of_more_axes_are_laid_flat(tmp_path: Path) -> None:
@@ -157,10 +157,10 @@ REFUSED: list[Refusal] = [
 
 
 @pytest.mark.parametrize(("body", "more", "signature", "words"), REFUSED)
-def test_what_cannot_be_defended_is_refused(
+def test_a_model_that_cannot_be_defended_is_refused(
     tmp_path: Path, body: str, more: dict[str, Array], signature: dict[str, str], words: str
 ) -> None:
-    """Two inputs, one class, broken weights and no answer at all: each says what was found."""
+    """Two inputs, one class, broken weights and no answer at all: each says what was arrays."""
     path = write_model(tmp_path / "m.onnx", FEATURES + body, WEIGHTS | more, **signature)
     with pytest.raises(FitError, match=words):
         opened(path)

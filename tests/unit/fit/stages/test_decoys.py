@@ -22,20 +22,20 @@ def _sure_of(fitted: Fitted, held_out: float, others: float) -> Fitted:
 
 def test_the_frame_is_that_of_the_training_inputs() -> None:
     """The mean sketch over more samples than one part holds."""
-    inputs, labels = blobs(each=200)
+    inputs, labels = blobs(per_class=200)
     space = fit_decoys(answered(inputs, labels))
     np.testing.assert_allclose(space.mean, sketch_inputs(inputs).mean(axis=0), atol=1e-6)
     assert space.class_means.shape[0] == 4
 
 
 @pytest.mark.parametrize(
-    ("each", "confidence"),
+    ("per_class", "confidence"),
     [(60, 0.7), (9, 0.9)],
     ids=["held-out samples", "none held out"],
 )
-def test_the_confidence_is_that_on_held_out_samples(each: int, confidence: float) -> None:
+def test_the_confidence_is_that_on_held_out_samples(per_class: int, confidence: float) -> None:
     """A classifier is surer of the samples it was trained on; those stand in for none."""
-    fitted = _sure_of(answered(*blobs(each=each)), held_out=0.7, others=0.9)
+    fitted = _sure_of(answered(*blobs(per_class=per_class)), held_out=0.7, others=0.9)
     assert fit_decoys(fitted).confidence == pytest.approx(confidence, abs=1e-6)
 
 

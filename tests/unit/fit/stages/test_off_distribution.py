@@ -20,7 +20,7 @@ def _fit_asked(
     monkeypatch: pytest.MonkeyPatch, held_out: NDArray[np.bool_]
 ) -> tuple[Asked, OffDistribution]:
     """The arguments of the meter's fit, if those samples are held out; and the fit."""
-    embeddings, labels = blobs(classes=3, each=400, width=2)
+    embeddings, labels = blobs(classes=3, per_class=400, width=2)
     fitted = answered(embeddings, labels, false_flags=0.01, seed=5)
     fitted.held_out = held_out
     predicted = fitted.responses.predicted

@@ -15,7 +15,7 @@ def _ignore(_done: int, _total: int) -> None:
 
 def test_the_regions_are_of_all_samples_and_the_network_of_the_others() -> None:
     """Held-out samples train no network; the geometry is over the whole training set."""
-    features, labels = blobs(each=50)
+    features, labels = blobs(per_class=50)
     fitted = answered(features, labels, mapping_epochs=2, seed=3, coverage_fraction=0.05)
     regions = fit_regions(fitted, _ignore)
     trained_on = ~fitted.held_out

@@ -66,7 +66,7 @@ def test_noise_keeps_few_samples_from_being_learned_by_heart(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """With it, clearly more new samples lie in the regions of 25 samples a class."""
-    features, labels = blobs(classes=20, each=50, width=256, spread=0.5)
+    features, labels = blobs(classes=20, per_class=50, width=256, spread=0.5)
     seen = np.arange(len(labels)) % 2 == 0
     shares = []
     for noise in (0.0, 0.5):

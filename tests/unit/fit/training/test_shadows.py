@@ -38,7 +38,7 @@ def test_the_architecture_follows_the_input(shape: tuple[int, ...], architecture
 @pytest.mark.parametrize("dtype", [np.float32, np.uint8, np.float64])
 def test_shadows_learn_from_inputs_of_any_kind(shape: tuple[int, ...], dtype: type) -> None:
     """Images, vectors, bytes and floats alike: better than chance after 40 steps."""
-    features, labels = blobs(width=int(np.prod(shape)), each=40)
+    features, labels = blobs(width=int(np.prod(shape)), per_class=40)
     inputs = (128 + 30 * features).clip(0, 255).reshape(-1, *shape).astype(dtype)
     shadows = train_shadows(inputs, labels, 4, ShadowPlan(count=2, steps=40))
     answers = shadow_probabilities(shadows, inputs)
