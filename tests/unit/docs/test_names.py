@@ -83,9 +83,9 @@ def test_names_in_code_font_are_names_of_the_code(page: Page) -> None:
 
 @every_page
 def test_files_in_code_font_exist(page: Page) -> None:
-    """A path in code font exists below the root, the page or its package; NAME stands for any."""
-    packages = list(page.path.parent.glob("queen_*"))
-    bases = [ROOT, page.path.parent, *packages]
+    """A path in code font exists below the root, the page or a service; NAME stands for any."""
+    packages = page.path.parent.glob("queen_*")
+    bases = [ROOT, page.path.parent, *packages, *(ROOT / "services").iterdir()]
     tops = {child.name for base in bases for child in base.iterdir() if child.is_dir()}
     missing = []
     for span in page.spans:
