@@ -21,7 +21,7 @@ from queen.redteam.networks import build_network, predict, set_memory_format, tr
 from queen.redteam.targets.base import Answers, MeteredTarget
 
 _BATCH = 64
-_STEPS = 600
+STEPS = 600
 _FEWEST_EPOCHS = {"digits": 30, "cifar10": 20}
 _RATE = 2e-3
 _WIDTH = 0.5
@@ -65,7 +65,7 @@ def train_with_rotations(
 def epochs_for(dataset: str, count: int) -> int:
     """Epochs that make at least 600 steps of `count` queries, and 6, or more on some sets."""
     fewest = _FEWEST_EPOCHS.get(dataset, 6)
-    return max(fewest, math.ceil(_STEPS / math.ceil(count / _BATCH)))
+    return max(fewest, math.ceil(STEPS / math.ceil(count / _BATCH)))
 
 
 def turned(images: Tensor) -> tuple[Tensor, Tensor]:

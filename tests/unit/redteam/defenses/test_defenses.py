@@ -1,8 +1,8 @@
-"""What every baseline promises, from one table."""
+"""The promises of every baseline, from one table."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ from queen.redteam.networks import Regime, build_network, train_network
 
 @dataclass(frozen=True)
 class Promise:
-    """What a baseline promises of its answers."""
+    """The promise of a baseline about its answers."""
 
     keeps_label: bool = False
     l1: float = 2.0
@@ -39,15 +39,6 @@ PROMISES = {
     "grad2-all-ones": Promise(l1=1.0, moves_at_least=0.5),
 }
 every_defense = pytest.mark.parametrize("name", DEFENSES)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Networks as small as these take longer on several threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def _softmax(network: torch.nn.Module, inputs: np.ndarray) -> np.ndarray:

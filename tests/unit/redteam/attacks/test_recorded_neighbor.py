@@ -1,0 +1,17 @@
+"""Recorded neighbor: queries stay near the first ones."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tests.unit.redteam.attacks.distorted import DistortedTarget, steal, thief_with
+
+
+def test_augmented_neighbours_go_to_the_account_of_their_image():
+    """What covers a copy is the record of its own account."""
+    target = DistortedTarget()
+    steal("recorded-neighbor", target, thief_with(200, accounts=3))
+    for account in target.accounts.values():
+        first, *later = account.asked
+        for part in later:
+            assert np.abs(part - first[: len(part)]).max() < 0.2
