@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 
 import numpy as np
@@ -40,6 +41,26 @@ SCOPES = {
     Profile.OBSERVE: Scope.QUERY,
 }
 """How far a spent budget reaches, by profile."""
+
+
+Check = Callable[[slice], None]
+"""Raises ContractViolated if an answer in some rows breaks its contract."""
+
+
+def broken_rows(check: Check, count: int) -> NDArray[np.int64]:
+    """The rows, of `count`, that a check refuses; row by row only if it refuses them together."""
+    rows: list[int] = []
+    if count and _is_broken(check, slice(0, count)):
+        rows = [row for row in range(count) if _is_broken(check, slice(row, row + 1))]
+    return np.array(rows, np.int64)
+
+
+def _is_broken(check: Check, rows: slice) -> bool:
+    try:
+        check(rows)
+    except ContractViolated:
+        return True
+    return False
 
 
 def check_simplex(answers: NDArray[np.floating]) -> None:

@@ -6,7 +6,8 @@ Shapes: B queries ("rows") of all requests, C classes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,3 +108,33 @@ class Rest:
 
     requests: Sequence[Pending]
     work: Coroutine[Any, Any, None]
+
+
+@contextmanager
+def answering_in_time(
+    spans: Iterable[Span],
+    timeout_seconds: float,
+    margin_seconds: float,
+    answer: Callable[[Pending, slice], str],
+    late: dict[Pending, str],
+) -> Iterator[None]:
+    """While a peer is waited for, answer each request before its own deadline.
+
+    The peer has its timeout, whatever time the callers have. A request with less time is handed
+    to `answer` a margin before it expires, and is then among the `late`, with the outcome that
+    `answer` returned. A request that was answered before is not among them.
+    """
+    loop = asyncio.get_running_loop()
+    ends = loop.time() + timeout_seconds
+
+    def give_up(pending: Pending, rows: slice) -> None:
+        if not pending.answers.done():
+            late[pending] = answer(pending, rows)
+
+    due = [(pending.expires - margin_seconds, pending, rows) for pending, rows in spans]
+    timers = [loop.call_at(at, give_up, pending, rows) for at, pending, rows in due if at < ends]
+    try:
+        yield
+    finally:
+        for timer in timers:
+            timer.cancel()

@@ -13,7 +13,7 @@ from queen.bundle import Bundle, open_bundle
 from queen.serving.auth import watched_keyring
 from queen.serving.server import Offer, Shell
 from queen_inference.answers.answerer import Answerer, Policy
-from queen_inference.answers.fallback import ContractGuard, Fallback
+from queen_inference.answers.fallback import Fallback
 from queen_inference.answers.preserve import Preserver
 from queen_inference.answers.reverse import Reverser
 from queen_inference.batching import Limits, MicroBatcher
@@ -23,8 +23,7 @@ from queen_inference.decisions.log import DecisionLog, DecisionRecorder, write_t
 from queen_inference.door import FrontDoor, ServedModel
 from queen_inference.metrics import InferenceMetrics
 from queen_inference.peers.endpoints import read_target
-from queen_inference.peers.loop_clock import LoopClock
-from queen_inference.peers.peer import Peer, Probed
+from queen_inference.peers.peer import LoopClock, Peer, Probed
 from queen_inference.peers.perturber import PERTURBER, PerturberClient
 from queen_inference.peers.replicas import Replica, Replicas
 from queen_inference.peers.routing import RoutedClient
@@ -95,13 +94,13 @@ def make_answerer(
 ) -> Answerer:
     """The answerer of a bundle over clients of its two peers."""
     sensitivity, perturber = clients
-    guard = ContractGuard(metrics.violations)
+    fallback = Fallback(policy.failure_mode, metrics)
     return Answerer(
         policy,
         sensitivity,
-        Preserver(bundle, guard, metrics),
-        Reverser(bundle, perturber, policy.balanced_l1, guard, metrics),
-        Fallback(policy.failure_mode, metrics),
+        Preserver(bundle, fallback, metrics),
+        Reverser(bundle, perturber, policy.balanced_l1, fallback, metrics),
+        fallback,
         decisions,
         metrics,
         clock,

@@ -111,7 +111,7 @@ async def test_cancelled_and_expired_requests_are_dropped_before_the_run(
     assert counts == {"cancelled": 1, "expired": 1, "hurried": 0, "overloaded": 0}
 
 
-async def test_who_leaves_early_keeps_his_places_until_the_work_is_over(
+async def test_callers_who_leave_hold_their_room_until_the_work_is_over(
     small: SmallBundle, protectee: Protectee, metrics: InferenceMetrics, account: Account
 ) -> None:
     """Neither in the queue, nor in a run, nor in its rest does a cancelled request make room."""
@@ -177,7 +177,7 @@ async def test_a_full_queue_refuses_and_then_recovers(
         assert len(await batcher.submit(account, small.inputs[:1], None)) == 1
 
 
-async def test_a_finish_that_is_cancelled_shuts_nobody_out(
+async def test_a_finish_that_is_cancelled_gives_all_room_back(
     small: SmallBundle, protectee: Protectee, metrics: InferenceMetrics, account: Account
 ) -> None:
     """Its requests end with an error, and their places are free again."""
@@ -220,7 +220,7 @@ async def test_a_failing_request_fails_alone(
     account: Account,
     seconds: float,
 ) -> None:
-    """The neighbours of a request that the runtime refuses get their answers."""
+    """The neighbors of a request that the runtime refuses get their answers."""
     finisher = Finisher()
     finisher.gate.set()
     poison = np.full((1, small.inputs.shape[1]), 1234, np.float32)
@@ -261,7 +261,7 @@ async def test_a_failing_finish_fails_its_requests_only(
 async def test_an_overflow_inside_the_model_costs_its_own_request_only(
     small: SmallBundle, protectee: Protectee, metrics: InferenceMetrics, account: Account
 ) -> None:
-    """Finite inputs whose answer is not are refused; their neighbours in the batch are served."""
+    """Finite inputs whose answer is not are refused; their neighbors in the batch are served."""
     finisher = Finisher()
     huge = np.full_like(small.inputs[:1], 3e38)
     huge[:, ::2] *= -1

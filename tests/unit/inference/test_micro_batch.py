@@ -6,7 +6,7 @@ import asyncio
 
 import numpy as np
 import pytest
-from queen_inference.micro_batch import MicroBatch
+from queen_inference.micro_batch import MicroBatch, Pending, answering_in_time
 from queen_inference.protectee import Protectee
 
 from queen.method.contracts import Profile
@@ -14,6 +14,7 @@ from queen.serving.auth import Account
 from tests.bundles import SmallBundle
 from tests.unit.inference.batches import account_of, batch_of, pending_of
 
+ANSWERS = np.array([[0.2, 0.5, 0.3], [0.6, 0.3, 0.1]], np.float32)
 PAPER, SAFE, OBSERVE = (account_of(name) for name in (Profile.PAPER, Profile.SAFE, Profile.OBSERVE))
 
 
@@ -75,3 +76,41 @@ async def test_a_request_is_answered_once(account: Account) -> None:
         await failed.answers
     with pytest.raises(asyncio.CancelledError):
         await gone.answers
+
+
+async def test_requests_that_cannot_wait_are_answered_before_their_deadline(
+    account: Account,
+) -> None:
+    """Of three requests the hurried one is answered; gone and patient ones are left alone."""
+    now = asyncio.get_running_loop().time()
+    rows = np.zeros((2, 1))
+    hurried, gone, patient = (pending_of(account, rows, now + wait) for wait in (0.2, 0.2, 60.0))
+    gone.answers.cancel()
+    spans = [(request, slice(0, 2)) for request in (hurried, gone, patient)]
+
+    def answer(pending: Pending, rows: slice) -> str:
+        assert asyncio.get_running_loop().time() < pending.expires
+        pending.resolve(ANSWERS[rows])
+        return "protect"
+
+    late: dict[Pending, str] = {}
+    with answering_in_time(spans, 30.0, 0.1, answer, late):
+        await hurried.answers
+    assert late == {hurried: "protect"}
+    assert not patient.answers.done()
+
+
+async def test_no_request_is_answered_once_the_peer_has(account: Account) -> None:
+    """The timers end with the waiting."""
+    now = asyncio.get_running_loop().time()
+    hurried = pending_of(account, np.zeros((2, 1)), now + 0.02)
+
+    def answer(pending: Pending, rows: slice) -> str:
+        raise AssertionError("answered after the peer")
+
+    late: dict[Pending, str] = {}
+    with answering_in_time([(hurried, slice(0, 2))], 30.0, 0.01, answer, late):
+        pass
+    await asyncio.sleep(0.05)
+    assert late == {}
+    assert not hurried.answers.done()

@@ -12,7 +12,7 @@ BASE = ["--bundle", "b", "--accounts", "a.yaml"]
 
 
 def test_clean_answers_need_two_settings() -> None:
-    """failure-mode allow alone is refused; with its second setting it is taken."""
+    """failure-mode allow alone is refused; with its second setting it is accepted."""
     with pytest.raises(ConfigError, match="allow-clean-answers"):
         load_settings(InferenceSettings, [*BASE, "--failure-mode", "allow"])
     flags = [*BASE, "--failure-mode", "allow", "--allow-clean-answers"]

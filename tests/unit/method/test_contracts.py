@@ -7,6 +7,7 @@ from queen.errors import ContractViolated
 from queen.method.contracts import (
     SCOPES,
     Profile,
+    broken_rows,
     check_answers,
     check_label_kept,
     check_simplex,
@@ -135,3 +136,19 @@ def test_a_label_that_logits_tell_apart_counts_where_probabilities_tie() -> None
         check_answers(Profile.SAFE, answers, tied, labels=np.array([0]))
     with pytest.raises(ContractViolated, match="1 changed"):
         check_answers(Profile.SAFE, answers, tied)
+
+
+def test_broken_rows_are_looked_for_only_if_there_are_any() -> None:
+    """All rows are checked at once; only a refusal costs a check of every row."""
+    answers, calls = np.eye(4), []
+
+    def check(rows: slice) -> None:
+        calls.append(rows)
+        check_simplex(answers[rows])
+
+    assert broken_rows(check, 4).tolist() == []
+    assert len(calls) == 1
+    answers[[1, 3]] *= 2
+    assert broken_rows(check, 4).tolist() == [1, 3]
+    assert broken_rows(check, 0).tolist() == []
+    assert len(calls) == 1 + 5

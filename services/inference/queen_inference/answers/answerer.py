@@ -17,14 +17,20 @@ from queen.method.ledger import Verdict
 from queen_inference.answers.fallback import (
     Fallback,
     Outcome,
-    answering_in_time,
     protect_answers,
 )
 from queen_inference.answers.preserve import Preserver
 from queen_inference.answers.reverse import REVERSED, Reverser
 from queen_inference.decisions.log import DecisionRecorder
 from queen_inference.metrics import InferenceMetrics
-from queen_inference.micro_batch import MicroBatch, Pending, Rest, RowIndex, Span
+from queen_inference.micro_batch import (
+    MicroBatch,
+    Pending,
+    Rest,
+    RowIndex,
+    Span,
+    answering_in_time,
+)
 from queen_inference.peers.sensitivity import NO_VERDICT, Assessed, Assessor, Share
 from queen_inference.protectee import SingleArray
 from queen_inference.settings import FailureMode

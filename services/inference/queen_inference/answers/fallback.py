@@ -1,27 +1,21 @@
-"""Answers that replace the intended ones: failure modes, refusals, and broken contracts.
+"""Answers that replace the intended ones: failure modes, refusals, and protect answers.
 
 Shapes: B queries, C classes.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-
 import numpy as np
-from prometheus_client import Counter
 
 from queen.decision_line import HURRIED, OVERLOADED
 from queen.errors import (
-    ContractViolated,
     DeadlineExceeded,
     DependencyUnavailable,
     Overloaded,
     QueenError,
 )
 from queen_inference.metrics import InferenceMetrics
-from queen_inference.micro_batch import Pending, RowIndex, Span
+from queen_inference.micro_batch import Pending, RowIndex
 from queen_inference.protectee import SingleArray
 from queen_inference.settings import FailureMode
 
@@ -29,8 +23,6 @@ _NOT_AVAILABLE = "answers are not available; retry later"
 PROTECT_CONFIDENCE = 0.9
 Outcome = str
 """The failure mode or the refusal that a request got instead of its verdict's answer, or ""."""
-Check = Callable[[RowIndex | slice], None]
-"""Raises ContractViolated if an answer in some rows breaks the contract of its profile."""
 
 
 def protect_answers(labels: RowIndex, classes: int) -> SingleArray:
@@ -107,68 +99,17 @@ class Fallback:
         too_short = DeadlineExceeded("the deadline is too short for an answer; give it more time")
         return self._refuse(pending, HURRIED, too_short)
 
+    def replace_broken(self, answers: SingleArray, rows: RowIndex, labels: RowIndex) -> None:
+        """Put protect answers in place of those `answers` (B, C) that broke a contract, in `rows`.
+
+        `labels` (B,) are those of all the queries.
+        """
+        answers[rows] = protect_answers(labels[rows], answers.shape[1])
+        self._metrics.violations.inc(len(rows))
+
     def _refuse(self, pending: Pending, refusal: Outcome, error: QueenError) -> Outcome:
         if pending.answers.done():
             return ""
         self._metrics.dropped[refusal].inc()
         pending.fail(error)
         return refusal
-
-
-@contextmanager
-def answering_in_time(
-    spans: Iterable[Span],
-    timeout_seconds: float,
-    margin_seconds: float,
-    answer: Callable[[Pending, slice], Outcome],
-    late: dict[Pending, Outcome],
-) -> Iterator[None]:
-    """While a peer is waited for, answer each request before its own deadline.
-
-    The peer has its timeout, whatever time the callers have. A request with less time is handed
-    to `answer` a margin before it expires, and is then among the `late`, with the outcome that
-    `answer` returned. A request that was answered before is not among them.
-    """
-    loop = asyncio.get_running_loop()
-    ends = loop.time() + timeout_seconds
-
-    def give_up(pending: Pending, rows: slice) -> None:
-        if not pending.answers.done():
-            late[pending] = answer(pending, rows)
-
-    due = [(pending.expires - margin_seconds, pending, rows) for pending, rows in spans]
-    timers = [loop.call_at(at, give_up, pending, rows) for at, pending, rows in due if at < ends]
-    try:
-        yield
-    finally:
-        for timer in timers:
-            timer.cancel()
-
-
-class ContractGuard:
-    """Replaces answers that break the contract of their profile by protect answers.
-
-    `violations` counts them.
-    """
-
-    def __init__(self, violations: Counter) -> None:
-        self._violations = violations
-
-    def hold(self, check: Check, answers: SingleArray, labels: RowIndex) -> None:
-        """Check answers (B, C) to queries of labels (B,), and mend them in place."""
-        if not len(answers):
-            return
-        try:
-            check(slice(None))
-        except ContractViolated:
-            rows = [row for row in range(len(answers)) if _violates(check, row)]
-            answers[rows] = protect_answers(labels[rows], answers.shape[1])
-            self._violations.inc(len(rows))
-
-
-def _violates(check: Check, row: int) -> bool:
-    try:
-        check(slice(row, row + 1))
-    except ContractViolated:
-        return True
-    return False

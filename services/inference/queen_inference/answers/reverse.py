@@ -11,10 +11,10 @@ from time import perf_counter
 import numpy as np
 
 from queen.bundle import Bundle
-from queen.method.contracts import Profile, check_answers
+from queen.method.contracts import Profile, broken_rows, check_answers
 from queen.method.decoy import sketch_inputs
 from queen.wire import PROFILES
-from queen_inference.answers.fallback import ContractGuard
+from queen_inference.answers.fallback import Fallback
 from queen_inference.metrics import InferenceMetrics
 from queen_inference.micro_batch import MicroBatch, RowIndex
 from queen_inference.peers.perturber import FlaggedRows, PerturberClient
@@ -33,13 +33,13 @@ class Reverser:
         bundle: Bundle,
         perturber: PerturberClient,
         balanced_l1: float,
-        guard: ContractGuard,
+        fallback: Fallback,
         metrics: InferenceMetrics,
     ) -> None:
         self._shadows_read_inputs = bundle.manifest.shadows.on == "inputs"
         self._perturber = perturber
         self._balanced_l1 = balanced_l1
-        self._guard = guard
+        self._fallback = fallback
         self._seconds = metrics.stages["reverse"]
 
     async def answers(
@@ -71,13 +71,11 @@ class Reverser:
     def _checked(self, answers: SingleArray, flagged: FlaggedRows, labels: RowIndex) -> SingleArray:
         for number, profile in PROFILES.items():
             rows = np.flatnonzero(flagged.profiles == number)
-            part = answers[rows]
-            check = partial(self._check, profile, part, flagged.probabilities[rows])
-            self._guard.hold(check, part, labels[rows])
-            answers[rows] = part
+            part = answers[rows], flagged.probabilities[rows]
+            broken = rows[broken_rows(partial(self._check, profile, *part), len(rows))]
+            if len(broken):
+                self._fallback.replace_broken(answers, broken, labels)
         return answers
 
-    def _check(
-        self, profile: Profile, answers: SingleArray, own: SingleArray, rows: RowIndex | slice
-    ) -> None:
+    def _check(self, profile: Profile, answers: SingleArray, own: SingleArray, rows: slice) -> None:
         check_answers(profile, answers[rows], own[rows], balanced_l1=self._balanced_l1)

@@ -43,6 +43,13 @@ class TargetPart:
         return sorted({_joined(str(address[0]), self.port) for *_, address in known})
 
 
+def require_stated(target: str) -> str:
+    """`target` without the space around it; ConfigError if nothing is left."""
+    if not target.strip():
+        raise ConfigError("expected a gRPC target such as 127.0.0.1:8101, got an empty one")
+    return target.strip()
+
+
 def read_target(target: str) -> tuple[TargetPart, ...]:
     """The parts of a target; ConfigError for a text that is no target.
 
@@ -50,10 +57,9 @@ def read_target(target: str) -> tuple[TargetPart, ...]:
     target of gRPC that begins with its scheme. A name stands for all addresses that it
     resolves to.
     """
-    if not target.strip():
-        raise ConfigError("expected a gRPC target such as 127.0.0.1:8101, got an empty one")
+    target = require_stated(target)
     if "," not in target:
-        return (_lone(target.strip()),)
+        return (_lone(target),)
     entries = [entry.strip() for entry in target.split(",")]
     if "" in entries:
         raise ConfigError("expected HOST:PORT between commas, got an empty entry")

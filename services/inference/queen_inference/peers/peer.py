@@ -1,10 +1,11 @@
-"""A peer service: calls to it with deadlines, and its probed health."""
+"""A peer service: calls to it with deadlines, its probed health, and the clock for its delays."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from time import monotonic
 from typing import Any, Protocol
 
@@ -13,7 +14,6 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from queen.errors import (
     BundleMismatch,
-    ConfigError,
     DependencyUnavailable,
     Overloaded,
     PeerOverloaded,
@@ -21,10 +21,49 @@ from queen.errors import (
 )
 from queen.serving.logging import logger
 from queen.serving.status import reason_in
+from queen_inference.peers.endpoints import require_stated
 
 Call = Callable[..., Awaitable[Any]]
+TICK_SECONDS = 0.01
+"""Precision of the loop clock."""
 HEARD_SHARE = 0.25
 """A timeout of which less was spent listening says nothing about the peer."""
+
+
+class LoopClock:
+    """Counts the seconds in which the event loop could have received an answer.
+
+    Callers who send enough keep the loop busy, and make every peer look late. A peer's delay
+    is therefore measured with this clock: a turn of the loop counts at most two ticks, however
+    long it lasted.
+    """
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+
+    def now(self) -> float:
+        """Seconds counted so far, to a tick."""
+        return self._seconds
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Let the clock run inside the block."""
+        ticking = asyncio.create_task(self._tick())
+        try:
+            yield
+        finally:
+            ticking.cancel()
+            with suppress(asyncio.CancelledError):
+                await ticking
+
+    async def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        before = loop.time()
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            now = loop.time()
+            self._seconds += min(now - before, 2 * TICK_SECONDS)
+            before = now
 
 
 class Callee(Protocol):
@@ -78,7 +117,7 @@ class Peer:
         self.max_message_bytes = max_message_bytes
         self.is_up = False
         self.channel = grpc.aio.insecure_channel(
-            _plain(target), options=_options(service, max_message_bytes, retries=retries)
+            require_stated(target), options=_options(service, max_message_bytes, retries=retries)
         )
         self._health = health_pb2_grpc.HealthStub(self.channel)
         self._log = logger("peer").bind(peer=service, target=target)
@@ -156,12 +195,6 @@ def _kind_of(
         return PeerOverloaded
     # A message that is too large is RESOURCE_EXHAUSTED as well, and no overload.
     return PeerOverloaded if reason == Overloaded.reason else DependencyUnavailable
-
-
-def _plain(target: str) -> str:
-    if not target.strip():
-        raise ConfigError("expected a gRPC target such as 127.0.0.1:8101, got an empty one")
-    return target
 
 
 def _options(service: str, max_message_bytes: int, *, retries: bool) -> list[tuple[str, Any]]:

@@ -6,7 +6,7 @@ import asyncio
 
 import numpy as np
 import pytest
-from queen_inference.answers.fallback import Fallback, answering_in_time, protect_answers
+from queen_inference.answers.fallback import Fallback, protect_answers
 from queen_inference.metrics import InferenceMetrics
 from queen_inference.micro_batch import Pending
 from queen_inference.settings import FailureMode
@@ -94,36 +94,12 @@ async def test_refusals_are_errors_in_any_mode(
     assert counted(MODES, mode="allow") == 0
 
 
-async def test_who_cannot_wait_is_answered_before_its_deadline(account: Account) -> None:
-    """Of three requests the hurried one is answered; gone and patient ones are left alone."""
-    now = asyncio.get_running_loop().time()
-    hurried, gone, patient = (pending_of(account, now + wait) for wait in (0.2, 0.2, 60.0))
-    gone.answers.cancel()
-    spans = [(one, slice(0, 2)) for one in (hurried, gone, patient)]
-
-    def answer(pending: Pending, rows: slice) -> str:
-        assert asyncio.get_running_loop().time() < pending.expires
-        pending.resolve(PROBABILITIES[rows])
-        return "protect"
-
-    late: dict[Pending, str] = {}
-    with answering_in_time(spans, 30.0, 0.1, answer, late):
-        await hurried.answers
-    assert late == {hurried: "protect"}
-    assert not patient.answers.done()
-
-
-async def test_nobody_is_answered_once_the_peer_has(account: Account) -> None:
-    """The timers end with the waiting."""
-    now = asyncio.get_running_loop().time()
-    hurried = pending_of(account, now + 0.05)
-
-    def answer(pending: Pending, rows: slice) -> str:
-        raise AssertionError("answered after the peer")
-
-    late: dict[Pending, str] = {}
-    with answering_in_time([(hurried, slice(0, 2))], 30.0, 0.01, answer, late):
-        pass
-    await asyncio.sleep(0.1)
-    assert late == {}
-    assert not hurried.answers.done()
+def test_a_broken_answer_is_replaced_and_counted(
+    metrics: InferenceMetrics, counted: Counted
+) -> None:
+    """In its row alone, and also under deny: the request itself is answered."""
+    answers = PROBABILITIES.copy()
+    Fallback("deny", metrics).replace_broken(answers, np.array([1]), LABELS)
+    np.testing.assert_array_equal(answers[0], PROBABILITIES[0])
+    np.testing.assert_array_equal(answers[1:], protect_answers(LABELS[1:], 3))
+    assert counted("queen_contract_violations_total") == 1

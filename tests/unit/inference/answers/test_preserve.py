@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from queen_inference.answers.fallback import ContractGuard
+from queen_inference.answers.fallback import Fallback
 from queen_inference.answers.preserve import Preserver
 from queen_inference.metrics import InferenceMetrics
 from queen_inference.protectee import Protectee
@@ -21,8 +21,8 @@ PROFILES = [Profile.PAPER, Profile.SAFE, Profile.OBSERVE, Profile.STRICT]
 
 
 def preserver_of(bundle: Bundle, metrics: InferenceMetrics) -> Preserver:
-    """A preserver with a guard."""
-    return Preserver(bundle, ContractGuard(metrics.violations), metrics)
+    """A preserver with a fallback."""
+    return Preserver(bundle, Fallback("protect", metrics), metrics)
 
 
 async def test_every_profile_has_its_answer(

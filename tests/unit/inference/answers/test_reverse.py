@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from queen_inference.answers.fallback import ContractGuard, protect_answers
+from queen_inference.answers.fallback import Fallback, protect_answers
 from queen_inference.answers.reverse import Reverser
 from queen_inference.metrics import InferenceMetrics
 from queen_inference.peers.perturber import PerturberClient
@@ -37,8 +37,8 @@ def reverser_of(
     bundle: Bundle, peer: ToldPerturber, metrics: InferenceMetrics, balanced_l1: float = 2.0
 ) -> Reverser:
     """A reverser over a peer."""
-    guard = ContractGuard(metrics.violations)
-    return Reverser(bundle, PerturberClient(peer, "digest"), balanced_l1, guard, metrics)
+    fallback = Fallback("protect", metrics)
+    return Reverser(bundle, PerturberClient(peer, "digest"), balanced_l1, fallback, metrics)
 
 
 def sent(data: bytes, width: int) -> np.ndarray:

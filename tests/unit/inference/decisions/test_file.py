@@ -200,7 +200,7 @@ def test_a_record_that_cannot_be_put_into_words_is_counted(
 def test_a_full_disk_splits_no_line_and_is_counted(
     tmp_path: Path, metrics: InferenceMetrics, counted: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was written of a line is taken back, and the next one is whole again."""
+    """The part of a line that was written is removed, and the next one is whole again."""
     file = DecisionFile(RotatingFile(tmp_path / "log", 1 << 20, 3), metrics.decisions_lost)
     real: Callable[[int, Any], int] = os.write
     calls = []

@@ -1,4 +1,4 @@
-"""What a peer's failure is taken for; over real gRPC."""
+"""The kinds of failure of a peer, over real gRPC, and the clock for its delays."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from typing import Any
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from queen_inference.peers.loop_clock import LoopClock
-from queen_inference.peers.peer import Peer
+from queen_inference.peers.peer import TICK_SECONDS, LoopClock, Peer
 from queen_inference.peers.perturber import PERTURBER
 
 from queen.api.v1 import perturber_pb2, perturber_pb2_grpc
@@ -36,9 +35,11 @@ class Scripted(perturber_pb2_grpc.PerturberServiceServicer, health_pb2_grpc.Heal
     def __init__(self) -> None:
         self.error: QueenError | grpc.StatusCode | None = None
         self.seconds = 0.0
+        self.asked = asyncio.Event()
 
     async def Reverse(self, _request: Any, context: Any) -> perturber_pb2.ReverseResponse:  # noqa: N802 - gRPC's names
         """As told."""
+        self.asked.set()
         await asyncio.sleep(self.seconds)
         if isinstance(self.error, grpc.StatusCode):
             await context.abort(self.error, "a transport's own words")
@@ -121,7 +122,7 @@ async def test_a_late_peer_is_late() -> None:
 
 
 async def test_a_timeout_that_we_slept_through_is_our_own_overload() -> None:
-    """A loop that hears nobody blames no peer: not for the call, and not for the probe."""
+    """A loop that cannot listen blames no peer: not for the call, and not for the probe."""
     clock = LoopClock()
 
     async def stall() -> None:
@@ -144,7 +145,7 @@ async def test_a_channel_that_is_closed_under_a_call_is_an_endpoint_that_left() 
     async with dialed() as (peer, scripted):
         scripted.seconds = 30.0
         calling = asyncio.create_task(call(peer))
-        await asyncio.sleep(0.2)
+        await scripted.asked.wait()
         await peer.close()
         with pytest.raises(PeerUnavailable, match="has left"):
             await calling
@@ -155,7 +156,30 @@ async def test_a_caller_that_is_cancelled_stays_cancelled() -> None:
     async with dialed() as (peer, scripted):
         scripted.seconds = 30.0
         calling = asyncio.create_task(call(peer))
-        await asyncio.sleep(0.2)
+        await scripted.asked.wait()
         calling.cancel()
         with pytest.raises(asyncio.CancelledError):
             await calling
+
+
+async def test_the_loop_clock_follows_an_idle_loop() -> None:
+    """Seconds pass, less than a few ticks behind the wall clock, and end with the block."""
+    clock = LoopClock()
+    async with clock.running():
+        began = asyncio.get_running_loop().time()
+        while clock.now() < 0.05:
+            await asyncio.sleep(TICK_SECONDS)
+        assert asyncio.get_running_loop().time() - began >= 0.05 - 2 * TICK_SECONDS
+    ended = clock.now()
+    await asyncio.sleep(3 * TICK_SECONDS)
+    assert clock.now() == ended
+
+
+async def test_a_stall_of_the_loop_counts_two_ticks() -> None:
+    """No answer can be received in a turn of the loop, however long it lasts."""
+    clock = LoopClock()
+    async with clock.running():
+        for _ in range(3):
+            time.sleep(0.1)
+            await asyncio.sleep(0.0)
+        assert clock.now() <= 3 * 2 * TICK_SECONDS

@@ -48,7 +48,7 @@ class SlowName(ChangingName):
 
 @asynccontextmanager
 async def following(*parts: TargetPart) -> AsyncIterator[tuple[Replicas, dict[str, bool]]]:
-    """Replicas at nobody's ports, and whether the channel of each repeats calls."""
+    """Replicas at ports without a server, and whether the channel of each repeats calls."""
     retries: dict[str, bool] = {}
 
     def open_replica(endpoint: str, repeats: bool) -> Replica:

@@ -194,7 +194,7 @@ async def test_a_row_is_sent_to_two_endpoints_at_most(metrics: InferenceMetrics)
         assert sum(len(peer.requests) for peer in to.peers.values()) == 2
 
 
-async def test_with_none_that_serves_nobody_is_asked(metrics: InferenceMetrics) -> None:
+async def test_no_endpoint_is_asked_while_none_serves(metrics: InferenceMetrics) -> None:
     """The failure is told at once."""
     async with routed(metrics, ENDPOINTS) as to:
         for peer in to.peers.values():
