@@ -9,7 +9,7 @@ import pytest
 
 from queen.redteam.plans.cell import Cell
 from queen.redteam.plans.smoke import smoke_plan
-from queen.redteam.report.rows import Row, RowFile, finite
+from queen.redteam.report.rows import Row, RowFile
 from queen.redteam.runs.evaluator import Evaluator
 from queen.redteam.runs.workers import FAILED, ROWS, Folders, run_cells
 
@@ -93,15 +93,3 @@ def test_a_failure_costs_its_own_row(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "measure" in told["traceback"]
     (tmp_path / "mended").touch()
     assert len(run_cells(CELLS, Folders(tmp_path)).rows) == len(CELLS)
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), None])
-def test_a_figure_that_is_none_is_null(value: float | None):
-    """No NaN gets into a row."""
-    assert finite(value) is None
-
-
-def test_a_row_with_a_nan_is_refused(tmp_path: Path):
-    """Should one come up all the same, the file stays JSON."""
-    with pytest.raises(ValueError, match="JSON"):
-        RowFile(tmp_path / ROWS).append({"cell": "a", "figure": float("nan")})

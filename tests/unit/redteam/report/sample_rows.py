@@ -1,0 +1,50 @@
+"""Rows of a run, made by hand."""
+
+from __future__ import annotations
+
+from queen.redteam.report.rows import Row
+
+
+def row(attack: str, seed: int, clone: float | None, **change: object) -> Row:
+    """A row of digits under `paper`, with these fields changed."""
+    return {
+        "cell": f"{attack}-{seed}-{sorted(change.items())}",
+        "dataset": "digits",
+        "defense": "queen",
+        "profile": "paper",
+        "budget": 10,
+        "attack": attack,
+        "pool": "in-distribution",
+        "accounts": 1,
+        "linked": False,
+        "queries": 1000,
+        "seed": seed,
+        "clone_accuracy": clone,
+        "fidelity": clone,
+        "honest_accuracy": 0.9 + 0.01 * seed,
+        "honest_flip_rate": 0.05,
+        "honest_curve": [[0, 0.95], [500, None]],
+        "mean_l1": 0.5,
+        "reversed_fraction": 0.25,
+        "clean_prefix_floor": 0.6,
+        "clean_prefix_queries": 120,
+        "label_only_floor": 0.55,
+        **change,
+    }
+
+
+ROWS = [
+    row("knockoff", 0, 0.70),
+    row("knockoff", 1, 0.80),
+    row("d-dae", 0, 0.90, reversed_fraction=0.5),
+    row("d-dae", 1, 0.60),
+]
+BASELINE = {
+    "defense": "none",
+    "profile": None,
+    "budget": None,
+    "reversed_fraction": None,
+    "clean_prefix_floor": None,
+    "clean_prefix_queries": None,
+    "mean_l1": 0.0,
+}

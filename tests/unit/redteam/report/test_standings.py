@@ -1,0 +1,44 @@
+"""From rows to standings: means, deviations, and the worst of all attacks."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from queen.redteam.report.standings import standings
+from tests.unit.redteam.report.sample_rows import ROWS, row
+
+
+def test_the_worst_is_taken_seed_by_seed():
+    """Max over attacks of each seed, then mean and standard deviation of the sample."""
+    (standing,) = standings(ROWS)
+    assert standing.worst.mean == pytest.approx((0.9 + 0.8) / 2)
+    assert standing.worst.sd == pytest.approx(0.1 / math.sqrt(2))
+    assert standing.worst.seeds == 2
+    assert standing.worst_attack in {"knockoff", "d-dae"}
+
+
+def test_an_attack_has_its_own_mean():
+    """Plain copies are those of knockoff, whatever else was run."""
+    (standing,) = standings(ROWS)
+    assert standing.plain is not None
+    assert standing.plain.mean == pytest.approx(0.75)
+    assert standing.attacks["d-dae"].mean == pytest.approx(0.75)
+    assert standing.traffic["reversed_fraction"].mean == pytest.approx(0.25)
+
+
+def test_shared_figures_count_once_a_seed():
+    """An honest account does not weigh more where more attacks were run."""
+    (standing,) = standings([*ROWS, row("s4l", 1, 0.1)])
+    assert standing.figures["honest_accuracy"].mean == pytest.approx(0.905)
+    assert standing.curve[0][1].mean == pytest.approx(0.95)
+    assert standing.curve[1] == (500, None)
+
+
+@pytest.mark.parametrize(
+    "change", [{"profile": "safe"}, {"budget": 20}, {"pool": "mixup"}, {"accounts": 4}]
+)
+def test_settings_are_kept_apart(change: dict[str, object]):
+    """Profile, budget, pool and accounts each make a standing of their own."""
+    assert len(standings([*ROWS, row("knockoff", 0, 0.5, **change)])) == 2
