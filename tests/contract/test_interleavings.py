@@ -1,7 +1,7 @@
 """Replicas that get in each other's way decide as if they had come one after the other.
 
-QUEEN_INTERLEAVINGS says how many histories are tried, and has a failure shortened, with
-`-o timeout=0` for as long as it takes; without it they are few, and the same ones.
+QUEEN_INTERLEAVINGS is the number of histories to try, and has a failure shortened, with
+`-o timeout=0` for as long as it takes; without it the histories are few, and always the same.
 """
 
 from __future__ import annotations
@@ -17,20 +17,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from queen_sensitivity.engine import book as ledgers
 
-from tests.contract.interleaving import (
-    CACHED,
-    OWNERS,
+from tests.contract.interleavings.operations import (
     Assess,
-    BlindStore,
     Erase,
     Fail,
     Forget,
     Operation,
     Regress,
     Restart,
-    WatchedStore,
-    World,
 )
+from tests.contract.interleavings.replicas import CACHED, OWNERS, Replicas
+from tests.contract.interleavings.watched_store import BlindStore, WatchedStore
 from tests.unit.sensitivity.regions import CLASSES
 
 HISTORIES = int(os.environ.get("QUEEN_INTERLEAVINGS", "0"))
@@ -59,41 +56,41 @@ NESTED = assessments(PLAIN | PLAIN | assessments(PLAIN | SMALL) | SMALL)
 
 
 class Interleavings(RuleBasedStateMachine):
-    """Batches on replicas, what operators do, and what befalls the store."""
+    """Batches on replicas, acts of operators, and faults of the store."""
 
     store: type[WatchedStore] = WatchedStore
     seen: ClassVar[dict[str, int]] = {}
 
     def __init__(self) -> None:
         super().__init__()
-        self._world = World(type(self).store())
-        self._patch = patch.object(ledgers, "enforce", self._world.enforce_told(ledgers.enforce))
+        self._replicas = Replicas(type(self).store())
+        self._patch = patch.object(ledgers, "enforce", self._replicas.watching(ledgers.enforce))
         self._patch.start()
 
     @rule(operation=NESTED)
     def assess(self, operation: Assess) -> None:
-        """A batch, and what happens meanwhile."""
-        self._world.run(operation)
+        """A batch, and the operations that happen meanwhile."""
+        self._replicas.run(operation)
 
     @rule(operation=SMALL)
-    def befall(self, operation: Operation) -> None:
-        """Something happens between batches."""
-        self._world.run(operation)
+    def happen(self, operation: Operation) -> None:
+        """An operation between batches."""
+        self._replicas.run(operation)
 
     @invariant()
     def lists_are_packings(self) -> None:
-        """Whatever happened, the records of a class stay farther than r apart."""
-        self._world.check_lists()
+        """The records of a class stay farther than r apart."""
+        self._replicas.check_lists()
 
     def teardown(self) -> None:
-        """Stop listening, and keep what occurred."""
+        """Stop watching, and add up the answers to appends."""
         self._patch.stop()
-        for result, count in self._world.counts.items():
+        for result, count in self._replicas.counts.items():
             type(self).seen[result] = type(self).seen.get(result, 0) + count
 
 
 def run(store: type[WatchedStore], histories: int) -> dict[str, int]:
-    """Try histories on a kind of store; what its appends were answered."""
+    """Try histories on a kind of store; returns how often its appends got each answer."""
     seen: dict[str, int] = {}
     machine = type("History", (Interleavings,), {"store": store, "seen": seen})
     machine.TestCase.settings = settings(
@@ -111,17 +108,17 @@ def run(store: type[WatchedStore], histories: int) -> dict[str, int]:
 
 
 def test_every_interleaving_is_some_serial_order() -> None:
-    """Verdicts, records and cqs are the step's on a state of each ledger; what is lost comes back.
+    """Verdicts, records and cqs are the step's on a state of each ledger; lost records come back.
 
-    A history would prove little in which nobody lost a race, a generation or a record.
+    The histories must have lost races, generations and records, or they would prove little.
     """
     seen = run(WatchedStore, HISTORIES or 60)
     sys.stdout.write(f"{seen}\n")
-    # How many is chance: what Hypothesis tries depends on the modules that are loaded.
+    # Their number is chance: the histories of Hypothesis depend on the modules that are loaded.
     assert {"appended", "conflict", "regressed", "renewed"} <= seen.keys()
 
 
-def test_without_the_compare_and_set_some_interleaving_is_none() -> None:
+def test_without_the_compare_and_set_some_interleaving_is_no_serial_order() -> None:
     """The machine can fail: a store that appends blindly is found out."""
     with pytest.raises(AssertionError):
         run(BlindStore, 60)

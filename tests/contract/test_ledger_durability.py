@@ -40,7 +40,7 @@ def store(server: RedisServer) -> Iterator[RedisLedgerStore]:
 
 @pytest.mark.parametrize("synchronous", ["full", "normal"])
 def test_kill_nine_loses_no_acknowledged_record(tmp_path: Path, synchronous: str) -> None:
-    """A writer dies in the middle of its work, three times; what it acknowledged is there."""
+    """A writer dies in the middle of its work, three times; its acknowledged records are there."""
     file = tmp_path / "ledger.sqlite3"
     for seconds in (0.15, 0.3, 0.45):
         acknowledged = _write_until_killed(tmp_path, file, synchronous, seconds)
@@ -69,7 +69,7 @@ def _write_until_killed(
     time.sleep(seconds)
     writer.send_signal(signal.SIGKILL)
     assert writer.wait() == -signal.SIGKILL
-    # The last line may be cut: an acknowledgement that nobody saw in full.
+    # The last line may be cut: an acknowledgement that did not arrive in full.
     lines = output.read_text().rpartition("\n")[0].splitlines()
     return {int(label): int(version) for label, version in (line.split() for line in lines)}
 
@@ -77,7 +77,7 @@ def _write_until_killed(
 def test_kill_nine_of_the_server_loses_no_acknowledged_record(
     server: RedisServer, store: RedisLedgerStore
 ) -> None:
-    """The server dies under a writer, three times; what it acknowledged is there again."""
+    """The server dies under a writer, three times; its acknowledged records are there again."""
     acknowledged = 0
     for _ in range(3):
         killer = threading.Timer(0.2, server.kill)

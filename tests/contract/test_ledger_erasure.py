@@ -1,4 +1,4 @@
-"""What every store promises of an erasure: records are gone, and nobody brings them back."""
+"""The promises of every store about an erasure: no replica brings the records back."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from tests.contract.ledger_stores import append_of, records_of
 
 
 def at(generation: int, append: Append) -> Append:
-    """The append of somebody who knows `generation`."""
+    """The append of a replica that knows `generation`."""
     return Append(append.key, append.expected_version, append.records, generation)
 
 
 def test_an_account_that_was_never_erased_is_in_generation_zero(store: LedgerStore) -> None:
     """Records of an account need no entry beside them to begin."""
     store.append_many([append_of("a", 0, 1.0)])
-    assert store.generations(["a", "nobody"], "g") == [0, 0]
+    assert store.generations(["a", "unknown"], "g") == [0, 0]
     assert store.geometries("a") == ["g"]
-    assert store.geometries("nobody") == []
+    assert store.geometries("unknown") == []
 
 
 def test_an_erased_account_is_empty_and_listed_no_longer(store: LedgerStore) -> None:
@@ -60,7 +60,7 @@ def test_all_geometries_are_erased_at_once(store: LedgerStore) -> None:
 
 
 @pytest.mark.parametrize("expected", [0, 1, 3])
-def test_whoever_does_not_know_of_the_erasure_is_told(store: LedgerStore, expected: int) -> None:
+def test_an_append_from_before_the_erasure_is_refused(store: LedgerStore, expected: int) -> None:
     """A stale append changes nothing, whatever version it expects, and learns the generation."""
     store.append_many([append_of("a", 0, 1.0, 2.0, 3.0)])
     store.erase("a", ["g"], 0)
@@ -74,7 +74,7 @@ def test_whoever_does_not_know_of_the_erasure_is_told(store: LedgerStore, expect
     assert store.list_accounts("g", "", 10) == ["a"]
 
 
-def test_a_generation_is_at_least_what_was_asked_for(store: LedgerStore) -> None:
+def test_a_generation_is_at_least_the_one_asked_for(store: LedgerStore) -> None:
     """The caller's clock keeps numbers apart even across a store that forgot some."""
     later = 1_764_000_000_123
     store.erase("a", ["g"], later)
@@ -85,8 +85,8 @@ def test_a_generation_is_at_least_what_was_asked_for(store: LedgerStore) -> None
     assert store.append_many([at(first, append_of("a", 0, 1.0))]) == [Renewed(second)]
 
 
-def test_a_lost_erasure_is_made_up_for(store: LedgerStore) -> None:
-    """A newer generation than the store's: what was erased goes again, the rest is a regression."""
+def test_a_lost_erasure_is_repeated(store: LedgerStore) -> None:
+    """An append of a newer generation than the store's erases the old records first."""
     store.append_many([append_of("a", 0, 1.0, 2.0), append_of("a", 0, 3.0, label=1)])
     assert store.append_many([at(7, append_of("a", 1, 9.0))]) == [Regressed(0)]
     assert store.load("a", "g") == {}
@@ -96,11 +96,11 @@ def test_a_lost_erasure_is_made_up_for(store: LedgerStore) -> None:
 
 
 def test_an_erasure_amid_writers_leaves_none_of_the_old_records(store: LedgerStore) -> None:
-    """Four replicas append while the account is erased: what is left was made afterwards."""
+    """Four replicas append while the account is erased: only later records are left."""
     erased = threading.Event()
 
     def write(first: int) -> set[float]:
-        """Append as the engine does; the records that were made after the erasure was over."""
+        """Append as the engine does; returns the records made after the erasure was over."""
         version, generation, late = 0, 0, set()
         for number in range(30):
             value = first * 100.0 + number
@@ -125,7 +125,7 @@ def test_an_erasure_amid_writers_leaves_none_of_the_old_records(store: LedgerSto
             before = store.load("a", "g")
         store.erase("a", ["g"], 0)
         erased.set()
-        late = set().union(*(one.result() for one in running))
+        late = set().union(*(writer.result() for writer in running))
     kept = store.load("a", "g").get(0, records_of())[:, 0].tolist()
     assert len(kept) == len(set(kept))
     assert late <= set(kept)
@@ -134,7 +134,7 @@ def test_an_erasure_amid_writers_leaves_none_of_the_old_records(store: LedgerSto
 
 
 def test_audit_entries_are_read_in_pages_in_order(store: LedgerStore) -> None:
-    """Entries come back byte for byte, and a page begins behind those that were seen."""
+    """Entries come back byte for byte, and a page begins behind the pages before."""
     entries = [b'{"number": %d}' % number for number in range(5)]
     assert store.read_audit(0, 10) == []
     for entry in entries:

@@ -1,4 +1,4 @@
-"""What every ledger store promises."""
+"""The promises of every ledger store."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.contract.ledger_stores import append_of, records_of
 
 
 def test_a_new_store_is_empty(store: LedgerStore) -> None:
-    """Nothing is there before the first append."""
+    """It has no record and no account before the first append."""
     assert store.load("a", "g") == {}
     assert store.list_accounts("g", "", 10) == []
 
@@ -46,7 +46,7 @@ def test_a_stale_append_gets_the_missing_tail_and_changes_nothing(store: LedgerS
     assert np.array_equal(store.load("a", "g")[0], records_of(1.0, 2.0, 3.0))
 
 
-def test_an_append_beyond_the_end_says_where_the_truth_ends(store: LedgerStore) -> None:
+def test_an_append_beyond_the_end_gets_the_length_of_the_list(store: LedgerStore) -> None:
     """A store that lost records says so instead of leaving a gap."""
     store.append_many([append_of("a", 0, 1.0)])
     results = store.append_many([append_of("a", 4, 9.0), append_of("b", 1, 9.0)])
@@ -56,7 +56,7 @@ def test_an_append_beyond_the_end_says_where_the_truth_ends(store: LedgerStore) 
 
 
 def test_an_append_behind_another_record_than_the_callers_is_refused(store: LedgerStore) -> None:
-    """A list that lost records and got others since is told from the caller's, at any length."""
+    """A list that lost records and got others since is not mistaken for the caller's."""
     store.append_many([append_of("a", 0, 1.0, 2.0, 3.0), append_of("b", 0, 1.0)])
     ours, theirs = (packed_end(records_of(first)) for first in (2.0, 9.0))
     for expected, behind in ((2, theirs), (3, theirs), (1, ours)):
@@ -71,7 +71,7 @@ def test_an_append_behind_another_record_than_the_callers_is_refused(store: Ledg
     assert store.append_many([replace(append_of("a", 3, 4.0), behind=last)]) == [Appended(4)]
 
 
-def test_one_lost_append_fails_no_other(store: LedgerStore) -> None:
+def test_a_lost_append_fails_no_other(store: LedgerStore) -> None:
     """Accounts of one micro-batch do not wait for each other's conflicts."""
     store.append_many([append_of("a", 0, 1.0)])
     results = store.append_many(
@@ -83,8 +83,8 @@ def test_one_lost_append_fails_no_other(store: LedgerStore) -> None:
     assert np.array_equal(store.load("c", "g")[0], records_of(6.0, 7.0))
 
 
-def test_two_appends_to_one_ledger_are_taken_in_order(store: LedgerStore) -> None:
-    """The second append of a call sees what the first one did."""
+def test_two_appends_to_one_ledger_are_made_in_order(store: LedgerStore) -> None:
+    """The second append of a call sees the records of the first."""
     results = store.append_many([append_of("a", 0, 1.0), append_of("a", 1, 2.0)])
     assert results == [Appended(1), Appended(2)]
     (again,) = store.append_many([append_of("a", 1, 2.0)])
@@ -92,7 +92,7 @@ def test_two_appends_to_one_ledger_are_taken_in_order(store: LedgerStore) -> Non
 
 
 def test_an_empty_append_only_asks_for_the_version(store: LedgerStore) -> None:
-    """No record, no ledger: an account that was only asked about is not listed."""
+    """It makes no ledger: an account without a record is not listed."""
     assert store.append_many([append_of("a", 0)]) == [Appended(0)]
     assert store.append_many([]) == []
     assert store.list_accounts("g", "", 10) == []
@@ -101,12 +101,12 @@ def test_an_empty_append_only_asks_for_the_version(store: LedgerStore) -> None:
 def test_ledgers_are_apart_by_account_geometry_and_class(store: LedgerStore) -> None:
     """No key reaches the records of another, whatever characters it has."""
     names = ["a", "a:b", "{a}", "a\x00", "A", "ä", "🦊", "' OR 1=1 --", "a" * 1000]
-    for place, name in enumerate(names):
-        store.append_many([append_of(name, 0, float(place))])
+    for index, name in enumerate(names):
+        store.append_many([append_of(name, 0, float(index))])
     store.append_many([Append(LedgerKey("a", "h", 0), 0, records_of(99.0))])
     store.append_many([append_of("a", 0, 50.0, label=1)])
-    for place, name in enumerate(names[1:], 1):
-        assert np.array_equal(store.load(name, "g")[0], records_of(float(place)))
+    for index, name in enumerate(names[1:], 1):
+        assert np.array_equal(store.load(name, "g")[0], records_of(float(index)))
     assert np.array_equal(store.load("a", "g")[0], records_of(0.0))
     assert np.array_equal(store.load("a", "g")[1], records_of(50.0))
     assert np.array_equal(store.load("a", "h")[0], records_of(99.0))
@@ -125,7 +125,7 @@ def test_accounts_are_listed_in_pages_in_code_point_order(store: LedgerStore) ->
     assert seen == names
 
 
-def test_what_was_loaded_never_changes(store: LedgerStore) -> None:
+def test_loaded_records_never_change(store: LedgerStore) -> None:
     """A reader's records stay as they were while a writer appends."""
     store.append_many([append_of("a", 0, 1.0)])
     loaded = store.load("a", "g")[0]
@@ -134,7 +134,7 @@ def test_what_was_loaded_never_changes(store: LedgerStore) -> None:
 
 
 def test_the_callers_array_is_copied(store: LedgerStore) -> None:
-    """A buffer that its owner reuses does not reach into the store."""
+    """A buffer that the caller uses again does not reach into the store."""
     buffer = records_of(1.0)
     store.append_many([Append(LedgerKey("a", "g", 0), 0, buffer)])
     buffer[:] = 42.0
@@ -142,7 +142,7 @@ def test_the_callers_array_is_copied(store: LedgerStore) -> None:
 
 
 def test_racing_writers_lose_nothing(store: LedgerStore) -> None:
-    """Eight threads on one ledger: every acknowledged record is there, once."""
+    """Eight threads on one ledger: every acknowledged record is there once."""
 
     def write(first: int) -> None:
         version = 0

@@ -30,7 +30,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[RedisServ
 
 @pytest.fixture
 def store(servers: list[RedisServer]) -> Iterator[RedisLedgerStore]:
-    """A store that was told of two of the three, on an empty cluster."""
+    """A store whose URL names two of the three servers, on an empty cluster."""
     for server in servers:
         with server.client() as client:
             client.flushall()
@@ -60,17 +60,17 @@ def owner_of(slot: int, servers: list[RedisServer]) -> RedisServer:
 def test_appends_of_many_accounts_reach_every_server(
     servers: list[RedisServer], store: RedisLedgerStore
 ) -> None:
-    """One call, three servers; each ledger, and the order of accounts, is as on one server."""
-    appends = [append_of(name, 0, float(place)) for place, name in enumerate(NAMES)]
+    """A call is split over the servers; ledgers and the order of accounts are as on one."""
+    appends = [append_of(name, 0, float(index)) for index, name in enumerate(NAMES)]
     assert store.append_many(appends) == [Appended(1)] * len(NAMES)
     again = store.append_many([append_of(name, 0, 9.0, label=1) for name in NAMES])
     assert again == [Appended(1)] * len(NAMES)
     for server in servers:
         with server.client() as client:
             assert client.dbsize() > 10
-    for place, name in enumerate(NAMES):
+    for index, name in enumerate(NAMES):
         loaded = store.load(name, "g")
-        assert np.array_equal(loaded[0], records_of(float(place)))
+        assert np.array_equal(loaded[0], records_of(float(index)))
         assert np.array_equal(loaded[1], records_of(9.0))
     assert store.list_accounts("g", "", 100) == sorted(NAMES)
     (stale,) = store.append_many([append_of(NAMES[0], 0, 5.0)])
@@ -81,7 +81,7 @@ def test_a_slot_on_the_move_is_followed(
     servers: list[RedisServer], store: RedisLedgerStore
 ) -> None:
     """ASK while it moves and MOVED afterwards: no append fails, none is lost."""
-    moving, staying = "somebody", "nobody"
+    moving, staying = "moving", "staying"
     store.append_many([append_of(moving, 0, 1.0), append_of(staying, 0, 1.0)])
     slot = slot_of(moving)
     source = owner_of(slot, servers)
@@ -108,7 +108,7 @@ def _migrate(old: redis.Redis, target: RedisServer, slot: int) -> None:
 def test_a_user_with_the_documented_permissions_suffices(
     servers: list[RedisServer], store: RedisLedgerStore
 ) -> None:
-    """What docs/operations.md lists, and what it adds for a cluster."""
+    """The commands that docs/operations.md lists, with those for a cluster."""
     rights = [*PERMISSIONS, "+cluster|slots", "+asking", "+command"]
     for server in servers:
         with server.client() as client:
@@ -122,7 +122,7 @@ def test_a_user_with_the_documented_permissions_suffices(
     limited.close()
 
 
-def test_a_dead_server_takes_only_its_own_accounts(tmp_path: Path) -> None:
+def test_a_dead_server_is_an_outage_of_its_own_accounts_alone(tmp_path: Path) -> None:
     """The accounts of the other servers are served meanwhile, and all of them afterwards."""
     with redis_cluster(tmp_path) as servers:
         options = replace(PATIENT, timeout_seconds=2.0, breaker_failures=1000)

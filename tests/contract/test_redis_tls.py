@@ -59,8 +59,8 @@ def test_tls_with_a_client_certificate(keys: Path, tmp_path: Path) -> None:
             open_redis_store(url.replace("127.0.0.1", "localhost"), known)
 
 
-def test_tls_files_that_are_missing_or_useless_are_said(tmp_path: Path) -> None:
-    """A file that is not there, and a certificate for a plain connection, are refused by name."""
+def test_tls_files_that_are_missing_or_useless_are_refused(tmp_path: Path) -> None:
+    """The refusal names a missing file, or the scheme that a certificate needs."""
     options = replace(PATIENT, ca_file=tmp_path / "ca.crt")
     with pytest.raises(ConfigError, match=r"ca\.crt: expected a PEM file"):
         open_redis_store("rediss://127.0.0.1:1", options)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from queen.method.growing import grown
 from queen_sensitivity.ledger_store.base import (
     Append,
     Appended,
@@ -120,8 +121,8 @@ class MemoryLedgerStore:
         buffer, filled = self._buffers.get(key, (records[:0], 0))
         # In place only behind all records that a caller has seen of the buffer.
         if current is None or current.base is not buffer or held != filled or count > len(buffer):
-            buffer = np.empty((max(count, 2 * held), records.shape[1]), np.float32)
-            buffer[:held] = records[:0] if current is None else current
+            start = np.empty((0, records.shape[1]), np.float32) if current is None else current
+            buffer = grown(start, max(count, 2 * held))
         buffer[held:count] = records
         self._buffers[key] = (buffer, count)
         joined = buffer[:count]

@@ -54,10 +54,10 @@ class StoreHistory(RuleBasedStateMachine):
 
     @rule(wanted=APPENDS)
     def append(self, wanted: list[tuple[LedgerKey, int, int, int, str]]) -> None:
-        """Append several; each answer is what the dict says."""
+        """Several appends in one call; each answer is that of the dict."""
         appends = []
         for key, expected, count, ahead, claim in wanted:
-            fresh = [self._next + place for place in range(count)]
+            fresh = [self._next + row for row in range(count)]
             self._next += count
             generation = max(0, self._generations.get(key[:2], 0) + ahead)
             behind = self._behind(key, expected, claim)
@@ -66,7 +66,7 @@ class StoreHistory(RuleBasedStateMachine):
             self._check(append, result)
 
     def _behind(self, key: LedgerKey, expected: int, claim: str) -> bytes:
-        """What the caller takes for the record before its own."""
+        """The record that the caller expects before its own, right or wrong."""
         known = self._truth.get(key, [])[:expected]
         if not expected or not claim:
             return b""
@@ -110,21 +110,21 @@ class StoreHistory(RuleBasedStateMachine):
 
     @rule()
     def restart(self) -> None:
-        """Close and open again: nothing is lost."""
+        """Close and open again: no record is lost."""
         if type(self).is_durable:
             self._store.close()
             self._store = type(self).open_store(Path(self._folder.name))
 
     @rule(after=st.sampled_from(["", "a", "b", "ä", "z"]), limit=st.integers(1, 3))
     def list_accounts(self, after: str, limit: int) -> None:
-        """A page is the sorted truth, cut."""
+        """A page is a part of the sorted ids."""
         known = sorted({key.account_id for key in self._truth if key.geometry_digest == "g"})
         expected = [name for name in known if name > after][:limit]
         assert self._store.list_accounts("g", after, limit) == expected
 
     @invariant()
     def loads_agree(self) -> None:
-        """Every account loads as the dict has it."""
+        """The records of every account are those of the dict."""
         for account in ("a", "b", "ä"):
             for geometry in ("g", "h"):
                 loaded = self._store.load(account, geometry)
@@ -134,7 +134,7 @@ class StoreHistory(RuleBasedStateMachine):
                     if key[:2] == (account, geometry)
                 }
                 assert {
-                    label: np.asarray(found)[:, 0].tolist() for label, found in loaded.items()
+                    label: np.asarray(records)[:, 0].tolist() for label, records in loaded.items()
                 } == expected
 
     def teardown(self) -> None:
@@ -145,7 +145,7 @@ class StoreHistory(RuleBasedStateMachine):
 
 @pytest.mark.parametrize("name", list(STORES))
 def test_every_history_agrees_with_a_dict(name: str) -> None:
-    """No sequence of appends, restarts and lists tells the store from the oracle."""
+    """No sequence of appends, erasures, restarts and lists tells the store from the oracle."""
     machine = type(
         "History",
         (StoreHistory,),

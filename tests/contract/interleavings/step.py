@@ -1,0 +1,60 @@
+"""The ledger step alone, to which the engine's verdicts are compared."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from queen_sensitivity.engine.charging import Queries
+from queen_sensitivity.ledger_store import LedgerKey, Records
+
+from queen.method.ledger import Assessment, LedgerLevels, LedgerRows, assess_rows
+from queen.method.neighbors import nearest_distances
+from queen.method.sensitivity import record_weights
+from tests.unit.sensitivity.regions import CLASSES, small_geometry
+
+GEOMETRY = small_geometry(0.2)
+
+
+class Decision(NamedTuple):
+    """The engine's step over the R charged rows, before it is enforced; `thresholds` (R,)."""
+
+    step: Assessment
+    thresholds: np.ndarray
+
+
+def key_of(owner: str, label: int) -> LedgerKey:
+    """The key of one list."""
+    return LedgerKey(owner, GEOMETRY.digest, label)
+
+
+def ledgers_of(charged: Queries) -> list[tuple[LedgerKey, np.ndarray]]:
+    """The ledgers that charged rows reach, each with its rows."""
+    pairs = charged.account_index * CLASSES + charged.labels
+    ledgers = []
+    for pair in np.unique(pairs).tolist():
+        owner, label = divmod(pair, CLASSES)
+        key = key_of(charged.accounts[owner].account_id, label)
+        ledgers.append((key, np.flatnonzero(pairs == pair)))
+    return ledgers
+
+
+def cqs_of(records: Records, label: int) -> float:
+    """Cumulative query sensitivity of a list, as a running sum: the bits of the engine's."""
+    weights = record_weights(GEOMETRY, records, np.full(len(records), label))
+    return float(np.add.accumulate(weights)[-1]) if len(weights) else 0.0
+
+
+def agrees(charged: Queries, rows: np.ndarray, decision: Decision, state: Records) -> bool:
+    """Whether the step on this state of a ledger gives the engine's decision, bit for bit."""
+    embeddings, labels = charged.embeddings[rows], charged.labels[rows]
+    alone = assess_rows(
+        GEOMETRY,
+        LedgerRows(embeddings, labels, np.zeros(len(rows), np.int64)),
+        nearest_distances(state, embeddings),
+        LedgerLevels(np.array([cqs_of(state, int(labels[0]))]), decision.thresholds[rows[:1]]),
+    )
+    return all(
+        np.array_equal(getattr(alone, name), getattr(decision.step, name)[rows])
+        for name in ("verdicts", "distances", "sqs", "cqs_before", "cqs_after")
+    )
