@@ -1,4 +1,4 @@
-"""What the admin API changes, through gRPC and through `queen accounts`."""
+"""Changes through the admin API, by gRPC and by `queen accounts`."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def exported(service: Service, name: str) -> pb.AccountRecords:
 
 
 def test_a_reset_account_has_its_budget_back_at_once(small: SmallBundle, service: Service) -> None:
-    """The replica that was asked need not find out; the verdicts are those of a new account."""
+    """The replica that was called knows at once; the verdicts are those of a new account."""
     first = ask(service, small, "again")
     assert Verdict.REVERSE in first
     answer = service.admin.ResetAccount(pb.ResetAccountRequest(account_id="again", **WHO))
@@ -78,7 +78,7 @@ def test_a_deleted_account_is_gone_from_every_list(small: SmallBundle, service: 
         assert answer.geometries == 1
         assert get_records(service, name) == {}
     listed = service.admin.ListAccounts(pb.ListAccountsRequest(page_size=1000)).accounts
-    assert not {"leaver", "group g"} & {one.account_id for one in listed}
+    assert not {"leaver", "group g"} & {account.account_id for account in listed}
 
 
 def test_an_exempt_account_is_counted_and_not_reversed(
@@ -126,7 +126,7 @@ def test_one_wrong_account_in_an_import_leaves_every_ledger(
     for field, change in wrong.items():
         base = {"account_id": "bad", "geometry_digest": good.geometry_digest}
         bad = pb.AccountRecords(**{**base, **change})  # type: ignore[arg-type]
-        stream = [pb.ImportAccountsRequest(account=one, **WHO) for one in (good, bad)]
+        stream = [pb.ImportAccountsRequest(account=account, **WHO) for account in (good, bad)]
         with pytest.raises(grpc.RpcError, match="expected") as refusal:
             service.admin.ImportAccounts(iter(stream))
         assert refusal.value.code() is grpc.StatusCode.INVALID_ARGUMENT
@@ -145,7 +145,7 @@ def test_one_wrong_account_in_an_import_leaves_every_ledger(
         ({"account_id": "nobody-here"}, grpc.StatusCode.NOT_FOUND, "account_id"),
     ],
 )
-def test_a_change_without_who_why_and_whom_is_refused(
+def test_a_change_without_actor_reason_or_account_is_refused(
     service: Service, changes: dict[str, str], code: grpc.StatusCode, field: str
 ) -> None:
     """Each refusal names the field, and an unknown account's name is not repeated."""
@@ -211,7 +211,7 @@ def test_the_audit_is_in_pages_and_in_the_log(small: SmallBundle, service: Servi
 def test_an_exemption_is_audited_and_changes_nothing_by_itself(
     small: SmallBundle, service: Service
 ) -> None:
-    """Its beginning and its end are acts with a name and a reason, also of who never asked."""
+    """Its beginning and its end have an actor and a reason, also for an account without records."""
     verdicts = ask(service, small, "vip")
     records = verdicts.count(Verdict.RECORD)
     for account_id, exempt, known in (
@@ -238,7 +238,7 @@ def run(service: Service, *words: str) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def test_the_command_line_does_all_of_it(
+def test_the_command_line_makes_every_change(
     small: SmallBundle, service: Service, tmp_path: Path
 ) -> None:
     """Export, reset, import, delete and audit, as an operator types them."""

@@ -64,9 +64,9 @@ def service(
         )
         running = stubs(process)
         for number, name in enumerate(HONEST):
-            ask(running, small, name, number)
+            send(running, small, policy_of(name), number)
         for number, name in enumerate(THIEVES):
-            ask(running, small, name, 100 + number, shared=20)
+            send(running, small, policy_of(name), 100 + number, shared=20)
         yield running
 
 
@@ -79,17 +79,20 @@ def disc(geometry: Geometry, label: int, seed: int, count: int) -> np.ndarray:
     return geometry.cluster_centers[label] + offset
 
 
-def ask(
+def policy_of(name: str, budget: int = OWN, group: str = "all") -> sensitivity_pb2.AccountPolicy:
+    """The policy of an account."""
+    return sensitivity_pb2.AccountPolicy(account_id=name, budget=budget, group=group)
+
+
+def send(
     service: Service,
     small: SmallBundle,
-    name: str,
+    policy: sensitivity_pb2.AccountPolicy,
     seed: int,
     *,
     shared: int = 0,
-    budget: int = OWN,
-    group: str = "all",
 ) -> bytes:
-    """Verdicts on EACH queries a class, `shared` of them the same for everybody who shares."""
+    """Verdicts on EACH queries a class; the first `shared` are the same for every account."""
     geometry = open_bundle(small.path).geometry
     labels = np.repeat(np.arange(geometry.num_classes), EACH)
     pieces = [
@@ -100,10 +103,9 @@ def ask(
             disc(geometry, label, seed, EACH - shared),
         )
     ]
-    account = sensitivity_pb2.AccountPolicy(account_id=name, budget=budget, group=group)
     request = sensitivity_pb2.AssessRequest(
         bundle_digest=small.manifest.digest,
-        accounts=[account],
+        accounts=[policy],
         account_index=np.zeros(len(labels), "<u4").tobytes(),
         labels=labels.astype("<i4").tobytes(),
         embeddings=np.concatenate(pieces).astype("<f4").tobytes(),
@@ -112,7 +114,7 @@ def ask(
 
 
 def next_survey(service: Service) -> pb.ListLinksResponse:
-    """What a survey found that began after this call."""
+    """The results of a survey that began after this call."""
     ended, deadline = [time.time_ns()], time.monotonic() + 60
     # The first to end after now may have begun before.
     while time.monotonic() < deadline:
@@ -145,7 +147,7 @@ def accounts_file(path: Path, **fields: object) -> Path:
 
 
 def test_accounts_that_share_images_are_suggested(small: SmallBundle, service: Service) -> None:
-    """Those two and no others; not an account with its group, which has the same records."""
+    """Those two and no others, an account with its group neither, which has its records."""
     answer = next_survey(service)
     (link,) = answer.links
     assert {link.account_id, link.other_account_id} == set(THIEVES)
@@ -164,8 +166,8 @@ def test_accounts_that_share_images_are_suggested(small: SmallBundle, service: S
     assert answer.survey_seconds == pytest.approx(0.05)
 
 
-def test_the_gauges_are_those_of_the_survey_and_name_nobody(service: Service) -> None:
-    """What an alarm looks at."""
+def test_the_gauges_are_those_of_the_survey_and_name_no_account(service: Service) -> None:
+    """An alarm reads them."""
     survey, shown = next_survey(service).survey, gauges(service)
     assert shown["queen_survey_accounts"] == survey.accounts
     assert shown["queen_survey_accounts_over_budget"] == survey.accounts_over_budget
@@ -205,7 +207,7 @@ def test_an_account_is_measured_against_its_own_budget(
     """Crossed are the classes in which the engine, under that budget, reversed."""
     budgets = {"measured-1": 25, "measured-2": 200}
     for seed, (name, budget) in enumerate(budgets.items(), 700):
-        verdicts = ask(service, small, name, seed, budget=budget, group="")
+        verdicts = send(service, small, policy_of(name, budget, ""), seed)
         by_class = np.frombuffer(verdicts, np.uint8).reshape(-1, EACH)
         crossed = np.flatnonzero((by_class == Verdict.REVERSE).any(axis=1)).tolist()
         assert bool(crossed) == (budget == 25)
@@ -219,12 +221,12 @@ def test_an_account_is_measured_against_its_own_budget(
         assert default.budget == BUDGET
         share = shown.summary.budget_spent * budget / BUDGET
         assert default.budget_spent == pytest.approx(share)
-        own = [pb.AccountBudget(account_id=each, budget=budgets[each]) for each in budgets]
+        own = [pb.AccountBudget(account_id=owner, budget=budgets[owner]) for owner in budgets]
         listed = service.admin.ListAccounts(pb.ListAccountsRequest(page_size=500, budgets=own))
-        found = {one.account_id: one for one in listed.accounts}
-        assert found[name] == shown.summary
-        assert found["thief-1"].budget == BUDGET
-        assert found["thief-1"].crossed_classes
+        summaries = {summary.account_id: summary for summary in listed.accounts}
+        assert summaries[name] == shown.summary
+        assert summaries["thief-1"].budget == BUDGET
+        assert summaries["thief-1"].crossed_classes
 
     file = accounts_file(tmp_path / "accounts.yaml", budget=OWN, exempt=True)
     code, out, _ = run(service, "list", "--accounts", str(file))
@@ -248,12 +250,12 @@ def test_an_account_is_measured_against_its_own_budget(
         ([("a", 1), ("a", 2)], "budgets"),
         ([("", 1)], "budgets"),
     ],
-    ids=["of nobody", "above the packing limit", "twice", "no account"],
+    ids=["of no account with a ledger", "above the packing limit", "twice", "no account"],
 )
 def test_a_strange_budget_is_refused(
     service: Service, budgets: list[tuple[str, int]], field: str | None
 ) -> None:
-    """In words; one of an account that has no ledger is nobody's concern."""
+    """In words; a budget of an account that has no ledger is not looked at."""
     own = [pb.AccountBudget(account_id=name, budget=budget) for name, budget in budgets]
     request = pb.ListAccountsRequest(budgets=own)
     if field is None:
@@ -266,7 +268,7 @@ def test_a_strange_budget_is_refused(
 
 
 def test_a_deleted_account_is_in_no_link_and_no_total(service: Service) -> None:
-    """At once in the links, and in the next survey nothing is left of it."""
+    """It leaves the links at once, and the totals with the next survey."""
     before = next_survey(service)
     assert len(before.links) == 1
     service.admin.DeleteAccount(pb.DeleteAccountRequest(account_id="thief-2", **WHO))
