@@ -1,6 +1,12 @@
+import getpass
+
+import click
 import pytest
+from click.testing import CliRunner
 
 from queen.api.v1 import admin_pb2 as pb
+from queen.cli.accounts.admin_values import Mandate
+from queen.cli.accounts.changes import mandate_options
 from tests.unit.cli.accounts.admin_port import run
 
 BY_ANA = ("--actor", "ana", "--reason", "ticket 7")
@@ -49,3 +55,30 @@ def test_the_audit_is_a_table(port):
     assert "2 entries" in ran.stdout
     assert "ticket 0" in ran.stdout
     assert "ticket 1" in ran.stdout
+
+
+@click.command()
+@mandate_options
+def show_mandate(mandate: Mandate) -> None:
+    """Print the mandate."""
+    click.echo(f"{mandate.actor!r} {mandate.reason!r}")
+
+
+def test_the_actor_is_the_systems_user_if_none_is_named(monkeypatch):
+    """A system without a name for the user has an empty actor, which the service refuses."""
+    monkeypatch.setattr(getpass, "getuser", lambda: "ana")
+    assert CliRunner().invoke(show_mandate, ["--reason", "r"]).output == "'ana' 'r'\n"
+
+    def fail() -> str:
+        raise KeyError
+
+    monkeypatch.setattr(getpass, "getuser", fail)
+    assert CliRunner().invoke(show_mandate, ["--reason", "r"]).output == "'' 'r'\n"
+
+
+@pytest.mark.parametrize("words", [[], ["--actor", "bo"]])
+def test_a_reason_is_required(words):
+    """An actor alone is no mandate."""
+    ran = CliRunner().invoke(show_mandate, words)
+    assert ran.exit_code == 2
+    assert "--reason" in ran.stderr
