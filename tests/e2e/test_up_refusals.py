@@ -31,9 +31,9 @@ def refused(bundle, tmp_path, *flags):
     assert ran.stderr.count("\n") == 1
     assert not (state / "up.json").exists()
     assert not [
-        one.pid
-        for one in psutil.process_iter(["cmdline"])
-        if any(str(state) in part for part in one.info["cmdline"] or ())
+        process.pid
+        for process in psutil.process_iter(["cmdline"])
+        if any(str(state) in part for part in process.info["cmdline"] or ())
     ]
     return ran.stderr
 

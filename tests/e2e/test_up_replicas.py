@@ -27,7 +27,7 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.slow
 
 NAMES = ["sensitivity-0", "sensitivity-1", "sensitivity-2"]
-ACCOUNTS = [f"account{number}" for number in range(12)]
+ACCOUNTS = [f"account{index}" for index in range(12)]
 
 
 @dataclass
@@ -136,7 +136,7 @@ def test_accounts_are_seen_whole_through_any_replica(running: Running) -> None:
     for address in running.published["admins"].values():
         with AdminClient(address) as client:
             spent.append(list(client.accounts()))
-    assert [one.account_id for one in spent[0]] == sorted(ACCOUNTS)
+    assert [account.account_id for account in spent[0]] == sorted(ACCOUNTS)
     assert spent[0] == spent[1] == spent[2]
 
 

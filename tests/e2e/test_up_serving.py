@@ -115,7 +115,7 @@ def test_stop_before_ready_leaves_nothing(small, tmp_path):
     with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, text=True) as early:
         # Its log is there a moment before the first process is.
         eventually(lambda: bool(psutil.Process(early.pid).children()))
-        children = [one.pid for one in psutil.Process(early.pid).children()]
+        children = [child.pid for child in psutil.Process(early.pid).children()]
         early.send_signal(signal.SIGTERM)
         out, _ = early.communicate(timeout=60)
     assert (early.returncode, out) == (0, "")
@@ -218,7 +218,7 @@ def test_killed_sensitivity_is_survived_and_its_ledgers_are_whole(small, up):
     assert len(np.unique(degraded.max(axis=1))) == 1
     np.testing.assert_array_equal(degraded.argmax(axis=1), small.labels[:4])
     assert f":{port}" in up.addresses["sensitivity"]
-    assert all(records_of(up)[label].startswith(one) for label, one in before.items())
+    assert all(records_of(up)[label].startswith(records) for label, records in before.items())
     code, said = up.stop()
     assert code == 0
     assert "sensitivity was ended by SIGKILL" in said

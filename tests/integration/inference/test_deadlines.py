@@ -124,9 +124,9 @@ async def test_too_much_at_once_is_refused_with_a_delay(small: SmallBundle, tmp_
         results = await asyncio.gather(
             *(door.client.ask(small.inputs[:40]) for _ in range(30)), return_exceptions=True
         )
-        refused = [one for one in results if isinstance(one, grpc.aio.AioRpcError)]
+        refused = [result for result in results if isinstance(result, grpc.aio.AioRpcError)]
         assert 0 < len(refused) < 30
-        assert {one.code() for one in refused} == {CODE.RESOURCE_EXHAUSTED}
+        assert {error.code() for error in refused} == {CODE.RESOURCE_EXHAUSTED}
         assert len(await door.client.ask(small.inputs[:40])) == 40
 
 

@@ -171,10 +171,10 @@ async def test_strict_keeps_labels_until_the_account_crosses(door: Door, peers: 
     answers = np.concatenate(
         [await door.client.ask(rows[[row]], "strict_later") for row in range(120)]
     )
-    found = is_decoy(peers, rows, answers)
-    crossing = int(found.argmax())
+    is_turned = is_decoy(peers, rows, answers)
+    crossing = int(is_turned.argmax())
     assert 2 < crossing < 100
-    assert found[crossing:].all()
+    assert is_turned[crossing:].all()
     clean = await door.client.ask(rows, "observer")
     check_label_kept(answers[:crossing], clean[:crossing])
     check_simplex(answers)

@@ -46,10 +46,10 @@ async def test_metadata_and_readiness_need_no_credential(door: Door, small: Smal
     assert not (await stub.ModelReady(oip.ModelReadyRequest(name="other"))).ready
     assert not (await stub.ModelReady(oip.ModelReadyRequest(name="small", version="0"))).ready
     told = await stub.ModelMetadata(oip.ModelMetadataRequest(name="small"))
-    assert [(one.name, one.datatype, list(one.shape)) for one in told.inputs] == [
+    assert [(tensor.name, tensor.datatype, list(tensor.shape)) for tensor in told.inputs] == [
         ("x", "FP32", [-1, 8])
     ]
-    assert [(one.name, one.datatype, list(one.shape)) for one in told.outputs] == [
+    assert [(tensor.name, tensor.datatype, list(tensor.shape)) for tensor in told.outputs] == [
         ("probabilities", "FP32", [-1, 4]),
         ("label", "INT64", [-1]),
     ]
@@ -83,7 +83,7 @@ async def test_the_label_is_that_of_the_answer(door: Door, small: SmallBundle) -
     request.outputs.add(name="probabilities")
     request.parameters["triton_whatever"].int64_param = 3
     response = await door.client.send(request)
-    assert [(one.name, one.datatype) for one in response.outputs] == [
+    assert [(tensor.name, tensor.datatype) for tensor in response.outputs] == [
         ("label", "INT64"),
         ("probabilities", "FP32"),
     ]

@@ -24,7 +24,7 @@ from tests.service_process import ServiceProcess, running_service
 from tests.waiting import until
 
 SENSITIVITY = "queen.api.v1.SensitivityService"
-LONERS = [f"loner{number}" for number in range(20)]
+LONERS = [f"loner{index}" for index in range(20)]
 TEAM = ["one", "two", "three"]
 ROWS = 7
 """Queries of a request."""

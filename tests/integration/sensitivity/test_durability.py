@@ -42,9 +42,9 @@ def test_kill_nine_under_traffic_loses_no_acknowledged_record(
         callers = [
             threading.Thread(
                 target=_call_until_dead,
-                args=(stubs(process), small, f"caller-{number}", acknowledged, recorded, told),
+                args=(stubs(process), small, f"caller-{index}", acknowledged, recorded, told),
             )
-            for number in range(4)
+            for index in range(4)
         ]
         for caller in callers:
             caller.start()

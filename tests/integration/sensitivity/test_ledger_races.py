@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from tests.integration.sensitivity.ledger_writer import (
 )
 from tests.redis_servers import redis_server
 from tests.service_process import clean_env
+from tests.waiting import eventually
 
 APPENDS = int(os.environ.get("QUEEN_RACE_APPENDS", "1000"))
 GEOMETRY = race_geometry()
@@ -61,8 +61,8 @@ def race(folder: Path, kind: str, writers: int, appends: int) -> Race:
             kind,
         ]
         processes = [
-            subprocess.Popen([*module, str(number + 1), *sizes, str(out)], env=clean_env())
-            for number, out in enumerate(outs)
+            subprocess.Popen([*module, str(index + 1), *sizes, str(out)], env=clean_env())
+            for index, out in enumerate(outs)
         ]
         _start_together(processes, outs)
         assert [process.wait(timeout=170) for process in processes] == [0] * writers
@@ -73,11 +73,11 @@ def race(folder: Path, kind: str, writers: int, appends: int) -> Race:
 
 
 def _start_together(processes: list[subprocess.Popen[bytes]], outs: list[Path]) -> None:
-    deadline = time.monotonic() + 60
-    while not all(out.with_suffix(".ready").exists() for out in outs):
-        assert time.monotonic() < deadline
+    def are_ready() -> bool:
         assert all(process.poll() is None for process in processes)
-        time.sleep(0.01)
+        return all(out.with_suffix(".ready").exists() for out in outs)
+
+    eventually(are_ready, 60)
     for out in outs:
         out.with_suffix(".go").touch()
 
@@ -85,12 +85,15 @@ def _start_together(processes: list[subprocess.Popen[bytes]], outs: list[Path]) 
 def _gather(outs: list[Path], stored: dict[int, np.ndarray]) -> Race:
     told = [dict(np.load(out)) for out in outs]
     embeddings, labels, cqs = (
-        np.concatenate([one[name] for one in told]) for name in ("embeddings", "labels", "cqs")
+        np.concatenate([writer[name] for writer in told])
+        for name in ("embeddings", "labels", "cqs")
     )
     counts = Counter[str]()
-    for one in told:
-        counts.update({name: int(one[name]) for name in ("appended", "conflict") if name in one})
-    return Race(embeddings, labels, cqs, stored, counts, max(float(one["seconds"]) for one in told))
+    for writer in told:
+        known = [name for name in ("appended", "conflict") if name in writer]
+        counts.update({name: int(writer[name]) for name in known})
+    seconds = max(float(writer["seconds"]) for writer in told)
+    return Race(embeddings, labels, cqs, stored, counts, seconds)
 
 
 def require_whole(outcome: Race) -> None:
@@ -116,9 +119,9 @@ def require_reported_cqs(outcome: Race) -> None:
     for label, records in outcome.stored.items():
         weights = record_weights(GEOMETRY, records, np.full(len(records), label))
         sums = np.concatenate([[0.0], np.add.accumulate(weights)])
-        places = {record.tobytes(): place for place, record in enumerate(records)}
+        positions = {record.tobytes(): position for position, record in enumerate(records)}
         mine = outcome.labels == label
-        told = np.array([places[record.tobytes()] for record in outcome.embeddings[mine]])
+        told = np.array([positions[record.tobytes()] for record in outcome.embeddings[mine]])
         assert np.allclose(outcome.cqs[mine, 0], sums[told], rtol=1e-9, atol=1e-15)
         assert np.allclose(outcome.cqs[mine, 1], sums[told + 1], rtol=1e-9, atol=1e-15)
 

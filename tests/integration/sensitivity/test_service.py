@@ -63,8 +63,8 @@ def test_a_stream_is_recorded_reversed_and_replayed(small: SmallBundle, service:
     geometry = geometry_of(small)
     assert sum(map(len, records.values())) == verdicts.count(Verdict.RECORD)
     for label, kept in records.items():
-        for place in range(1, len(kept)):
-            nearest = nearest_distances(kept[:place], kept[place : place + 1])[0]
+        for position in range(1, len(kept)):
+            nearest = nearest_distances(kept[:position], kept[position : position + 1])[0]
             assert nearest > geometry.coverage_radius[label]
 
     again = service.sensitivity.Assess(request_of(small, rows[:50], ("heavy",)), timeout=10)
@@ -89,7 +89,7 @@ def test_the_admin_lists_accounts_in_pages_and_says_what_is_spent(
     small: SmallBundle, service: Service
 ) -> None:
     """Following the tokens gives every account once, in order, with its share of the budget."""
-    names = tuple(f"page-{number}" for number in range(7))
+    names = tuple(f"page-{index}" for index in range(7))
     service.sensitivity.Assess(
         request_of(small, np.repeat(np.arange(9), 7)[:63], names), timeout=10
     )
@@ -164,7 +164,7 @@ def test_tail_queries_move_the_meter_that_the_admin_shows(
     assert shown.summary.off_distribution >= 1
     assert (shown.summary.records, len(shown.classes)) == (0, 0)
     listed = service.admin.ListAccounts(admin_pb2.ListAccountsRequest())
-    levels = {one.account_id: one.off_distribution for one in listed.accounts}
+    levels = {account.account_id: account.off_distribution for account in listed.accounts}
     assert levels["stray"] == shown.summary.off_distribution
 
 

@@ -43,8 +43,8 @@ def of_kind(folder: str, kind: str) -> list[Document]:
 
 def named(folder: str, kind: str, name: str) -> Document:
     """The one document of that kind and name."""
-    (found,) = [item for item in of_kind(folder, kind) if item["metadata"]["name"] == name]
-    return found
+    (document,) = [item for item in of_kind(folder, kind) if item["metadata"]["name"] == name]
+    return document
 
 
 def deployment(service: str, folder: str = "base") -> Document:
@@ -60,8 +60,8 @@ def pod_spec(service: str, folder: str = "base") -> Document:
 
 def container(service: str, folder: str = "base") -> Document:
     """The one container of a service."""
-    (found,) = pod_spec(service, folder)["containers"]
-    return dict(found)
+    (only,) = pod_spec(service, folder)["containers"]
+    return dict(only)
 
 
 def config_text(service: str, folder: str = "base") -> str:

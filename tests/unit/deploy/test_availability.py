@@ -47,7 +47,7 @@ def test_autoscaled_deployments_state_no_count(folder: str) -> None:
         assert "replicas" not in named(folder, target["kind"], target["name"])["spec"]
 
 
-@pytest.mark.parametrize("folder", [one for one in DEPLOYABLE if one != SHARED_LEDGER])
+@pytest.mark.parametrize("folder", [folder for folder in DEPLOYABLE if folder != SHARED_LEDGER])
 def test_the_ledger_has_one_writer(folder: str) -> None:
     """A single sensitivity pod, ended before the next starts, on a claim that only it mounts."""
     spec = deployment("sensitivity", folder)["spec"]
@@ -127,7 +127,7 @@ def test_rollouts_never_go_below_the_count(service: str) -> None:
 
 
 def test_a_rollout_of_sensitivity_waits_for_the_front_doors() -> None:
-    """A door that has not yet found the new pod would have nobody to ask once the old one goes.
+    """A door that has not yet found the new pod would have no pod to ask once the old one goes.
 
     It looks the name up every 2 s and probes every second, and a cluster's DNS caches for 5 s.
     """
@@ -186,8 +186,8 @@ def test_alerts_look_at_series_that_exist() -> None:
     sources = "".join(path.read_text() for path in (ROOT / "services").rglob("*.py"))
     made = set(re.findall(r'"(queen_[a-z_]+)"', sources))
     (rule,) = of_kind("components/prometheus", "PrometheusRule")
-    rules = [one for group in rule["spec"]["groups"] for one in group["rules"]]
-    looked_at = [set(re.findall(r"queen_[a-z_]+", one["expr"])) for one in rules]
+    rules = [alert for group in rule["spec"]["groups"] for alert in group["rules"]]
+    looked_at = [set(re.findall(r"queen_[a-z_]+", alert["expr"])) for alert in rules]
     assert len(rules) >= 6
     assert all(looked_at)
     assert set.union(*looked_at) <= made

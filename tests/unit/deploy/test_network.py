@@ -36,19 +36,19 @@ def peer_name(peer: dict[str, object], folder: str) -> str:
 
 def port_name(port: dict[str, object], service: str, folder: str) -> str:
     """`TCP/8001`, with the name of a container port resolved."""
-    number = port["port"]
-    if isinstance(number, str):
-        (number,) = [
+    name_or_number = port["port"]
+    if isinstance(name_or_number, str):
+        (name_or_number,) = [
             item["containerPort"]
             for item in container(service, folder)["ports"]
-            if item["name"] == number
+            if item["name"] == name_or_number
         ]
-    return f"{port['protocol']}/{number}"
+    return f"{port['protocol']}/{name_or_number}"
 
 
 def arrows(folder: str) -> set[Arrow]:
     """Every (service, direction, peer, port) that some policy allows."""
-    found: set[Arrow] = set()
+    allowed: set[Arrow] = set()
     for policy in of_kind(folder, "NetworkPolicy"):
         spec = policy["spec"]
         for service in SERVICES:
@@ -60,8 +60,8 @@ def arrows(folder: str) -> set[Arrow]:
                     for peer in rule[key]:
                         for port in rule["ports"]:
                             name = port_name(port, service, folder)
-                            found.add((service, direction, peer_name(peer, folder), name))
-    return found
+                            allowed.add((service, direction, peer_name(peer, folder), name))
+    return allowed
 
 
 @pytest.mark.parametrize("folder", DEPLOYABLE)

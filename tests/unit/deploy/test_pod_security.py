@@ -19,9 +19,9 @@ PODS = [(folder, service) for folder in DEPLOYABLE for service in SERVICES]
 
 def pods() -> list[tuple[str, Document]]:
     """Every pod spec of every folder, with a name for it."""
-    found = [(f"{folder} {service}", pod_spec(service, folder)) for folder, service in PODS]
+    of_services = [(f"{folder} {service}", pod_spec(service, folder)) for folder, service in PODS]
     (loader,) = render("bundle-loader")
-    return [*found, ("bundle-loader", loader["spec"])]
+    return [*of_services, ("bundle-loader", loader["spec"])]
 
 
 def test_namespace_refuses_less_than_restricted() -> None:
