@@ -121,7 +121,6 @@ def make_bundle(
 def _manifest(
     geometry: Geometry, space: SketchSpace, widths: Widths, shadows: SmallShadows
 ) -> Manifest:
-    sketch_width, rank = space.axes.shape
     shadow_width = widths.features if shadows.on == "features" else INPUT_WIDTH
     return Manifest(
         queen_version=__version__,
@@ -130,11 +129,7 @@ def _manifest(
         feature_width=widths.features,
         embedding_width=widths.embeddings,
         input=TensorSignature(name="x", datatype="FP32", shape=[-1, INPUT_WIDTH]),
-        geometry=GeometryParameters(
-            alpha=geometry.alpha,
-            beta=geometry.beta,
-            coverage_fraction=geometry.coverage_fraction,
-        ),
+        geometry=GeometryParameters.of(geometry),
         shadows=ShadowSpec(
             on=shadows.on,
             architecture="head",
@@ -142,7 +137,7 @@ def _manifest(
             count=shadows.count,
             drawn=shadows.drawn,
         ),
-        decoy=DecoySpec(sketch_width=sketch_width, rank=rank, confidence=space.confidence),
+        decoy=DecoySpec.of(space),
         meter=METER,
     )
 

@@ -8,6 +8,10 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from queen.method.decoy import SketchSpace
+from queen.method.geometry import Geometry
+from queen.method.off_distribution import OffDistributionMeter
+
 SCHEMA_VERSION = 2
 
 OUTPUTS = ("probabilities", "logits", "features", "embeddings")
@@ -34,6 +38,15 @@ class GeometryParameters(_Part):
     beta: float
     coverage_fraction: float
 
+    @classmethod
+    def of(cls, geometry: Geometry) -> Self:
+        """The scalars of `geometry`."""
+        return cls(
+            alpha=geometry.alpha,
+            beta=geometry.beta,
+            coverage_fraction=geometry.coverage_fraction,
+        )
+
 
 class DecoySpec(_Part):
     """The scalars of `queen.method.decoy.SketchSpace`: S, R and the confidence it imitates."""
@@ -41,6 +54,12 @@ class DecoySpec(_Part):
     sketch_width: int = Field(ge=1)
     rank: int = Field(ge=1)
     confidence: float = Field(gt=0, le=1)
+
+    @classmethod
+    def of(cls, space: SketchSpace) -> Self:
+        """The scalars of `space`."""
+        width, rank = space.axes.shape
+        return cls(sketch_width=width, rank=rank, confidence=space.confidence)
 
 
 class MeterSpec(_Part):
@@ -53,6 +72,11 @@ class MeterSpec(_Part):
     fall: float = Field(gt=0)
     limit: float = Field(gt=0)
     false_flags: dict[str, float]
+
+    @classmethod
+    def of(cls, meter: OffDistributionMeter, false_flags: dict[str, float]) -> Self:
+        """The scalars of `meter`."""
+        return cls(rise=meter.rise, fall=meter.fall, limit=meter.limit, false_flags=false_flags)
 
 
 class ShadowSpec(_Part):

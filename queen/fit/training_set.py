@@ -50,9 +50,10 @@ def read_training_set(path: Path) -> TrainingSet:
 def fit_to_input(
     samples: TrainingSet, name: str, dtype: np.dtype[Any], shape: Sequence[int | None]
 ) -> TrainingSet:
-    """The set with `x` as `dtype`, where that changes no number and `shape` fits, else FitError.
+    """The training set with `x` as `dtype`, the type of the graph's input.
 
-    `shape` is the graph's, without the batch; None stands for any extent.
+    `shape` is that of the input, without the batch; None stands for any extent. Raises FitError
+    for samples of another shape, and for numbers that would change.
     """
     got = samples.x.shape[1:]
     fits = len(got) == len(shape) and all(

@@ -50,7 +50,7 @@ def fuse_mapping(protectee: Protectee, mapping: MappingWeights) -> None:
     graph.outputs.append(hidden)
 
 
-def require_embeddings(protectee: Protectee, x: Array, embeddings: NDArray[np.float32]) -> bytes:
+def fused_graph(protectee: Protectee, x: Array, embeddings: NDArray[np.float32]) -> bytes:
     """The ONNX file of the graph, once it gives the `embeddings` (B, E) of `x` (B, ...)."""
     graph = protectee.graph_bytes()
     got = GraphSession(graph).run({protectee.input.name: x}, [EMBEDDINGS])[0]

@@ -16,7 +16,7 @@ _ROWS = 512
 def probe_head(graph: ir.Graph, features: ir.Value, logits: ir.Value) -> Head:
     """W and b of logits = W f + b from the logits of f = 0 and of every unit vector.
 
-    Whether the head is linear at all is for the training set to show.
+    That the head is linear at all is not checked here: the training set shows it.
     Raises FitError if the logits depend on the query in another way than through f.
     """
     shape = _extents(features)

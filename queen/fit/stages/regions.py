@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from queen.fit.findings.coverage import inside_regions
 from queen.fit.fitted import Fitted, Regions
-from queen.fit.graph.fuse import fuse_mapping, require_embeddings
+from queen.fit.graph.fuse import fuse_mapping, fused_graph
 from queen.fit.progress import Update
 from queen.fit.training.mapping import MappingPlan, embed, mapping_weights, train_mapping
 from queen.method.geometry import fit_geometry
@@ -39,7 +39,7 @@ def fit_regions(fitted: Fitted, update: Update) -> Regions:
         geometry,
         mean_squared_sensitivity(geometry, embeddings, labels),
         inside_regions(geometry, embeddings, fitted.responses.predicted),
-        require_embeddings(fitted.protectee, fitted.samples.x[rows], embeddings[rows]),
+        fused_graph(fitted.protectee, fitted.samples.x[rows], embeddings[rows]),
         plan,
         network.layer_widths,
     )

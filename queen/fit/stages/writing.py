@@ -50,7 +50,8 @@ def write_fitted(fitted: Fitted, report: FitReport) -> Manifest:
 
 
 def _manifest(fitted: Fitted, report: FitReport) -> Manifest:
-    options, source, geometry = fitted.options, fitted.protectee.input, fitted.regions.geometry
+    options, source, off = fitted.options, fitted.protectee.input, fitted.off_distribution
+    geometry = fitted.regions.geometry
     return Manifest(
         queen_version=__version__,
         model_name=options.model_name,
@@ -60,14 +61,10 @@ def _manifest(fitted: Fitted, report: FitReport) -> Manifest:
         input=TensorSignature(
             name=source.name, datatype=source.datatype, shape=[-1, *fitted.samples.x.shape[1:]]
         ),
-        geometry=GeometryParameters(
-            alpha=geometry.alpha,
-            beta=geometry.beta,
-            coverage_fraction=geometry.coverage_fraction,
-        ),
+        geometry=GeometryParameters.of(geometry),
         shadows=_shadow_spec(fitted),
-        decoy=_decoy_spec(fitted),
-        meter=_meter_spec(fitted),
+        decoy=DecoySpec.of(fitted.sketch_space),
+        meter=MeterSpec.of(off.meter, off.false_flags),
         fit=report.as_dict(),
     )
 
@@ -80,22 +77,6 @@ def _shadow_spec(fitted: Fitted) -> ShadowSpec:
         input_shape=shadows.input_shape,
         count=len(shadows.networks),
         drawn=options.shadows_drawn,
-    )
-
-
-def _decoy_spec(fitted: Fitted) -> DecoySpec:
-    space = fitted.sketch_space
-    width, rank = space.axes.shape
-    return DecoySpec(sketch_width=width, rank=rank, confidence=space.confidence)
-
-
-def _meter_spec(fitted: Fitted) -> MeterSpec:
-    meter = fitted.off_distribution.meter
-    return MeterSpec(
-        rise=meter.rise,
-        fall=meter.fall,
-        limit=meter.limit,
-        false_flags=fitted.off_distribution.false_flags,
     )
 
 

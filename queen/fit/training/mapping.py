@@ -28,13 +28,13 @@ LOSSES: dict[Loss, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
     "cosine": supervised_contrastive_loss,
 }
 DEFAULT_STEPS = 1000
-"""Measured: enough on 1,400 and on 60,000 samples; more tightens the training set only."""
+"""Enough on 1,400 and on 60,000 samples, as measured; more steps tighten the training set only."""
 
 _LEARNING_RATE = 1e-3
 _SCALE_FLOOR = 0.05
-"""A feature that hardly ever fires must not be blown up when it does, as a share of the mean."""
+"""Least scale of a feature, as a share of the mean: a rare feature must not be blown up."""
 _NOISE = 0.5
-"""In standard deviations of a feature. Without it g can learn few samples by heart: they
+"""Noise on the features, in standard deviations. Without it g learns few samples by heart: they
 draw together, the regions shrink, and most new queries of the same class lie outside."""
 
 

@@ -12,7 +12,7 @@ import torch
 def one_thread() -> Iterator[None]:
     """Torch on one thread: on small networks threads cost more than they bring.
 
-    It also keeps the order of sums, and so the bundle's digest, apart from the number of cores.
+    It also makes the order of sums, and so the bundle's digest, independent of the cores.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

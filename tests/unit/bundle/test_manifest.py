@@ -13,7 +13,7 @@ from queen.bundle import (
     ShadowSpec,
     TensorSignature,
 )
-from tests.unit.bundle.made import manifest
+from tests.unit.bundle.made import geometry, manifest, meter, sketch_space
 
 SHADOWS = {"on": "features", "architecture": "head", "input_shape": [5], "count": 2, "drawn": 1}
 DECOY = {"sketch_width": 4, "rank": 2, "confidence": 0.75}
@@ -109,3 +109,10 @@ def test_a_manifest_does_not_change() -> None:
     """A bundle is immutable, and so is what describes it."""
     with pytest.raises(ValidationError, match="frozen"):
         manifest().model_name = "other"
+
+
+def test_the_scalars_of_the_method_are_noted_as_they_are() -> None:
+    """Geometry, decoys and meter by their own numbers."""
+    assert GeometryParameters.of(geometry()) == manifest().geometry
+    assert DecoySpec.of(sketch_space()) == manifest().decoy
+    assert MeterSpec.of(meter(), {"1000": 0.001}) == manifest().meter

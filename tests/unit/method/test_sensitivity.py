@@ -10,6 +10,7 @@ from queen.errors import ConfigError
 from queen.method.geometry import Geometry
 from queen.method.neighbors import nearest_distances
 from queen.method.sensitivity import (
+    budget_ceiling,
     budget_thresholds,
     center_distances,
     cumulative_query_sensitivity,
@@ -133,6 +134,15 @@ def test_the_largest_budget_is_accepted_and_the_next_is_not() -> None:
     assert budget_thresholds(geometry, mean, largest).max() <= limit
     with pytest.raises(ConfigError, match=f"at most {largest} records of a class"):
         budget_thresholds(geometry, mean, largest + 1)
+
+
+@pytest.mark.parametrize("width", [1, 2, 8])
+def test_no_regions_hold_more_than_the_ceiling(width: int) -> None:
+    """The least mean sqs^2 inside a region is 1/4; any other leaves room for fewer records."""
+    ceiling = budget_ceiling(0.02, width)
+    geometry = discs(2, width, coverage_fraction=0.02)
+    assert largest_budget(geometry, np.array([0.25, 0.25])) == pytest.approx(ceiling, abs=1)
+    assert largest_budget(geometry, np.array([0.25, 0.5])) <= ceiling / 1.9
 
 
 @pytest.mark.parametrize("budget", [0, -5])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from queen.errors import FitError
-from queen.fit.graph.fuse import MappingWeights, fuse_mapping, require_embeddings
+from queen.fit.graph.fuse import MappingWeights, fuse_mapping, fused_graph
 from tests.unit.fit.graph.graphs import FEATURES, SAMPLES, features_of, opened, write_model
 
 PLAIN = FEATURES + "l = Gemm(f, W, b)\n"
@@ -16,9 +16,9 @@ def test_the_mapping_network_is_in_the_graph(tmp_path: Path) -> None:
     mapping = _mapping()
     fuse_mapping(protectee, mapping)
     expected = _embed(mapping, features_of(SAMPLES))
-    require_embeddings(protectee, SAMPLES, expected)
+    fused_graph(protectee, SAMPLES, expected)
     with pytest.raises(FitError, match="does not give the embeddings"):
-        require_embeddings(protectee, SAMPLES, expected + 1)
+        fused_graph(protectee, SAMPLES, expected + 1)
 
 
 def _mapping() -> MappingWeights:
