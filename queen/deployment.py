@@ -1,4 +1,4 @@
-"""The three services as one thing to start and stop: `queen up` as a context manager."""
+"""A deployment of the three services as a context manager around `queen up`."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Deployment:
         self, *, bundle: Path, state: Path, ledgers: str | None = None, **flags: object
     ) -> None:
         folder = Path(state).absolute()
-        # With a URL for --state, `queen up` keeps the rest in a folder of where it stands.
+        # With a URL for --state, `queen up` keeps the rest in a folder of its working directory.
         self.state = folder / ".queen" if ledgers else folder
-        self._stands = folder if ledgers else None
+        self._folder = folder if ledgers else None
         given = {"bundle": bundle, "state": ledgers or folder, "port": 0, "metrics_port": 0}
         self._command = [sys.executable, "-m", "queen.cli", "up"]
         for name, value in {**given, **flags}.items():
@@ -44,7 +44,7 @@ class Deployment:
         self.state.mkdir(parents=True, exist_ok=True)
         with (self.state / "up.log").open("w") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own command line
-                self._command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=self._stands
+                self._command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=self._folder
             )
         line = _pipe(self._process).readline().strip()
         if not line.startswith("ready "):
@@ -73,14 +73,14 @@ class Deployment:
 
     @property
     def key(self) -> str:
-        """Key of the account that `queen up` makes where it is given none."""
+        """Key of the account `local`, which `queen up` makes if it gets no accounts file."""
         return (self.state / "local.key").read_text().strip()
 
     def pid(self, name: str) -> int:
         """Process id of a service now; it changes when the service is restarted.
 
-        Of several replicas each has a name of its own, `sensitivity-1`. Raises ConfigError
-        for a name that none has.
+        Replicas have names of their own, `sensitivity-1` for instance. Raises ConfigError for
+        a name that no process has.
         """
         pids = self._published()["pids"]
         if name not in pids:

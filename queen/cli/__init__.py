@@ -13,7 +13,7 @@ _COMMANDS = (
     LazyCommand("inspect", "Show what is in a bundle."),
     LazyCommand("check", "Say what is wrong with a bundle or settings.", "demo", room="check"),
     LazyCommand("up", "Serve a bundle: three services on this machine.", "up", room="up"),
-    LazyCommand("query", "Send samples to a server and show its answers."),
+    LazyCommand("query", "Send samples to a server and show its answers.", room="query"),
     LazyCommand("redteam", "Attack a defence, your own endpoint too, and report.", "demo"),
     LazyCommand("accounts", "Make accounts, see what they have spent.", room="accounts"),
     LazyCommand("replay", "Check a decision log: compute every verdict again."),

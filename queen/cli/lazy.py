@@ -1,4 +1,4 @@
-"""A click group that imports a command when it is asked for, and words its failures."""
+"""A click group that imports a command when it is run, and puts its failures into words."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class LazyCommand:
     name: str
     summary: str
     extra: str = ""
-    """Extra of the distribution that installs what the command imports."""
+    """Extra of the distribution that installs the libraries of the command."""
     room: str = ""
     """Package of a command that has several files; its module is `<room>.command`."""
 
@@ -32,7 +32,7 @@ class LazyCommand:
 
 
 class LazyGroup(click.Group):
-    """Knows its commands by name; no error leaves it as a traceback unless --debug asks."""
+    """Knows its commands by name; an error is a sentence, and a traceback only with --debug."""
 
     def __init__(self, *args: Any, lazy_commands: Sequence[LazyCommand] = (), **rest: Any) -> None:
         super().__init__(*args, **rest)
@@ -43,7 +43,7 @@ class LazyGroup(click.Group):
         return [*self._lazy, *super().list_commands(ctx)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one command; Refusal that names the extra if a library is missing."""
+        """Import a command; Refusal that names the extra if a library is missing."""
         if cmd_name not in self._lazy:
             return super().get_command(ctx, cmd_name)
         try:
@@ -56,12 +56,12 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the summaries without importing a single command."""
+        """List the summaries, without an import of any command."""
         with formatter.section("Commands"):
             formatter.write_dl([(command.name, command.summary) for command in self._lazy.values()])
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; every error that is not a bug becomes one sentence."""
+        """Run the command; every error that is not a bug becomes a sentence."""
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
@@ -83,7 +83,7 @@ def is_debugging(ctx: click.Context) -> bool:
 
 
 def missing_library(command: LazyCommand, error: ModuleNotFoundError) -> Refusal:
-    """Refusal that says which extra brings the missing library; `error` itself if it is ours."""
+    """Refusal that names the extra with the missing library, or the module of ours."""
     library = (error.name or "").partition(".")[0]
     if library in _OWN or not command.extra:
         return Refusal(f"queen {command.name}: {error}; the installation is incomplete")

@@ -13,7 +13,7 @@ from queen.errors import QueenError
 
 
 class Refusal(click.ClickException):
-    """Ends the command with one sentence on stderr."""
+    """Ends the command with a sentence on stderr; not a QueenError, since only click sees it."""
 
     def __init__(self, message: str, *, exit_code: int = 1) -> None:
         super().__init__(message)
@@ -34,7 +34,7 @@ def refusing(exit_code: int) -> Iterator[None]:
 
 
 def sentence(error: BaseException) -> str | None:
-    """What to tell the user about `error`; None for one that is a bug."""
+    """The sentence that tells the user of `error`; None for an error that is a bug."""
     if isinstance(error, QueenError):
         return str(error)
     if isinstance(error, OSError):
@@ -63,9 +63,9 @@ def _reasons(error: Any) -> list[str]:
     from grpc_status import rpc_status  # noqa: PLC0415
 
     status = rpc_status.from_call(error)
-    found = []
+    reasons = []
     for detail in status.details if status else []:
         info = error_details_pb2.ErrorInfo()
         if detail.Unpack(info):
-            found.append(info.reason)
-    return found
+            reasons.append(info.reason)
+    return reasons

@@ -1,4 +1,4 @@
-"""`queen replay`: every verdict of a decision log, computed again."""
+"""`queen replay`: computes every verdict of a decision log again."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ bundle that cannot be read.
 """
 )
 @click.argument("logs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="LOG...")
-@click.option("--bundle", required=True, type=click.Path(path_type=Path), help="What was served.")
+@click.option("--bundle", required=True, type=click.Path(path_type=Path), help="Served bundle.")
 @click.option(
     "--skip-other-bundles",
     is_flag=True,
-    help="Leave out the records of other bundles, instead of refusing the log.",
+    help="Leave the records of other bundles out; without it they end the replay.",
 )
 @click.option("--json", "out", type=click.Path(path_type=Path), help="File for the report as JSON.")
 @click.pass_context
@@ -47,8 +47,8 @@ def command(
     """Compute every verdict in LOG again, from the facts in it and the regions of BUNDLE.
 
     Give all files of a rotated log and the logs of all front doors at once: the records of
-    each ledger are also checked against one another. The log needs no account ids and no
-    embeddings for it, and holds none.
+    every ledger are also compared with one another. The log holds neither account ids nor
+    embeddings, and the replay needs none.
     """
     with refusing(EXIT_REFUSED):
         report = replay(logs, open_bundle(bundle), skip_other_bundles=skip_other_bundles)
@@ -60,7 +60,7 @@ def command(
 
 
 def render(report: ReplayReport) -> Table:
-    """The counts, for people."""
+    """The counts of a replay as a table."""
     title = f"Replay with bundle {report.bundle_digest[:12]}"
     table = Table(title=title, title_justify="left", show_header=False)
     table.add_column(style="cyan", no_wrap=True)
@@ -94,18 +94,18 @@ def _lines(report: ReplayReport) -> list[tuple[str, int, str]]:
 
 
 def explain(report: ReplayReport) -> None:
-    """What else there is to say, on stderr: what was left out, and the first contradictions."""
+    """Print to stderr the lines that were left out, and the first contradictions."""
     for file in report.truncated:
         click.echo(f"{file}: the last line is cut off, and left out", err=True)
-    for count, what in (
+    for count, words in (
         (report.duplicates, "lines were there twice"),
         (report.other_bundles, "records are of other bundles"),
         (report.other_lines, "lines are no decision records"),
     ):
         if count:
-            click.echo(f"{count:,} {what}, and left out", err=True)
-    for found in report.contradictions:
-        click.echo(f"{click.style('wrong', fg='red')} {found}", err=True)
+            click.echo(f"{count:,} {words}, and left out", err=True)
+    for contradiction in report.contradictions:
+        click.echo(f"{click.style('wrong', fg='red')} {contradiction}", err=True)
     told, all_of_them = len(report.contradictions), report.contradicting + report.broken_chains
     if told and all_of_them > told:
         click.echo(f"and more: {report.contradicting:,} queries contradict in all", err=True)

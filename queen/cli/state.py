@@ -1,4 +1,4 @@
-"""The folder in which `queen up` keeps what must outlive it."""
+"""The state folder of `queen up`: ledgers, secret, keys and logs, which outlive it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KEPT_LOGS = 3
 
 @dataclass(frozen=True)
 class StateFolder:
-    """Names of the files in it, and the few rules about them."""
+    """Paths of the files in the folder, and the rules for them."""
 
     path: Path
 
@@ -53,11 +53,11 @@ class StateFolder:
         return self.path / "decisions.jsonl"
 
     def log(self, service: str) -> Path:
-        """Log of one service."""
+        """Log of a service."""
         return self.path / "logs" / f"{service}.log"
 
     def ready_file(self, service: str) -> Path:
-        """Where a service says that it serves, and on which addresses."""
+        """File in which a service says that it serves, and on which addresses."""
         return self.path / "ready" / f"{service}.json"
 
     def prepare(self) -> None:
@@ -68,7 +68,7 @@ class StateFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder for one `queen up`; ConfigError if another one has it."""
+        """Hold the folder for one `queen up`; ConfigError if another process has it."""
         with (self.path / "up.lock").open("w") as stream:
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -82,9 +82,9 @@ class StateFolder:
     def rotate_log(self, service: str) -> Path:
         """Move the logs of earlier runs on and give the path of a fresh one."""
         log = self.log(service)
-        for number in range(KEPT_LOGS, 0, -1):
-            older = log.with_suffix(f".log.{number}")
-            newer = log.with_suffix(f".log.{number - 1}") if number > 1 else log
+        for age in range(KEPT_LOGS, 0, -1):
+            older = log.with_suffix(f".log.{age}")
+            newer = log.with_suffix(f".log.{age - 1}") if age > 1 else log
             if newer.exists():
                 newer.replace(older)
         return log
@@ -96,7 +96,7 @@ class StateFolder:
         fresh.replace(self.up)
 
     def read_up(self) -> dict[str, Any]:
-        """What `write_up` wrote; ConfigError if no deployment runs here."""
+        """The content that `write_up` wrote; ConfigError if no deployment runs here."""
         try:
             content: dict[str, Any] = json.loads(self.up.read_text())
         except FileNotFoundError as error:

@@ -1,4 +1,4 @@
-"""The shell kit of the three servers.
+"""The parts that the three services share: settings, server, health, logs, metrics, accounts.
 
 A service's `__main__` is one call, `run_service(name, SettingsType, wire)`, where
 `wire(settings, shell)` is an async context manager that yields the `Offer`s to serve.

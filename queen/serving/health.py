@@ -38,7 +38,7 @@ class Health(health.aio.HealthServicer):  # type: ignore[misc, name-defined] # n
             await self.set(name, state)
 
     async def begin(self, names: Iterable[str]) -> None:
-        """Publish as serving the process and every name that nobody has set."""
+        """Publish as serving the process and every name whose state is not set yet."""
         for name in (PROCESS, *names):
             if name not in self._states:
                 await self.set_serving(name, serving=True)
@@ -53,7 +53,7 @@ class Health(health.aio.HealthServicer):  # type: ignore[misc, name-defined] # n
         self._drained.set()
 
     async def Watch(self, request: HealthCheckRequest, context: Any) -> None:  # noqa: N802 - RPC
-        """Stream the states of one name, until the server has drained."""
+        """Stream the states of a name, until the server has drained."""
         watching = asyncio.create_task(super().Watch(request, context))
         drained = asyncio.create_task(self._drained.wait())
         try:

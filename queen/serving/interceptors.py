@@ -1,4 +1,4 @@
-"""Around every RPC: errors become statuses, calls are counted, failures are logged.
+"""Wraps every RPC: errors become statuses, calls are counted, failures are logged.
 
 The behavior of each method is wrapped once, when its servicer is added to the server. A
 `grpc.aio.ServerInterceptor` would do the same work again on every call, since it is asked
@@ -28,10 +28,10 @@ _BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
 
 
 class Gate:
-    """Whether new calls are taken; once closed they get UNAVAILABLE.
+    """Whether new calls are accepted; once it is closed they get UNAVAILABLE.
 
     Stopping a server at once would cancel the calls that it has received but not begun,
-    and nobody retries CANCELLED.
+    and clients do not retry CANCELLED.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class Gate:
 
 
 class ObservedServer:
-    """Takes servicers for a `grpc.aio.Server`, wrapping each of their methods.
+    """Adds servicers to a `grpc.aio.Server`, with each of their methods wrapped.
 
     Pass it where the generated `add_..._to_server` functions expect a server.
     """
@@ -108,7 +108,7 @@ def observed(
 def observed_stream(
     behavior: StreamBehavior, rpc: str, metrics: MethodMetrics, gate: Gate
 ) -> StreamBehavior:
-    """The same for a behavior that answers many times: its end is its outcome."""
+    """`observed` for a behavior that answers many times: its end is its outcome."""
 
     async def send_all(request: Any, context: Any) -> None:
         async for response in behavior(request, context):

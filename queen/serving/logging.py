@@ -15,7 +15,7 @@ from queen import __version__
 
 def configure_logging(service: str, level: str) -> None:
     """Send structlog's lines and the standard library's records to stderr as JSON."""
-    number = logging.getLevelNamesMapping()[level.upper()]
+    threshold = logging.getLevelNamesMapping()[level.upper()]
     shared: list[Processor] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
@@ -27,11 +27,11 @@ def configure_logging(service: str, level: str) -> None:
     structlog.configure(
         processors=shared,
         # Below the level a call costs one empty function.
-        wrapper_class=structlog.make_filtering_bound_logger(number),
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
-    _adopt_standard_records(shared, number)
+    _adopt_standard_records(shared, threshold)
 
 
 def logger(name: str) -> Any:
@@ -40,7 +40,7 @@ def logger(name: str) -> Any:
 
 
 def account_hash(account_id: str) -> str:
-    """How logs name an account: the same in every process, not meant to be a secret."""
+    """The name of an account in logs: the same in every process, and not a secret."""
     return hashlib.sha256(b"queen account " + account_id.encode()).hexdigest()[:16]
 
 
@@ -53,7 +53,7 @@ def _stamp(service: str) -> Processor:
 
 
 def _adopt_standard_records(shared: list[Processor], level: int) -> None:
-    """Format what libraries log, grpc and asyncio for instance, in the same way."""
+    """Format the records of libraries, grpc and asyncio for instance, in the same way."""
 
     def name(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         event["logger"] = event["_record"].name

@@ -30,7 +30,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class MethodMetrics:
-    """The counters of one RPC method, with every code's series made in advance."""
+    """The counters of an RPC method, with the series of every code made in advance."""
 
     def __init__(self, handled: Counter, seconds: Histogram, service: str, method: str) -> None:
         self._handled = {
@@ -39,13 +39,13 @@ class MethodMetrics:
         self._seconds = seconds.labels(service, method)
 
     def handled(self, code: grpc.StatusCode, elapsed_seconds: float) -> None:
-        """Count a call that ended with `code` after so long."""
+        """Count a call that ended with `code` after `elapsed_seconds`."""
         self._handled[code].inc()
         self._seconds.observe(elapsed_seconds)
 
 
 class Metrics:
-    """A registry with the gRPC ecosystem's names, and makers for a service's own metrics."""
+    """A registry with the usual gRPC metrics, which makes a service's own metrics too."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -65,7 +65,7 @@ class Metrics:
         build.labels(__version__).set(1)
 
     def method(self, service: str, method: str) -> MethodMetrics:
-        """The counters of one RPC method."""
+        """The counters of an RPC method."""
         return MethodMetrics(self._handled, self._seconds, service, method)
 
     def config_loaded(self, *, ok: bool) -> None:
@@ -100,13 +100,13 @@ class Metrics:
     def labeled(
         self, name: str, text: str, label: str, values: tuple[str, ...]
     ) -> dict[str, Counter]:
-        """A counter with one label whose series are all made in advance, by label value."""
+        """A counter with a label, as its series by label value, all made in advance."""
         family = self.counter(name, text, (label,))
         return {value: family.labels(value) for value in values}
 
 
 class MetricsEndpoint:
-    """The HTTP endpoint /metrics; `port` 0 takes a free one, `address` says which."""
+    """The HTTP endpoint /metrics on `address`; `port` 0 chooses a free port."""
 
     def __init__(self, metrics: Metrics, host: str, port: int) -> None:
         try:

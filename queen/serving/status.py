@@ -1,4 +1,4 @@
-"""The one table from errors to gRPC codes, and what a caller is told of an error."""
+"""The table from errors to gRPC codes, and the status that a caller gets of an error."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _INTERNAL = "internal error; report the request id"
 
 @dataclass(frozen=True)
 class Refusal:
-    """An error as the caller sees it."""
+    """The status of an error, as the caller gets it."""
 
     code: grpc.StatusCode
     message: str
@@ -58,10 +58,10 @@ def code_of(error: BaseException) -> grpc.StatusCode:
 
 
 def refuse(error: BaseException) -> Refusal:
-    """What to tell the caller: code, message, and ErrorInfo, BadRequest, RetryInfo as fits.
+    """The status of an error: code, message, and ErrorInfo, BadRequest, RetryInfo as fits.
 
     An error that is not in the table is a bug: its text stays here, and the caller gets
-    a fixed one with the request id under which it is logged.
+    a fixed text with the request id under which the error is logged.
     """
     code, request_id = code_of(error), request_id_of(error)
     is_known = code is not grpc.StatusCode.INTERNAL
@@ -82,11 +82,13 @@ def refuse(error: BaseException) -> Refusal:
 def reason_in(trailers: Any) -> str:
     """The reason of a Queen error among a call's trailing metadata; empty if there is none.
 
-    Metadata are pairs of key and value. What a proxy put there and is no Status counts for none.
+    Metadata are pairs of key and value. A value of a proxy that is no Status gives no reason.
     """
     blobs = [value for key, value in trailers if key == DETAILS_KEY]
     try:
-        details = [one for blob in blobs for one in status_pb2.Status.FromString(blob).details]
+        details = [
+            detail for blob in blobs for detail in status_pb2.Status.FromString(blob).details
+        ]
     except DecodeError:
         return ""
     for detail in details:
@@ -97,7 +99,7 @@ def reason_in(trailers: Any) -> str:
 
 
 def request_id_of(error: BaseException) -> str:
-    """A random id, the same for every request that one failure takes down."""
+    """A random id, the same for every request that a failure ends."""
     known = getattr(error, "queen_request_id", None)
     if isinstance(known, str):
         return known

@@ -26,8 +26,8 @@ Without --accounts an account `local` is made, with its key in STATE/local.key, 
 environment: QUEEN_INFERENCE_THREADS=4, for instance.
 """
 )
-@click.option("--bundle", required=True, type=click.Path(path_type=Path), help="What to serve.")
-@click.option("--accounts", type=click.Path(path_type=Path), help="Who may ask: accounts.yaml.")
+@click.option("--bundle", required=True, type=click.Path(path_type=Path), help="Bundle to serve.")
+@click.option("--accounts", type=click.Path(path_type=Path), help="Accounts file, accounts.yaml.")
 @click.option(
     "--state",
     type=str,
@@ -89,7 +89,7 @@ environment: QUEEN_INFERENCE_THREADS=4, for instance.
     type=click.Choice(["auto", "cpu", "cuda"]),
     default="auto",
     show_default=True,
-    help="Where the shadow models run.",
+    help="Device of the shadow models.",
 )
 def command(bundle: Path, accounts: Path | None, state: str, **asked: Any) -> None:
     """Serve a bundle: three services on this machine, behind one port.

@@ -150,10 +150,10 @@ async def test_a_drain_finishes_calls_and_ends_watches(tmp_path: Path) -> None:
 @pytest.mark.parametrize("setting", ["port", "metrics_port"])
 async def test_a_port_in_use_is_a_sentence(tmp_path: Path, setting: str) -> None:
     """The address and the flag are named, and nothing keeps serving."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
         flag = "--" + setting.replace("_", "-")
         with pytest.raises(ConfigError, match=rf"127\.0\.0\.1:{port}.*{flag}"):
             async with running(toy(tmp_path, **{setting: port}), wire):

@@ -1,4 +1,4 @@
-"""Samples from a file of NumPy arrays, and the rows of it that are meant."""
+"""Samples from a file of NumPy arrays: the rows that --rows selects."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Rows of a file: their numbers (B,), inputs (B, ...), and labels (B,) if it has them."""
+    """Samples of a file: their rows (B,), inputs (B, ...), and labels (B,) if it has them."""
 
-    numbers: NDArray[np.int64]
+    rows: NDArray[np.int64]
     inputs: Array
     labels: Array | None
 
@@ -35,13 +35,13 @@ def read_samples(path: Path, rows: str) -> Samples:
             f"{path}: expected an array of numbers with one row a sample, "
             f"got shape {inputs.shape} of {inputs.dtype}"
         )
-    numbers = pick_rows(rows, len(inputs))
-    picked = labels[numbers] if labels is not None and len(labels) == len(inputs) else None
-    return Samples(numbers, inputs[numbers], picked)
+    selected = select_rows(rows, len(inputs))
+    known = labels[selected] if labels is not None and len(labels) == len(inputs) else None
+    return Samples(selected, inputs[selected], known)
 
 
-def pick_rows(text: str, count: int) -> NDArray[np.int64]:
-    """Row numbers of "0:8", ":8", "-3:", "0:100:10", "5", "1,4,9" or "all" in `count` rows."""
+def select_rows(text: str, count: int) -> NDArray[np.int64]:
+    """Indices (B,) of "0:8", ":8", "-3:", "0:100:10", "5", "1,4,9" or "all" in `count` rows."""
     everything = np.arange(count)
     try:
         parts = [
@@ -54,10 +54,10 @@ def pick_rows(text: str, count: int) -> NDArray[np.int64]:
         raise InvalidQuery(
             f"--rows {text}: expected rows of 0 to {count - 1}, got others"
         ) from error
-    numbers = np.concatenate(parts)
-    if not len(numbers):
+    selected = np.concatenate(parts)
+    if not len(selected):
         raise InvalidQuery(f"--rows {text}: expected at least 1 of the {count} rows, got none")
-    return numbers
+    return selected
 
 
 def _slice(text: str) -> slice:

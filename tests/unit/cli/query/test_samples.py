@@ -1,7 +1,9 @@
+"""Samples and the rows of them that are selected."""
+
 import numpy as np
 import pytest
 
-from queen.cli.samples import pick_rows, read_samples
+from queen.cli.query.samples import read_samples, select_rows
 from queen.errors import InvalidQuery
 
 
@@ -19,14 +21,14 @@ from queen.errors import InvalidQuery
 )
 def test_rows_are_picked(text, expected):
     """Each documented form of --rows picks the rows it says."""
-    assert pick_rows(text, 10).tolist() == expected
+    assert select_rows(text, 10).tolist() == expected
 
 
 @pytest.mark.parametrize("text", ["", "a", "10", "20:30", "1:2:3:4"])
 def test_rows_that_are_not_there_are_refused(text):
     """Rows that cannot be read, or that the file does not have, are a sentence."""
     with pytest.raises(InvalidQuery, match="rows"):
-        pick_rows(text, 10)
+        select_rows(text, 10)
 
 
 def test_npz_gives_inputs_and_labels(tmp_path):
@@ -35,7 +37,7 @@ def test_npz_gives_inputs_and_labels(tmp_path):
     samples = read_samples(tmp_path / "a.npz", "2:4")
     assert samples.inputs.tolist() == [[4, 5], [6, 7]]
     assert samples.labels is not None
-    assert samples.labels.tolist() == samples.numbers.tolist() == [2, 3]
+    assert samples.labels.tolist() == samples.rows.tolist() == [2, 3]
 
 
 @pytest.mark.parametrize("content", [b"", b"not numpy", b"PK\x03\x04broken"])

@@ -1,0 +1,1 @@
+"""`queen query`: send samples to a server and show its answers."""

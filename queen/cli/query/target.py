@@ -1,0 +1,36 @@
+"""The server that `queen query` asks, and the credential for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from queen.cli.private_files import read_key
+from queen.cli.state import StateFolder
+
+DEFAULT_ENDPOINT = "127.0.0.1:8001"
+
+
+@dataclass(frozen=True)
+class Target:
+    """An endpoint, the model to ask for (empty: the one it serves), and the account's key."""
+
+    endpoint: str
+    model: str
+    key: str | None
+
+
+def find_target(
+    state: StateFolder, endpoint: str | None, model: str | None, key: str | None
+) -> Target:
+    """The target that the flags name, completed from the deployment that runs in `state`.
+
+    The key of that deployment is sent to its own endpoint only. Without a model, the server
+    is asked which one it serves.
+    """
+    local: dict[str, Any] = state.read_up() if state.up.exists() else {}
+    address = endpoint or local.get("inference") or DEFAULT_ENDPOINT
+    is_local = address == local.get("inference")
+    if key is None and is_local and state.local_key.exists():
+        key = read_key(state.local_key)
+    return Target(address, model or "", key)

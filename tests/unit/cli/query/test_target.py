@@ -1,0 +1,38 @@
+"""The server that is asked, and the key that it gets."""
+
+import pytest
+
+from queen.cli.query.target import DEFAULT_ENDPOINT, Target, find_target
+from queen.cli.state import StateFolder
+
+
+@pytest.fixture
+def local(tmp_path):
+    """A state folder in which a deployment runs at 127.0.0.1:9."""
+    folder = StateFolder(tmp_path / "state")
+    folder.prepare()
+    folder.local_key.write_text("local-key\n")
+    folder.write_up({"inference": "127.0.0.1:9"})
+    return folder
+
+
+def test_the_local_deployment_needs_no_flags(local):
+    """Endpoint and key come from the state folder."""
+    assert find_target(local, None, None, None) == Target("127.0.0.1:9", "", "local-key")
+
+
+def test_the_local_key_is_sent_nowhere_else(local):
+    """Another endpoint never gets the key of the local account."""
+    assert find_target(local, "elsewhere:8001", "m", None).key is None
+
+
+def test_a_stated_key_wins(local):
+    """--key and the environment go before the file."""
+    assert find_target(local, None, None, "mine").key == "mine"
+
+
+def test_without_a_deployment_the_default_is_asked(tmp_path):
+    """No up.json: the default endpoint, without a key."""
+    assert find_target(StateFolder(tmp_path), None, "m", None) == Target(
+        DEFAULT_ENDPOINT, "m", None
+    )

@@ -1,0 +1,68 @@
+"""Metrics that every service has."""
+
+from __future__ import annotations
+
+import socket
+import urllib.request
+
+import grpc
+import pytest
+
+from queen import __version__
+from queen.errors import ConfigError
+from queen.serving.metrics import Metrics, MetricsEndpoint
+
+
+def test_every_series_is_there_before_its_first_event() -> None:
+    """An alert on a rate sees the first failure, since the series began at 0."""
+    metrics = Metrics()
+    method = metrics.method("toy.Service", "Play")
+    labels = {"grpc_service": "toy.Service", "grpc_method": "Play"}
+
+    def calls(code: str) -> float | None:
+        name = "grpc_server_handled_total"
+        return metrics.registry.get_sample_value(name, {**labels, "grpc_code": code})
+
+    assert {calls(code.name) for code in grpc.StatusCode} == {0}
+    method.handled(grpc.StatusCode.DATA_LOSS, 0.2)
+    assert (calls("DATA_LOSS"), calls("OK")) == (1, 0)
+    seconds = metrics.registry.get_sample_value("grpc_server_handling_seconds_sum", labels)
+    assert seconds == pytest.approx(0.2)
+    for result in ("success", "failure"):
+        value = metrics.registry.get_sample_value("config_load_total", {"result": result})
+        assert value == 0
+    build = metrics.registry.get_sample_value("queen_build_info", {"version": __version__})
+    assert build == 1
+
+
+def test_stages_and_labels_are_made_in_advance() -> None:
+    """A service gets its series by name and only counts."""
+    metrics = Metrics()
+    stages = metrics.stages("decode", "encode")
+    stages["decode"].observe(0.5)
+    colors = metrics.labeled("toy_total", "Toys.", "color", ("red", "blue"))
+    colors["red"].inc()
+    value = metrics.registry.get_sample_value
+    assert value("queen_stage_seconds_count", {"stage": "decode"}) == 1
+    assert value("queen_stage_seconds_count", {"stage": "encode"}) == 0
+    assert value("toy_total", {"color": "blue"}) == 0
+
+
+def test_loads_of_a_watched_file_are_counted_by_their_result() -> None:
+    """An operator sees that a file was refused."""
+    metrics = Metrics()
+    metrics.config_loaded(ok=False)
+    assert metrics.registry.get_sample_value("config_load_total", {"result": "failure"}) == 1
+
+
+def test_the_endpoint_serves_until_it_is_closed() -> None:
+    """On a free port that its address names; a port in use is a sentence."""
+    endpoint = MetricsEndpoint(Metrics(), "127.0.0.1", 0)
+    with urllib.request.urlopen(f"http://{endpoint.address}/metrics") as response:
+        assert b"queen_build_info" in response.read()
+    port = int(endpoint.address.rpartition(":")[2])
+    with pytest.raises(ConfigError, match=rf"127\.0\.0\.1:{port}.*another --metrics-port"):
+        MetricsEndpoint(Metrics(), "127.0.0.1", port)
+    endpoint.close()
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
