@@ -16,7 +16,12 @@ from prometheus_client import Counter
 from queen.errors import DependencyUnavailable, PeerOverloaded, PeerUnavailable
 from queen_inference.peers.rendezvous import owner_of
 from queen_inference.peers.replicas import Replica, Replicas
-from queen_inference.peers.sensitivity import SENSITIVITY, Assessed, Share
+from queen_inference.peers.sensitivity import (
+    SENSITIVITY,
+    Assessed,
+    SensitivityClient,
+    Share,
+)
 
 MOST_ENDPOINTS = 2
 """A row is sent to no more endpoints: a query that ends an endpoint must not end them all."""
@@ -51,15 +56,16 @@ class RoutedClient:
             self._failovers.inc()
         replies = await asyncio.gather(
             *(
-                self._ask_replica(part, (*tried, at), expires)
+                self._ask_replica(homes[at].client, part, expires, (*tried, at))
                 for at, part in self._parts(share, homes)
             )
         )
         return [reply for some in replies for reply in some]
 
-    async def _ask_replica(self, share: Share, tried: Sequence[str], expires: float) -> list[Reply]:
-        """Ask the last of the endpoints `tried`; if it is gone, the others."""
-        client = self._replicas.members[tried[-1]].client
+    async def _ask_replica(
+        self, client: SensitivityClient, share: Share, expires: float, tried: Sequence[str]
+    ) -> list[Reply]:
+        """Ask the replica at the last endpoint of `tried`; if it is gone, another one."""
         try:
             return [(share, await client.assess(share, expires - monotonic()))]
         except PeerUnavailable as error:
