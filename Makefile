@@ -47,7 +47,7 @@ chaos: $(READY) redis ## Put a deployment under faults: kills, failovers, a brok
 soak: $(READY) redis ## Serve for long and see that memory and descriptors stay flat (SECONDS=600)
 	$(BIN)/python -m tests.chaos.soak --seconds $(or $(SECONDS),600)
 
-nightly: ## Run what is too long for .ci/run, and say how long each part took
+nightly: ## Run the checks that are too long for .ci/run, with the time of each part
 	.ci/nightly
 
 lint: $(READY) ## Check style, formatting, import contracts and the protos
