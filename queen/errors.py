@@ -1,4 +1,4 @@
-"""One tree of errors for the whole library.
+"""The tree of errors of the whole library.
 
 No transport appears here: `queen.serving.status` holds the one table that maps these classes
 to gRPC codes. Each docstring says who raises the error, whether to retry, and the code that

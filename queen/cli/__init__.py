@@ -9,15 +9,15 @@ from queen.cli.lazy import LazyCommand, LazyGroup
 
 _COMMANDS = (
     LazyCommand("demo", "Fit, serve, attack and defend a small classifier.", "demo"),
-    LazyCommand("fit", "Fit the defence to a classifier of your own.", "fit"),
+    LazyCommand("fit", "Fit the defense to a classifier of your own.", "fit"),
     LazyCommand("inspect", "Show what is in a bundle."),
     LazyCommand("check", "Say what is wrong with a bundle or settings.", "demo", room="check"),
     LazyCommand("up", "Serve a bundle: three services on this machine.", "up", room="up"),
     LazyCommand("query", "Send samples to a server and show its answers.", room="query"),
-    LazyCommand("redteam", "Attack a defence, your own endpoint too, and report.", "demo"),
+    LazyCommand("redteam", "Attack a defense, your own endpoint too, and report.", "demo"),
     LazyCommand("accounts", "Make accounts, see what they have spent.", room="accounts"),
     LazyCommand("replay", "Check a decision log: compute every verdict again."),
-    LazyCommand("bench", "Measure what the defence costs.", "demo"),
+    LazyCommand("bench", "Measure what the defense costs.", "demo"),
 )
 
 

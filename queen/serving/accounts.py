@@ -28,7 +28,7 @@ class AccountEntry(BaseModel):
     group: str | None = Field(None, min_length=1, max_length=LONGEST_NAME, pattern=_GROUP_NAME)
     """A name for the accounts of one customer, payment or network, which are charged together."""
     profile: Profile | None = None
-    """How flagged queries are answered; the service's default if absent."""
+    """Profile of the answers to flagged queries; the service's default if absent."""
     budget: int | None = Field(None, ge=1, lt=2**32)
     """Records of a class before reversal begins; the service's default if absent."""
     exempt: bool = False

@@ -35,7 +35,7 @@ class Account:
     profile: Profile
     budget: int | None
     hash: str
-    """How logs name the account."""
+    """Name of the account in logs."""
     group: str | None = None
     """The group whose accounts are charged together; None if it is in no group."""
     group_budget: int | None = None
@@ -114,7 +114,7 @@ async def watched_keyring(
     metrics: Metrics,
     check: Check = lambda _accounts: None,
 ) -> AsyncIterator[Keyring]:
-    """A keyring that follows the file; one that is refused leaves the last good one in force."""
+    """A keyring that follows the file; if a new file is refused, the last good one stays."""
 
     def read() -> AccountsFile:
         accounts = read_accounts(path)

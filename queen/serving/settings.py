@@ -16,7 +16,7 @@ CONFIG = "config"
 class ServiceSettings(BaseSettings):
     """The settings of every service.
 
-    A subclass sets `env_prefix` and `port`, adds its own fields and describes each in the
+    A subclass sets `env_prefix` and `port`, adds its own fields and describes every field in the
     string below it, which becomes the help of its flag. Made directly, it reads nothing
     but its arguments; `load_settings` reads flags, environment and file.
     """
@@ -28,9 +28,9 @@ class ServiceSettings(BaseSettings):
     host: str = "127.0.0.1"
     """Address to listen on; 0.0.0.0 for all."""
     port: int = Field(ge=0, le=65535)
-    """Port of the gRPC server; 0 chooses a free one."""
+    """Port of the gRPC server; 0 chooses a free port."""
     metrics_port: int = Field(ge=-1, le=65535)
-    """Port of the Prometheus metrics; 0 chooses a free one, -1 serves none."""
+    """Port of the Prometheus metrics; 0 chooses a free port, -1 serves none."""
     ready_file: Path | None = None
     """File that is written, with the addresses, once the service answers."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -25,7 +25,7 @@ Ready = dict[str, Any]
 
 @dataclass
 class Child:
-    """How to start a process of a service, and its state while it runs."""
+    """A process of a service: the command line and the log to start it with, and its state."""
 
     name: str
     argv: Callable[[Ready | None], Sequence[str]]
@@ -109,7 +109,7 @@ def last_sentence(log: str) -> str | None:
 
 
 def ending(code: int | None) -> str:
-    """How a process ended, in words."""
+    """Words for the end of a process."""
     if code is not None and code < 0:
         return f"was ended by {signal.Signals(-code).name}"
     return f"ended with exit code {code}"

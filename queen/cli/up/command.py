@@ -49,14 +49,14 @@ environment: QUEEN_INFERENCE_THREADS=4, for instance.
     type=click.IntRange(0, 65535),
     default=8001,
     show_default=True,
-    help="Port to listen on; 0 chooses a free one.",
+    help="Port to listen on; 0 chooses a free port.",
 )
 @click.option(
     "--metrics-port",
     type=click.IntRange(-1, 65535),
     default=0,
     show_default=True,
-    help="Port of the front door's metrics; 0 chooses a free one, -1 serves none.",
+    help="Port of the front door's metrics; 0 chooses a free port, -1 serves none.",
 )
 @click.option(
     "--profile",

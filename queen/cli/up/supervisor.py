@@ -149,7 +149,7 @@ class Supervisor:
 
 
 def _why(child: Child) -> str:
-    """How a child ended; in its own words if it ended by itself before it served."""
+    """Words for the end of a child: its own if it ended by itself before it served."""
     code = child.exit_code
     if code is None or code < 0 or child.is_serving:
         return ending(code)

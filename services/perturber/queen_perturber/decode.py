@@ -12,7 +12,7 @@ from queen.wire import PROFILES, read_tensor, require_bundle
 from queen_perturber.reversal import Flagged
 
 _SUM_TOLERANCE = 1e-3
-"""How far a row of probabilities may be off 1: its softmax may have run in half precision."""
+"""Largest distance of a row's sum from 1: its softmax may have run in half precision."""
 
 
 def read_flagged(request: pb.ReverseRequest, bundle: Bundle, max_rows: int) -> Flagged:

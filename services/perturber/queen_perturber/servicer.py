@@ -12,7 +12,7 @@ from queen_perturber.decode import read_flagged
 from queen_perturber.metrics import PerturberMetrics
 from queen_perturber.turns import Turns
 
-NAME = pb.DESCRIPTOR.services_by_name["PerturberService"].full_name
+PERTURBER = pb.DESCRIPTOR.services_by_name["PerturberService"].full_name
 """Full name of the gRPC service, and of its health."""
 
 

@@ -17,13 +17,13 @@ class PerturberSettings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="QUEEN_PERTURBER_")
 
     port: int = Field(default=8201, ge=0, le=65535)
-    """Port of the gRPC server; 0 chooses a free one."""
+    """Port of the gRPC server; 0 chooses a free port."""
     metrics_port: int = Field(default=8202, ge=-1, le=65535)
-    """Port of /metrics; 0 chooses a free one, -1 serves none."""
+    """Port of /metrics; 0 chooses a free port, -1 serves none."""
     secret_file: Path
     """File with the secret, of at least 16 bytes, that keys the draw of shadow models."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where the shadow models run; auto chooses a GPU if there is one."""
+    """Device of the shadow models; auto chooses a GPU if there is one."""
     threads: int = Field(default=1, ge=1)
     """Threads of Torch on the CPU."""
     max_rows: int = Field(default=4096, ge=1)

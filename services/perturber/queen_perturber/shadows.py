@@ -24,7 +24,7 @@ def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:
 
 
 def load_shadows(bundle: Bundle, device: torch.device) -> ShadowEnsemble:
-    """All shadow models of the bundle; BundleCorrupt if one does not fit its architecture."""
+    """All shadow models of the bundle; BundleCorrupt if a model does not fit its architecture."""
     spec = bundle.manifest.shadows
     shadows = []
     for index in range(spec.count):

@@ -18,7 +18,7 @@ from queen.serving.server import Offer, Shell
 from queen_perturber.metrics import PerturberMetrics
 from queen_perturber.reversal import Reversal
 from queen_perturber.secret import read_secret
-from queen_perturber.servicer import NAME, PerturberServicer
+from queen_perturber.servicer import PERTURBER, PerturberServicer
 from queen_perturber.settings import PerturberSettings
 from queen_perturber.shadows import choose_device, load_shadows
 from queen_perturber.turns import TurnLength, Turns
@@ -38,7 +38,7 @@ async def open_service(settings: PerturberSettings, shell: Shell) -> AsyncIterat
         turns = Turns(reversal.answer, compute, TurnLength(), metrics, max_waiting=waiting)
         servicer = PerturberServicer(bundle, turns, metrics, settings.max_rows)
         add = perturber_pb2_grpc.add_PerturberServiceServicer_to_server
-        yield [Offer(NAME, partial(add, servicer))]
+        yield [Offer(PERTURBER, partial(add, servicer))]
 
 
 def make_reversal(bundle: Bundle, ensemble: ShadowEnsemble, secret: bytes) -> Reversal:

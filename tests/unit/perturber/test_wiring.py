@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from queen_perturber.servicer import NAME
+from queen_perturber.servicer import PERTURBER
 from queen_perturber.settings import PerturberSettings
 from queen_perturber.wiring import open_service
 
@@ -27,7 +27,7 @@ async def test_one_service_is_offered(tmp_path: Path) -> None:
     small = small_bundle(tmp_path)
     shell = Shell(Metrics(), Health())
     async with open_service(settings_of(small.path, tmp_path), shell) as offers:
-        assert [(offer.name, offer.on) for offer in offers] == [(NAME, "main")]
+        assert [(offer.name, offer.on) for offer in offers] == [(PERTURBER, "main")]
 
 
 @pytest.mark.parametrize(("secret", "error"), [(b"short", ConfigError), (SECRET, BundleNotFound)])

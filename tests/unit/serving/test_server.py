@@ -8,6 +8,7 @@ import socket
 import urllib.request
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,9 @@ class ToySettings(ServiceSettings):
 class Echo(perturber_pb2_grpc.PerturberServiceServicer):
     """Answers with the request's probabilities; some digests make it fail or wait."""
 
+    def __init__(self) -> None:
+        self.is_waiting, self.may_answer = asyncio.Event(), asyncio.Event()
+
     async def Reverse(  # noqa: N802
         self, request: perturber_pb2.ReverseRequest, _context: Any
     ) -> perturber_pb2.ReverseResponse:
@@ -51,18 +55,18 @@ class Echo(perturber_pb2_grpc.PerturberServiceServicer):
         if request.bundle_digest == "bad":
             raise InvalidQuery("expected good, got bad", field="bundle_digest")
         if request.bundle_digest == "slow":
-            await asyncio.sleep(0.5)
+            self.is_waiting.set()
+            await self.may_answer.wait()
         return perturber_pb2.ReverseResponse(probabilities=request.probabilities)
 
 
 @asynccontextmanager
-async def wire(settings: ToySettings, shell: Shell) -> AsyncIterator[Sequence[Offer]]:
-    """One service on both ports."""
-
-    def add(server: Any) -> None:
-        perturber_pb2_grpc.add_PerturberServiceServicer_to_server(Echo(), server)
-
-    yield [Offer(NAME, add)]
+async def wire(
+    _settings: ToySettings, _shell: Shell, echo: Echo | None = None
+) -> AsyncIterator[Sequence[Offer]]:
+    """A service that echoes."""
+    add = perturber_pb2_grpc.add_PerturberServiceServicer_to_server
+    yield [Offer(NAME, partial(add, echo or Echo()))]
 
 
 def toy(tmp_path: Path, **settings: Any) -> ToySettings:
@@ -128,22 +132,27 @@ async def test_an_unknown_exception_becomes_an_opaque_internal(tmp_path: Path) -
 
 async def test_a_drain_finishes_calls_and_ends_watches(tmp_path: Path) -> None:
     """A call in flight is answered, a watcher hears NOT_SERVING, and neither uses up the grace."""
-    states: list[int] = []
-    entered = asyncio.get_running_loop().time
-    async with running(toy(tmp_path), wire) as process:
+    echo, clock = Echo(), asyncio.get_running_loop().time
+    async with running(toy(tmp_path), partial(wire, echo=echo)) as process:
         channel = grpc.aio.insecure_channel(process.addresses["address"])
         watch = health_pb2_grpc.HealthStub(channel).Watch(
             health_pb2.HealthCheckRequest(service=NAME)
         )
-        states.append((await watch.read()).status)
+        before = (await watch.read()).status
+
+        async def let_answer_while_draining() -> int:
+            state = int((await watch.read()).status)
+            echo.may_answer.set()
+            return state
+
         stub = perturber_pb2_grpc.PerturberServiceStub(channel)
         call = stub.Reverse(perturber_pb2.ReverseRequest(bundle_digest="slow", probabilities=b"x"))
-        await asyncio.sleep(0.1)
-        started = entered()
+        await echo.is_waiting.wait()
+        draining = asyncio.create_task(let_answer_while_draining())
+        started = clock()
     assert (await call).probabilities == b"x"
-    states.append((await watch.read()).status)
-    assert states == [1, 2]
-    assert entered() - started < 1.5
+    assert (before, await draining) == (1, 2)
+    assert clock() - started < 1.5
     await channel.close()
 
 
