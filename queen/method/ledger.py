@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import IntEnum, IntFlag
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,8 +58,7 @@ _BY_ACCOUNT, _BY_GROUP = np.uint8(Cause.ACCOUNT), np.uint8(Cause.GROUP)
 _BY_METER = np.uint8(Cause.OFF_DISTRIBUTION)
 
 
-@dataclass(frozen=True, eq=False)
-class LedgerRows:
+class LedgerRows(NamedTuple):
     """B queries in order, each with the ledger that it reaches."""
 
     embeddings: NDArray[np.float32]
@@ -68,12 +68,8 @@ class LedgerRows:
     ledger_index: NDArray[np.integer]
     """(B,) in 0..L-1."""
 
-    def __len__(self) -> int:
-        return len(self.labels)
 
-
-@dataclass(frozen=True, eq=False)
-class LedgerLevels:
+class LedgerLevels(NamedTuple):
     """How full L ledgers are, and how full they may become."""
 
     cqs: FloatArray
@@ -221,8 +217,7 @@ def _running_cqs(
     return before, after
 
 
-@dataclass(frozen=True, eq=False)
-class Charges:
+class Charges(NamedTuple):
     """The owners that B queries are charged to: R >= B rows, a row for each charge.
 
     The first B rows are the queries themselves, each against its account; the others
@@ -235,8 +230,7 @@ class Charges:
     scopes: NDArray[np.uint8]
 
 
-@dataclass(frozen=True, eq=False)
-class Standing:
+class Standing(NamedTuple):
     """How O owners stood when R rows were charged to them."""
 
     thresholds: FloatArray

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from queen.method.geometry import FloatArray
-from queen.method.ledger import Assessment, Charges, LedgerLevels, LedgerRows, Standing
+from queen.method.ledger import Assessment, Charges, LedgerRows, Standing
 from queen.method.off_distribution import OffDistributionMeter
 from queen_sensitivity.engine.charging import Queries
 from queen_sensitivity.engine.crossings import Crossing
@@ -57,12 +57,11 @@ class Batch:
         self.owner, self.labels, self.ledger_index = _ledgers(charged, memory.accounts.classes)
         self.thresholds = owner_thresholds.of_ledgers(self.owner, self.labels)
         self.is_crossed = memory.accounts.is_crossed[self.slots]
-        self.generations = np.zeros(len(charged), np.uint64)
+        self.size = len(charged)
+        """R."""
+        self.generations = np.zeros(self.size if charged.with_facts else 0, np.uint64)
         """Generation of the account that each row was decided on, (R,), if facts are asked for."""
         self.snapshot = self._before = self._look()
-
-    def __len__(self) -> int:
-        return len(self.charged)
 
     def place(self, ledger: int) -> tuple[int, int]:
         """Owner and class of a ledger of the batch."""
@@ -71,14 +70,10 @@ class Batch:
     def select(self, rows: NDArray[np.integer]) -> LedgerRows:
         """The rows to decide on, ascending; mostly all of them."""
         charged = self.charged
-        if len(rows) == len(charged):
+        if len(rows) == self.size:
             return LedgerRows(charged.embeddings, charged.labels, self.ledger_index)
         embeddings, labels = charged.embeddings[rows], charged.labels[rows]
         return LedgerRows(embeddings, labels, self.ledger_index[rows])
-
-    def levels(self) -> LedgerLevels:
-        """Cqs and thresholds of the ledgers, by the snapshot."""
-        return LedgerLevels(self.snapshot.cqs, self.thresholds)
 
     def standing(self, is_off: NDArray[np.bool_]) -> Standing:
         """How the owners stood; `is_off` (R,) says it of their meters."""
@@ -94,12 +89,11 @@ class Batch:
             known = np.array([account.generation for account in self.accounts], np.uint64)
             self.generations[rows] = known[self.owner[self.ledger_index[rows]]]
 
-    def note_records(self, ledgers: NDArray[np.integer]) -> None:
-        """Note that these ledgers of the batch grew: some may have crossed."""
-        cqs = self._memory.ledgers.cqs[self.snapshot.numbers[ledgers]]
-        over = cqs > self.thresholds[ledgers]
-        if np.count_nonzero(over):
-            self._memory.accounts.cross(self.slots[self.owner[ledgers[over]]])
+    def note_crossed(self) -> None:
+        """Note the owners of ledgers that are crossed by now, after records were kept."""
+        is_over = self.snapshot.cqs > self.thresholds
+        if np.count_nonzero(is_over):
+            self._memory.accounts.cross(self.slots[self.owner[is_over]])
 
     def renew(self, owner: int, account: Account) -> list[int]:
         """Use another account for an owner who was erased; the ledgers to be decided again."""

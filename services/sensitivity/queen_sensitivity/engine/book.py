@@ -125,7 +125,7 @@ class LedgerBook:
 
     def _decide(self, batch: Batch) -> Assessment:
         """The ledger step on all rows, once its records are in the store."""
-        rows = np.arange(len(batch))
+        rows = np.arange(batch.size)
         decided: Assessment | None = None
         for attempt in range(APPEND_ATTEMPTS):
             step = self._step.decide(batch, rows)
@@ -133,7 +133,7 @@ class LedgerBook:
             if not attempt and not lost:
                 batch.settle(rows)
                 return step
-            decided = empty_assessment(len(batch)) if decided is None else decided
+            decided = empty_assessment(batch.size) if decided is None else decided
             # Ledgers are independent: only those that lost the race are decided again.
             is_lost = np.isin(batch.ledger_index[rows], lost)
             fill_rows(decided, rows, step, ~is_lost)
@@ -149,7 +149,7 @@ class LedgerBook:
         """Whether each row's owner was off-distribution before it, (R,); new marks are kept."""
         meter = self.limits.meter
         if meter is None:
-            return np.zeros(len(batch), np.bool_)
+            return np.zeros(batch.size, np.bool_)
         charged, table, slots = batch.charged, self.memory.accounts, batch.slots
         is_far = meter.is_far(step.distances, charged.labels)
         walks = walk_owners(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +32,7 @@ CAS_RESULTS = ("appended", "conflict", "regressed", "renewed")
 """Answers of the store to an append, as they are counted."""
 
 
-@dataclass(frozen=True, eq=False)
-class NewRecords:
+class NewRecords(NamedTuple):
     """The records of a step, ledger by ledger."""
 
     ledgers: NDArray[np.integer]
@@ -52,7 +51,9 @@ class NewRecords:
         return [self.records[start:end] for start, end in zip(starts, ends, strict=False)]
 
     def select(self, is_selected: NDArray[np.bool_]) -> NewRecords:
-        """Those of some of the ledgers, (L,)."""
+        """Those of some of the ledgers, (L,), which mostly are all."""
+        if is_selected.all():
+            return self
         rows = np.repeat(is_selected, self.counts)
         ledgers, counts = self.ledgers[is_selected], self.counts[is_selected]
         return NewRecords(ledgers, counts, self.records[rows], self.weights[rows])
@@ -94,6 +95,7 @@ class Recorder:
             owner, _ = batch.place(ledger)
             lost += [ledger, *self._catch_up(batch, owner, appends[index], results[index])]
         batch.refresh()
+        batch.note_crossed()
         return lost
 
     def keep_mark(self, batch: Batch, owner: int, mark: float) -> None:
@@ -101,7 +103,7 @@ class Recorder:
 
         A mark of an account that was erased meanwhile is dropped: its meter begins anew.
         """
-        account, label = batch.accounts[owner], self._memory.geometry.num_classes
+        account, label = batch.accounts[owner], self._memory.meter_label
         for _ in range(APPEND_ATTEMPTS):
             if account.meter.peak >= mark or batch.accounts[owner] is not account:
                 return
@@ -127,15 +129,13 @@ class Recorder:
 
     def _keep(self, batch: Batch, new: NewRecords) -> None:
         """Put records that are in the store into the memory."""
+        numbers = []
         for ledger in new.ledgers.tolist():
             owner, label = batch.place(ledger)
-            batch.accounts[owner].open_ledger(label)
+            numbers.append(batch.accounts[owner].open_ledger(label))
             self._count_append("appended")
-        if len(new.ledgers):
-            batch.refresh()
-            numbers = batch.snapshot.numbers[new.ledgers]
-            self._memory.keep(numbers, new.counts, new.records, new.weights)
-            batch.note_records(new.ledgers)
+        if numbers:
+            self._memory.keep(np.array(numbers), new.counts, new.records, new.weights)
 
     def _catch_up(
         self, batch: Batch, owner: int, append: Append, result: AppendResult

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from queen.method.geometry import FloatArray, Geometry
-from queen.method.ledger import Assessment, LedgerRows, assess_candidates
+from queen.method.ledger import Assessment, LedgerLevels, LedgerRows, assess_candidates
 from queen.method.sensitivity import center_distances
 from queen_sensitivity.engine.batch import Batch
 from queen_sensitivity.ledgers.ledger_table import Numbers
@@ -25,13 +25,14 @@ class LedgerStep:
         selected = batch.select(rows)
         distances = center_distances(self._geometry, selected.embeddings, selected.labels)
         is_candidate = self._candidates(batch.snapshot.numbers, selected, distances)
-        return assess_candidates(self._geometry, selected, distances, is_candidate, batch.levels())
+        levels = LedgerLevels(batch.snapshot.cqs, batch.thresholds)
+        return assess_candidates(self._geometry, selected, distances, is_candidate, levels)
 
     def _candidates(
         self, numbers: Numbers, rows: LedgerRows, distances: FloatArray
     ) -> NDArray[np.bool_]:
         """Which rows are inside their region, and novel to their ledger."""
-        is_candidate = np.zeros(len(rows), np.bool_)
+        is_candidate = np.zeros(len(rows.labels), np.bool_)
         # A row outside its region is PRESERVE whatever lies near it.
         inside = (distances < self._geometry.sensitive_radius[rows.labels]).nonzero()[0]
         if len(inside):

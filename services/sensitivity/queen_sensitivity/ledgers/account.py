@@ -47,12 +47,12 @@ class Account:
     @property
     def labels(self) -> list[int]:
         """Labels of the lists that are not empty: classes, then the meter's."""
-        meter = [self._memory.geometry.num_classes] if self.meter.marks else []
+        meter = [self._memory.meter_label] if self.meter.marks else []
         return [*self.numbers, *meter]
 
     def records(self, label: int) -> Records:
         """The records of a list in memory, (M, E)."""
-        if self._is_meter(label):
+        if label == self._memory.meter_label:
             return self.meter.records
         return self._memory.ledgers.records(self._number(label))
 
@@ -64,11 +64,12 @@ class Account:
 
     def append(self, label: int, records: Records) -> Append:
         """An append to the store of `records` (R, E), behind those in memory."""
-        key = LedgerKey(self.owner, self._memory.geometry.digest, label)
-        if self._is_meter(label):
+        memory = self._memory
+        key = LedgerKey(self.owner, memory.digest, label)
+        if label == memory.meter_label:
             marks = self.meter.records
             return Append(key, len(marks), records, self.generation, packed_end(marks))
-        ledgers, number = self._memory.ledgers, self._number(label)
+        ledgers, number = memory.ledgers, self._number(label)
         version, behind = int(ledgers.version[number]), packed_end(ledgers.end(number))
         return Append(key, version, records, self.generation, behind)
 
@@ -83,7 +84,7 @@ class Account:
         any threshold, and the account would never be reversed.
         """
         _require_finite(label, records)
-        if self._is_meter(label):
+        if label == self._memory.meter_label:
             self._extend_meter(records)
         elif len(records):
             self._memory.accounts.unjudge(self.slot)
@@ -91,7 +92,7 @@ class Account:
 
     def replace(self, label: int, records: Records) -> None:
         """Put `records` (R, E), at least one, in the place of those of a list."""
-        if self._is_meter(label):
+        if label == self._memory.meter_label:
             self.meter.clear()
         elif number := self._number(label):
             self._memory.accounts.numbers[self.slot, label] = NO_LEDGER
@@ -103,7 +104,7 @@ class Account:
 
         Raises LedgerError for an account that was released.
         """
-        if self.is_released:
+        if self.slot == ABSENT:
             raise LedgerError("expected an account in memory, got one that was released")
         number = self._number(label)
         if number == NO_LEDGER:
@@ -124,7 +125,7 @@ class Account:
         ledgers = {}
         for label, records in stored.items():
             _require_finite(label, records)
-            if self._is_meter(label):
+            if label == self._memory.meter_label:
                 self._extend_meter(records)
             elif len(records):
                 ledgers[self.open_ledger(label)] = records
@@ -133,9 +134,6 @@ class Account:
     def _extend_meter(self, marks: Records) -> None:
         self.meter.extend(marks)
         self._memory.accounts.set_peak(self.slot, self.meter.peak)
-
-    def _is_meter(self, label: int) -> bool:
-        return label == self._memory.geometry.num_classes
 
     def _number(self, label: int) -> int:
         return int(self._memory.accounts.numbers[self.slot, label])

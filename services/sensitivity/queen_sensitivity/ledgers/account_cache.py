@@ -60,8 +60,8 @@ class AccountCache:
         limit: float,
         recheck: Recheck,
     ) -> None:
-        self._digest = memory.geometry.digest
-        self._meter_label = memory.geometry.num_classes
+        self._digest = memory.digest
+        self._meter_label = memory.meter_label
         self._limit = limit
         self._memory = memory
         self._store = store

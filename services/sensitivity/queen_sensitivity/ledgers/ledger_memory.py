@@ -26,6 +26,9 @@ class LedgerMemory:
         index: NeighborIndex,
     ) -> None:
         self.geometry = geometry
+        self.digest = geometry.digest
+        self.meter_label = geometry.num_classes
+        """Label of the list of an account's meter; below it are those of the classes."""
         self.accounts = accounts
         self.ledgers = ledgers
         self.index = index

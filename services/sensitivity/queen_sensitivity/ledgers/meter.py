@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -117,8 +116,7 @@ class AccountMeter:
         return highest if is_mark else None
 
 
-@dataclass(frozen=True, eq=False)
-class MeterRows:
+class MeterRows(NamedTuple):
     """R rows of a batch as the meters of their owners see them."""
 
     owner: NDArray[np.integer]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,7 @@ _KEPT = 1024
 """Distinct budgets whose thresholds are kept; more are computed again."""
 
 
-@dataclass(frozen=True, eq=False)
-class OwnerThresholds:
+class OwnerThresholds(NamedTuple):
     """The thresholds of O owners."""
 
     budgets: NDArray[np.int64]
@@ -83,6 +82,11 @@ class Thresholds:
     def of_budgets(self, budgets: Sequence[int]) -> OwnerThresholds:
         """The thresholds of owners with these budgets, (O,); errors as in `table`."""
         tables = {budget: self.table(budget) for budget in set(budgets)}
+        if len(tables) == 1:
+            # Mostly so, and several times faster than the list for many owners.
+            same = np.empty(len(budgets), np.int64)
+            same.fill(budgets[0])
+            return OwnerThresholds(same, tables)
         return OwnerThresholds(np.array(budgets, np.int64), tables)
 
     def _compute(self, budget: int) -> FloatArray:
