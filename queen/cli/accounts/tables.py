@@ -22,7 +22,7 @@ _BAR = 20
 
 
 def accounts_table(summaries: Sequence[AccountSummary], policies: Policies | None = None) -> Table:
-    """One line an account or group: how much of its budget is spent, its meter and its policy."""
+    """A line for each account and group: how much of its budget is spent, meter and policy."""
     groups = sum(is_group(summary.account_id) for summary in summaries)
     title = _count(len(summaries) - groups, "account")
     if groups:
@@ -56,7 +56,7 @@ def accounts_table(summaries: Sequence[AccountSummary], policies: Policies | Non
 def account_table(
     account: Account, names: Sequence[str], policies: Policies | None = None
 ) -> Table:
-    """One line a class: records, cqs, threshold T and how much of T is spent."""
+    """A line for each class: records, cqs, threshold T and how much of T is spent."""
     summary = account.summary
     policy = policies.words(summary.account_id) if policies else ""
     facts = (
@@ -87,7 +87,7 @@ def account_table(
 
 
 def links_table(groups: Sequence[tuple[str, Sequence[Link]]]) -> Table:
-    """One line a link of each suggested group: records in common, and how many by chance."""
+    """A line for each link of a suggested group: records in common, and how many by chance."""
     count = sum(len(links) for _, links in groups)
     table = Table(
         title=f"{_count(count, 'link')} between accounts",
@@ -115,7 +115,7 @@ def links_table(groups: Sequence[tuple[str, Sequence[Link]]]) -> Table:
 
 
 def audit_table(entries: Sequence[AuditEntry]) -> Table:
-    """One line a change."""
+    """A line for each change."""
     table = Table(title=f"{len(entries)} entries", title_justify="left")
     for title in ("time", "actor", "action", "account hash", "records before", "reason"):
         table.add_column(title, overflow="fold")

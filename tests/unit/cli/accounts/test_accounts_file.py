@@ -54,7 +54,7 @@ def test_a_form_that_cannot_be_appended_to_is_left_alone(tmp_path):
 
 
 def test_an_account_is_not_appended_to_the_groups(tmp_path):
-    """Where the groups stand last, the lines are left to whoever edits the file."""
+    """If the groups stand last in the file, the operator has to add the lines."""
     file = tmp_path / "accounts.yaml"
     lines = "accounts:\n" + account_lines("a", "key") + "groups:\n  - {id: g, budget: 9}\n"
     file.write_text(lines)

@@ -7,6 +7,6 @@ def test_every_command_has_a_help_text():
     """The group lists all of them, and each says what it does."""
     ran = CliRunner().invoke(command, ["--help"])
     assert len(command.commands) == 11
-    for name, each in command.commands.items():
+    for name, subcommand in command.commands.items():
         assert name in ran.output
-        assert each.help
+        assert subcommand.help

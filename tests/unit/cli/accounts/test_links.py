@@ -38,7 +38,7 @@ def test_links_that_meet_are_one_suggestion():
 
 
 def test_accounts_of_one_group_are_not_suggested_again():
-    """What is known is left out; who is linked to a member is to join the group."""
+    """Links inside of a group are left out; an account linked to a member is to join its group."""
     policies = grouped(a="acme", b="acme", d="other")
     assert suggest([link("a", "b")], policies) == []
     (joined,) = suggest([link("a", "b"), link("b", "c")], policies)

@@ -93,5 +93,5 @@ def test_the_engine_goes_on_from_an_imported_ledger() -> None:
     book_of(GEOMETRY, store).assess(batch)
     add_account(target, GEOMETRY, read_account(store, GEOMETRY, "a"))
     again = queries_of(*stream(GEOMETRY, 9, 300))
-    expected, got = (book_of(GEOMETRY, each).assess(again) for each in (store, target))
+    expected, got = (book_of(GEOMETRY, held).assess(again) for held in (store, target))
     assert np.array_equal(expected.verdicts, got.verdicts)
