@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from queen.method.fresh_records import FreshRecords
-from queen.method.geometry import FloatArray, Geometry
+from queen.method.geometry import Geometry
+from queen.method.packing import novel_rows
 from queen.method.sensitivity import center_distances, cumulative_query_sensitivity
 
 
@@ -51,7 +51,8 @@ def measure_coverage(
     coverages = []
     for label, name in enumerate(class_names):
         here = predicted == label
-        records = _records(embeddings[here & inside], float(geometry.coverage_radius[label]))
+        charged = embeddings[here & inside]
+        records = charged[novel_rows(geometry, label, charged[:0], charged)]
         coverages.append(
             ClassCoverage(
                 name=name,
@@ -64,14 +65,3 @@ def measure_coverage(
             )
         )
     return coverages
-
-
-def _records(embeddings: NDArray[np.float32], radius: float) -> FloatArray:
-    """The rows of `embeddings` (N, E) that no earlier record covers, in order, (M, E)."""
-    wide = embeddings.astype(np.float64)
-    records, rows = FreshRecords(wide.shape[1]), []
-    for row, embedding in enumerate(wide):
-        if not records.cover(embedding, radius):
-            records.append(embedding)
-            rows.append(row)
-    return wide[rows]

@@ -30,16 +30,16 @@ def honest_volume(
 ) -> int | None:
     """Queries that an honest account may ask before any class crosses its threshold.
 
-    `embeddings` (N, E) and `predicted` (N,) are those of the training samples.
-    The fewest over 100 random orders of the training samples, less a tenth. Training
-    samples lie nearer to their centers than new ones, so a real account has somewhat more.
-    None if a whole pass over the training set crosses nothing.
+    The fewest over 100 random orders of the training samples, with `embeddings` (N, E) and
+    `predicted` (N,), less a tenth. Training samples lie nearer to their centers than new
+    samples, so a real account has somewhat more. None if a whole pass over the training set
+    crosses no threshold.
     """
     rng = np.random.default_rng([seed, 3])
     walk = _Walk(geometry, embeddings, predicted, thresholds)
     fewest: int | None = None
     for _ in range(_ORDERS):
-        # What comes after the fewest so far cannot be fewer.
+        # Only a crossing before the fewest so far is of interest.
         crossed = walk.first_crossing(rng.permutation(len(predicted))[:fewest])
         fewest = fewest if crossed is None else crossed
     return None if fewest is None else int(0.9 * fewest)
