@@ -75,7 +75,6 @@ def fitted_bundle(
 
 def _classes(network: nn.Module) -> int:
     *_, head = network.children()
-    classes = head.out_features
-    if not isinstance(classes, int):
+    if not isinstance(head, nn.Linear):
         raise TypeError("expected a network whose last module is linear")
-    return classes
+    return head.out_features
