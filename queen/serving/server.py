@@ -34,6 +34,8 @@ from queen.serving.settings import ServiceSettings
 from queen.serving.settings_sources import load_settings
 
 S = TypeVar("S", bound=ServiceSettings)
+PortName = Literal["main", "admin"]
+_PORT_NAMES: tuple[PortName, ...] = ("main", "admin")
 _REFUSING_SECONDS = 0.1
 EXIT_REFUSED = 2
 """Exit code of a process that refuses to start."""
@@ -48,7 +50,7 @@ class Offer:
 
     name: str
     add: Callable[[Any], None]
-    on: Literal["main", "admin"] = "main"
+    on: PortName = "main"
 
 
 @dataclass(frozen=True)
@@ -112,11 +114,11 @@ async def running(settings: S, wire: Wire[S]) -> AsyncIterator[Process]:
     """
     shell = Shell(Metrics(), Health())
     # Before the bundle is read and any state is touched; the real binding comes last.
-    require_free(settings.host, settings.port, "--port")
-    require_free(settings.host, int(getattr(settings, "admin_port", 0)), "--admin-port")
+    for on in _PORT_NAMES:
+        require_free(settings.host, *_port_and_flag(settings, on))
     async with AsyncExitStack() as stack:
         offers = await stack.enter_async_context(wire(settings, shell))
-        ports = _Ports(settings, shell, stack)
+        ports = _Ports(settings, shell, Gate(), stack)
         ports.open_all(offers)
         await ports.start([offer.name for offer in offers])
         try:
@@ -129,29 +131,29 @@ async def running(settings: S, wire: Wire[S]) -> AsyncIterator[Process]:
 class _Ports:
     """The servers of a process and their addresses; `stack` closes them whatever happens."""
 
-    def __init__(self, settings: ServiceSettings, shell: Shell, stack: AsyncExitStack) -> None:
+    def __init__(
+        self, settings: ServiceSettings, shell: Shell, gate: Gate, stack: AsyncExitStack
+    ) -> None:
         self._settings = settings
         self._shell = shell
+        self._gate = gate
         self._stack = stack
         self._servers: list[grpc.aio.Server] = []
-        self._gate = Gate()
         self.addresses: dict[str, str] = {}
 
     def open_all(self, offers: Sequence[Offer]) -> None:
         """Bind every port before any serves; ConfigError if a port is in use."""
-        main = [offer for offer in offers if offer.on == "main"]
-        admin = [offer for offer in offers if offer.on == "admin"]
-        self.addresses["address"] = self._open(main, self._settings.port, "--port")
-        if admin:
-            port = int(getattr(self._settings, "admin_port", 0))
-            self.addresses["admin"] = self._open(admin, port, "--admin-port")
+        self.addresses["address"] = self._open(offers, "main")
+        if any(offer.on == "admin" for offer in offers):
+            self.addresses["admin"] = self._open(offers, "admin")
         host, metrics_port = self._settings.host, self._settings.metrics_port
         if metrics_port >= 0:
             endpoint = MetricsEndpoint(self._shell.metrics, host, metrics_port)
             self._stack.callback(endpoint.close)
             self.addresses["metrics"] = endpoint.address
 
-    def _open(self, offers: Sequence[Offer], port: int, flag: str) -> str:
+    def _open(self, offers: Sequence[Offer], on: PortName) -> str:
+        offers = [offer for offer in offers if offer.on == on]
         server = grpc.aio.server(options=_options(self._settings))
         self._stack.push_async_callback(server.stop, None)
         self._servers.append(server)
@@ -161,7 +163,7 @@ class _Ports:
         health_pb2_grpc.add_HealthServicer_to_server(self._shell.health, server)
         names = [offer.name for offer in offers]
         reflection.enable_server_reflection([*names, HEALTH_NAME, reflection.SERVICE_NAME], server)
-        return _bind(server, self._settings.host, port, flag)
+        return _bind(server, self._settings.host, *_port_and_flag(self._settings, on))
 
     async def start(self, names: Sequence[str]) -> None:
         """Accept calls, then report readiness."""
@@ -178,6 +180,13 @@ class _Ports:
         self._shell.health.end_watches()
         grace = self._settings.drain_seconds
         await asyncio.gather(*(server.stop(grace) for server in self._servers))
+
+
+def _port_and_flag(settings: ServiceSettings, on: PortName) -> tuple[int, str]:
+    """The port to listen on, 0 for a free one, and the flag that sets it."""
+    if on == "main":
+        return settings.port, "--port"
+    return int(getattr(settings, "admin_port", 0)), "--admin-port"
 
 
 def _options(settings: ServiceSettings) -> list[tuple[str, int]]:

@@ -95,7 +95,7 @@ class Plan:
     def _environment(self, service: str) -> dict[str, str]:
         """Variables of a service: a URL may hold a password, and flags are visible to others."""
         if service == "sensitivity" and self.ledger:
-            return {f"{SETTINGS[service].env_prefix()}STATE": self.ledger}
+            return {SETTINGS[service].variable("state"): self.ledger}
         return {}
 
     def _inference_flags(self, peers: Mapping[str, str]) -> dict[str, str]:
