@@ -19,7 +19,7 @@ from queen.cli.refusal import Refusal
 
 RETRY_SECONDS = 1.0
 LOOK_SECONDS = 0.5
-"""A Ctrl-C that comes just before a wait begins is seen when it ends: it has to end."""
+"""Longest wait for news: a Ctrl-C just before a wait is noticed only when the wait ends."""
 
 
 @dataclass(frozen=True)
