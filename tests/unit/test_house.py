@@ -23,6 +23,7 @@ CROWDED_FOLDERS = {
     "queen/redteam/defenses": "a registry: one file a defense",
     "queen/method": "the paper, one file a part of it",
     "tests/unit/method": "as queen/method",
+    "tests/unit/redteam/attacks": "as the registry of attacks",
 }
 UNTESTED_FOLDERS = {
     "queen/redteam/attacks": "test_attacks.py holds every attack of the registry to one table",
@@ -30,19 +31,28 @@ UNTESTED_FOLDERS = {
 }
 
 # What is left to mend, by rule: these numbers only go down.
-PARAMETERS_LEFT = 2
-TAKES_LEFT = 12
-EMPTY_NAMES_LEFT = 40
-RIDDLES_LEFT = 9
-CROWDED_LEFT = 1
-UNTESTED_LEFT = 75
-PRIVATE_LEFT = 5
-LONG_LINES_LEFT = 36
+PARAMETERS_LEFT = 0
+TAKES_LEFT = 4
+EMPTY_NAMES_LEFT = 32
+RIDDLES_LEFT = 2
+CROWDED_LEFT = 0
+UNTESTED_LEFT = 19
+PRIVATE_LEFT = 2
+LONG_LINES_LEFT = 9
 
+_INDEX = "services/sensitivity/queen_sensitivity/index"
+_INDEXES = "tests/unit/sensitivity/index/test_neighbor_indexes.py"
 TESTED_ELSEWHERE = {
     "queen/bench/serve.py": "tests/e2e/test_bench_serve.py",
+    "queen/redteam/runs/simulation.py": "tests/integration/test_redteam_simulation.py",
+    "queen/redteam/targets/endpoint.py": "tests/integration/test_redteam_endpoint.py",
+    "queen/redteam/targets/in_process.py": "tests/integration/test_redteam_engine.py",
+    f"{_INDEX}/base.py": _INDEXES,
+    f"{_INDEX}/cells.py": _INDEXES,
+    f"{_INDEX}/faiss_flat.py": _INDEXES,
+    f"{_INDEX}/faiss_gpu.py": _INDEXES,
 }
-"""Modules that only a larger test can reach, with that test."""
+"""Modules that share a test, or that only a larger test can reach, with that test."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
