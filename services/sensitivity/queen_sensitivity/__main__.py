@@ -1,4 +1,4 @@
-"""`python -m queen_sensitivity --bundle BUNDLE --state FILE`."""
+"""Starts the sensitivity service: `python -m queen_sensitivity --bundle BUNDLE --state FILE`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from queen_sensitivity.wiring import open_service
 
 
 def main() -> int:
-    """Serve until told to stop; the exit code."""
+    """Serve until SIGTERM or SIGINT; the exit code."""
     return run_service("sensitivity", SensitivitySettings, open_service)
 
 

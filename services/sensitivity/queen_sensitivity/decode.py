@@ -1,4 +1,4 @@
-"""From an AssessRequest to queries: nothing reaches a ledger before all of it is checked."""
+"""Decodes an AssessRequest into queries, and checks every field of it before any ledger is read."""
 
 from __future__ import annotations
 
@@ -8,53 +8,52 @@ import numpy as np
 from numpy.typing import NDArray
 
 from queen.api.v1 import sensitivity_pb2 as pb
+from queen.bundle import Bundle
 from queen.errors import BatchTooLarge, InvalidQuery
-from queen.method.geometry import Geometry
 from queen.method.ledger import Scope
 from queen.owners import GROUP_PREFIX, LONGEST_OWNER, is_group
 from queen.wire import read_tensor, require_bundle
 from queen_sensitivity.engine.charging import AccountPolicy, Queries
 
 
-def read_queries(
-    request: pb.AssessRequest, bundle_digest: str, geometry: Geometry, max_rows: int
-) -> Queries:
+def read_queries(request: pb.AssessRequest, bundle: Bundle, max_rows: int) -> Queries:
     """The queries of a request.
 
-    Raises BundleMismatch, BatchTooLarge, ShapeMismatch or InvalidQuery, each saying
-    expected and got.
+    Raises BundleMismatch, BatchTooLarge, ShapeMismatch or InvalidQuery, which say what was
+    expected and what was got.
     """
-    require_bundle(bundle_digest, request.bundle_digest)
+    require_bundle(bundle.digest, request.bundle_digest)
+    geometry = bundle.geometry
     labels = read_tensor(request.labels, "<i4", (-1,), "labels")
     rows = len(labels)
     _require_rows(rows, max_rows)
-    index = read_tensor(request.account_index, "<u4", (rows,), "account_index")
+    account_index = read_tensor(request.account_index, "<u4", (rows,), "account_index")
     width = geometry.embedding_width
     embeddings = read_tensor(request.embeddings, "<f4", (rows, width), "embeddings")
-    accounts = [_read_policy(place, entry) for place, entry in enumerate(request.accounts)]
+    accounts = [_read_policy(index, entry) for index, entry in enumerate(request.accounts)]
     _require_accounts([account.account_id for account in accounts])
     _require_group_budgets(accounts)
-    _require_below(index, len(accounts), "account_index")
+    _require_below(account_index, len(accounts), "account_index")
     _require_below(labels, geometry.num_classes, "labels")
     if not np.isfinite(embeddings).all():
         raise InvalidQuery(
             "embeddings: expected finite numbers, got NaN or infinity", field="embeddings"
         )
-    wide = (index.astype(np.int64), labels.astype(np.int64))
+    wide = (account_index.astype(np.int64), labels.astype(np.int64))
     return Queries(accounts, *wide, embeddings, request.with_facts)
 
 
-def _read_policy(place: int, entry: pb.AccountPolicy) -> AccountPolicy:
+def _read_policy(index: int, entry: pb.AccountPolicy) -> AccountPolicy:
     if not 0 <= entry.scope <= max(Scope):
         raise InvalidQuery(
-            f"accounts[{place}].scope: expected 0 to {max(Scope)}, got {entry.scope}",
-            field=f"accounts[{place}].scope",
+            f"accounts[{index}].scope: expected 0 to {max(Scope)}, got {entry.scope}",
+            field=f"accounts[{index}].scope",
         )
     if len(entry.group) > LONGEST_OWNER:
         raise InvalidQuery(
-            f"accounts[{place}].group: expected at most {LONGEST_OWNER} characters, "
+            f"accounts[{index}].group: expected at most {LONGEST_OWNER} characters, "
             f"got {len(entry.group)}",
-            field=f"accounts[{place}].group",
+            field=f"accounts[{index}].group",
         )
     scope = Scope(entry.scope or Scope.QUERY)
     return AccountPolicy(
@@ -69,7 +68,7 @@ def _require_group_budgets(accounts: Sequence[AccountPolicy]) -> None:
             policy.group_budget
         ):
             raise InvalidQuery(
-                "accounts: expected one group_budget for each group, got two for one",
+                "accounts: expected the same group_budget for all accounts of a group, got two",
                 field="accounts.group_budget",
             )
 
@@ -84,18 +83,18 @@ def _require_rows(rows: int, max_rows: int) -> None:
 def _require_accounts(account_ids: Sequence[str]) -> None:
     if not account_ids:
         raise InvalidQuery("accounts: expected at least 1 account, got 0", field="accounts")
-    for place, account_id in enumerate(account_ids):
+    for index, account_id in enumerate(account_ids):
         if not 1 <= len(account_id) <= LONGEST_OWNER:
             raise InvalidQuery(
-                f"accounts[{place}]: expected an account id of 1 to {LONGEST_OWNER} characters, "
+                f"accounts[{index}]: expected an account id of 1 to {LONGEST_OWNER} characters, "
                 f"got {len(account_id)}",
-                field=f"accounts[{place}].account_id",
+                field=f"accounts[{index}].account_id",
             )
         if is_group(account_id):
             raise InvalidQuery(
-                f"accounts[{place}]: expected an account id that does not begin with "
-                f"'{GROUP_PREFIX}', got one that does: ledgers of groups are kept under such",
-                field=f"accounts[{place}].account_id",
+                f"accounts[{index}]: expected an account id that does not begin with "
+                f"'{GROUP_PREFIX}', got an id of a group's ledgers",
+                field=f"accounts[{index}].account_id",
             )
     if len(set(account_ids)) != len(account_ids):
         # Two entries could carry two budgets, and the order of rows would be lost.

@@ -1,4 +1,4 @@
-"""What the service counts. No label holds an account."""
+"""The sensitivity service's own metrics. No label holds an account."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from queen_sensitivity.engine.recording import CAS_RESULTS
 
 
 class SensitivityMetrics:
-    """The service's own metrics, every series made in advance."""
+    """Times of the stages, verdicts, appends and accounts, every series made in advance."""
 
     def __init__(self, metrics: Metrics) -> None:
         names = {verdict: verdict.name.lower() for verdict in Verdict}
@@ -20,7 +20,7 @@ class SensitivityMetrics:
         self._names = names
         self._cas = metrics.labeled(
             "queen_state_cas_total",
-            "Appends to ledgers, by what the store answered.",
+            "Appends to ledgers, by the answer of the store.",
             "result",
             CAS_RESULTS,
         )
@@ -34,11 +34,11 @@ class SensitivityMetrics:
         self.waiting = metrics.gauge("queen_waiting_calls", "Calls that wait for the ledgers.")
 
     def count_append(self, result: str) -> None:
-        """Count the store's answer to one append."""
+        """Count the store's answer to an append."""
         self._cas[result].inc()
 
     def count_repaired(self, records: int) -> None:
-        """Count records that the store had lost, and that were given back to it."""
+        """Count records that the store had lost and got back."""
         self._repaired.inc(records)
 
     def count_verdicts(self, assessment: Assessment) -> None:

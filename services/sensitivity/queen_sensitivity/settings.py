@@ -13,16 +13,16 @@ from queen_sensitivity.ledger_store import is_url, read_address
 
 
 class SensitivitySettings(ServiceSettings):
-    """Ledgers of the accounts, and verdicts on their queries."""
+    """Settings of the ledgers, of their store, and of the verdicts."""
 
     model_config = SettingsConfigDict(env_prefix="QUEEN_SENSITIVITY_")
 
     port: int = Field(default=8101, ge=0, le=65535)
-    """Port of the gRPC server; 0 takes a free one."""
+    """Port of the gRPC server; 0 chooses a free port."""
     metrics_port: int = Field(default=8102, ge=-1, le=65535)
-    """Port of /metrics; 0 takes a free one, -1 serves none."""
+    """Port of /metrics; 0 chooses a free port, -1 serves none."""
     admin_port: int = Field(default=8103, ge=0, le=65535)
-    """Port of the admin API; 0 takes a free one."""
+    """Port of the admin API; 0 chooses a free port."""
     state: str = Field(min_length=1)
     """Path of the SQLite file with the ledgers, the URL of a Redis, redis://HOST:6379 or
     rediss:// with TLS or redis+cluster://, or memory for ledgers that end with the process."""
@@ -43,11 +43,11 @@ class SensitivitySettings(ServiceSettings):
     redis_durability: Literal["none", "local", "replica"] = "none"
     """Have each append wait until it is on the disk of Redis (local), and of a replica too."""
     redis_durability_timeout_seconds: float = Field(default=2.0, gt=0, le=10)
-    """Longest wait for those disks; it comes on top of that for a reply."""
+    """Longest wait for those disks, after the wait for the reply."""
     redis_breaker_failures: int = Field(default=5, ge=1)
-    """Calls without an answer in a row after which Redis is left alone for a while."""
+    """Calls in a row without an answer after which Redis is not called for a while."""
     redis_breaker_seconds: float = Field(default=1.0, gt=0)
-    """How long it is left alone."""
+    """How long Redis is not called then."""
     budget: int = Field(default=100, ge=1)
     """Records of a class before reversal begins, for accounts without a budget of their own."""
     cached_accounts: int = Field(default=10_000, ge=1)

@@ -1,4 +1,4 @@
-"""Where the service's objects meet."""
+"""Builds the service: its store, engine, surveys and servicers."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 
-from queen.api.v1 import admin_pb2, admin_pb2_grpc, sensitivity_pb2, sensitivity_pb2_grpc
+from queen.api.v1 import admin_pb2_grpc, sensitivity_pb2_grpc
 from queen.bundle import open_bundle
 from queen.method.packing import RegionProbes
 from queen.serving.server import Offer, Shell
 from queen_sensitivity.admin.administration import Administration
 from queen_sensitivity.admin.audit import Audit
 from queen_sensitivity.admin.crossing_feed import CrossingFeed
-from queen_sensitivity.admin.servicer import AdminServicer
+from queen_sensitivity.admin.servicer import ADMIN, AdminServicer
+from queen_sensitivity.dispatch import Dispatcher
 from queen_sensitivity.engine.book import Limits
 from queen_sensitivity.engine.wiring import Listeners, open_book
 from queen_sensitivity.ledger_store import (
@@ -31,15 +33,12 @@ from queen_sensitivity.ledger_store import (
 )
 from queen_sensitivity.ledgers.thresholds import Thresholds
 from queen_sensitivity.metrics import SensitivityMetrics
-from queen_sensitivity.servicer import SensitivityServicer
+from queen_sensitivity.servicer import SENSITIVITY, SensitivityServicer
 from queen_sensitivity.settings import SensitivitySettings
 from queen_sensitivity.survey.accounts import AccountReader
 from queen_sensitivity.survey.loop import SurveyLoop
 from queen_sensitivity.survey.metrics import SurveyMetrics
 from queen_sensitivity.survey.surveyor import Surveyor
-
-SENSITIVITY = sensitivity_pb2.DESCRIPTOR.services_by_name["SensitivityService"].full_name
-ADMIN = admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name
 
 
 @asynccontextmanager
@@ -52,7 +51,7 @@ async def open_service(
     feed = CrossingFeed(asyncio.get_running_loop())
     async with AsyncExitStack() as stack:
         plain = stack.enter_context(closing(open_store(settings)))
-        dispatcher = stack.enter_context(ThreadPoolExecutor(1, "dispatcher"))
+        engine = stack.enter_context(ThreadPoolExecutor(1, "engine"))
         working = stack.enter_context(ThreadPoolExecutor(1, "working"))
         store = TimedStore(plain, metrics.stages["load"], metrics.stages["append"])
         listeners = Listeners(metrics.count_append, metrics.count_repaired, feed.publish)
@@ -63,14 +62,8 @@ async def open_service(
             search=settings.search,
             listeners=listeners,
         )
-        servicer = SensitivityServicer(
-            bundle,
-            book,
-            dispatcher,
-            metrics,
-            max_rows=settings.max_rows,
-            max_waiting=settings.max_waiting,
-        )
+        dispatcher = Dispatcher(book, engine, metrics, settings.max_waiting)
+        servicer = SensitivityServicer(bundle, dispatcher, metrics, settings.max_rows)
         # The engine's own thresholds belong to its thread.
         shown = Thresholds(bundle.geometry, bundle.mean_squared_sqs, settings.budget)
         reader = AccountReader(bundle.geometry, shown, plain, bundle.meter)
@@ -87,8 +80,7 @@ async def open_service(
         audit = Audit(plain)
 
         def forget(account_id: str) -> None:
-            # The engine belongs to the dispatcher's thread.
-            dispatcher.submit(book.forget, account_id).result()
+            dispatcher.forget(account_id)
             surveys.forget(account_id)
 
         administration = Administration(bundle.geometry, plain, audit, forget)
@@ -112,16 +104,9 @@ def _redis_options(settings: SensitivitySettings) -> RedisOptions:
 
 
 def _offers(servicer: SensitivityServicer, admin: AdminServicer) -> Sequence[Offer]:
+    add = sensitivity_pb2_grpc.add_SensitivityServiceServicer_to_server
+    add_admin = admin_pb2_grpc.add_AdminServiceServicer_to_server
     return (
-        Offer(
-            SENSITIVITY,
-            lambda server: sensitivity_pb2_grpc.add_SensitivityServiceServicer_to_server(
-                servicer, server
-            ),
-        ),
-        Offer(
-            ADMIN,
-            lambda server: admin_pb2_grpc.add_AdminServiceServicer_to_server(admin, server),
-            on="admin",
-        ),
+        Offer(SENSITIVITY, partial(add, servicer)),
+        Offer(ADMIN, partial(add_admin, admin), on="admin"),
     )

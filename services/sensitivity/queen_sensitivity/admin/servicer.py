@@ -36,6 +36,8 @@ from queen_sensitivity.survey.accounts import AccountReader
 from queen_sensitivity.survey.loop import SurveyLoop
 
 T = TypeVar("T")
+ADMIN = pb.DESCRIPTOR.services_by_name["AdminService"].full_name
+"""Full name of the gRPC service, and of its health."""
 
 
 class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
