@@ -36,7 +36,7 @@ TAKES_LEFT = 4
 EMPTY_NAMES_LEFT = 32
 RIDDLES_LEFT = 2
 CROWDED_LEFT = 0
-UNTESTED_LEFT = 19
+UNTESTED_LEFT = 21
 PRIVATE_LEFT = 2
 LONG_LINES_LEFT = 9
 
@@ -46,7 +46,7 @@ TESTED_ELSEWHERE = {
     "queen/bench/serve.py": "tests/e2e/test_bench_serve.py",
     "queen/redteam/runs/simulation.py": "tests/integration/test_redteam_simulation.py",
     "queen/redteam/targets/endpoint.py": "tests/integration/test_redteam_endpoint.py",
-    "queen/redteam/targets/in_process.py": "tests/integration/test_redteam_engine.py",
+    "queen/redteam/targets/in_process.py": "tests/integration/test_redteam_in_process.py",
     f"{_INDEX}/base.py": _INDEXES,
     f"{_INDEX}/cells.py": _INDEXES,
     f"{_INDEX}/faiss_flat.py": _INDEXES,
