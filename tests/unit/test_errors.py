@@ -11,7 +11,7 @@ KINDS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass)]
 
 
 def test_every_error_is_of_one_tree() -> None:
-    """Whoever catches QueenError catches whatever Queen raises on purpose."""
+    """A handler of QueenError catches every error that Queen raises on purpose."""
     assert len(KINDS) > 20
     assert all(issubclass(kind, errors.QueenError) for kind in KINDS)
 

@@ -1,4 +1,4 @@
-"""What each service may load, seen in a fresh interpreter."""
+"""Libraries that a service loads, seen in a fresh interpreter."""
 
 from __future__ import annotations
 

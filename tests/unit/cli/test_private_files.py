@@ -17,7 +17,7 @@ def test_a_private_file_is_its_owners_and_never_overwritten(tmp_path):
 
 
 def test_a_replaced_file_keeps_its_mode(tmp_path):
-    """Whoever could read an accounts file before an entry was added can read it after."""
+    """An accounts file keeps its readers when an entry is added."""
     (tmp_path / "accounts.yaml").write_bytes(b"old")
     (tmp_path / "accounts.yaml").chmod(0o640)
     replace_private(tmp_path / "accounts.yaml", b"new")

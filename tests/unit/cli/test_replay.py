@@ -88,7 +88,7 @@ def test_what_was_left_out_is_told(bundle: Bundle, log: Path) -> None:
     ],
 )
 def test_bad_input_exits_with_2(bundle: Bundle, log: Path, spoil: object, words: str) -> None:
-    """One sentence, with the file and what is wrong with it."""
+    """A log that cannot be read is a sentence with the file and its fault."""
     spoil(log)  # type: ignore[operator]
     ran = run(log, "--bundle", bundle.path)
     assert ran.exit_code == 2

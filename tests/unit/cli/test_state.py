@@ -24,10 +24,10 @@ def test_one_holder_at_a_time(folder):
 
 def test_logs_rotate(folder):
     """Earlier logs move on by one place and the oldest is dropped."""
-    for number in range(6):
+    for run in range(6):
         log = folder.rotate_log("inference")
         assert not log.exists()
-        log.write_text(str(number))
-    kept = [log.with_suffix(f".log.{place}").read_text() for place in (1, 2, 3)]
+        log.write_text(str(run))
+    kept = [log.with_suffix(f".log.{age}").read_text() for age in (1, 2, 3)]
     assert kept == ["4", "3", "2"]
     assert not log.with_suffix(".log.4").exists()

@@ -33,7 +33,7 @@ def bundle(small: SmallBundle) -> Bundle:
 
 
 def test_every_field_arrives_as_it_was_sent(small: SmallBundle, bundle: Bundle) -> None:
-    """What the front door flagged is what the shadow models see."""
+    """The shadow models see the queries as the front door flagged them."""
     sent, got = flagged_of(small, ROWS), read_flagged(request_of(small, ROWS), bundle, 5)
     assert len(got) == 5
     for name in ("profiles", "shadow_inputs", "probabilities", "embeddings", "sketches"):

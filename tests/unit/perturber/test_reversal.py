@@ -45,7 +45,7 @@ def opened(
 def test_a_rows_answer_is_the_same_bits_in_every_batch(
     opened: tuple[SmallBundle, Reversal],
 ) -> None:
-    """Batch sizes 1 to 70, random neighbours, positions and repeats: not one bit differs."""
+    """Batch sizes 1 to 70, random neighbors, positions and repeats: not one bit differs."""
     small, reversal = opened
     flagged = flagged_of(small, ALL)
     expected = reversal.answer(flagged)
@@ -92,7 +92,7 @@ def test_sixty_four_times_the_same_query_is_one_answer(
 def test_answers_hold_their_contracts_and_labels_flip(
     opened: tuple[SmallBundle, Reversal],
 ) -> None:
-    """Each row is within its own profile's contract, mixed as they are."""
+    """Every row is within the contract of its own profile, in a batch of all profiles."""
     small, reversal = opened
     flagged = flagged_of(small, ALL)
     answers = reversal.answer(flagged)
@@ -187,7 +187,7 @@ def test_replicas_with_one_secret_agree_and_another_secret_differs(
 
 @pytest.mark.gpu
 def test_a_gpu_gives_the_same_bits_whatever_the_batch(tmp_path: Path) -> None:
-    """On CUDA, too, a row's answer does not depend on its neighbours."""
+    """On CUDA, too, a row's answer does not depend on its neighbors."""
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     small = small_bundle(tmp_path)

@@ -1,4 +1,4 @@
-"""How calls share the thread that runs the shadow models."""
+"""Turns, in which calls share the thread that runs the shadow models."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ TWO = key_digest("two")
     ],
 )
 def test_a_wrong_accounts_file_is_one_sentence(tmp_path: Path, text: str, words: str) -> None:
-    """What is wrong and where is said, and no value of the file is repeated."""
+    """The sentence names the entry and its fault, and repeats no value of the file."""
     file = tmp_path / "accounts.yaml"
     file.write_text(text)
     with pytest.raises(ConfigError, match=words) as caught:

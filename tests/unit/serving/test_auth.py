@@ -59,7 +59,7 @@ def test_accounts_of_a_group_carry_its_budget(tmp_path: Path) -> None:
 
 
 def test_an_account_without_a_group_has_none(keyring: Keyring) -> None:
-    """Nobody's accounts are charged together unless the file says so."""
+    """Accounts are charged together only if the file says so."""
     account = keyring.authenticate(bearer("one"))
     assert (account.group, account.group_budget) == (None, None)
 
@@ -122,15 +122,15 @@ def test_an_account_may_be_exempt(tmp_path: Path) -> None:
     ]
     file.write_text(json.dumps({"accounts": entries}))
     keyring = Keyring(read_accounts(file), Profile.STRICT)
-    found = [keyring.authenticate([("authorization", f"Bearer {name}")]) for name in "abc"]
-    assert [account.is_exempt for account in found] == [True, False, False]
+    accounts = [keyring.authenticate([("authorization", f"Bearer {name}")]) for name in "abc"]
+    assert [account.is_exempt for account in accounts] == [True, False, False]
     file.write_text(json.dumps({"accounts": [{**entries[0], "exempt": "sometimes"}]}))
     with pytest.raises(ConfigError, match="entry 1, exempt"):
         read_accounts(file)
 
 
 def test_no_key_stays_in_memory(keyring: Keyring) -> None:
-    """Whoever reads the memory of the front door finds digests, which open nothing."""
+    """The memory of the front door holds digests, which open nothing."""
     for spaces in range(10):
         keyring.authenticate(bearer(" " * spaces + "one"))
     assert b"one" not in pickle.dumps(keyring)

@@ -1,4 +1,4 @@
-"""What is around every RPC: counts, statuses, log lines."""
+"""Counts, statuses and log lines around every RPC."""
 
 from __future__ import annotations
 

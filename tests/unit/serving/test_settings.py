@@ -26,7 +26,7 @@ def test_a_setting_is_spelled_in_each_source() -> None:
 
 
 def test_a_password_in_a_url_is_masked() -> None:
-    """What a log shows of a URL is enough to find the store, and not to open it."""
+    """A URL in a log is enough to find the store, and not to open it."""
     settings = ToySettings(bundle=Path("b"), store="redis://user:hunter2@host:6379/0")
     assert settings.describe_effective()["store"] == "redis://user:***@host:6379/0"
 

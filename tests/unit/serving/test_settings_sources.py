@@ -21,7 +21,7 @@ def write(folder: Path, text: str) -> str:
 def test_a_flag_wins_over_the_environment_over_the_file_over_the_default(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each of three settings comes from the highest source that names it."""
+    """A setting comes from the highest source that names it."""
     file = write(tmp_path, "port: 1\nhost: file\nlog_level: debug\nbundle: b\n")
     monkeypatch.setenv("QUEEN_TOY_PORT", "2")
     monkeypatch.setenv("QUEEN_TOY_HOST", "environment")
@@ -107,7 +107,7 @@ def test_an_enumeration_is_given_by_its_values(capsys: pytest.CaptureFixture[str
 
 
 def test_a_truth_value_can_be_switched_off_by_a_flag(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the environment switches on, --no-... switches off."""
+    """A setting that the environment switches on is switched off by --no-..."""
     monkeypatch.setenv("QUEEN_TOY_LOUD", "true")
     assert load_settings(ToySettings, ["--bundle", "b"]).loud
     assert not load_settings(ToySettings, ["--bundle", "b", "--no-loud"]).loud

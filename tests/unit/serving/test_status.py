@@ -15,13 +15,13 @@ from queen.serving.status import DETAILS_KEY, MAX_MESSAGE, code_of, reason_in, r
 def details(error: BaseException) -> dict[str, object]:
     """Details of the refusal, by message name."""
     status = status_pb2.Status.FromString(refuse(error).details)
-    found: dict[str, object] = {}
+    sent: dict[str, object] = {}
     for packed in status.details:
         name = packed.TypeName().split(".")[-1]
         message = getattr(error_details_pb2, name)()
         packed.Unpack(message)
-        found[name] = message
-    return found
+        sent[name] = message
+    return sent
 
 
 @pytest.mark.parametrize(
@@ -61,9 +61,9 @@ def test_every_error_class_promises_the_code_it_gets() -> None:
 
 def test_damage_is_told_and_not_to_be_retried() -> None:
     """A damaged ledger says so to its caller, and gives no delay after which to come back."""
-    found = details(errors.LedgerCorrupt("restore the store from a backup"))
-    assert found["ErrorInfo"].reason == "LEDGER_CORRUPT"  # type: ignore[attr-defined]
-    assert "RetryInfo" not in found
+    sent = details(errors.LedgerCorrupt("restore the store from a backup"))
+    assert sent["ErrorInfo"].reason == "LEDGER_CORRUPT"  # type: ignore[attr-defined]
+    assert "RetryInfo" not in sent
 
 
 def test_an_unknown_exception_is_opaque() -> None:
@@ -83,17 +83,17 @@ def test_one_fault_has_one_request_id() -> None:
 
 def test_an_invalid_query_names_its_field() -> None:
     """BadRequest carries the field and the sentence."""
-    found = details(errors.ShapeMismatch("expected 1, got 2", field="inputs[0].shape"))
-    (violation,) = found["BadRequest"].field_violations  # type: ignore[attr-defined]
+    sent = details(errors.ShapeMismatch("expected 1, got 2", field="inputs[0].shape"))
+    (violation,) = sent["BadRequest"].field_violations  # type: ignore[attr-defined]
     assert (violation.field, violation.description) == ("inputs[0].shape", "expected 1, got 2")
-    assert found["ErrorInfo"].reason == "SHAPE_MISMATCH"  # type: ignore[attr-defined]
-    assert found["ErrorInfo"].domain == "queen"  # type: ignore[attr-defined]
+    assert sent["ErrorInfo"].reason == "SHAPE_MISMATCH"  # type: ignore[attr-defined]
+    assert sent["ErrorInfo"].domain == "queen"  # type: ignore[attr-defined]
 
 
 def test_an_overload_says_when_to_come_back() -> None:
     """RetryInfo carries the delay."""
-    found = details(errors.Overloaded("full", retry_after_seconds=2.5))
-    assert found["RetryInfo"].retry_delay.ToMilliseconds() == 2500  # type: ignore[attr-defined]
+    sent = details(errors.Overloaded("full", retry_after_seconds=2.5))
+    assert sent["RetryInfo"].retry_delay.ToMilliseconds() == 2500  # type: ignore[attr-defined]
 
 
 def test_a_message_is_bounded_and_printable() -> None:

@@ -33,4 +33,4 @@ class ToySettings(ServiceSettings):
     token: SecretStr = SecretStr("")
     """Its secret."""
     store: str = "memory"
-    """Where it is kept."""
+    """Its shelf."""

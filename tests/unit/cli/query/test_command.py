@@ -47,7 +47,7 @@ def serving(request):
 
 
 def test_nothing_listens_is_one_sentence(tmp_path):
-    """An endpoint where nobody answers ends with 1 and a question, not a traceback."""
+    """An endpoint without an answer ends with 1 and a question, not a traceback."""
     np.save(tmp_path / "x.npy", np.zeros((1, 2), np.float32))
     argv = ["query", "--endpoint", "127.0.0.1:1", "--data", str(tmp_path / "x.npy")]
     ran = CliRunner().invoke(main, argv)

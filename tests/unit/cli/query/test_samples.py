@@ -20,7 +20,7 @@ from queen.errors import InvalidQuery
     ],
 )
 def test_rows_are_picked(text, expected):
-    """Each documented form of --rows picks the rows it says."""
+    """Every documented form of --rows selects its rows."""
     assert select_rows(text, 10).tolist() == expected
 
 

@@ -23,7 +23,7 @@ from tests.unit.cli.up.processes import REFUSING, SERVING, SILENT, child_of
     ],
 )
 def test_last_sentence_prefers_words_to_json(log, expected):
-    """What a child said last to people is found among its JSON lines."""
+    """The last sentence of a child is found among its JSON lines."""
     assert last_sentence(log) == expected
 
 

@@ -1,4 +1,4 @@
-"""What `queen up` makes on its first run."""
+"""Secret and local account, which `queen up` makes on its first run."""
 
 import pytest
 

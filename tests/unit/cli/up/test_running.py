@@ -1,4 +1,4 @@
-"""What `queen up` publishes of a running deployment."""
+"""Addresses and process ids that `queen up` publishes."""
 
 from __future__ import annotations
 

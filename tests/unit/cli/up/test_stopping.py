@@ -12,7 +12,7 @@ from queen.cli.up.stopping import SIGNALS, StopRequests
 
 
 async def test_every_request_is_an_event_of_its_own() -> None:
-    """A first Ctrl-C wakes who waits for a first, and a second who waits for a second."""
+    """The first Ctrl-C ends the wait for a first, the second that for a second."""
     requests = StopRequests()
     first, second = (asyncio.create_task(requests.beyond(count)) for count in (0, 1))
     await asyncio.sleep(0)
@@ -25,7 +25,7 @@ async def test_every_request_is_an_event_of_its_own() -> None:
 
 
 async def test_a_request_that_came_before_is_seen() -> None:
-    """Who begins to wait after the signal does not wait."""
+    """A wait that begins after the signal ends at once."""
     requests = StopRequests()
     requests.ask()
     await asyncio.wait_for(requests.beyond(0), 1)

@@ -17,7 +17,7 @@ from tests.unit.cli.up.processes import DEAF, REFUSING, SERVING, SILENT, child_o
 
 
 class Operator:
-    """What the operator sees, does, and reads off the clock."""
+    """An operator: the requests to stop, the lines that are told, and the clock."""
 
     def __init__(self) -> None:
         self.requests = StopRequests()
