@@ -243,7 +243,7 @@ BAD: list[tuple[str, int, dict[str, object], grpc.StatusCode, str, str]] = [
             ]
         },
         INVALID,
-        "expected one group_budget for each group, got two",
+        "expected the same group_budget for all accounts of a group, got two",
         "INVALID_QUERY",
     ),
     (
