@@ -34,7 +34,7 @@ def draw_thief(report: DemoReport, path: Path) -> None:
         xscale="log",
         xlabel="queries sent",
         ylabel="accuracy of the copy",
-        title="What a thief gets",
+        title="The thief's copies",
     )
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
@@ -59,7 +59,7 @@ def draw_honest(report: DemoReport, path: Path) -> None:
         ylim=(0, 1.02),
         xlabel="queries asked before",
         ylabel="accuracy of the answers",
-        title=f"What an honest account pays (budget {report.budget})",
+        title=f"Answers of an honest account (budget {report.budget})",
     )
     axes.legend(frameon=False, loc="lower left")
     axes.spines[["top", "right"]].set_visible(False)

@@ -36,7 +36,7 @@ mean ± standard deviation over {seeds} seeds; from `docs/results/{file}`, which
 - *a thief's best copy*: the most accurate copy that any attack made; *plain copy*: the copy that
   believes every answer.
 - *floor*: a copy of the answers before the first reversal, or of their labels if that is better.
-  No profile takes it back; a smaller budget does.
+  No profile lowers it; a smaller budget does.
 """
 
 

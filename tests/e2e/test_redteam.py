@@ -29,12 +29,12 @@ CHOICE = ("--smoke", "--queries", "300", "--attack", "knockoff", "--pool", "in-d
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory) -> Path:
-    """What the runs of this module train and fit, once."""
+    """A folder for the networks and bundles that the runs of this module share."""
     return tmp_path_factory.mktemp("cache")
 
 
 def run_queen(*argv: object) -> subprocess.CompletedProcess[str]:
-    """Run one command to its end; longer than the other commands take, for it trains."""
+    """Run a command to its end, with a long timeout: it trains networks."""
     command = [*QUEEN, *map(str, argv)]
     return subprocess.run(
         command, env=environment(), capture_output=True, text=True, timeout=300, check=False

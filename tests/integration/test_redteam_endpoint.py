@@ -37,9 +37,9 @@ async def test_answers_are_those_of_the_client(small: SmallBundle, tmp_path: Pat
     accounts = write_accounts(tmp_path, alice="profile: observe", bob="profile: observe")
     async with open_door(small, accounts) as door:
         address = door.process.addresses["address"]
-        expected, found = await asyncio.to_thread(_ask_both_ways, address, small.inputs[:50])
-    assert found.dtype == np.float32
-    assert found.tobytes() == expected.tobytes()
+        expected, answers = await asyncio.to_thread(_ask_both_ways, address, small.inputs[:50])
+    assert answers.dtype == np.float32
+    assert answers.tobytes() == expected.tobytes()
 
 
 async def test_more_accounts_than_keys_are_refused(small: SmallBundle, tmp_path: Path):

@@ -1,4 +1,4 @@
-"""A thief in a hurry at a front door whose verdicts take their time."""
+"""A thief in a hurry at a front door whose verdicts are slow."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Slow:
 
 @pytest.fixture(scope="module")
 def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slow]:
-    """Verdicts take two fifths of a second on their way."""
+    """Verdicts are two fifths of a second on their way."""
     folder = Path(tmp_path_factory.mktemp("slow"))
     small = make_bundle(folder / "b", samples=800)
     settings = {"bundle": small.path, "state": "memory", "admin_port": 0}
@@ -49,13 +49,13 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slow]:
 
 @dataclass
 class Student:
-    """Trains nothing, and keeps what it was to learn."""
+    """Trains nothing, and keeps its lessons."""
 
     queries: list[Images] = field(default_factory=list)
     targets: list[Answers] = field(default_factory=list)
 
     def __call__(self, queries: Images, targets: Answers, *, salt: int = 0) -> nn.Module:
-        """Keep them."""
+        """Keep the queries and the targets."""
         assert salt == 0
         self.queries.append(queries)
         self.targets.append(targets)
@@ -63,7 +63,7 @@ class Student:
 
 
 async def steal_from(slow: Slow, folder: Path, patience: float) -> tuple[Student, float]:
-    """What a hurried thief learns of a front door, and its answers by the failure mode."""
+    """The lessons of a hurried thief, and the front door's answers by the failure mode."""
     student = Student()
     pool = slow.small.inputs[:QUERIES]
     thief = Thief("small", pool, QUERIES, 0, 1, student, refuse_to_simulate)
@@ -85,7 +85,7 @@ def rob(address: str, thief: Thief) -> None:
 
 
 def refuse_to_simulate(_model: nn.Module, _images: Images) -> Simulation:
-    """Not this thief."""
+    """Fail: this thief does not know the recipe."""
     raise AssertionError
 
 
@@ -100,7 +100,7 @@ async def test_without_patience_a_deadline_buys_labels(slow: Slow, tmp_path: Pat
 
 
 async def test_with_patience_it_buys_nothing(slow: Slow, tmp_path: Path) -> None:
-    """All that is answered is answered on a verdict."""
+    """Every answer follows from a verdict."""
     student, by_failure_mode = await steal_from(slow, tmp_path, patience=5.0)
     (targets,) = student.targets
     assert by_failure_mode == 0

@@ -1,4 +1,4 @@
-"""The in-process deployment answers as the three services do, to the bit."""
+"""The deployment in one process answers as the three services do, to the bit."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_a_name_is_an_account(bundle: SmallBundle, queries: np.ndarray):
 def test_accounts_of_a_group_are_charged_together(
     bundle: SmallBundle, queries: np.ndarray, grouped: bool
 ):
-    """What one account spent, another feels if both are of one group, and only then."""
+    """An account feels the queries of another if both are in a group, and only then."""
     with _target(bundle, Profile.PAPER, grouped=grouped) as target:
         target.open_account("a").ask(queries[:400])
         target.open_account("b").ask(queries[400:420])

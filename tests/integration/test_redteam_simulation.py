@@ -1,4 +1,4 @@
-"""A thief tries the recipe on a model of his own."""
+"""A thief simulates a defense on a model of their own."""
 
 from __future__ import annotations
 
@@ -33,31 +33,33 @@ def twin(split: Split) -> torch.nn.Module:
 
 
 @pytest.mark.slow
-def test_a_rehearsal_of_queen_fits_and_flags(tmp_path: Path, split: Split, twin):
-    """The twin is defended by a bundle fitted to it: its own answers, and which were reversed."""
+def test_a_simulation_of_queen_fits_and_flags(tmp_path: Path, split: Split, twin):
+    """The twin is defended by a bundle fitted to it: its own answers, and the reversed rows."""
     images = split.train_x
-    found = simulate(Cache(tmp_path), QUEEN, twin, images)
-    np.testing.assert_allclose(found.clean, network_outputs(twin, images).probabilities, atol=1e-5)
-    assert 0 < found.is_flagged.sum() < len(images)
+    simulation = simulate(Cache(tmp_path), QUEEN, twin, images)
+    np.testing.assert_allclose(
+        simulation.clean, network_outputs(twin, images).probabilities, atol=1e-5
+    )
+    assert 0 < simulation.is_flagged.sum() < len(images)
     # Budgets are spent along the way: the first answers are clean.
-    assert not found.is_flagged[:20].any()
-    changed = found.defended.argmax(axis=1) != found.clean.argmax(axis=1)
-    assert changed[found.is_flagged].mean() > 0.5
-    assert not changed[~found.is_flagged].any()
+    assert not simulation.is_flagged[:20].any()
+    changed = simulation.defended.argmax(axis=1) != simulation.clean.argmax(axis=1)
+    assert changed[simulation.is_flagged].mean() > 0.5
+    assert not changed[~simulation.is_flagged].any()
     again = simulate(Cache(tmp_path), QUEEN, twin, images)
-    assert np.array_equal(found.defended, again.defended)
+    assert np.array_equal(simulation.defended, again.defended)
 
 
-def test_a_rehearsal_of_a_baseline_flags_what_it_changed(tmp_path: Path, split: Split, twin):
-    """Without verdicts an answer is flagged that is not the twin's own."""
+def test_a_simulation_of_a_baseline_flags_what_it_changed(tmp_path: Path, split: Split, twin):
+    """Without verdicts every changed answer is flagged."""
     recipe = Recipe("digits", "rounding", None, None, "steps", 0)
-    found = simulate(Cache(tmp_path), recipe, twin, split.pool_x)
-    moved = np.abs(found.defended - found.clean).sum(axis=1) > 1e-6
-    assert np.array_equal(found.is_flagged, moved)
-    assert found.is_flagged.any()
+    simulation = simulate(Cache(tmp_path), recipe, twin, split.pool_x)
+    moved = np.abs(simulation.defended - simulation.clean).sum(axis=1) > 1e-6
+    assert np.array_equal(simulation.is_flagged, moved)
+    assert simulation.is_flagged.any()
 
 
-def test_a_twin_that_knows_too_little_cannot_rehearse(tmp_path: Path, split: Split, twin):
+def test_a_twin_that_knows_too_little_cannot_simulate(tmp_path: Path, split: Split, twin):
     """Images of one class alone fit no defense, and the error says so."""
     images = split.train_x[split.train_y == 1]
     with pytest.raises(FitError):
@@ -65,5 +67,5 @@ def test_a_twin_that_knows_too_little_cannot_rehearse(tmp_path: Path, split: Spl
 
 
 def test_the_thief_does_not_have_the_secret():
-    """His simulation is keyed by another secret than the deployment that he attacks."""
+    """The simulation is keyed by another secret than the attacked deployment."""
     assert seeded_secret("thief 0") != seeded_secret("defender 0")

@@ -85,7 +85,7 @@ class Thief:
 
 @dataclass(frozen=True)
 class Attack:
-    """One way to steal: `steal` asks the target within its budget and returns the copy.
+    """A way to steal: `steal` asks the target within its budget and returns the copy.
 
     `knows_recipe` marks the attacks that simulate the defense on a model of the thief's own.
     """

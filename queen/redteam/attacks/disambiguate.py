@@ -1,8 +1,8 @@
 """Disambiguate: read an answer as a short list that has the true class on it.
 
-A defense that is held to a small L1 cannot take all mass from a sure class. The mass that it adds
-looks like noise once many images are seen together, as in learning from partial labels: Lv
-et al. (2020), "Progressive Identification of True Labels for Partial-Label Learning".
+A defense that is held to a small L1 cannot move all mass away from a sure class. The mass that
+it adds looks like noise once many images are seen together, as in learning from partial labels:
+Lv et al. (2020), "Progressive Identification of True Labels for Partial-Label Learning".
 
 Shapes: Q queries, C classes.
 """

@@ -23,7 +23,7 @@ from queen.redteam.targets.base import Answers, MeteredAccount, MeteredTarget
 Accounts = Sequence[MeteredAccount]
 _REQUEST = 16
 _SHARES = (0.5, 0.7, 0.85, 1.0, 1.3)
-"""Deadlines that are tried in turn, in units of the time that an answer usually takes."""
+"""Deadlines that are tried in turn, as multiples of the usual time of an answer."""
 _ALIKE = 1e-6
 _NOTHING = 1e-4
 

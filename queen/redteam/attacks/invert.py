@@ -36,7 +36,7 @@ def permutation(target: MeteredTarget, thief: Thief) -> nn.Module:
 
 
 def argmin(target: MeteredTarget, thief: Thief) -> nn.Module:
-    """Where the copy of the prefix denies a label, learn the class of least probability.
+    """Learn the class of least probability where the copy of the prefix denies a label.
 
     Gradient reverse pushes the true class down, often to 0; among equals the copy chooses.
     """

@@ -30,7 +30,7 @@ def drop(target: MeteredTarget, thief: Thief) -> nn.Module:
 
 
 def invert(target: MeteredTarget, thief: Thief) -> nn.Module:
-    """Where two answers differ, let an early copy choose among their best two classes."""
+    """Let an early copy choose among the best two classes where two answers differ."""
     images = affordable(thief, 2)
     answers = ask_copies(target, [images] * 2, thief)
     early = prefix_length(len(images), target.num_classes)

@@ -31,7 +31,7 @@ _RATE = 2e-3
 
 
 def steal(target: MeteredTarget, thief: Thief) -> nn.Module:
-    """One trunk over all answers, one head over those of the prefix."""
+    """Learn a trunk from all answers, and a head from those of the prefix."""
     prefix = ask_prefix(target, thief)
     images, answers = ask_rest(target, thief, prefix)
     if not len(images):

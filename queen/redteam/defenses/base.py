@@ -45,7 +45,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Defense:
-    """One baseline: `prepare` learns from a training set and a seed, and returns its answers.
+    """A baseline: `prepare` learns from a training set and a seed, and returns its answers.
 
     `strength` is an L1 distance or a share of queries, None for a baseline that has neither.
     """

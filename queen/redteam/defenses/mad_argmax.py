@@ -75,7 +75,7 @@ def _vertices(classes: int) -> FloatArray:
 
 
 def _prepare(training: Training, seed: int) -> Answer:
-    # The authors found a surrogate at its random start to work best.
+    # In the authors' experience a surrogate at its random start works best.
     network = random_network(training.dataset, seed).double()
 
     def answer(asked: Asked) -> Answers:

@@ -52,7 +52,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Plan:
-    """Parts in order of worth; `left_out` tells the reader of the report what is missing."""
+    """Parts in order of worth; `left_out` names the missing parts for readers of the report."""
 
     name: str
     dataset: str

@@ -18,8 +18,8 @@ from queen.redteam.plans.plan import PROFILES
 from queen.redteam.pools import POOLS
 from queen.redteam.report.markdown import table
 
-_ATTACK_COLUMNS = ("attack", "what it does", "knows the recipe")
-_DEFENSE_COLUMNS = ("defense", "what it answers", "strength")
+_ATTACK_COLUMNS = ("attack", "method", "knows the recipe")
+_DEFENSE_COLUMNS = ("defense", "answer", "strength")
 _BEGIN = (
     "<!-- made from the registries by: python -m queen.redteam.report.catalog docs/redteam.md -->\n"
 )

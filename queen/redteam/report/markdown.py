@@ -31,7 +31,7 @@ def render_report(
     parts = [f"# Red team\n\n`{command}`\n\n{NOTES}", *render_standings(standings, "##")]
     parts += ["## Every attack\n", attack_table(standings), ""]
     if left_out:
-        parts += [f"## What was left out\n\n{left_out}\n"]
+        parts += [f"## Left out\n\n{left_out}\n"]
     if unmeasured:
         parts += [
             f"Without a copy in this run, {len(unmeasured)} cells:\n",

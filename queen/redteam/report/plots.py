@@ -40,7 +40,7 @@ def draw_plots(standings: Sequence[Standing], out: Path) -> list[Path]:
 
 def draw_budgets(standings: Sequence[Standing], path: Path) -> None:
     """Copies against the queries they cost, and against the budget N, worst and plain."""
-    figure, (left, right) = open_figure("What a copy costs", "What the budget is worth")
+    figure, (left, right) = open_figure("Copies against queries", "Copies against the budget")
     alone = [standing for standing in standings if _is_usual(standing)]
     styles = Styles(map(_profile, alone))
     _draw_queries(left, alone, styles)
@@ -111,7 +111,7 @@ def _draw_pair(
 
 def draw_history(standings: Sequence[Standing], path: Path) -> None:
     """The accuracy of an honest account against the number of its earlier queries."""
-    figure, (axes,) = open_figure("What an honest account gets")
+    figure, (axes,) = open_figure("Answers of an honest account")
     drawn: dict[str, Standing] = {}
     alike: dict[str, int] = {}
     for standing in standings:

@@ -151,7 +151,7 @@ async def _open_peers(stack: AsyncExitStack, bundle: Bundle, choice: OperatorCho
 
 
 def _answerer(bundle: Bundle, peers: _Peers, decisions: KeptDecisions) -> Answerer:
-    """The front door's answerer, which waits for its peers as long as they take."""
+    """The front door's answerer, which waits for its peers without an end."""
     policy = Policy(
         failure_mode="deny",
         assess_timeout_seconds=_PATIENCE_SECONDS,

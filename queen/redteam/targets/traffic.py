@@ -16,7 +16,7 @@ from queen.redteam.targets.base import Answers
 
 @dataclass(frozen=True, eq=False)
 class Exchange:
-    """One batch of one account: the answers, the protectee's own, the reversed rows.
+    """A batch of an account: the answers, the protectee's own, the reversed rows.
 
     `answers` and `own` (Q, C); `is_reversed` (Q,), None for a defense without verdicts
     or an endpoint that does not tell.

@@ -26,7 +26,7 @@ def metrics_page(text: str) -> Iterator[str]:
             self.wfile.write(text.encode())
 
         def log_message(self, *_args: object) -> None:
-            """Nothing on the screen."""
+            """Log nothing."""
 
     server = HTTPServer(("127.0.0.1", 0), Page)
     thread = threading.Thread(target=server.serve_forever)

@@ -1,4 +1,4 @@
-"""Real data, divided so that nobody sees what is not theirs."""
+"""Real data, divided into parts that share no image."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_a_folder_of_the_sets_name_comes_first(tmp_path: Path):
 def test_another_set_is_never_read_from_the_folder_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """Files of Fashion-MNIST are not taken for those of MNIST."""
+    """Files of Fashion-MNIST are not mistaken for those of MNIST."""
     monkeypatch.setattr(datasets, "DATA_FOLDER", tmp_path / "nothing")
     write_idx_set(tmp_path, packed=False)
     with pytest.raises(ConfigError, match="make data"):

@@ -74,7 +74,7 @@ def test_an_unknown_data_set_is_named():
 
 @pytest.mark.parametrize("dataset", ["digits", "mnist", "cifar10", "any:5:3", "any:2x9x9:4"])
 def test_the_last_module_is_the_head(dataset: str):
-    """All but the last give features (B, D), and the last takes them to C logits."""
+    """The modules before it give features (B, D), and it gives C logits of them."""
     *body, head = build_network(dataset, 0.5).children()
     assert isinstance(head, torch.nn.Linear)
     shapes = {"digits": (64,), "mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
@@ -93,7 +93,7 @@ def test_samples_of_a_familiar_shape_get_the_network_of_that_set():
 
 
 def test_a_residual_network_exports(tmp_path: Path):
-    """ONNX Runtime computes what Torch does, for any batch size."""
+    """ONNX Runtime computes the outputs of Torch, for any batch size."""
     network = build_network("any:3x16x16:4", 0.25)
     rows = np.random.default_rng(0).random((5, 3, 16, 16), dtype=np.float32)
     export_onnx(network, rows, tmp_path / "m.onnx")

@@ -50,7 +50,7 @@ def test_a_shift_moves_pixels_and_loses_none(images: Split):
 
 
 def test_a_mixture_is_of_two_images(images: Split):
-    """Pixels sum to what one image has, and neither share is small."""
+    """Pixels sum to those of an image, and neither share is small."""
     pool = draw_pool("mixup", images, 0)
     np.testing.assert_allclose(pool.sum(axis=(1, 2, 3)), 1.0, rtol=1e-6)
     brightest = pool.max(axis=(1, 2, 3))

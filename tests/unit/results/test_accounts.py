@@ -11,7 +11,7 @@ DOCS = Path(__file__).parents[3] / "docs"
 
 
 def test_honest_accounts_and_links_get_sections(tmp_path: Path) -> None:
-    """What the benches wrote becomes a row for each seed and split."""
+    """The files of the benches become a row for each seed and split."""
     for file in (DOCS / "results").glob("[bd]*.json"):
         (tmp_path / file.name).write_bytes(file.read_bytes())
     honest = {

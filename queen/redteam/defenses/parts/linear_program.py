@@ -97,7 +97,7 @@ def _lowest_level(start: FloatArray, l1: float) -> FloatArray:
 def _golden_section(
     value: Callable[[FloatArray], FloatArray], low: FloatArray, high: FloatArray
 ) -> FloatArray:
-    """Where the concave `value` is largest between `low` and `high`, (B, 1)."""
+    """The argument between `low` and `high` at which the concave `value` is largest, (B, 1)."""
     left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
     at_left, at_right = value(left), value(right)
     for _ in range(_STEPS):

@@ -77,7 +77,7 @@ def train_quickly(queries: Images, targets: Answers, *, salt: int = 0) -> nn.Mod
 
 
 def simulate(network: nn.Module, images: Images) -> Simulation:
-    """A defense of which every third answer names another class, whatever was asked."""
+    """A defense of which every third answer names another class."""
     clean = posterior(network, images)
     is_flagged = np.arange(len(images)) % 3 == 0
     defended = np.where(is_flagged[:, None], clean[:, SHIFT], clean)

@@ -35,18 +35,21 @@ class Served:
         self.network, self.defense = network, defense
         self.received: dict[str, list[Images]] = {}
 
-    def open_account(self, name: str) -> Served._Account:
-        """An account that remembers what it was asked."""
-        return self._Account(self, self.received.setdefault(name, []))
+    def open_account(self, name: str) -> ServedAccount:
+        """An account that keeps its queries."""
+        return ServedAccount(self, self.received.setdefault(name, []))
 
-    class _Account:
-        def __init__(self, served: Served, received: list[Images]) -> None:
-            self.served, self.received = served, received
 
-        def ask(self, queries: Images) -> Answers:
-            """Defended answers."""
-            self.received.append(queries)
-            return self.served.defense(softmax(self.served.network, queries))
+class ServedAccount:
+    """An account that keeps its queries."""
+
+    def __init__(self, served: Served, received: list[Images]) -> None:
+        self.served, self.received = served, received
+
+    def ask(self, queries: Images) -> Answers:
+        """Defended answers."""
+        self.received.append(queries)
+        return self.served.defense(softmax(self.served.network, queries))
 
 
 def is_odd(images: Images) -> np.ndarray:

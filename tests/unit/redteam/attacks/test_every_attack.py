@@ -40,7 +40,7 @@ def test_no_budget_is_exceeded(name: str):
 
 @every_attack
 def test_a_seed_gives_the_same_copy(name: str):
-    """Everything random follows from the seed of the thief's thief."""
+    """Everything random follows from the thief's seed."""
     again, _ = steal(name, DistortedTarget(), thief_with(FEW))
     assert_same_copy(again, undefended(name, FEW))
 

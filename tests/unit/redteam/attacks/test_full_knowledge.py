@@ -22,7 +22,7 @@ from tests.unit.redteam.attacks.known_recipe import (
 )
 
 
-def test_full_knowledge_drops_exactly_what_the_rehearsal_flags(protectee: nn.Module, split: Split):
+def test_full_knowledge_drops_exactly_what_the_simulation_flags(protectee: nn.Module, split: Split):
     """The last lesson is the stream without the flagged queries, with their answers."""
     lessons = Lessons()
     steal("full-knowledge-discard", protectee, thief_of(split, 300, lessons))
@@ -62,8 +62,8 @@ def test_a_reversal_is_inverted_by_the_shadow_it_was_made_of():
     shadow = np.array([[0.5, 0.3, 0.2], [0.4, 0.3, 0.3]], np.float32)
     truth = np.array([[0.7, 0.2, 0.1], [0.2, 0.3, 0.5]], np.float32)
     reversed_rows = gradient_reverse(torch.from_numpy(truth), torch.from_numpy(shadow)).numpy()
-    found = full_knowledge.invert_reversal(reversed_rows.astype(np.float32), shadow)
-    np.testing.assert_allclose(found, truth, atol=1e-5)
+    inverted = full_knowledge.invert_reversal(reversed_rows.astype(np.float32), shadow)
+    np.testing.assert_allclose(inverted, truth, atol=1e-5)
 
 
 def test_an_answer_that_is_no_reversal_leaves_the_label_of_the_twin():

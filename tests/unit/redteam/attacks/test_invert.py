@@ -20,7 +20,7 @@ from tests.unit.redteam.attacks.distorted import (
 
 @pytest.mark.parametrize("name", ["invert-permutation", "invert-mixture"])
 def test_a_fixed_permutation_is_inverted(name: str):
-    """Classes permuted after the first answers are read as what they stand for."""
+    """Classes permuted after the first answers are read as the classes that they stand for."""
     permuted = after_prefix(lambda answers: answers[:, SHIFT])
     naive, _ = steal("knockoff", DistortedTarget(permuted), thief_with(MANY))
     copy, _ = steal(name, DistortedTarget(permuted), thief_with(MANY))

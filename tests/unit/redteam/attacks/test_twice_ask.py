@@ -29,7 +29,7 @@ def test_what_varies_is_dropped():
 
 
 def test_the_early_copy_chooses_among_candidates():
-    """Neither answer's best two classes hold what the copy likes most, so the next one is taken."""
+    """The class that the copy likes most is no candidate, so the next one wins."""
     answers = np.array([[[0.6, 0.3, 0.1, 0.0]], [[0.3, 0.6, 0.1, 0.0]]], np.float32)
     belief = np.array([[0.1, 0.2, 0.0, 0.7]], np.float32)
     assert likeliest(answers, belief).tolist() == [[0, 1, 0, 0]]

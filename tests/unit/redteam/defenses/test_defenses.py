@@ -132,7 +132,7 @@ def test_a_row_does_not_depend_on_its_neighbours(name: str, answer_of, asked: As
 
 @every_defense
 def test_a_seed_names_a_baseline(name: str, training: Training, answer_of, asked: Asked):
-    """Prepared twice it gives the same bits, whatever Torch drew, and leaves that alone."""
+    """Prepared twice it gives the same bits; Torch's generator has no part in it."""
     torch.manual_seed(99)
     drawn = torch.random.get_rng_state()
     again = DEFENSES[name].prepare(training, 3)(asked)

@@ -28,7 +28,7 @@ def test_codewords_keep_their_label():
 
 
 def test_an_answer_is_the_first_codeword_near_enough():
-    """Not the nearest: what stands behind in the codebook changes nothing."""
+    """Not the nearest: a codeword further back in the codebook changes nothing."""
     codebooks = (np.array([[0.7, 0.3], [0.9, 0.1]]), np.array([[0.5, 0.5]]))
     y = np.array([[0.91, 0.09], [0.55, 0.45]], np.float32)
     np.testing.assert_allclose(quantize(y, codebooks), [[0.7, 0.3]] * 2, atol=1e-4)

@@ -7,8 +7,8 @@ import numpy as np
 from queen.redteam.defenses.rounding import rounded
 
 
-def test_rounding_renormalises_and_saves_rows_that_vanish():
-    """One decimal, and the label alone where nothing is left."""
+def test_rounding_renormalizes_and_saves_rows_that_vanish():
+    """Answers have a decimal; a row that rounds to nothing becomes its label."""
     y = np.zeros((2, 30), np.float32)
     y[0, :4] = [0.33, 0.33, 0.3, 0.04]
     y[1] = 1 / 31

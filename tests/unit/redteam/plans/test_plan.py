@@ -10,7 +10,7 @@ from queen.redteam.plans.plan import Part, Plan, attacks_without, baselines, our
 
 @pytest.mark.parametrize("name", PLANS)
 def test_a_plan_says_what_it_leaves_out(name: str):
-    """Every plan has cells, each once, and words for what is missing."""
+    """Every plan has cells, none of them twice, and words for the missing parts."""
     plan = PLANS[name]()
     names = [cell.name for cell in plan.cells()]
     assert names

@@ -27,7 +27,7 @@ def test_what_no_cell_has_is_combined():
 
 
 def test_a_profile_and_budget_of_ones_own():
-    """Queen is what is attacked where only its settings are named."""
+    """Queen is attacked where only its settings are named."""
     cells = Selection(profiles=("observe",), budgets=(7,)).apply(smoke_plan())
     assert [(cell.defense, cell.profile, cell.budget) for cell in cells] == [
         ("queen", "observe", 7)

@@ -9,7 +9,7 @@ from queen.redteam.plans.smoke import smoke_plan
 
 
 def test_the_smoke_plan_meets_every_attack_and_baseline():
-    """Whatever is in the registries is tried, and every profile but the one without defense."""
+    """The plan has every name of the registries, and every profile that defends."""
     cells = smoke_plan().cells()
     assert {cell.attack for cell in cells} == set(ATTACKS) - {"hurried"}
     assert {cell.defense for cell in cells} >= set(DEFENSES)

@@ -1,4 +1,4 @@
-"""The page on the red team is in step with what there is."""
+"""The page on the red team is in step with the registries."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_the_page_explains_every_pool():
 
 
 def test_the_list_is_shown():
-    """`--list` prints what the page says."""
+    """`--list` prints the tables of the page."""
     console = Console(record=True, width=160)
     print_catalog(console)
     text = console.export_text()

@@ -17,7 +17,7 @@ def test_one_seed_has_no_deviation():
 
 
 def test_the_page_has_the_floors_beside_the_worst():
-    """Every defense has a line with worst, floors, honest accuracy, and what was left out."""
+    """Every defense has a line with all three; the page names the missing parts."""
     rows = [*ROWS, row("knockoff", 0, 0.95, **BASELINE)]
     page = render_report(standings(rows), "queen redteam", "Nothing else.", ["d-dae on none"])
     (line,) = [line for line in page.splitlines() if line.startswith("| paper n10 | 75.0")]

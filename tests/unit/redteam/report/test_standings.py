@@ -20,7 +20,7 @@ def test_the_worst_is_taken_seed_by_seed():
 
 
 def test_an_attack_has_its_own_mean():
-    """Plain copies are those of knockoff, whatever else was run."""
+    """Plain copies are those of knockoff, whichever other attacks were run."""
     (standing,) = standings(ROWS)
     assert standing.plain is not None
     assert standing.plain.mean == pytest.approx(0.75)

@@ -1,4 +1,4 @@
-"""What is kept, under which name, and that nothing is made twice."""
+"""The cache keeps things under a name that tells their content, and makes them once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from queen.redteam.runs.cache import (
 
 
 def test_a_folder_is_made_once(tmp_path: Path):
-    """The second request for an identity finds what the first made."""
+    """The second request for an identity finds the folder that the first made."""
     calls = []
 
     def make(draft: Path) -> None:
@@ -34,7 +34,7 @@ def test_a_folder_is_made_once(tmp_path: Path):
 
 
 def test_a_failure_leaves_nothing(tmp_path: Path):
-    """What could not be made is made again, from the start."""
+    """A folder whose making failed is made again, from the start."""
 
     def fail(draft: Path) -> None:
         (draft / "half").write_text("half")
@@ -92,9 +92,9 @@ def test_arrays_come_back_by_name(tmp_path: Path):
     """Types and shapes survive, and nothing kept is pickled."""
     made = {"flags": np.array([True, False]), "answers": np.eye(2, dtype=np.float32)}
     for compute in (lambda: made, lambda: pytest.fail("computed twice")):
-        found = Cache(tmp_path).arrays("pair", {}, compute)
-        assert found["flags"].dtype == bool
-        assert np.array_equal(found["answers"], made["answers"])
+        arrays = Cache(tmp_path).arrays("pair", {}, compute)
+        assert arrays["flags"].dtype == bool
+        assert np.array_equal(arrays["answers"], made["answers"])
 
 
 def test_the_code_of_an_answer_has_a_hash():

@@ -26,7 +26,7 @@ def evaluator(small_experiment: Experiment) -> Evaluator:
 
 
 def test_a_row_has_the_copy_beside_honest_accounts_and_floors(evaluator: Evaluator) -> None:
-    """Of Queen, with verdicts; what is left of the budget was not asked."""
+    """A row of Queen, with verdicts, after all 300 queries."""
     row = evaluator.measure(PAPER)
     assert row["cell"] == PAPER.name
     assert row["queries_sent"] == 300

@@ -1,4 +1,4 @@
-"""A run can be stopped at any cell and taken up again."""
+"""A run can be stopped at any cell and continued."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def _interrupt_at(place: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def _interrupt_at(index: int, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = Evaluator.measure
 
     def measure(evaluator: Evaluator, cell: Cell) -> Row:
-        if cell == CELLS[place]:
+        if cell == CELLS[index]:
             raise KeyboardInterrupt
         return whole(evaluator, cell)
 
@@ -56,7 +56,7 @@ def test_an_interrupted_run_goes_on_where_it_was(
 
 
 def test_a_finished_run_measures_nothing(tmp_path: Path, measured: list[str]):
-    """All rows are there: they are read, and told to the bar."""
+    """The rows are read from the file, and the bar is told of them."""
     run_cells(CELLS, Folders(tmp_path))
     measured.clear()
     told: list[Cell] = []

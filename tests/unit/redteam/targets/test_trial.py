@@ -35,7 +35,7 @@ def next_class(_inputs: Images, outputs: Outputs) -> Answers:
 
 
 def run_trial(small: SmallBundle, scope: Scope, use: Callable[[TrialTarget], None]) -> Traffic:
-    """What passed through a target while `use` had it."""
+    """The traffic of a target that `use` was given."""
     bundle = open_bundle(small.path)
     with open_trial(Trial(next_class, scope, BUDGET), bundle, open_protectee(bundle)) as target:
         use(target)

@@ -22,7 +22,9 @@ from tests.unit.redteam.attacks.known_recipe import (
 
 
 @pytest.mark.parametrize("accounts", [1, 3, 40])
-def test_each_account_rehearses_what_it_asks(protectee: nn.Module, split: Split, accounts: int):
+def test_each_account_is_simulated_with_its_own_queries(
+    protectee: nn.Module, split: Split, accounts: int
+):
     """The simulation's shares are those of the accounts; its rows are in the stream's order."""
     shares: list[Images] = []
 
