@@ -68,20 +68,29 @@ async def test_each_account_has_a_key_of_its_own(small: SmallBundle, tmp_path: P
 
 def test_a_refused_batch_is_sent_again():
     """Two refusals for want of room, then the answer."""
-    with _crowded(refusals=2) as (address, crowd), EndpointTarget(address, ["k"]) as target:
+    waits: list[float] = []
+    with (
+        _crowded(refusals=2) as (address, crowd),
+        EndpointTarget(address, ["k"], sleep=waits.append) as target,
+    ):
         answers = target.open_account("one").ask(np.zeros((5, 8), np.float32))
     assert answers.tolist() == [[0.25, 0.75]] * 5
     assert crowd.asked == 3
+    assert waits == [0.1, 0.2]
 
 
-def test_a_server_that_stays_full_is_an_error(monkeypatch: pytest.MonkeyPatch):
+def test_a_server_that_stays_full_is_an_error():
     """After eight attempts the refusal is the caller's."""
-    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _seconds: None)
-    with _crowded(refusals=99) as (address, crowd), EndpointTarget(address, ["k"]) as target:
+    waits: list[float] = []
+    with (
+        _crowded(refusals=99) as (address, crowd),
+        EndpointTarget(address, ["k"], sleep=waits.append) as target,
+    ):
         with pytest.raises(grpc.RpcError) as caught:
             target.open_account("one").ask(np.zeros((5, 8), np.float32))
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert crowd.asked == ATTEMPTS
+    assert max(waits) == 2
 
 
 def test_classes_that_a_server_does_not_name_are_asked_for():

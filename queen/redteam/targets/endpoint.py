@@ -5,7 +5,8 @@ Shapes: Q queries, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
@@ -27,17 +28,24 @@ class EndpointTarget:
     """Any server that speaks the Open Inference Protocol, at `endpoint` (host:port).
 
     Accounts get the `keys` in the order in which they are opened. Queries are sent in
-    batches of `batch`; a batch that was refused for want of room is sent again. The server's
-    class names tell C; `num_classes` tells it for a server without them. Raises ConfigError
-    without a key; errors of the server arrive as grpc.RpcError.
+    batches of `batch`; a batch that was refused for want of room is sent again after a
+    `sleep`. The server's class names tell C; `num_classes` tells it for a server without
+    them. Raises ConfigError without a key; errors of the server arrive as grpc.RpcError.
     """
 
     def __init__(
-        self, endpoint: str, keys: Sequence[str], batch: int = 64, *, num_classes: int | None = None
+        self,
+        endpoint: str,
+        keys: Sequence[str],
+        batch: int = 64,
+        *,
+        num_classes: int | None = None,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         if not keys:
             raise ConfigError("expected at least 1 API key, got none")
         self._endpoint, self._keys, self._batch = endpoint, tuple(keys), batch
+        self._sleep = sleep
         self._accounts: dict[str, EndpointAccount] = {}
         self._open = ExitStack()
         with OipClient(endpoint, keys[0]) as client:
@@ -63,7 +71,7 @@ class EndpointTarget:
                     f"expected at most {opened} accounts, one for each key, got {opened + 1}"
                 )
             client = self._open.enter_context(OipClient(self._endpoint, self._keys[opened]))
-            self._accounts[name] = EndpointAccount(client, self.model, self._batch)
+            self._accounts[name] = EndpointAccount(client, self.model, self._batch, self._sleep)
         return self._accounts[name]
 
     def close(self) -> None:
@@ -85,8 +93,15 @@ class EndpointTarget:
 class EndpointAccount:
     """The account of an API key."""
 
-    def __init__(self, client: OipClient, model: ModelDescription, batch: int) -> None:
+    def __init__(
+        self,
+        client: OipClient,
+        model: ModelDescription,
+        batch: int,
+        sleep: Callable[[float], None],
+    ) -> None:
         self._client, self._model, self._batch = client, model, batch
+        self._sleep = sleep
 
     def ask(self, queries: Images) -> Answers:
         """Probabilities (Q, C) for `queries` (Q, ...), in order, Q at least 1."""
@@ -112,6 +127,7 @@ class EndpointAccount:
             retry=retry_if_exception(_is_exhausted),
             wait=wait_exponential(multiplier=0.1, max=2),
             stop=stop_after_attempt(ATTEMPTS),
+            sleep=self._sleep,
             reraise=True,
         )
         answers = retrying(self._client.infer, self._model, queries)
