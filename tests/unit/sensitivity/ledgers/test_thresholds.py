@@ -7,7 +7,7 @@ import pytest
 from queen_sensitivity.ledgers.thresholds import Thresholds
 
 from queen.errors import ConfigError, InvalidQuery
-from queen.method.sensitivity import budget_thresholds, largest_budget
+from queen.method.sensitivity import budget_thresholds
 from tests.unit.sensitivity.regions import small_geometry
 
 GEOMETRY = small_geometry()
@@ -42,13 +42,3 @@ def test_a_budget_that_no_class_can_spend_is_refused() -> None:
     with pytest.raises(InvalidQuery, match="expected a budget of at most") as caught:
         THRESHOLDS.of_budgets([7, 10**9])
     assert caught.value.field == "accounts.budget"
-
-
-def test_many_budgets_are_computed_again() -> None:
-    """Thresholds that are no longer kept come out the same."""
-    largest = largest_budget(GEOMETRY, MEAN)
-    thresholds = Thresholds(GEOMETRY, MEAN, 20)
-    first = thresholds.table(1)
-    for budget in range(2, min(largest, 1100)):
-        thresholds.table(budget)
-    assert np.array_equal(thresholds.table(1), first)
