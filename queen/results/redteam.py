@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from textwrap import fill
 
 from queen.redteam.plans import PLANS
 from queen.redteam.report.markdown import NOTES, attack_table, render_standings, table
@@ -19,6 +20,7 @@ _PLANS = {"digits": "smoke", "fashion-mnist": "full"}
 """The plan that gave the rows of a data set."""
 _WHOLE = ("full",)
 """Plans whose page tells how much of them was measured."""
+_LINE_LENGTH = 100
 _SHOWN_ATTACKS = 3
 """A defense that met more attacks than this has them listed."""
 
@@ -50,4 +52,15 @@ def _measured_parts(plan_name: str, measured: set[str]) -> list[str]:
         [title, str(len(measured.intersection(names))), str(len(names))] for title, names in parts
     ]
     titles = ["part of the plan, in order of worth", "measured", "cells"]
-    return ["#### The measured parts of the plan\n", table(titles, rows), "", plan.left_out, ""]
+    return [
+        "#### The measured parts of the plan\n",
+        table(titles, rows),
+        "",
+        _wrapped(plan.left_out),
+        "",
+    ]
+
+
+def _wrapped(text: str) -> str:
+    """A paragraph in lines that fit a diff."""
+    return fill(text, _LINE_LENGTH, break_long_words=False, break_on_hyphens=False)

@@ -38,7 +38,7 @@ RIDDLES_LEFT = 2
 CROWDED_LEFT = 0
 UNTESTED_LEFT = 10
 PRIVATE_LEFT = 2
-LONG_LINES_LEFT = 12
+LONG_LINES_LEFT = 0
 
 _SENSITIVITY = "services/sensitivity/queen_sensitivity"
 _INDEX = f"{_SENSITIVITY}/index"
