@@ -42,7 +42,7 @@ class FlatIndex:
         self._geometry = geometry
         self._table = table
         # Any: the wrapper adds `search_c` at import, where no checker sees it.
-        self._indexes: dict[int, Any] = {}
+        self.indexes: dict[int, Any] = {}
         # Largest squared length of a ledger's offsets, at least 1: the scale of rounding.
         self._reach = np.ones(table.capacity)
         self._boundary = geometry.coverage_fraction**2
@@ -60,15 +60,15 @@ class FlatIndex:
         np.maximum.at(self._reach, owners, _squared_length(offsets))
         ends = np.cumsum(counts).tolist()
         for number, start, end in zip(numbers.tolist(), [0, *ends], ends, strict=False):
-            index = self._indexes.get(number)
+            index = self.indexes.get(number)
             if index is None:
-                index = self._indexes[number] = self._empty_index()
+                index = self.indexes[number] = self._empty_index()
             index.add(offsets[start:end])
 
     def drop(self, numbers: Sequence[int]) -> None:
         """See `NeighborIndex.drop`."""
         for number in numbers:
-            if self._indexes.pop(number, None) is not None:
+            if self.indexes.pop(number, None) is not None:
                 self._reach[number] = 1.0
 
     def is_novel(
@@ -102,7 +102,7 @@ class FlatIndex:
         places = np.full(len(order), -1, np.int64)
         pointer = faiss.swig_ptr
         for number, start, end in zip(distinct.tolist(), bounds, bounds[1:], strict=False):
-            index = self._indexes.get(number)
+            index = self.indexes.get(number)
             if index is not None:
                 # The C entry point: the Python wrapper costs as much as a search of 100 records.
                 rows = pointer(grouped[start:end])
