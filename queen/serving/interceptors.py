@@ -16,7 +16,7 @@ import grpc
 
 from queen.errors import DependencyUnavailable
 from queen.serving.logging import logger
-from queen.serving.metrics import MethodMetrics, Metrics
+from queen.serving.metrics import Metrics
 from queen.serving.status import DETAILS_KEY, code_of, refuse, request_id_of
 
 UnaryBehavior = Callable[[Any, Any], Awaitable[Any]]
@@ -36,6 +36,21 @@ class Gate:
 
     def __init__(self) -> None:
         self.is_open = True
+
+
+class MethodMetrics:
+    """The counters of an RPC method, with the series of every code made in advance."""
+
+    def __init__(self, metrics: Metrics, service: str, method: str) -> None:
+        self._calls = {
+            code: metrics.calls.labels(service, method, code.name) for code in grpc.StatusCode
+        }
+        self._seconds = metrics.call_seconds.labels(service, method)
+
+    def handled(self, code: grpc.StatusCode, elapsed_seconds: float) -> None:
+        """Count a call that ended with `code` after `elapsed_seconds`."""
+        self._calls[code].inc()
+        self._seconds.observe(elapsed_seconds)
 
 
 class ObservedServer:
@@ -59,7 +74,7 @@ class ObservedServer:
         self._server.add_generic_rpc_handlers((generic,))
 
     def _wrap(self, service: str, method: str, handler: Any) -> Any:
-        rpc, metrics = f"{service}/{method}", self._metrics.method(service, method)
+        rpc, metrics = f"{service}/{method}", MethodMetrics(self._metrics, service, method)
         if handler.unary_stream is not None:
             stream = observed_stream(handler.unary_stream, rpc, metrics, self._gate)
             return handler._replace(unary_stream=stream)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import grpc
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -29,21 +28,6 @@ STAGE_BUCKETS = (0.00005, 0.0001, 0.00025, 0.0005, *BUCKETS[:12])
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
-class MethodMetrics:
-    """The counters of an RPC method, with the series of every code made in advance."""
-
-    def __init__(self, handled: Counter, seconds: Histogram, service: str, method: str) -> None:
-        self._handled = {
-            code: handled.labels(service, method, code.name) for code in grpc.StatusCode
-        }
-        self._seconds = seconds.labels(service, method)
-
-    def handled(self, code: grpc.StatusCode, elapsed_seconds: float) -> None:
-        """Count a call that ended with `code` after `elapsed_seconds`."""
-        self._handled[code].inc()
-        self._seconds.observe(elapsed_seconds)
-
-
 class Metrics:
     """A registry with the usual gRPC metrics, which makes a service's own metrics too."""
 
@@ -52,10 +36,10 @@ class Metrics:
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
         labels = ("grpc_service", "grpc_method")
-        self._handled = self.counter(
+        self.calls = self.counter(
             "grpc_server_handled_total", "Calls that ended, by code.", (*labels, "grpc_code")
         )
-        self._seconds = self.histogram(
+        self.call_seconds = self.histogram(
             "grpc_server_handling_seconds", "Time from a call's arrival to its answer.", labels
         )
         self._loads = self.labeled(
@@ -63,10 +47,6 @@ class Metrics:
         )
         build = self.gauge("queen_build_info", "Always 1; says which build.", ("version",))
         build.labels(__version__).set(1)
-
-    def method(self, service: str, method: str) -> MethodMetrics:
-        """The counters of an RPC method."""
-        return MethodMetrics(self._handled, self._seconds, service, method)
 
     def config_loaded(self, *, ok: bool) -> None:
         """Count a load of a watched file."""

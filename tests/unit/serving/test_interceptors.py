@@ -13,7 +13,7 @@ from google.rpc import status_pb2
 from structlog.testing import capture_logs
 
 from queen.errors import InvalidQuery, LedgerCorrupt
-from queen.serving.interceptors import Gate, observed, observed_stream
+from queen.serving.interceptors import Gate, MethodMetrics, observed, observed_stream
 from queen.serving.metrics import Metrics
 from queen.serving.status import DETAILS_KEY, reason_in
 
@@ -46,7 +46,7 @@ class Watched:
         structlog.reset_defaults()
         self.metrics = Metrics()
         self.gate = Gate()
-        self.method = self.metrics.method("toy", "Play")
+        self.method = MethodMetrics(self.metrics, "toy", "Play")
 
     def calls(self, code: str) -> float | None:
         """Calls that ended with a code."""
@@ -66,6 +66,17 @@ class Watched:
 def watched() -> Watched:
     """A method with counters of its own."""
     return Watched()
+
+
+def test_every_code_has_its_series_before_the_first_call(watched: Watched) -> None:
+    """An alert on a rate sees the first failure, since the series began at 0."""
+    assert {watched.calls(code.name) for code in grpc.StatusCode} == {0}
+    watched.method.handled(grpc.StatusCode.DATA_LOSS, 0.2)
+    assert (watched.calls("DATA_LOSS"), watched.calls("OK")) == (1, 0)
+    labels = {"grpc_service": "toy", "grpc_method": "Play"}
+    name = "grpc_server_handling_seconds_sum"
+    seconds = watched.metrics.registry.get_sample_value(name, labels)
+    assert seconds == pytest.approx(0.2)
 
 
 async def test_a_call_is_counted_and_answered(watched: Watched) -> None:
