@@ -32,30 +32,23 @@ UNTESTED_FOLDERS = {
 
 # What is left to mend, by rule: these numbers only go down.
 PARAMETERS_LEFT = 0
-TAKES_LEFT = 4
+TAKES_LEFT = 0
 EMPTY_NAMES_LEFT = 32
 RIDDLES_LEFT = 2
 CROWDED_LEFT = 0
 UNTESTED_LEFT = 10
-PRIVATE_LEFT = 2
+PRIVATE_LEFT = 1
 LONG_LINES_LEFT = 0
 
 _SENSITIVITY = "services/sensitivity/queen_sensitivity"
-_INDEX = f"{_SENSITIVITY}/index"
-_INDEXES = "tests/unit/sensitivity/index/test_neighbor_indexes.py"
 TESTED_ELSEWHERE = {
     "queen/bench/serve.py": "tests/e2e/test_bench_serve.py",
     "queen/redteam/runs/simulation.py": "tests/integration/test_redteam_simulation.py",
     "queen/redteam/targets/endpoint.py": "tests/integration/test_redteam_endpoint.py",
     "queen/redteam/targets/in_process.py": "tests/integration/test_redteam_in_process.py",
-    "queen/method/facts.py": "tests/unit/sensitivity/engine/test_facts.py",
     f"{_SENSITIVITY}/servicer.py": "tests/integration/sensitivity/test_service.py",
     f"{_SENSITIVITY}/wiring.py": "tests/integration/sensitivity/test_service.py",
     f"{_SENSITIVITY}/engine/wiring.py": "tests/unit/sensitivity/engine/test_book.py",
-    f"{_INDEX}/base.py": _INDEXES,
-    f"{_INDEX}/cells.py": _INDEXES,
-    f"{_INDEX}/faiss_flat.py": _INDEXES,
-    f"{_INDEX}/faiss_gpu.py": _INDEXES,
 }
 """Modules that share a test, or that only a larger test can reach, with that test."""
 

@@ -81,13 +81,13 @@ class Enforced:
 
 @dataclass
 class Book:
-    """Ledgers of all owners, taken batch by batch through `assess_rows` and `enforce`."""
+    """Ledgers of all owners, charged batch by batch through `assess_rows` and `enforce`."""
 
     rules: Rules
     records: dict[Key, list[tuple[float, ...]]] = field(default_factory=dict)
     asked: Counter[int] = field(default_factory=Counter)
 
-    def take(self, batch: Sequence[Row]) -> tuple[Assessment, Assessment]:
+    def charge(self, batch: Sequence[Row]) -> tuple[Assessment, Assessment]:
         """The step on the rows that are charged, and the verdicts on the queries."""
         rows, owners = charged(self.rules, batch)
         labels = np.array([batch[row][1] for row in rows])
@@ -147,7 +147,7 @@ def enforce_batches(rules: Rules, batches: Iterable[Sequence[Row]]) -> Enforced:
     book, outcome = Book(rules), Enforced()
     for batch in batches:
         if batch:
-            found = book.take(batch)[1]
+            found = book.charge(batch)[1]
             outcome.verdicts += found.verdicts.tolist()
             outcome.causes += found.causes.tolist()
     outcome.records = book.records
@@ -166,7 +166,7 @@ class _Owner:
         default_factory=lambda: [[] for _ in range(CLASSES)]
     )
 
-    def take(
+    def charge(
         self, label: int, point: tuple[float, ...], scope: Scope
     ) -> tuple[Verdict, bool, bool]:
         """The paper's verdict, whether the budget reverses the query, and whether it is off."""
@@ -195,8 +195,8 @@ def enforce_literally(rules: Rules, stream: Sequence[Row]) -> Enforced:
     for (account, label, *_rest), point in zip(stream, embeddings(stream).tolist(), strict=True):
         verdict, cause = Verdict.PRESERVE, Cause.NONE
         for owner in rules.owners(account):
-            taken, spent, off = owners[owner].take(label, tuple(point), rules.scopes[account])
-            verdict = max(verdict, taken)
+            decided, spent, off = owners[owner].charge(label, tuple(point), rules.scopes[account])
+            verdict = max(verdict, decided)
             if spent:
                 cause |= Cause.ACCOUNT if owner < ACCOUNTS else Cause.GROUP
             if off:

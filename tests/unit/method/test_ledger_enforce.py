@@ -47,7 +47,7 @@ def test_how_a_stream_is_split_into_batches_changes_nothing(
 @bounded
 def test_without_groups_the_scope_of_queries_is_the_papers(stream: Stream, level: float) -> None:
     """Every number of the step comes back as it was, and the account is the only cause."""
-    step, found = Book(replace(PLAIN, thresholds=(level,) * 5)).take(stream)
+    step, found = Book(replace(PLAIN, thresholds=(level,) * 5)).charge(stream)
     for name in ("verdicts", "distances", "sqs", "cqs_before", "cqs_after"):
         np.testing.assert_array_equal(getattr(found, name), getattr(step, name))
     reversed_rows = step.verdicts == Verdict.REVERSE

@@ -31,7 +31,7 @@ class Owner:
 
 
 class Oracle:
-    """Takes queries one by one, as ARCHITECTURE and the protos describe it."""
+    """Decides on one query after the other, as ARCHITECTURE and the protos describe it."""
 
     def __init__(
         self, geometry: Geometry, thresholds: Thresholds, meter: OffDistributionMeter | None
@@ -39,7 +39,7 @@ class Oracle:
         self._geometry, self._thresholds, self._meter = geometry, thresholds, meter
         self.owners: dict[str, Owner] = {}
 
-    def take(
+    def decide(
         self, policy: AccountPolicy, embedding: np.ndarray, label: int
     ) -> tuple[int, int, float]:
         """Verdict, causes, and cqs of the account's class after the query."""

@@ -97,7 +97,7 @@ def test_micro_batches_decide_as_one_query_at_a_time(
 
     oracle = Oracle(GEOMETRY, Thresholds(GEOMETRY, np.full(CLASSES, 0.4), 12), meter)
     expected = [
-        oracle.take(policies[owner], embedding, int(label))
+        oracle.decide(policies[owner], embedding, int(label))
         for embedding, label, owner in zip(embeddings, labels, whose.tolist(), strict=True)
     ]
     assert list(zip(verdicts, causes, strict=True)) == [one[:2] for one in expected]

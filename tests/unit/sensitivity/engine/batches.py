@@ -1,0 +1,60 @@
+"""Batches of the engine, over an empty memory of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from queen_sensitivity.engine.batch import Batch
+from queen_sensitivity.engine.charging import Queries, charge_owners
+from queen_sensitivity.ledger_store import LedgerStore
+from queen_sensitivity.ledgers.account_cache import AccountCache, Recheck
+from queen_sensitivity.ledgers.ledger_memory import LedgerMemory
+from queen_sensitivity.ledgers.repair import LedgerRepair
+from queen_sensitivity.ledgers.thresholds import Thresholds
+
+from queen.method.geometry import Geometry
+from tests.unit.sensitivity.ledgers.memories import memory_of
+
+
+@dataclass(frozen=True)
+class Room:
+    """A memory and its cache over a store; the mean sqs^2 is that of a uniform stream, about."""
+
+    memory: LedgerMemory
+    cache: AccountCache
+    thresholds: Thresholds
+
+    def open(self, queries: Queries) -> Batch:
+        """The batch of `queries`, with its accounts in memory."""
+        charged, charges = charge_owners(queries)
+        budgets = self.thresholds.of_budgets([policy.budget for policy in charged.accounts])
+        owners = [policy.account_id for policy in charged.accounts]
+        fetched = self.cache.fetch(owners, budgets)
+        return Batch(charged, charges, budgets, fetched, self.memory)
+
+
+def room_over(geometry: Geometry, store: LedgerStore, budget: int = 12) -> Room:
+    """A room of 10 accounts; its store is asked again about spent accounts each time."""
+    memory = memory_of(geometry)
+    repair = LedgerRepair(geometry, store, _ignore, _ignore)
+    recheck = Recheck(0.0, lambda: 0.0)
+    cache = AccountCache(memory, store, repair, size=10, limit=9.0, recheck=recheck)
+    mean = np.full(geometry.num_classes, 0.4)
+    return Room(memory, cache, Thresholds(geometry, mean, budget))
+
+
+def labels_of(*labels: int) -> np.ndarray:
+    """Predicted classes."""
+    return np.array(labels, np.int64)
+
+
+def centers(geometry: Geometry, labels: Sequence[int] | np.ndarray) -> np.ndarray:
+    """The cluster center of each label."""
+    points: np.ndarray = geometry.cluster_centers[np.asarray(labels)]
+    return points
+
+
+def _ignore(_: object) -> None:
+    """Listen to nothing."""

@@ -1,0 +1,69 @@
+"""From an AssessRequest to queries; the service's test of refusals has every wrong field."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from queen_sensitivity.decode import read_queries
+
+from queen.api.v1 import sensitivity_pb2 as pb
+from queen.bundle import Bundle, open_bundle
+from queen.errors import BatchTooLarge, BundleMismatch, InvalidQuery
+from queen.method.ledger import Scope
+from tests.bundles import make_bundle
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A bundle whose geometry the embeddings are of."""
+    return open_bundle(make_bundle(Path(tmp_path_factory.mktemp("bundle")) / "b").path)
+
+
+def request_of(bundle: Bundle, **fields: object) -> pb.AssessRequest:
+    """Two rows of two accounts; `fields` in place of its own."""
+    width = bundle.geometry.embedding_width
+    whole = {
+        "bundle_digest": bundle.digest,
+        "accounts": [
+            pb.AccountPolicy(account_id="a"),
+            pb.AccountPolicy(account_id="b", budget=7, scope=3, group="us", group_budget=9),
+        ],
+        "account_index": np.array([1, 0], "<u4").tobytes(),
+        "labels": np.array([0, 1], "<i4").tobytes(),
+        "embeddings": np.arange(2 * width, dtype="<f4").tobytes(),
+    }
+    return pb.AssessRequest(**(whole | fields))
+
+
+def test_a_request_becomes_queries(bundle: Bundle) -> None:
+    """An account without a scope has the paper's; numbers keep their order."""
+    queries = read_queries(request_of(bundle, with_facts=True), bundle, 10)
+    first, second = queries.accounts
+    assert (first.account_id, first.budget, first.scope, first.group) == ("a", 0, Scope.QUERY, "")
+    assert (second.budget, second.scope) == (7, Scope.ACCOUNT)
+    assert (second.group, second.group_budget, second.is_exempt) == ("us", 9, False)
+    assert queries.account_index.tolist() == [1, 0]
+    assert queries.labels.tolist() == [0, 1]
+    assert queries.embeddings.shape == (2, bundle.geometry.embedding_width)
+    assert queries.with_facts
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "message"),
+    [
+        ({"bundle_digest": "other"}, BundleMismatch, "expected bundle"),
+        ({"labels": b""}, InvalidQuery, "at least 1 row"),
+        ({"labels": np.zeros(11, "<i4").tobytes()}, BatchTooLarge, "at most 10 rows"),
+        ({"account_index": np.array([0, 2], "<u4").tobytes()}, InvalidQuery, r"0\.\.1, got 2"),
+        ({"accounts": [pb.AccountPolicy(account_id="group us")]}, InvalidQuery, "'group '"),
+        ({"accounts": 2 * [pb.AccountPolicy(account_id="a")]}, InvalidQuery, "each account once"),
+    ],
+)
+def test_a_wrong_request_is_refused_with_what_was_expected(
+    bundle: Bundle, fields: dict[str, object], error: type[Exception], message: str
+) -> None:
+    """Nothing of it reaches a ledger."""
+    with pytest.raises(error, match=message):
+        read_queries(request_of(bundle, **fields), bundle, 10)
