@@ -54,7 +54,7 @@ def _library() -> tuple[Any, Any]:
     """The library's attacks and its classifiers: five seconds to import."""
     try:
         from art.attacks import extraction  # noqa: PLC0415 - slow, and optional
-        from art.estimators import classification  # noqa: PLC0415
+        from art.estimators import classification  # noqa: PLC0415 - as above
     except ImportError as error:
         raise ConfigError(
             "expected the adversarial-robustness-toolbox, got no module of it; "

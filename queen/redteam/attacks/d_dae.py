@@ -48,8 +48,7 @@ def dirichlet_pairs(simulation: Simulation, rng: np.random.Generator) -> tuple[A
     The defense is known by examples only, so a draw is paired with the defended answer of
     the clean answer nearest to it in L1.
     """
-    # Deferred: only the red team needs scikit-learn.
-    from sklearn.neighbors import NearestNeighbors  # noqa: PLC0415
+    from sklearn.neighbors import NearestNeighbors  # noqa: PLC0415 - slow to import
 
     weights = CONCENTRATION * simulation.clean + _FLOOR
     gammas = rng.standard_gamma(weights) + 1e-12

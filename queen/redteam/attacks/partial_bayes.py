@@ -42,8 +42,7 @@ def restore_from_table(table: Simulation, answers: Answers, neighbors: int = NEI
 
 def _nearest(entries: Answers, rows: Answers, neighbors: int) -> np.ndarray:
     """Indices (Q, k) of the entries (N, C) nearest to each row (Q, C) in L1."""
-    # Deferred: only the red team needs scikit-learn.
-    from sklearn.neighbors import NearestNeighbors  # noqa: PLC0415
+    from sklearn.neighbors import NearestNeighbors  # noqa: PLC0415 - slow to import
 
     count = min(neighbors, len(entries))
     index = NearestNeighbors(n_neighbors=count, metric="manhattan").fit(entries)

@@ -37,10 +37,10 @@ class Styles:
 
 def open_figure(*panels: str) -> tuple[Any, Sequence[Any]]:
     """A figure with a panel for each title, side by side."""
-    import matplotlib as mpl  # noqa: PLC0415
+    import matplotlib as mpl  # noqa: PLC0415 - slow to import
 
     mpl.use("Agg")
-    from matplotlib import pyplot as plt  # noqa: PLC0415
+    from matplotlib import pyplot as plt  # noqa: PLC0415 - after the backend is chosen
 
     figure, axes = plt.subplots(
         1, len(panels), figsize=(8.5 * len(panels), 5.2), layout="constrained", squeeze=False
@@ -92,7 +92,7 @@ def scale_by_counts(axes: Any, counts: Iterable[float]) -> None:
 
 def save(figure: Any, path: Path) -> None:
     """Write the PNG and let go of the figure."""
-    from matplotlib import pyplot as plt  # noqa: PLC0415
+    from matplotlib import pyplot as plt  # noqa: PLC0415 - after the backend is chosen
 
     figure.savefig(path, dpi=130)
     plt.close(figure)
