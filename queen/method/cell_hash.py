@@ -2,7 +2,7 @@
 
 The hash of a cell is the sum of its coordinates, each times a factor of its axis, modulo 2^64.
 It is linear: the hash of a neighbor is that of the cell plus a constant. The factors are odd
-and random, so that nobody can choose points whose cells collide.
+and random, so that a caller cannot choose points whose cells collide.
 
 Shapes: E axes, B cells.
 """
@@ -28,7 +28,7 @@ def draw_factors(axes: int, rng: np.random.Generator) -> Hashes:
 
 
 def corner_offsets(factors: Hashes) -> Hashes:
-    """What to add to a cell's hash for it and its neighbors one up on any axes, (2^E,)."""
+    """Differences of the hashes of a cell and its upper neighbors on any axes, (2^E,)."""
     corners = np.array(list(product((0, 1), repeat=len(factors))), np.uint64)
     offsets: Hashes = (corners * factors).sum(axis=1)
     return offsets

@@ -63,7 +63,7 @@ class Batch:
         """Generation of the account that each row was decided on, (R,), if facts are asked for."""
         self.snapshot = self._before = self._look()
 
-    def place(self, ledger: int) -> tuple[int, int]:
+    def locate(self, ledger: int) -> tuple[int, int]:
         """Owner and class of a ledger of the batch."""
         return int(self.owner[ledger]), int(self.labels[ledger])
 
@@ -122,7 +122,7 @@ class Batch:
         crossings = []
         is_crossing = (before <= self.thresholds) & (after > self.thresholds)
         for ledger in is_crossing.nonzero()[0].tolist():
-            owner, label = self.place(ledger)
+            owner, label = self.locate(ledger)
             level, threshold = float(after[ledger]), float(self.thresholds[ledger])
             crossings.append(Crossing(self.accounts[owner].owner, label, level, threshold))
         return crossings

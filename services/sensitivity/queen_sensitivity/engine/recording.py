@@ -84,7 +84,7 @@ class Recorder:
         new = self._new_records(batch, rows, step)
         appends = []
         for ledger, records in zip(new.ledgers.tolist(), new.by_ledger(), strict=True):
-            owner, label = batch.place(ledger)
+            owner, label = batch.locate(ledger)
             appends.append(batch.accounts[owner].append(label, records))
         results = self._store.append_many(appends)
         is_appended = np.array([isinstance(result, Appended) for result in results])
@@ -92,7 +92,7 @@ class Recorder:
         lost: list[int] = []
         for index in np.flatnonzero(~is_appended).tolist():
             ledger = int(new.ledgers[index])
-            owner, _ = batch.place(ledger)
+            owner, _ = batch.locate(ledger)
             lost += [ledger, *self._catch_up(batch, owner, appends[index], results[index])]
         batch.refresh()
         batch.note_crossed()
@@ -131,7 +131,7 @@ class Recorder:
         """Put records that are in the store into the memory."""
         numbers = []
         for ledger in new.ledgers.tolist():
-            owner, label = batch.place(ledger)
+            owner, label = batch.locate(ledger)
             numbers.append(batch.accounts[owner].open_ledger(label))
             self._count_append("appended")
         if numbers:

@@ -33,7 +33,7 @@ class LedgerStep:
     ) -> NDArray[np.bool_]:
         """Which rows are inside their region, and novel to their ledger."""
         is_candidate = np.zeros(len(rows.labels), np.bool_)
-        # A row outside its region is PRESERVE whatever lies near it.
+        # A row outside its region is PRESERVE, novel or not.
         inside = (distances < self._geometry.sensitive_radius[rows.labels]).nonzero()[0]
         if len(inside):
             points = rows.embeddings.take(inside, axis=0)

@@ -67,12 +67,12 @@ class CellIndex:
         version = self._table.version[numbers]
         room = np.where(self._first[numbers] > 0, _LOAD * (self._mask[numbers] + 1), 0)
         is_small = version > room
-        for number in numbers[is_small].tolist():
-            self._spread(number)
+        for ledger in numbers[is_small].tolist():
+            self._spread(ledger)
         if is_small.any():
             # A ledger in new buckets has nothing in them yet.
             stays = ~np.repeat(is_small, counts)
-            whole = [self._table.records(number) for number in numbers[is_small].tolist()]
+            whole = [self._table.records(ledger) for ledger in numbers[is_small].tolist()]
             owners = [np.repeat(numbers, counts)[stays]]
             owners.append(np.repeat(numbers[is_small], version[is_small]))
             self._insert(np.concatenate(owners), np.concatenate([records[stays], *whole]))
@@ -81,10 +81,10 @@ class CellIndex:
 
     def drop(self, numbers: Sequence[int]) -> None:
         """See `NeighborIndex.drop`."""
-        for number in numbers:
-            if number < len(self._first) and self._first[number]:
-                self._buckets.free(int(self._first[number]), int(self._mask[number]) + 1)
-                self._first[number] = self._mask[number] = 0
+        for ledger in numbers:
+            if ledger < len(self._first) and self._first[ledger]:
+                self._buckets.free(int(self._first[ledger]), int(self._mask[ledger]) + 1)
+                self._first[ledger] = self._mask[ledger] = 0
 
     def is_novel(
         self, numbers: Numbers, embeddings: Records, labels: LabelArray
@@ -153,12 +153,12 @@ class CellIndex:
             is_full = inside[:, 0, -1] < np.inf
             rows, buckets = rows[is_full], buckets[is_full]
 
-    def _spread(self, number: int) -> None:
+    def _spread(self, ledger: int) -> None:
         """Give a ledger empty buckets, enough for its records."""
-        self.drop([number])
-        count = -(-int(self._table.version[number]) // _LOAD)
+        self.drop([ledger])
+        count = -(-int(self._table.version[ledger]) // _LOAD)
         size = 1 << (count - 1).bit_length()
-        self._first[number], self._mask[number] = self._buckets.allocate(size), size - 1
+        self._first[ledger], self._mask[ledger] = self._buckets.allocate(size), size - 1
 
     def _insert(self, numbers: NDArray[np.integer], records: Records) -> None:
         """Put each of `records` (R, E) into its bucket or, where that is full, the next."""

@@ -59,17 +59,17 @@ class FlatIndex:
         offsets = self._offsets(records, self._table.label[owners])
         np.maximum.at(self._reach, owners, _squared_length(offsets))
         ends = np.cumsum(counts).tolist()
-        for number, start, end in zip(numbers.tolist(), [0, *ends], ends, strict=False):
-            index = self.indexes.get(number)
+        for ledger, start, end in zip(numbers.tolist(), [0, *ends], ends, strict=False):
+            index = self.indexes.get(ledger)
             if index is None:
-                index = self.indexes[number] = self._empty_index()
+                index = self.indexes[ledger] = self._empty_index()
             index.add(offsets[start:end])
 
     def drop(self, numbers: Sequence[int]) -> None:
         """See `NeighborIndex.drop`."""
-        for number in numbers:
-            if self.indexes.pop(number, None) is not None:
-                self._reach[number] = 1.0
+        for ledger in numbers:
+            if self.indexes.pop(ledger, None) is not None:
+                self._reach[ledger] = 1.0
 
     def is_novel(
         self, numbers: Numbers, embeddings: Records, labels: LabelArray
@@ -101,8 +101,8 @@ class FlatIndex:
         nearest = np.full(len(order), np.inf, np.float32)
         places = np.full(len(order), -1, np.int64)
         pointer = faiss.swig_ptr
-        for number, start, end in zip(distinct.tolist(), bounds, bounds[1:], strict=False):
-            index = self.indexes.get(number)
+        for ledger, start, end in zip(distinct.tolist(), bounds, bounds[1:], strict=False):
+            index = self.indexes.get(ledger)
             if index is not None:
                 # The C entry point: the Python wrapper costs as much as a search of 100 records.
                 rows = pointer(grouped[start:end])

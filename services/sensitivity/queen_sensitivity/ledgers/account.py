@@ -69,8 +69,8 @@ class Account:
         if label == memory.meter_label:
             marks = self.meter.records
             return Append(key, len(marks), records, self.generation, packed_end(marks))
-        ledgers, number = memory.ledgers, self._number(label)
-        version, behind = int(ledgers.version[number]), packed_end(ledgers.end(number))
+        ledgers, ledger = memory.ledgers, self._number(label)
+        version, behind = int(ledgers.version[ledger]), packed_end(ledgers.end(ledger))
         return Append(key, version, records, self.generation, behind)
 
     def question(self, label: int) -> Append:
@@ -94,9 +94,9 @@ class Account:
         """Put `records` (R, E), at least one, in the place of those of a list."""
         if label == self._memory.meter_label:
             self.meter.clear()
-        elif number := self._number(label):
+        elif ledger := self._number(label):
             self._memory.accounts.numbers[self.slot, label] = NO_LEDGER
-            self._memory.close([number])
+            self._memory.close([ledger])
         self.extend(label, records)
 
     def open_ledger(self, label: int) -> int:
@@ -106,11 +106,11 @@ class Account:
         """
         if self.slot == ABSENT:
             raise LedgerError("expected an account in memory, got one that was released")
-        number = self._number(label)
-        if number == NO_LEDGER:
-            number = self._memory.ledgers.open(label)
-            self._memory.accounts.numbers[self.slot, label] = number
-        return number
+        ledger = self._number(label)
+        if ledger == NO_LEDGER:
+            ledger = self._memory.ledgers.open(label)
+            self._memory.accounts.numbers[self.slot, label] = ledger
+        return ledger
 
     def release(self) -> None:
         """Forget all of it; the account is not used any longer."""

@@ -48,29 +48,29 @@ class LedgerTable:
                 self._grow()
             self._free.append(self._opened)
             self._opened += 1
-        number = self._free.pop()
-        self.label[number] = label
-        return number
+        ledger = self._free.pop()
+        self.label[ledger] = label
+        return ledger
 
     def close(self, numbers: Sequence[int]) -> None:
         """Forget ledgers."""
-        for number in numbers:
-            if self._room[number]:
-                self._blocks.free(int(self._first[number]), int(self._room[number]))
-            self.total -= int(self.version[number])
-            self._room[number] = self.version[number] = 0
-            self.cqs[number] = 0.0
+        for ledger in numbers:
+            if self._room[ledger]:
+                self._blocks.free(int(self._first[ledger]), int(self._room[ledger]))
+            self.total -= int(self.version[ledger])
+            self._room[ledger] = self.version[ledger] = 0
+            self.cqs[ledger] = 0.0
         self._free += numbers
 
-    def records(self, number: int) -> Records:
+    def records(self, ledger: int) -> Records:
         """Records (M, E) of a ledger, in the order they were recorded; a copy."""
-        first = self._first[number]
-        return self._blocks.rows[first : first + self.version[number]].copy()
+        first = self._first[ledger]
+        return self._blocks.rows[first : first + self.version[ledger]].copy()
 
-    def end(self, number: int) -> Records:
+    def end(self, ledger: int) -> Records:
         """The last record of a ledger (1, E), (0, E) if it has none; a view, to be read at once."""
-        last = self._first[number] + self.version[number]
-        return self._blocks.rows[last - min(1, self.version[number]) : last]
+        last = self._first[ledger] + self.version[ledger]
+        return self._blocks.rows[last - min(1, self.version[ledger]) : last]
 
     def extend(
         self, numbers: Numbers, counts: Numbers, records: Records, weights: FloatArray
@@ -90,15 +90,15 @@ class LedgerTable:
         # In order: the same records give the same bits, however they came in.
         np.add.at(self.cqs, np.repeat(numbers, counts), weights)
 
-    def _reserve(self, number: int, count: int) -> None:
-        room, held = int(self._room[number]), int(self.version[number])
+    def _reserve(self, ledger: int, count: int) -> None:
+        room, held = int(self._room[ledger]), int(self.version[ledger])
         larger = 1 << (count - 1).bit_length()
         first = self._blocks.allocate(larger)
-        rows, old = self._blocks.rows, int(self._first[number])
+        rows, old = self._blocks.rows, int(self._first[ledger])
         rows[first : first + held] = rows[old : old + held]
         if room:
             self._blocks.free(old, room)
-        self._first[number], self._room[number] = first, larger
+        self._first[ledger], self._room[ledger] = first, larger
 
     def _grow(self) -> None:
         larger = 2 * self.capacity

@@ -320,7 +320,7 @@ def test_ledgers_of_another_geometry_are_left_alone() -> None:
 
 
 def test_a_record_that_is_not_finite_is_refused() -> None:
-    """A NaN in the store would make cqs NaN and switch the defence off, silently."""
+    """A NaN in the store would make cqs NaN and switch the defense off, silently."""
     store = MemoryLedgerStore()
     key = LedgerKey("acme", GEOMETRY.digest, 0)
     store.append_many([Append(key, 0, np.array([[np.nan, 0.0]], np.float32))])

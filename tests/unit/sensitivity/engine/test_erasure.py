@@ -130,7 +130,7 @@ def test_an_erasure_that_the_store_lost_is_made_up_for() -> None:
 
 
 def test_an_erasure_in_the_middle_of_a_batch_spares_the_other_accounts() -> None:
-    """Only the erased account's rows are decided again; the neighbour's verdicts are its own."""
+    """Only the erased account's rows are decided again; the others keep their verdicts."""
     store = StoreWithEvents(MemoryLedgerStore())
     book = book_of(GEOMETRY, store)
     names = ["a", "b"]
@@ -154,7 +154,7 @@ def test_an_erasure_in_the_middle_of_a_batch_spares_the_other_accounts() -> None
 
 
 def test_an_exempt_account_is_counted_and_never_reversed() -> None:
-    """Its records, its group's and its neighbour's verdicts are those without the exemption."""
+    """Its records, its group's and its neighbor's verdicts are those without the exemption."""
     stores = [MemoryLedgerStore(), MemoryLedgerStore()]
     answers = []
     for store, is_exempt in zip(stores, (False, True), strict=True):

@@ -60,7 +60,7 @@ def test_whatever_happens_to_ledgers_no_row_sees_another_ledger(
     rng = np.random.default_rng(seed)
     geometry = geometry_of(width, 0.1)
     ledgers = Ledgers(kind, geometry)
-    # All ledgers get their records out of one pool, so everybody's neighbours lie near.
+    # All ledgers get their records out of one pool, so the neighbors of all ledgers lie near.
     pool = {label: points_in(geometry, np.full(40, label), rng) for label in range(3)}
     live: list[int] = []
     for _ in range(6):
