@@ -58,7 +58,7 @@ class Batch:
         self.thresholds = owner_thresholds.of_ledgers(self.owner, self.labels)
         self.is_crossed = memory.accounts.is_crossed[self.slots]
         self.size = len(charged)
-        """R."""
+        """Number of rows, R."""
         self.generations = np.zeros(self.size if charged.with_facts else 0, np.uint64)
         """Generation of the account that each row was decided on, (R,), if facts are asked for."""
         self.snapshot = self._before = self._look()
@@ -76,7 +76,7 @@ class Batch:
         return LedgerRows(embeddings, labels, self.ledger_index[rows])
 
     def standing(self, is_off: NDArray[np.bool_]) -> Standing:
-        """How the owners stood; `is_off` (R,) says it of their meters."""
+        """How the owners stood; `is_off` (R,) is that of each row and owner."""
         return Standing(self.thresholds[self.ledger_index], self.is_crossed, is_off)
 
     def refresh(self) -> None:
@@ -96,7 +96,7 @@ class Batch:
             self._memory.accounts.cross(self.slots[self.owner[is_over]])
 
     def renew(self, owner: int, account: Account) -> list[int]:
-        """Use another account for an owner who was erased; the ledgers to be decided again."""
+        """Use another account for an erased owner; returns the ledgers to be decided again."""
         self.accounts[owner] = account
         self.slots[owner] = account.slot
         at = np.array([owner])

@@ -27,13 +27,13 @@ from queen_sensitivity.ledgers.account_cache import AccountCache
 from queen_sensitivity.ledgers.ledger_memory import LedgerMemory
 
 APPEND_ATTEMPTS = 256
-"""Tries of an append. Each that is lost is a record of another writer in the same ledger."""
+"""Tries of an append. Each lost try is a record of another writer in the same ledger."""
 CAS_RESULTS = ("appended", "conflict", "regressed", "renewed")
 """Answers of the store to an append, as they are counted."""
 
 
 class NewRecords(NamedTuple):
-    """The records of a step, ledger by ledger."""
+    """The records that a step adds, ledger by ledger."""
 
     ledgers: NDArray[np.integer]
     """Ledgers of the batch that grow, (L,)."""
@@ -42,7 +42,7 @@ class NewRecords(NamedTuple):
     records: Records
     """(R, E), those of a ledger side by side and in order."""
     weights: FloatArray
-    """What each adds to cqs, (R,)."""
+    """The weight of each in cqs, (R,)."""
 
     def by_ledger(self) -> list[Records]:
         """The records of each ledger, (counts, E)."""
@@ -51,7 +51,7 @@ class NewRecords(NamedTuple):
         return [self.records[start:end] for start, end in zip(starts, ends, strict=False)]
 
     def select(self, is_selected: NDArray[np.bool_]) -> NewRecords:
-        """Those of some of the ledgers, (L,), which mostly are all."""
+        """The records of the selected ledgers, (L,); mostly all are selected."""
         if is_selected.all():
             return self
         rows = np.repeat(is_selected, self.counts)
@@ -75,9 +75,9 @@ class Recorder:
         self._count_append = count_append
 
     def record(self, batch: Batch, rows: NDArray[np.integer], step: Assessment) -> list[int]:
-        """Append what the step on `rows` recorded.
+        """Append the records of the step on `rows`.
 
-        Returns the ledgers of the batch that are others by now than the step was decided on.
+        Returns the ledgers of the batch that another writer or an erasure has changed since.
         """
         if not len(step.recorded):
             return []
@@ -142,7 +142,7 @@ class Recorder:
     ) -> list[int]:
         """Bring memory and store together after a lost compare-and-set.
 
-        Returns the ledgers, besides the append's own, that are others than they were.
+        Returns the other ledgers of the batch that have to be decided again, too.
         """
         account = batch.accounts[owner]
         if isinstance(result, Conflict):

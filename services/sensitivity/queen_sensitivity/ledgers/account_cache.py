@@ -21,7 +21,7 @@ from queen_sensitivity.ledgers.repair import LedgerRepair
 from queen_sensitivity.ledgers.thresholds import OwnerThresholds
 
 _LEAVING = 8
-"""Of so many accounts one is lined up to leave, so that their order is rarely looked up."""
+"""An eighth of the accounts is lined up to leave at a time: to find their order is slow."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class AccountCache:
         self._uses += len(slots)
 
     def renew(self, owner: str) -> Account:
-        """The account of an owner who was erased, as the store has it by now."""
+        """The account of an erased owner, as the store has it by now."""
         self.forget([owner])
         self._load([owner])
         return self._accounts[owner]
@@ -160,7 +160,7 @@ class AccountCache:
             account.release()
 
     def _oldest(self) -> str:
-        """The owner who asked least recently."""
+        """The owner that asked least recently."""
         while True:
             if not self._leaving:
                 self._line_up()
@@ -180,7 +180,7 @@ class AccountCache:
     def _due_lists(
         self, accounts: Sequence[Account], thresholds: OwnerThresholds, due: Sequence[int]
     ) -> dict[str, list[int]]:
-        """Labels of the lists that the store is to be asked about by now, by owner."""
+        """Labels of the lists that are due to be compared with the store, by owner."""
         return {
             accounts[index].owner: self._due_labels(accounts[index], thresholds.of_owner(index))
             for index in due
@@ -193,7 +193,7 @@ class AccountCache:
         return account.crossed(thresholds) + [self._meter_label] * is_off
 
     def _recheck(self, due: Mapping[str, Sequence[int]]) -> None:
-        """Ask about lists of owners in memory, all in one round trip."""
+        """Compare the due lists with the store, all in one round trip."""
         if not due:
             return
         accounts = [self._accounts[owner] for owner in due]
