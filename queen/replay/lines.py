@@ -32,8 +32,8 @@ class LogReader:
         for path in logs:
             file = self._report.add_file(path)
             with path.open("rb") as stream:
-                for number, line in enumerate(stream, 1):
-                    self._read(line, file, number)
+                for line_number, line in enumerate(stream, 1):
+                    self._read(line, file, line_number)
                     if self._draft.count >= CHUNK_ROWS:
                         yield self._cut()
         if self._draft.count:
@@ -46,8 +46,8 @@ class LogReader:
         self._report.groups = len(self._owners["group"])
         return chunk
 
-    def _read(self, line: bytes, file: int, number: int) -> None:
-        fail = failing(self._report.files[file], number)
+    def _read(self, line: bytes, file: int, line_number: int) -> None:
+        fail = failing(self._report.files[file], line_number)
         try:
             entry = json.loads(line.decode())
         except ValueError:
@@ -61,12 +61,12 @@ class LogReader:
             self._report.other_lines += 1
             return
         try:
-            self._read_record(entry, hash(line), file, number, fail)
+            self._read_record(entry, hash(line), file, line_number, fail)
         except KeyError as error:
             fail(f"a field {error}", "none")
 
     def _read_record(
-        self, entry: dict[str, Any], content: int, file: int, number: int, fail: Fail
+        self, entry: dict[str, Any], content: int, file: int, line_number: int, fail: Fail
     ) -> None:
         kind = entry.get("msg")
         if kind not in {DECISION, UNASSESSED}:
@@ -79,7 +79,7 @@ class LogReader:
                 )
             self._report.other_bundles += 1
             return
-        if self._is_repeated(text_of(entry, "request_id", fail), content, file, number):
+        if self._is_repeated(text_of(entry, "request_id", fail), content, file, line_number):
             return
         rows = whole_of(entry, "rows", 2**32, fail)
         self._note_time(str(entry.get("ts", "")))
@@ -96,9 +96,9 @@ class LogReader:
         account = self._index("account", text_of(entry, "account_hash", fail))
         grouped = "group_budget" in entry
         group = self._index("group", text_of(entry, "group_hash", fail)) if grouped else -1
-        self._draft.add(entry, rows, Origin(file, number, account, group), fail)
+        self._draft.add(entry, rows, Origin(file, line_number, account, group), fail)
 
-    def _is_repeated(self, request_id: str, content: int, file: int, number: int) -> bool:
+    def _is_repeated(self, request_id: str, content: int, file: int, line_number: int) -> bool:
         """Whether the same record came before: rotated logs are easily given twice."""
         if request_id not in self._seen:
             self._seen[request_id] = content
@@ -109,7 +109,7 @@ class LogReader:
         self._report.broken_chains += 1
         self._report.add(
             Contradiction(
-                self._report.files[file], number, 0, "request_id", "one record", "a second one"
+                self._report.files[file], line_number, 0, "request_id", "one record", "a second one"
             )
         )
         return False

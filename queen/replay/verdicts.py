@@ -118,8 +118,8 @@ def contradiction_at(
     return Contradiction(file, int(chunk.lines[request]), row, what, expected, got)
 
 
-def _verdict(number: Any) -> str:
-    return Verdict(int(number)).name
+def _verdict(code: Any) -> str:
+    return Verdict(int(code)).name
 
 
 def _cause(bits: Any) -> str:

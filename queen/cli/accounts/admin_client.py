@@ -88,8 +88,8 @@ class AdminClient:
     def import_lines(self, lines: Iterable[str], mandate: Mandate) -> Imported:
         """Add the novel records of an export; InvalidQuery, before a call, for another text."""
         requests = [
-            pb.ImportAccountsRequest(account=_exported(number, line), **vars(mandate))
-            for number, line in enumerate(lines, 1)
+            pb.ImportAccountsRequest(account=_exported(line_number, line), **vars(mandate))
+            for line_number, line in enumerate(lines, 1)
         ]
         answer = self._stub.ImportAccounts(iter(requests))
         return Imported(answer.accounts, answer.records_added, answer.records_covered)
@@ -172,12 +172,12 @@ def _class_ledger(message: pb.ClassLedger) -> ClassLedger:
     return ClassLedger(message.label, message.cqs, message.threshold, embeddings)
 
 
-def _exported(number: int, line: str) -> pb.AccountRecords:
+def _exported(line_number: int, line: str) -> pb.AccountRecords:
     try:
         return json_format.Parse(line, pb.AccountRecords())
     except json_format.ParseError as error:
         raise InvalidQuery(
-            f"line {number}: expected an account as 'queen accounts export' writes it, "
+            f"line {line_number}: expected an account as 'queen accounts export' writes it, "
             "got another text"
         ) from error
 

@@ -72,13 +72,13 @@ def links(deployment: Deployment, accounts: Path | None, as_json: bool) -> None:
         click.echo("no link between accounts of different groups", err=True)
 
 
-def suggest(found: Sequence[Link], policies: Policies) -> list[Suggestion]:
+def suggest(links: Sequence[Link], policies: Policies) -> list[Suggestion]:
     """Groups of the accounts that links join, without links inside of a known group."""
-    fresh = [link for link in found if not _is_known(link, policies)]
+    fresh = [link for link in links if not _is_known(link, policies)]
     pairs = [(link.account_id, link.other_account_id) for link in fresh]
     suggestions: list[Suggestion] = []
     used = {entry.group for entry in policies.entries.values()}
-    free = (name for number in range(1, 10**9) if (name := f"linked-{number}") not in used)
+    free = (name for suffix in range(1, 10**9) if (name := f"linked-{suffix}") not in used)
     # Accounts of one group belong together already, whichever of them is linked.
     members = {account for pair in pairs for account in pair}
     grouped = [(group_owner(group), name) for name in members if (group := policies.group(name))]

@@ -22,7 +22,7 @@ from queen_inference.protectee import SingleArray
 
 REVERSED = tuple(PROFILES.values())
 """Profiles whose rows go to the perturber once their verdict is REVERSE."""
-_NUMBERS = {profile: number for number, profile in PROFILES.items()}
+_NUMBERS = {profile: code for code, profile in PROFILES.items()}
 
 
 class Reverser:
@@ -69,8 +69,8 @@ class Reverser:
         )
 
     def _checked(self, answers: SingleArray, flagged: FlaggedRows, labels: RowIndex) -> SingleArray:
-        for number, profile in PROFILES.items():
-            rows = np.flatnonzero(flagged.profiles == number)
+        for code, profile in PROFILES.items():
+            rows = np.flatnonzero(flagged.profiles == code)
             part = answers[rows], flagged.probabilities[rows]
             broken = rows[broken_rows(partial(self._check, profile, *part), len(rows))]
             if len(broken):

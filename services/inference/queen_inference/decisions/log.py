@@ -189,7 +189,7 @@ def _is_charged(assessed: Assessed) -> NDArray[np.bool_]:
 def _row_fields(labels: RowIndex, assessed: Assessed, rows: slice) -> dict[str, Any]:
     return {
         "class": labels.tolist(),
-        "verdict": [Verdict(number).name for number in assessed.verdicts[rows].tolist()],
+        "verdict": [Verdict(code).name for code in assessed.verdicts[rows].tolist()],
         "cause": [cause_name(bits) for bits in assessed.causes[rows].tolist()],
         "sqs": _rounded(assessed.sqs[rows]),
         **fact_fields(assessed.facts[rows]),
