@@ -21,7 +21,7 @@ Tensors = Mapping[str, NDArray[np.generic]]
 
 @dataclass(frozen=True, eq=False)
 class BundleDraft:
-    """All that is written into a bundle.
+    """The content of a bundle that is yet to be written.
 
     `manifest` comes without `files` and `digest`; `protectee` is the ONNX graph with the
     outputs of `queen.bundle.manifest.OUTPUTS`; `mean_squared_sqs` (C,); `shadows` hold the
@@ -38,7 +38,7 @@ class BundleDraft:
     shadows: Sequence[Tensors]
 
     def require_agreement(self) -> None:
-        """Require all parts to be as the manifest states; BundleError names the first other."""
+        """Check every part against the manifest; BundleError names the first that differs."""
         got = self._shapes_and_scalars()
         for name, stated in _stated_by(self.manifest).items():
             if got[name] != stated:

@@ -25,5 +25,5 @@ def shadow_file(index: int) -> str:
 
 
 def digested_files(shadows: int) -> list[str]:
-    """Files of a bundle with so many shadow models that the manifest lists with a digest."""
+    """The files that the manifest lists with a digest, where there are `shadows` shadow models."""
     return [PROTECTEE, HEAD, REGIONS, DECOY, *map(shadow_file, range(shadows))]

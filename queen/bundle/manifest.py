@@ -80,7 +80,7 @@ class MeterSpec(_Part):
 
 
 class ShadowSpec(_Part):
-    """The shadow models: their input, their architecture, how many there are and are drawn."""
+    """The shadow models: input, architecture, their number, and how many an answer draws."""
 
     on: Literal["inputs", "features"]
     architecture: Literal["head", "mlp", "cnn", "resnet"]

@@ -1,4 +1,4 @@
-"""Open a bundle: nothing is used before every byte has been checked."""
+"""Open a bundle: every byte is checked before anything is used."""
 
 from __future__ import annotations
 

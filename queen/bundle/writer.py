@@ -1,4 +1,4 @@
-"""Write a bundle: all of it, or nothing."""
+"""Write a bundle: the whole folder, or nothing."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from queen.method.label_preserving import LinearHead
 
 
 def write_bundle(out: Path, draft: BundleDraft, *, replace: bool = False) -> Manifest:
-    """Write `out` atomically; the manifest with file digests and its own digest.
+    """Write the bundle `out` atomically; returns the manifest with the digests filled in.
 
     Raises BundleError if the parts contradict the manifest, if `out` exists and `replace`
-    is false, or if it is something else than a bundle; nothing is then changed.
+    is false, or if `out` is something else than a bundle; nothing is then changed.
     """
     out = Path(out)
     _require_free_or_bundle(out, replace=replace)
@@ -52,7 +52,7 @@ def _require_free_or_bundle(out: Path, *, replace: bool) -> None:
         return
     if not replace:
         raise BundleError(f"{out} exists; remove it or allow it to be replaced")
-    # Replacing deletes what was there: never a folder of something else.
+    # Replacing deletes the old folder, so only a bundle may be replaced.
     if not layout.is_bundle(out):
         raise BundleError(f"{out} is not a bundle, so it is not replaced; choose another name")
 
@@ -61,7 +61,7 @@ def _digest(manifest: Manifest) -> str:
     try:
         return manifest.compute_digest()
     except ValueError as error:
-        # A NumPy scalar, most often.
+        # The reason is a NumPy scalar, most often.
         raise BundleError(f"manifest: expected plain values in `fit`: {error}") from error
 
 
@@ -108,7 +108,7 @@ def _write_decoy(file: Path, space: SketchSpace) -> None:
 def _write_shadow(file: Path, tensors: Tensors) -> None:
     # Not `ascontiguousarray`, which makes a vector of a scalar.
     save_file({name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}, file)
-    # safetensors writes for the owner only, but services run as another user.
+    # safetensors makes a file that only its writer may read, but services run as another user.
     file.chmod(0o644)
 
 

@@ -1,4 +1,4 @@
-"""`queen fit`: fit the defense to a classifier of the owner's."""
+"""`queen fit`: fit the defense to the operator's classifier."""
 
 from __future__ import annotations
 

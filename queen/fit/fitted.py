@@ -1,4 +1,4 @@
-"""The value that travels through a fit: the inputs, and the part that every stage added.
+"""The value that travels through a fit: the inputs, and the part that each stage adds.
 
 Shapes: N samples, C classes, D feature width, E embedding width.
 """
@@ -36,7 +36,7 @@ class Responses:
 
     @cached_property
     def predicted(self) -> NDArray[np.int64]:
-        """Y = argmax of the logits, (N,)."""
+        """The predicted classes y, argmax of the logits, (N,)."""
         labels: NDArray[np.int64] = self.logits.argmax(axis=1)
         return labels
 

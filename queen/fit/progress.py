@@ -17,7 +17,7 @@ from rich.progress import (
 )
 
 Update = Callable[[int, int], None]
-"""Called with how many parts are done, and of how many."""
+"""Called with the number of parts that are done, and of all parts."""
 
 
 def ignore_progress(_done: int, _total: int) -> None:
@@ -47,7 +47,7 @@ class FitProgress:
 
     @contextmanager
     def step(self, title: str) -> Iterator[Update]:
-        """One step: the block reports its parts; its time is kept under `title`."""
+        """Show a step whose parts the block reports; its time is kept under `title`."""
         task = self._progress.add_task(title, total=None)
         start = time.perf_counter()
         yield lambda done, total: self._progress.update(task, completed=done, total=total)

@@ -1,4 +1,4 @@
-"""The owner's training set: read it, check it, bring it to the graph's type."""
+"""The operator's training set: read, checked and converted to the graph's type."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def held_out_rows(labels: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
 def read_class_names(source: str | Sequence[str] | None, num_classes: int) -> list[str]:
     """C names from a file (one a line), a comma list or a sequence; default 0..C-1.
 
-    Raises FitError for another number of names, an empty one or one twice.
+    Raises FitError for another number of names, an empty name or a name that stands twice.
     """
     if source is None:
         return [str(label) for label in range(num_classes)]

@@ -40,7 +40,7 @@ SCOPES = {
     Profile.STRICT: Scope.ACCOUNT,
     Profile.OBSERVE: Scope.QUERY,
 }
-"""How far a spent budget reaches, by profile."""
+"""The scope of each profile: the queries that are reversed after a crossing."""
 
 
 Check = Callable[[slice], None]
@@ -48,7 +48,7 @@ Check = Callable[[slice], None]
 
 
 def broken_rows(check: Check, count: int) -> NDArray[np.int64]:
-    """The rows, of `count`, that a check refuses; row by row only if it refuses them together."""
+    """Indices of the rows, of `count`, that a check refuses; all are checked together first."""
     rows: list[int] = []
     if count and _is_broken(check, slice(0, count)):
         rows = [row for row in range(count) if _is_broken(check, slice(row, row + 1))]

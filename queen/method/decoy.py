@@ -127,7 +127,7 @@ class Decoy:
         """Points of the simplex for sketches (B, S), (B, C) float32.
 
         The same sketch gets the same bits in any batch: the logits are rounded to a grid
-        that is coarse beside the order in which a matrix product sums.
+        that is coarser than the rounding by which matrix products of two batch sizes differ.
         """
         if sketches.ndim != 2 or sketches.shape[1] != len(self.space.mean):
             raise ShapeMismatch(
@@ -144,8 +144,8 @@ def make_decoy(secret: bytes, bundle_digest: str, space: SketchSpace) -> Decoy:
     """The decoy of this secret and bundle, the same for every account and every replica.
 
     Each class is a random direction w_c of length 1 in the sketch space: its logit has mean
-    0 and variance 1 over the training set, so every class is answered about as often. Of
-    the keyed draws, the first that is expected to be right no more often than chance.
+    0 and variance 1 over the training set, so every class is answered about as often. The first of
+    the keyed draws is chosen that is expected to be right no more often than chance.
     """
     stream = _KeyedStream(hmac.digest(secret, b"decoy " + bundle_digest.encode(), "sha256"))
     classes, rank = space.class_means.shape
@@ -212,7 +212,7 @@ class _KeyedStream:
         block = self._key + self._drawn.to_bytes(8, "little")
         self._drawn += 1
         words = np.frombuffer(hashlib.shake_256(block).digest(16 * pairs), "<u8")
-        # In (0, 1]: the logarithm of 0 is not a number to draw.
+        # In (0, 1]: the logarithm of 0 would be infinite.
         uniform = ((words >> np.uint64(11)) + np.uint64(1)).astype(np.float64) / 2.0**53
         radius = np.sqrt(-2.0 * np.log(uniform[:pairs]))
         angle = 2.0 * np.pi * uniform[pairs:]

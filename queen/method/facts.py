@@ -1,4 +1,4 @@
-"""The facts that verdicts follow from, row by row, and the verdicts that follow from them again.
+"""Facts, the numbers from which verdicts follow, and the verdicts computed from them again.
 
 Facts are numbers and claims, never embeddings: with the regions and the thresholds they give
 every verdict a second time, which is how a decision log is checked. Shapes: B queries,
@@ -41,13 +41,13 @@ FACTS = np.dtype(
         ("scopes", "u1"),
     ]
 )
-"""Facts of a query. Numbers are float64: a comparison that was made in float64 may come out
-otherwise in float32. Those of the group are 0 for a query without a group."""
+"""Facts of a query. Numbers are float64: a comparison that was made in float64 may have another
+result in float32. Those of the group are 0 for a query without a group."""
 FactArray = NDArray[np.void]
 
 
 class Fact(IntFlag):
-    """Claims about a row and the owner that is charged, before the row; the wire's numbers."""
+    """Claims about a row and its owner that hold before the row, numbered as on the wire."""
 
     NOVEL = 1
     """The row is inside its region and farther than r from every record of the ledger."""
@@ -56,11 +56,11 @@ class Fact(IntFlag):
     OFF_DISTRIBUTION = 4
     """The owner was off-distribution."""
     EXEMPT = 64
-    """The account is exempt. This bit has no place among those of the group."""
+    """The account is exempt. A group has no such bit."""
 
 
 GROUP_SHIFT = 3
-"""Places by which the bits of the group stand left of those of the account."""
+"""The bits of the group are those of the account, shifted left by so many places."""
 _OWN = (1 << GROUP_SHIFT) - 1
 
 
@@ -105,7 +105,7 @@ def reenact(
     thresholds: FloatArray,
     group_thresholds: FloatArray,
 ) -> tuple[Assessment, FloatArray]:
-    """The verdicts that follow from `facts` (B,), and cqs of the groups' ledgers after (B,).
+    """Verdicts that follow from `facts` (B,), and cqs of the groups' ledgers after each row, (B,).
 
     `labels` (B,) predicted; T (B,) of the account's ledger, and of the group's where there is
     a group. The facts' own cqs after a row are not read.
@@ -115,13 +115,13 @@ def reenact(
     before = np.concatenate([facts["cqs_before"], facts["group_cqs_before"][grouped]])
     limits = np.concatenate([thresholds, group_thresholds[grouped]])
     bits = np.concatenate([facts["bits"] & _OWN, facts["bits"][grouped] >> GROUP_SHIFT])
-    # Every row is an owner, and a ledger, by itself: its bits say what came before it.
+    # Every row gets an owner and a ledger of its own: its bits say what came before it.
     every = np.arange(len(row))
     charges = Charges(row, every, facts["scopes"])
     distances = facts["distances"][row]
     is_candidate = distances < geometry.sensitive_radius[labels[row]]
     is_candidate &= bits & Fact.NOVEL > 0
-    # The embeddings of rows that share no ledger are not read.
+    # Embeddings are compared within a ledger only, so none are needed here.
     rows = LedgerRows(np.empty((len(row), 0), np.float32), labels[row], every)
     levels = LedgerLevels(before, limits)
     step = assess_candidates(geometry, rows, distances, is_candidate, levels)

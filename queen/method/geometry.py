@@ -96,13 +96,13 @@ def fit_geometry(
     """Measure c_y = mean embedding and rho_y = mean distance to c_y, over the whole set.
 
     `embeddings` (N, E), `labels` (N,) true classes in 0..C-1; alpha and beta are 1.
-    Raises FitError, naming the class, for one with fewer than two samples, a radius
-    of 0 or a number that is not finite: such a class would be silently unprotected.
+    Raises FitError, which names the class, for a class with fewer than two samples, a radius of 0
+    or a number that is not finite: such a class would be silently unprotected.
     """
     _require_samples(labels, num_classes, class_names)
     wide = np.asarray(embeddings, np.float64)
     centers = class_means(wide, labels, num_classes)
-    # Infinity less infinity is refused below, in words.
+    # NumPy would warn of infinity minus infinity; `_require_regions` refuses it with a message.
     with np.errstate(invalid="ignore"):
         distances = np.linalg.norm(wide - centers[labels], axis=1)
     radius = class_means(distances[:, None], labels, num_classes)[:, 0]

@@ -11,10 +11,10 @@ from torch import Tensor
 
 TAIL = 1e-3
 """Share of the shadow mean in an answer. A softmax is never 0 and the gradient reverse often
-is: without the tail, an exact 0.0 would name the verdict."""
+is: without the tail, an exact 0.0 would reveal the verdict."""
 LEAST = 1e-30
 """Least share of a class in the tail: a softmax, too, is 0 where it underflows. No larger, since
-the same small number in several classes would name the verdict as well."""
+the same small number in several classes would reveal the verdict as well."""
 
 
 def reverse_target(probabilities: Tensor, shadow_mean: Tensor) -> Tensor:

@@ -96,7 +96,8 @@ def largest_steps(
     """Whole steps that keep the label: min over j of (l_y - l_j) / (u_j - u_y), (B,).
 
     `logits` l (B, C), `direction` u (B, C) change of the logits per unit of s, `labels` y
-    (B,), `step` the length of a step. Strictly fewer than the one that would tie.
+    (B,), `step` the length of a step. Strictly fewer than the number of steps that would make a
+    tie.
     """
     rows = np.arange(len(labels))
     gap = logits[rows, labels][:, None].astype(np.float64) - logits

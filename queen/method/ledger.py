@@ -19,17 +19,17 @@ from queen.method.sensitivity import center_distances, record_weight, single_que
 
 
 class Scope(IntEnum):
-    """How far a spent budget reaches: which queries become REVERSE. The numbers are the wire's."""
+    """The queries that become REVERSE after a crossing. The numbers are those of the wire."""
 
     QUERY = 1
     """Queries that are inside a region and novel, as in the paper."""
     CLASS = 2
-    """Every query whose class is over its threshold."""
+    """Every query of a crossed class."""
     ACCOUNT = 3
-    """Every query, once any class is over its threshold or the account is off-distribution."""
+    """Every query, once any class is crossed or the account is off-distribution."""
 
 
-# NumPy compares with a number of its own many times faster than with an IntEnum.
+# NumPy compares with a NumPy number many times faster than with an IntEnum.
 _CLASS, _ACCOUNT = np.uint8(Scope.CLASS), np.uint8(Scope.ACCOUNT)
 
 
@@ -38,15 +38,15 @@ class Cause(IntFlag):
 
     NONE = 0
     ACCOUNT = 1
-    """The account's own budget is spent."""
+    """The account is over its own budget."""
     GROUP = 2
-    """The budget of its group is spent."""
+    """The group is over its budget."""
     OFF_DISTRIBUTION = 4
     """Too many queries of the account or its group lie in the tail."""
 
 
 class Verdict(IntEnum):
-    """Decision on a query; the numbers are the wire's."""
+    """The decision on a query. The numbers are those of the wire."""
 
     PRESERVE = 1
     RECORD = 2
@@ -117,7 +117,7 @@ def assess_rows(
         otherwise                      -> PRESERVE
 
     inside is d < rs_y; novel is farther than r_y from every record of the ledger,
-    the records that earlier rows of this batch added included.
+    including the records that earlier rows of this batch added.
     """
     distances = center_distances(geometry, rows.embeddings, rows.labels)
     inside = distances < geometry.sensitive_radius[rows.labels]
@@ -132,7 +132,7 @@ def assess_candidates(
     is_candidate: NDArray[np.bool_],
     levels: LedgerLevels,
 ) -> Assessment:
-    """`assess_rows` where d (B,) is known, and which rows are inside and novel, (B,)."""
+    """`assess_rows` with the distances d (B,) and the marks of rows inside and novel (B,) given."""
     labels, ledger_index = rows.labels, rows.ledger_index
     sqs = single_query_sensitivity(geometry, distances, labels)
     verdicts = np.empty(len(labels), np.uint8)
@@ -147,7 +147,7 @@ def assess_candidates(
     weights = record_weight(geometry, sqs[ordered])
     reached = start.copy()
     walk = _OrderedRows(geometry, levels)
-    # The only such row of its ledger changes no other's verdict, and is recorded.
+    # A row alone in its ledger cannot change the verdict of another row: it is recorded.
     is_only = (np.bincount(ledger_index[ordered], minlength=1) == 1)[ledger_index[ordered]]
     verdicts[ordered[is_only]] = _RECORD
     reached[ordered[is_only]] += weights[is_only]
@@ -208,7 +208,7 @@ def _running_cqs(
         return start, start
     order = np.argsort(ledger_index, kind="stable")
     first = np.r_[True, np.diff(ledger_index[order]) != 0]
-    # The latest row of the ledger, up to each row, that recorded; else its first.
+    # For each row the latest recorded row of its ledger up to it, else the ledger's first row.
     latest = np.where(first | recorded[order], np.arange(len(order)), 0)
     carried = np.where(recorded, reached, start)[order][np.maximum.accumulate(latest)]
     before, after = np.empty_like(start), np.empty_like(start)
@@ -286,7 +286,7 @@ def owner_was_crossed(step: Assessment, charges: Charges, standing: Standing) ->
 
 
 def spare(assessment: Assessment, is_exempt: NDArray[np.bool_]) -> Assessment:
-    """The assessment without a REVERSE of an exempt row, (B,); its records stay as they are."""
+    """The assessment with no REVERSE for an exempt row, (B,); the records stay as they are."""
     spared = is_exempt & (assessment.verdicts == Verdict.REVERSE)
     if not spared.any():
         return assessment

@@ -46,7 +46,7 @@ class SearchLimits:
 
 @dataclass(frozen=True)
 class Link:
-    """Two accounts, by their positions: `overlap` is of the records of `fewer`."""
+    """Two accounts, by their positions in the population; `overlap` counts records of `fewer`."""
 
     fewer: int
     more: int
@@ -128,8 +128,9 @@ class _Block:
 class _Shared(NamedTuple):
     """Records that a block's accounts share with others in one class.
 
-    By pair, as one number: records that are `covered`, and the share of their surroundings that
-    the other account `own`s. By account of the block: sums of pi and of its square.
+    For each pair, written as one number in `pairs`: how many records are `covered`, and `own`, the
+    share of their neighbors that is the other account's. For each account of the block: sums of pi
+    (`shares`) and of pi^2 (`squares`).
     """
 
     pairs: Rows
@@ -166,7 +167,7 @@ class LinkIndex:
 
     @property
     def pair_count(self) -> int:
-        """Pairs of accounts, N (N - 1) / 2."""
+        """The number of pairs of accounts, A (A - 1) / 2."""
         return self._accounts * (self._accounts - 1) // 2
 
     def cutoff(self, most_neighbors: int) -> int:
@@ -236,7 +237,7 @@ class LinkIndex:
             counts = self._counts[more, column].astype(np.float64)
             expected += counts * shared.shares[fewer - block.first]
             expected -= counts * (counts - 1) / 2 * shared.squares[fewer - block.first]
-        # Where the inequality says nothing; every expectation is above 0.
+        # The inequality may allow 0 or less, but every expectation is above 0.
         least = np.maximum(expected, 1e-9)
         surprises = np.array(
             list(map(surprise, covered[is_shared].tolist(), least.tolist())), np.float64

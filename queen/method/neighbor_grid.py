@@ -1,4 +1,4 @@
-"""Pairs of points within a radius of each other, found in a grid and not among all pairs.
+"""Search for pairs of points within a radius of each other, by a grid instead of all pairs.
 
 Shapes: P points of the grid, Q queries, E axes.
 """
@@ -17,7 +17,7 @@ Rows = NDArray[np.int64]
 """Rows of an array, (N,)."""
 
 _AXES = 3
-"""Axes of the grid. Cells along more have too many neighbors; the distance decides anyway."""
+"""Axes of the grid. In more axes a cell has too many neighbors; the distance decides in the end."""
 _PAD = 3
 """Cells kept free on every side, so that a neighbor's number is never another cell's."""
 QUERIES_AT_A_TIME = 2**14
@@ -64,7 +64,7 @@ class NeighborGrid:
     def near(self, queries: NDArray[np.floating]) -> Iterator[tuple[Rows, Rows]]:
         """Pairs of a query (Q, E) and a point at most `radius` apart, as rows of both; in pieces.
 
-        Differences are taken before squaring, as `queen.method.neighbors` says why.
+        Differences are computed before squaring: `queen.method.neighbors` says why.
         """
         wide = np.asarray(queries, np.float64)
         for first in range(0, len(wide), self._queries_at_a_time):

@@ -11,8 +11,8 @@ from queen.method.geometry import FloatArray
 def nearest_distances(records: NDArray[np.floating], queries: NDArray[np.floating]) -> FloatArray:
     """Distance of each query (Q, E) to the nearest of `records` (M, E), (Q,) float64.
 
-    Infinite where there is no record. Differences are taken before squaring: the
-    expansion ||a||^2 - 2ab + ||b||^2 loses every digit for near neighbors.
+    Infinite where there is no record. Differences are computed before squaring: the expansion
+    ||a||^2 - 2ab + ||b||^2 loses every digit for near neighbors.
     """
     if len(records) == 0:
         return np.full(len(queries), np.inf)

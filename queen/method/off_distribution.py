@@ -39,7 +39,7 @@ class OffDistributionMeter:
 
     `tail_distance` (C,) is the distance to the cluster center that 99 % of a class stay
     under; `rise` is added for a query beyond it, `fall` subtracted for any other; an
-    account is off the distribution once its level reaches `limit`.
+    account is off-distribution once its level reaches `limit`.
     """
 
     tail_distance: FloatArray
@@ -92,7 +92,7 @@ def tail_distances(
     """
     radius = geometry.sensitive_radius
     ratios = distances / radius[labels]
-    # Its class would get the tail of the others without a word.
+    # Without this check its class would silently get the tail of the other classes.
     if not np.isfinite(ratios).all():
         raise FitError("expected finite distances of honest samples, got NaN or infinity")
     enough = math.ceil(1.0 / (1.0 - quantile))

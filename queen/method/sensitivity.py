@@ -18,7 +18,7 @@ from queen.method.geometry import FloatArray, Geometry, LabelArray
 # of balls of radius r / 2. Density of that packing, by dimension, at which 1 try in 100 still
 # has room: simulated on a torus with 3,000 to 14,000 balls, to about 1 %.
 # Saturation (0.547 in the plane; Zhang and Torquato, 2013) takes endlessly many queries
-# to come near, and more so in more dimensions: a budget up there would never be spent.
+# to come near, and more so in more dimensions: a budget up there would never be used up.
 _REACHABLE_DENSITY = {1: 0.690, 2: 0.449, 3: 0.265, 4: 0.153, 5: 0.085, 6: 0.0466, 7: 0.025}
 _REACHABLE_DENSITY |= {8: 0.0132}
 

@@ -13,7 +13,7 @@ _SHOWN = 5
 
 
 def find_warnings(report: FitReport, thresholds: Sequence[float], budget: int) -> list[str]:
-    """Sentences about labels, separability, shadows and classes that cannot reach T."""
+    """Warnings about labels, separability, shadows and classes that never reach their threshold."""
     checks = (
         _about_accuracy(report),
         _about_separability(report),

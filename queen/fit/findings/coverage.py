@@ -33,7 +33,7 @@ class ClassCoverage:
 def inside_regions(
     geometry: Geometry, embeddings: NDArray[np.float32], predicted: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
-    """Which of `embeddings` (N, E) lie in the region of their predicted class (N,), (N,)."""
+    """Whether each of `embeddings` (N, E) lies in the region of its predicted class (N,), (N,)."""
     distances = center_distances(geometry, embeddings, predicted)
     inside: NDArray[np.bool_] = distances < geometry.sensitive_radius[predicted]
     return inside
@@ -46,7 +46,7 @@ def measure_coverage(
     predicted: NDArray[np.int64],
     class_names: list[str],
 ) -> list[ClassCoverage]:
-    """Send `embeddings` (N, E), predicted classes (N,), through ledgers without a threshold."""
+    """Coverage by class, after one account sent `embeddings` (N, E) of predicted classes (N,)."""
     inside = inside_regions(geometry, embeddings, predicted)
     coverages = []
     for label, name in enumerate(class_names):

@@ -130,7 +130,7 @@ def _window(
 
 
 def _canvas(low: FloatArray, high: FloatArray) -> tuple[Figure, Axes]:
-    """A figure with one unit as long upward as sideways, and margins for words."""
+    """A figure with the same scale on both axes, and margins for words."""
     across, upward = high - low
     inches = 7.4 / max(across, upward)
     width, height = across * inches + 0.6, upward * inches + 1.25

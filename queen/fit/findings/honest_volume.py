@@ -1,4 +1,4 @@
-"""How many queries an honest account may ask before a budget is spent.
+"""How many queries an honest account may ask before any of its ledgers is crossed.
 
 Shapes: N samples, E embedding width.
 """
@@ -39,7 +39,7 @@ def honest_volume(
     walk = _Walk(geometry, embeddings, predicted, thresholds)
     fewest: int | None = None
     for _ in range(_ORDERS):
-        # Only a crossing before the fewest so far is of interest.
+        # A crossing matters only if it comes after fewer queries than the fewest so far.
         crossed = walk.first_crossing(rng.permutation(len(predicted))[:fewest])
         fewest = fewest if crossed is None else crossed
     return None if fewest is None else int(0.9 * fewest)
@@ -65,7 +65,7 @@ class _Walk:
         self._thresholds = thresholds
 
     def first_crossing(self, order: NDArray[np.int64]) -> int | None:
-        """Position in `order` of the query after which a class is over its threshold."""
+        """Position in `order` of the query after which a class is crossed."""
         cqs = [0.0] * len(self._thresholds)
         records = [FreshRecords(self._embeddings.shape[1]) for _ in self._thresholds]
         for position, row in enumerate(order.tolist()):

@@ -39,7 +39,7 @@ Answers = NDArray[np.float32]
 class ProfilePrice:
     """The price of a profile.
 
-    `labels_changed` and `mean_l1` are of the answers of an account whose budget is spent,
+    `labels_changed` and `mean_l1` are of the answers of an account over its budget,
     `mean_l1_within` of an account within it; `thief_accuracy` is that of the thief's copy on
     held-out samples, if it is trained on the answers before the crossing, too.
     """
@@ -52,7 +52,7 @@ class ProfilePrice:
 
 
 def price_profiles(fitted: Fitted, within_budget: int | None, update: Update) -> list[ProfilePrice]:
-    """Costs and gains of every profile, in the order of `Profile`.
+    """The price of every profile, in the order of `Profile`.
 
     `within_budget` is how many answers a thief gets before a threshold is crossed, None for all.
     """

@@ -89,7 +89,7 @@ def measure_shadows(
 ) -> dict[str, Any]:
     """Accuracy of trained shadows, and flip rate of the reversal by K, on samples inside regions.
 
-    Up to 2,000 samples are asked.
+    The samples are at most 2,000.
     """
     inside, inputs, labels = fitted.regions.inside, fitted.shadow_inputs, fitted.samples.y
     drawn = fitted.options.shadows_drawn

@@ -89,7 +89,7 @@ def _classes(outcome: FitOutcome) -> Group:
     for heading in ("samples", "inside", "records", "cqs", "T", "reverses"):
         table.add_column(heading, justify="right")
     rows = list(zip(outcome.report.classes, outcome.thresholds, strict=True))
-    # With many classes, the ones that are hardest to defend.
+    # With many classes, only those that are hardest to defend are shown.
     shown = rows if len(rows) <= _MOST_CLASSES else sorted(rows, key=_headroom)[:_MOST_CLASSES]
     for coverage, threshold in shown:
         table.add_row(
@@ -112,7 +112,7 @@ def _headroom(row: tuple[ClassCoverage, float]) -> float:
 def _prices(outcome: FitOutcome) -> Table:
     table = Table(
         title="The price of the profiles, against a thief with this model's own backbone",
-        caption="over budget: answers of an account whose budget is spent; "
+        caption="over budget: answers of an account over its budget;  "
         "queen redteam measures real thieves",
         title_justify="left",
         caption_justify="left",

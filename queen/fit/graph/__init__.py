@@ -1,1 +1,1 @@
-"""The owner's ONNX graph: read, searched for its head, and given the outputs of a bundle."""
+"""The ONNX graph of a classifier: read, searched for its head, given the outputs of a bundle."""

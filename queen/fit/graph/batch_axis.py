@@ -42,7 +42,7 @@ def _free_reshape(graph: ir.Graph, node: ir.Node, fixed: int) -> None:
     shape = constant_array(graph, target)
     if shape is None or not shape.size or int(shape[0]) != fixed:
         return
-    # 0 repeats the extent of the reshaped tensor; -1 is the rest of its numbers, and stands once.
+    # In a target, 0 keeps the extent of the reshaped tensor, and -1, allowed once, means the rest.
     free = np.array([0 if -1 in shape[1:] else -1, *shape[1:]], np.int64)
     name = f"queen_{target.name}_free"
     value = ir.Value(
@@ -62,7 +62,7 @@ def require_free_batch(
 ) -> None:
     """Run batches of 1, 2 and 5 of `samples` (5, ...) and compare their rows.
 
-    Raises FitError that says how to export again.
+    Raises FitError, which says how to export the model again.
     """
     single = [session.run({name: samples[i : i + 1]}, outputs) for i in range(len(samples))]
     alone = [np.concatenate(rows) for rows in zip(*single, strict=True)]

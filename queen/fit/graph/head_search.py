@@ -10,7 +10,7 @@ import onnx_ir as ir
 from queen.errors import FitError
 from queen.fit.graph.session import Array, constant_array
 
-# Operators between the answer and the last layer that leave the order of the numbers alone.
+# Operators between the answer and the last layer that do not reorder the numbers.
 _TRANSPARENT = {"Cast", "Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"}
 _AFFINE = {"Add", "Sub", "Mul", "Div"}
 
@@ -53,7 +53,7 @@ def find_head(graph: ir.Graph, logits: ir.Value) -> Head:
     """Walk back from `logits` to the last Gemm or MatMul and read its W and b.
 
     Constants added to or multiplied with its result on the way are folded in.
-    Raises FitError, naming the node reached, if that is anything else.
+    Raises FitError, which names the node reached, if that is anything else.
     """
     value = behind_transparent(logits)
     node = value.producer()
@@ -110,7 +110,7 @@ def _fold_affine(graph: ir.Graph, node: ir.Node) -> Head:
 
 
 def _operands(graph: ir.Graph, node: ir.Node) -> tuple[ir.Value, Array, bool]:
-    """The operand that depends on the input, the constant one, and whether that is the first."""
+    """The operand that depends on the input, the constant, and whether the constant comes first."""
     first, second = node.inputs[0], node.inputs[1]
     if first is None or second is None:
         raise FitError(f"{_title(node)} lacks an input")

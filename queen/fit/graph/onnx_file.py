@@ -12,7 +12,7 @@ from onnx_ir.passes.common import InlinePass, ShapeInferencePass
 from queen.errors import FitError
 
 OLDEST_OPSET = 7
-"""Gemm and Sub broadcast as we use them from this version of the operators on."""
+"""Oldest version of the operators in which Gemm and Sub broadcast as they do here."""
 
 LARGEST_BYTES = 2**31 - 1
 """Size limit of a protobuf message, and so of an .onnx file without side files."""
@@ -82,7 +82,7 @@ def _require_opset(path: Path, proto: onnx.ModelProto) -> None:
 
 
 def _open_maps(graph: onnx.GraphProto) -> None:
-    """Make tensors of the dictionaries that skl2onnx answers with, and drop other non-tensors."""
+    """Turn the dictionaries that skl2onnx answers with into tensors, and drop other non-tensors."""
     opened = set()
     for node in graph.node:
         if node.op_type == "ZipMap":

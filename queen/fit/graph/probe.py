@@ -1,4 +1,4 @@
-"""Read a linear head by running it, for a features tensor that the owner names."""
+"""Read a linear head by running it, for a features tensor that the operator names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ONNX surgery: from the owner's classifier to a graph with the outputs of a bundle."""
+"""ONNX surgery: from the operator's classifier to a graph with the outputs of a bundle."""
 
 from __future__ import annotations
 
@@ -144,12 +144,12 @@ def _search(graph: ir.Graph, output: str | None) -> tuple[Logits, Head]:
     if len({id(head.features) for _, head in pairs}) > 1:
         names = ", ".join(str(value.name) for value in graph.outputs)
         raise FitError(f"several outputs have a linear head: choose one of {names} with --output")
-    # The same logits with and without their softmax: the softmax is the classifier's answer.
+    # Several outputs share one head: logits and their softmax. The softmax is the answer.
     return max(pairs, key=lambda pair: pair[0].probabilities is not None)
 
 
 def _named(graph: ir.Graph, output: str | None, features: str) -> tuple[Logits, Head]:
-    """Logits as above, over the features tensor that the owner names."""
+    """Logits and head, where the operator names the features tensor."""
     value = _tensor(graph, features, "--features")
     candidates = [_tensor(graph, output, "--output")] if output else _float_outputs(graph)
     if len(candidates) != 1:
@@ -217,7 +217,7 @@ def _expose(graph: ir.Graph, logits: Logits, head: Head) -> None:
 
 def _output(graph: ir.Graph, value: ir.Value, name: str, width: int) -> ir.Value:
     """A new tensor `name` with the numbers of `value`, float32 (batch, width)."""
-    # Whatever the type and the rank: ONNX Runtime drops a Cast or a Flatten that does nothing.
+    # Added for every type and rank: ONNX Runtime drops a Cast or a Flatten that does nothing.
     cast = ir.node("Cast", [value], {"to": int(ir.DataType.FLOAT)}, name=f"queen_{name}_float32")
     flat = ir.node("Flatten", [cast.outputs[0]], {"axis": 1}, name=f"queen_{name}_rows")
     graph.extend([cast, flat])

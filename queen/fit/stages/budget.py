@@ -1,4 +1,4 @@
-"""Stage: the thresholds of the stated budget, or the refusal of one that no region holds."""
+"""Stage: the thresholds of the stated budget; a budget that no region has room for is refused."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from queen.method.sensitivity import budget_ceiling, budget_thresholds
 
 
 def require_reachable_budget(options: FitOptions) -> None:
-    """Refuse before the long stages a budget that is too large whatever they learn; FitError."""
+    """Raise FitError, before the long stages, for a budget too large for any fitted regions."""
     try:
         ceiling = budget_ceiling(options.coverage_fraction, options.embedding_width)
     except ConfigError as error:

@@ -1,4 +1,4 @@
-"""Stage: open the owner's classifier and training set, and hold them against each other."""
+"""Stage: open the operator's classifier and training set, and check that they match."""
 
 from __future__ import annotations
 

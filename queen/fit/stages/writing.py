@@ -25,7 +25,7 @@ from queen.fit.training.shadows import choose_architecture, shadow_tensors
 
 
 def require_free_folder(options: FitOptions) -> None:
-    """Refuse before the long stages an `out` that the last stage would refuse; FitError."""
+    """Raise FitError, before the long stages, for an `out` that the last stage would refuse."""
     out = options.out
     if out.exists() and not options.replace:
         raise FitError(f"{out} exists: choose another --out, or replace it with --force")
@@ -34,7 +34,7 @@ def require_free_folder(options: FitOptions) -> None:
 
 
 def write_fitted(fitted: Fitted, report: FitReport) -> Manifest:
-    """Write the bundle; its manifest with digests."""
+    """Write the bundle; returns its manifest with digests."""
     regions = fitted.regions
     draft = BundleDraft(
         _manifest(fitted, report),

@@ -28,14 +28,14 @@ LOSSES: dict[Loss, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
     "cosine": supervised_contrastive_loss,
 }
 DEFAULT_STEPS = 1000
-"""Enough on 1,400 and on 60,000 samples, as measured; more steps tighten the training set only."""
+"""Enough for 1,400 and for 60,000 samples, as measured; more only tighten the training set."""
 
 _LEARNING_RATE = 1e-3
 _SCALE_FLOOR = 0.05
 """Least scale of a feature, as a share of the mean: a rare feature must not be blown up."""
 _NOISE = 0.5
-"""Noise on the features, in standard deviations. Without it g learns few samples by heart: they
-draw together, the regions shrink, and most new queries of the same class lie outside."""
+"""Noise on the features, in standard deviations. Without it g memorizes a small training set: its
+samples draw together, the regions shrink, and most new queries of the same class lie outside."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class MappingPlan:
     seed: int = 0
 
     def batch_size(self, num_classes: int) -> int:
-        """Samples in a batch: enough that most classes meet in it."""
+        """The samples in a batch, enough for most classes to be in it."""
         return min(1024, max(256, 4 * num_classes))
 
     def planned_epochs(self, samples: int, num_classes: int) -> int:
@@ -65,7 +65,7 @@ def train_mapping(
     plan: MappingPlan,
     on_epoch: Update = ignore_progress,
 ) -> MappingNetwork:
-    """G trained on `features` (N, D) and true `labels` (N,); the same for the same seed.
+    """Train g on `features` (N, D) and true `labels` (N,); the same g for the same seed.
 
     `on_epoch` is called with the number of epochs that are done, and of all.
     Raises FitError for a class with one sample, for features that are not finite and

@@ -72,7 +72,7 @@ def train_shadows(
     plan: ShadowPlan,
     on_shadow: Update = ignore_progress,
 ) -> list[ShadowNetwork]:
-    """n shadow models with seeds of their own, on `inputs` (N, ...) and true `labels` (N,).
+    """Train n shadow models, a seed for each, on `inputs` (N, ...) and true `labels` (N,).
 
     `on_shadow` is called with the number of shadows that are done, and of all.
     """
