@@ -28,7 +28,7 @@ def draw_factors(axes: int, rng: np.random.Generator) -> Hashes:
 
 
 def corner_offsets(factors: Hashes) -> Hashes:
-    """Differences of the hashes of a cell and its upper neighbors on any axes, (2^E,)."""
+    """Hashes of a cell and its upper neighbors on any axes, less the hash of the cell, (2^E,)."""
     corners = np.array(list(product((0, 1), repeat=len(factors))), np.uint64)
     offsets: Hashes = (corners * factors).sum(axis=1)
     return offsets
