@@ -147,12 +147,18 @@ def _ledgers(
     # np.unique with its inverse needs twice the time for as few.
     order = np.argsort(pairs, kind="stable")
     ordered = pairs[order]
-    is_first = np.empty(len(pairs), np.bool_)
-    is_first[:1] = True
-    np.not_equal(ordered[1:], ordered[:-1], out=is_first[1:])
+    is_first = first_of_each(ordered)
     ledger_index = np.empty(len(pairs), np.int64)
     ledger_index[order] = np.cumsum(is_first) - 1
     return *np.divmod(ordered[is_first], classes), ledger_index
+
+
+def first_of_each(ordered: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Whether each of `ordered` (N,) differs from the value before it, (N,)."""
+    is_first = np.empty(len(ordered), np.bool_)
+    is_first[:1] = True
+    np.not_equal(ordered[1:], ordered[:-1], out=is_first[1:])
+    return is_first
 
 
 def empty_assessment(rows: int) -> Assessment:

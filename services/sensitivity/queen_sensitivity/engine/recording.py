@@ -12,7 +12,7 @@ from queen.errors import LedgerConflict
 from queen.method.geometry import FloatArray
 from queen.method.ledger import Assessment
 from queen.method.sensitivity import record_weight
-from queen_sensitivity.engine.batch import Batch
+from queen_sensitivity.engine.batch import Batch, first_of_each
 from queen_sensitivity.ledger_store import (
     Append,
     Appended,
@@ -51,9 +51,7 @@ class NewRecords(NamedTuple):
         return [self.records[start:end] for start, end in zip(starts, ends, strict=False)]
 
     def select(self, is_selected: NDArray[np.bool_]) -> NewRecords:
-        """The records of the selected ledgers, (L,); mostly all are selected."""
-        if is_selected.all():
-            return self
+        """The records of the selected ledgers, (L,)."""
         rows = np.repeat(is_selected, self.counts)
         ledgers, counts = self.ledgers[is_selected], self.counts[is_selected]
         return NewRecords(ledgers, counts, self.records[rows], self.weights[rows])
@@ -79,18 +77,19 @@ class Recorder:
 
         Returns the ledgers of the batch that another writer or an erasure has changed since.
         """
-        if not len(step.recorded):
+        recorded = step.recorded
+        if not len(recorded):
             return []
-        new = self._new_records(batch, rows, step)
+        new = self._new_records(batch, rows[recorded], step.sqs[recorded])
         appends = []
         for ledger, records in zip(new.ledgers.tolist(), new.by_ledger(), strict=True):
             owner, label = batch.locate(ledger)
             appends.append(batch.accounts[owner].append(label, records))
         results = self._store.append_many(appends)
-        is_appended = np.array([isinstance(result, Appended) for result in results])
-        self._keep(batch, new.select(is_appended))
+        is_appended = [isinstance(result, Appended) for result in results]
+        self._keep(batch, new if all(is_appended) else new.select(np.array(is_appended)))
         lost: list[int] = []
-        for index in np.flatnonzero(~is_appended).tolist():
+        for index in (index for index, is_done in enumerate(is_appended) if not is_done):
             ledger = int(new.ledgers[index])
             owner, _ = batch.locate(ledger)
             lost += [ledger, *self._catch_up(batch, owner, appends[index], results[index])]
@@ -118,14 +117,19 @@ class Recorder:
             batch.refresh()
         raise LedgerConflict(f"another writer was first {APPEND_ATTEMPTS} times on a meter")
 
-    def _new_records(self, batch: Batch, rows: NDArray[np.integer], step: Assessment) -> NewRecords:
-        recorded = step.recorded
-        ledger_index = batch.ledger_index[rows[recorded]]
+    def _new_records(self, batch: Batch, rows: NDArray[np.integer], sqs: FloatArray) -> NewRecords:
+        """The records that `rows` become, (R,) each."""
+        ledger_index = batch.ledger_index[rows]
         order = np.argsort(ledger_index, kind="stable")
-        recorded = recorded[order]
-        ledgers, counts = np.unique(ledger_index, return_counts=True)
-        weights = record_weight(self._memory.geometry, step.sqs[recorded])
-        return NewRecords(ledgers, counts, batch.charged.embeddings[rows[recorded]], weights)
+        ordered = ledger_index[order]
+        starts = first_of_each(ordered).nonzero()[0]
+        counts = np.empty_like(starts)
+        counts[:-1] = starts[1:]
+        counts[-1] = len(rows)
+        counts -= starts
+        records = batch.charged.embeddings[rows[order]]
+        weights = record_weight(self._memory.geometry, sqs[order])
+        return NewRecords(ordered[starts], counts, records, weights)
 
     def _keep(self, batch: Batch, new: NewRecords) -> None:
         """Put records that are in the store into the memory."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from queen_sensitivity.engine.batch import empty_assessment, fill_rows
+from queen_sensitivity.engine.batch import empty_assessment, fill_rows, first_of_each
 from queen_sensitivity.engine.charging import AccountPolicy
 from queen_sensitivity.ledger_store import MemoryLedgerStore
 
@@ -102,3 +102,9 @@ def test_settled_rows_fill_an_assessment_and_the_others_wait() -> None:
     fill_rows(whole, np.array([1, 3]), step, np.array([False, True]))
     assert whole.verdicts.tolist() == [0, 0, 0, 2]
     assert whole.cqs_after.tolist() == [0.0, 0.0, 0.0, 0.2]
+
+
+def test_the_first_of_each_run_is_found() -> None:
+    """None in an empty array, and every value that differs from the one before it."""
+    assert first_of_each(np.zeros(0, np.int64)).tolist() == []
+    assert first_of_each(np.array([3, 3, 5, 8, 8])).tolist() == [True, False, True, True, False]

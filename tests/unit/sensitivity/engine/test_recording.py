@@ -121,4 +121,3 @@ def test_new_records_are_parted_and_selected_by_ledger() -> None:
     assert some.ledgers.tolist() == [3, 8]
     assert some.counts.tolist() == [1, 2]
     assert some.weights.tolist() == [0.0, 4.0, 5.0]
-    assert new.select(np.ones(3, np.bool_)) is new
