@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any
 
 from queen.errors import ConfigError, DependencyUnavailable
@@ -53,12 +52,7 @@ class Deployment:
         self.endpoint = line.removeprefix("ready ")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         """Stop as an operator would, with SIGTERM."""
         if self._process is not None:
             self._process.send_signal(signal.SIGTERM)

@@ -10,7 +10,6 @@ import struct
 import threading
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, TypeVar
 
 LOOPBACK = "127.0.0.1"
@@ -54,12 +53,7 @@ class ProxyLoop:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         """End it, with the tasks that still run in it."""
         self.run(_cancel_all())
         self._loop.call_soon_threadsafe(self._loop.stop)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Any, Self, TypeVar
 
 import grpc
@@ -15,18 +15,17 @@ from queen.api.v1 import admin_pb2_grpc
 from queen.cli.accounts.admin_values import (
     Account,
     AccountSummary,
-    AuditEntry,
     ClassLedger,
     Crossing,
     Deleted,
     Imported,
     Link,
-    Mandate,
     Missed,
     Survey,
     SurveyedLinks,
 )
 from queen.errors import InvalidQuery
+from queen.operators import AuditEntry, Mandate
 from queen.wire import read_tensor
 
 PAGE_SIZE = 500
@@ -131,12 +130,7 @@ class AdminClient:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._channel.close()
 
 

@@ -9,14 +9,6 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
-class Mandate:
-    """The operator who asks for a change, and the reason."""
-
-    actor: str
-    reason: str
-
-
-@dataclass(frozen=True)
 class AccountSummary:
     """How much an account, or a group under "group NAME", has spent of its budget."""
 
@@ -84,18 +76,6 @@ class Missed:
     """How many events a watcher did not read in time."""
 
     count: int
-
-
-@dataclass(frozen=True)
-class AuditEntry:
-    """One change of an account's ledgers."""
-
-    time: str
-    actor: str
-    reason: str
-    action: str
-    account_hash: str
-    records_before: int
 
 
 @dataclass(frozen=True)

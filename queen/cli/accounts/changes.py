@@ -9,9 +9,9 @@ from typing import Any
 import click
 from rich.console import Console
 
-from queen.cli.accounts.admin_values import Mandate
 from queen.cli.accounts.deployment import Deployment, deployment_options
 from queen.cli.accounts.tables import audit_table
+from queen.operators import Mandate
 
 
 def mandate_options(function: Any) -> Any:

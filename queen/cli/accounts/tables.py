@@ -8,13 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from queen.cli.accounts.accounts_file import Policies
-from queen.cli.accounts.admin_values import (
-    Account,
-    AccountSummary,
-    AuditEntry,
-    ClassLedger,
-    Link,
-)
+from queen.cli.accounts.admin_values import Account, AccountSummary, ClassLedger, Link
+from queen.operators import AuditEntry
 from queen.owners import is_group
 
 _BAR = 20

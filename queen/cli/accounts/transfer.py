@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from queen.cli.accounts.admin_values import Mandate
 from queen.cli.accounts.changes import mandate_options
 from queen.cli.accounts.deployment import Deployment, deployment_options
 from queen.cli.private_files import replace_private
 from queen.cli.refusal import Refusal
 from queen.errors import InvalidQuery
+from queen.operators import Mandate
 
 
 @click.command()

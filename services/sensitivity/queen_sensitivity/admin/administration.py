@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from queen.errors import AccountNotFound
 from queen.method.geometry import Geometry
-from queen_sensitivity.admin.audit import Audit, Mandate, utc_now
+from queen.operators import Mandate
+from queen_sensitivity.admin.audit import Audit, utc_now
 from queen_sensitivity.admin.transfer import AccountRecords, Added, add_account, read_account
 from queen_sensitivity.ledger_store import LedgerStore
 from queen_sensitivity.survey.accounts import ACCOUNTS_AT_A_TIME

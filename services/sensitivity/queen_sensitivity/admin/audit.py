@@ -4,31 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 
+from queen.operators import AuditEntry, Mandate
 from queen.serving.logging import account_hash, logger
 from queen_sensitivity.ledger_store import LedgerStore
-
-
-@dataclass(frozen=True)
-class Mandate:
-    """The operator who asks for a change, and the reason."""
-
-    actor: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class AuditEntry:
-    """One change; `records_before` counts the account's records in all classes it affects."""
-
-    time: str
-    actor: str
-    reason: str
-    action: str
-    account_hash: str
-    records_before: int
 
 
 def utc_now() -> datetime:

@@ -16,9 +16,9 @@ from queen.api.v1 import admin_pb2 as pb
 from queen.errors import BatchTooLarge, InvalidQuery
 from queen.method.geometry import Geometry
 from queen.method.sensitivity import center_distances
+from queen.operators import Mandate
 from queen.owners import LONGEST_OWNER
 from queen.wire import read_tensor
-from queen_sensitivity.admin.audit import Mandate
 from queen_sensitivity.admin.transfer import AccountRecords
 from queen_sensitivity.ledger_store import Records
 

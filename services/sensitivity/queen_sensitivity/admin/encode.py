@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from queen.api.v1 import admin_pb2 as pb
+from queen.operators import AuditEntry
 from queen.wire import tensor_bytes
 from queen_sensitivity.admin.administration import Erased
-from queen_sensitivity.admin.audit import AuditEntry
 from queen_sensitivity.admin.crossing_feed import Missed, Seen
 from queen_sensitivity.admin.transfer import AccountRecords
 from queen_sensitivity.survey.accounts import AccountState

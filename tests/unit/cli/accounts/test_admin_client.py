@@ -6,16 +6,15 @@ from queen.api.v1 import admin_pb2 as pb
 from queen.cli.accounts.admin_client import AdminClient, event_of, summary_of
 from queen.cli.accounts.admin_values import (
     AccountSummary,
-    AuditEntry,
     Crossing,
     Deleted,
     Imported,
     Link,
-    Mandate,
     Missed,
     SurveyedLinks,
 )
 from queen.errors import InvalidQuery
+from queen.operators import AuditEntry, Mandate
 from tests.unit.cli.accounts.admin_port import AdminPort
 
 BY_ANA = Mandate("ana", "ticket 7")

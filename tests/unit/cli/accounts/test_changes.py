@@ -5,8 +5,8 @@ import pytest
 from click.testing import CliRunner
 
 from queen.api.v1 import admin_pb2 as pb
-from queen.cli.accounts.admin_values import Mandate
 from queen.cli.accounts.changes import mandate_options
+from queen.operators import Mandate
 from tests.unit.cli.accounts.admin_port import run
 
 BY_ANA = ("--actor", "ana", "--reason", "ticket 7")

@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from queen.cli.accounts.accounts_file import policies_of
-from queen.cli.accounts.admin_values import Account, AccountSummary, AuditEntry, ClassLedger, Link
+from queen.cli.accounts.admin_values import Account, AccountSummary, ClassLedger, Link
 from queen.cli.accounts.tables import (
     account_table,
     accounts_table,
@@ -14,6 +14,7 @@ from queen.cli.accounts.tables import (
     level,
     links_table,
 )
+from queen.operators import AuditEntry
 from queen.serving.accounts import AccountEntry, AccountsFile, GroupEntry
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from queen_sensitivity.admin.audit import Mandate
 from queen_sensitivity.admin.transfer import AccountRecords, read_account
 from queen_sensitivity.ledger_store import MemoryLedgerStore
 
+from queen.operators import Mandate
 from tests.unit.sensitivity.regions import (
     book_of,
     meter_of,

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import structlog
-from queen_sensitivity.admin.audit import Audit, AuditEntry, utc_now
+from queen_sensitivity.admin.audit import Audit, utc_now
 from queen_sensitivity.ledger_store import MemoryLedgerStore
 
+from queen.operators import AuditEntry
 from queen.serving.logging import account_hash
 from tests.unit.sensitivity.admin.accounts import BY_ANA
 

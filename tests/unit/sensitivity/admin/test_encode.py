@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from queen_sensitivity.admin.administration import Erased
-from queen_sensitivity.admin.audit import AuditEntry
 from queen_sensitivity.admin.crossing_feed import Missed, Seen
 from queen_sensitivity.admin.decode import read_account_token, read_audit_token
 from queen_sensitivity.admin.encode import (
@@ -22,6 +21,7 @@ from queen_sensitivity.survey.comparison import Comparison, SuggestedLink
 from queen_sensitivity.survey.surveyor import Survey, Totals
 
 from queen.api.v1 import admin_pb2 as pb
+from queen.operators import AuditEntry
 
 
 def state_of(account_id: str) -> AccountState:
