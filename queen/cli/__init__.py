@@ -14,8 +14,8 @@ _COMMANDS = (
     LazyCommand("check", "Say what is wrong with a bundle or settings.", "demo", room="check"),
     LazyCommand("up", "Serve a bundle: three services on this machine.", "up", room="up"),
     LazyCommand("query", "Send samples to a server and show its answers.", room="query"),
-    LazyCommand("redteam", "Attack a defense, your own endpoint too, and report.", "demo"),
-    LazyCommand("accounts", "Make accounts, see what they have spent.", room="accounts"),
+    LazyCommand("redteam", "Attack a defense or your own endpoint, and report.", "demo"),
+    LazyCommand("accounts", "Make accounts, show and change their ledgers.", room="accounts"),
     LazyCommand("replay", "Check a decision log: compute every verdict again."),
     LazyCommand("bench", "Measure what the defense costs.", "demo"),
 )

@@ -29,7 +29,7 @@ from rich.console import Console
     show_default=True,
     help="Folder of the bundle, the report and the pictures.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of all random choices.")
 def command(dataset: str, data_dir: Path | None, budget: int | None, out: Path, seed: int) -> None:
     r"""Watch the three services defend a real classifier.
 

@@ -36,8 +36,8 @@ A first fit, and one with shadows for a large model:
     type=click.Path(path_type=Path),
     help="Folder to write the bundle to.",
 )
-@click.option("--force", "replace", is_flag=True, help="Replace the bundle that is there.")
-@click.option("--name", help="Name it is served under.  [default: the model file's stem]")
+@click.option("--force", "replace", is_flag=True, help="Replace an earlier bundle.")
+@click.option("--name", help="Name of the model that is served.  [default: the model file's stem]")
 @click.option(
     "--features",
     default="auto",
@@ -76,9 +76,9 @@ A first fit, and one with shadows for a large model:
     show_default=True,
     help="Learning rate of the shadow models.",
 )
-@click.option("--shadow-epochs", type=int, help="Train every shadow for so many passes instead.")
+@click.option("--shadow-epochs", type=int, help="Train every shadow for this many passes instead.")
 @click.option(
-    "--shadow-steps", type=int, help="Train every shadow for so many batches of 64 instead."
+    "--shadow-steps", type=int, help="Train every shadow for this many batches of 64 instead."
 )
 @click.option(
     "--false-flags",

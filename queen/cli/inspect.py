@@ -45,7 +45,7 @@ def command(bundle: Path, budget: int, as_json: bool) -> None:
 def describe(bundle: Bundle, budget: int) -> dict[str, Any]:
     """The contents of a bundle apart from its tensors, ready for JSON.
 
-    `threshold` is null if `budget` is above the largest the regions have room for.
+    `threshold` is null if `budget` is above the largest that the regions have room for.
     """
     manifest, geometry = bundle.manifest, bundle.geometry
     largest = largest_budget(geometry, bundle.mean_squared_sqs)
@@ -88,7 +88,7 @@ def describe(bundle: Bundle, budget: int) -> dict[str, Any]:
 
 
 def render(document: Mapping[str, Any]) -> RenderableType:
-    """The document of `describe` for people."""
+    """The document of `describe`, laid out for people."""
     parts: list[RenderableType] = [_summary(document), _classes(document)]
     if document["fit"]:
         parts += [_fit(document["fit"])]

@@ -32,7 +32,7 @@ class LazyCommand:
 
 
 class LazyGroup(click.Group):
-    """Knows its commands by name; an error is a sentence, and a traceback only with --debug."""
+    """A group that knows its commands by name; an error is a sentence, with --debug a traceback."""
 
     def __init__(self, *args: Any, lazy_commands: Sequence[LazyCommand] = (), **rest: Any) -> None:
         super().__init__(*args, **rest)
@@ -83,7 +83,7 @@ def is_debugging(ctx: click.Context) -> bool:
 
 
 def missing_library(command: LazyCommand, error: ModuleNotFoundError) -> Refusal:
-    """Refusal that names the extra with the missing library, or the module of ours."""
+    """Refusal that names the extra with the missing library, or Queen's own missing module."""
     library = (error.name or "").partition(".")[0]
     if library in _OWN or not command.extra:
         return Refusal(f"queen {command.name}: {error}; the installation is incomplete")

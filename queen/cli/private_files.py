@@ -1,4 +1,4 @@
-"""Files that only their owner may read: keys, secrets, exports."""
+"""Files that only the user who made them may read: keys, secrets, exports."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from queen.errors import ConfigError
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Create `path` readable by its owner only, whole or not at all; never overwrites."""
+    """Create `path` readable by its user only, whole or not at all; never overwrites."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -21,7 +21,7 @@ def write_private(path: Path, content: bytes) -> None:
 
 
 def replace_private(path: Path, content: bytes) -> None:
-    """Write `path` whole or not at all; a new file is its owner's, an old one keeps its mode."""
+    """Write `path` whole or not at all; a new file is private, an old file keeps its mode."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     write_private(fresh, content)
     if path.exists():

@@ -50,10 +50,10 @@ A run that was stopped continues: finished cells are in OUT/rows.jsonl.
 """
 )
 @click.option(
-    "--smoke", "plan", flag_value="smoke", default=True, help="The plan of minutes, on digits."
+    "--smoke", "plan", flag_value="smoke", default=True, help="Run the plan of minutes, on digits."
 )
 @click.option(
-    "--full", "plan", flag_value="full", help="The plan of about five hours, on Fashion-MNIST."
+    "--full", "plan", flag_value="full", help="Run the plan of about five hours, on Fashion-MNIST."
 )
 @click.option("--list", "lists", is_flag=True, help="Show attacks and defenses, and exit.")
 @click.option("--dataset", help="digits, fashion-mnist, mnist or cifar10.")
@@ -112,7 +112,7 @@ def command(**given: Any) -> None:
     """Attack a defense, and report the thief's copy beside the answers of honest accounts.
 
     Attacks run against the services' own code in one process, on real data. Options select
-    cells of the plan; if it has none, every combination of the names is run. With
+    cells of the plan; if the plan has no such cell, every combination of the names is run. With
     --endpoint the attack goes through gRPC to a server that you run.
     """
     options, console = RedteamOptions(**given), Console()

@@ -1,4 +1,4 @@
-"""The state folder of `queen up`: ledgers, secret, keys and logs, which outlive it."""
+"""The state folder of `queen up`: ledgers, secret, keys and logs, which outlive the processes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class StateFolder:
 
     @property
     def accounts(self) -> Path:
-        """Accounts file, where the operator brings none."""
+        """Accounts file, made where the operator gives none."""
         return self.path / "accounts.yaml"
 
     @property
@@ -57,11 +57,11 @@ class StateFolder:
         return self.path / "logs" / f"{service}.log"
 
     def ready_file(self, service: str) -> Path:
-        """File in which a service says that it serves, and on which addresses."""
+        """File that a service writes once it serves, with its addresses."""
         return self.path / "ready" / f"{service}.json"
 
     def prepare(self) -> None:
-        """Make the folders, for the owner only: the ledgers are about people."""
+        """Make the folders, readable by this user only: the ledgers are about people."""
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         for folder in (self.log("any").parent, self.ready_file("any").parent):
             folder.mkdir(exist_ok=True, mode=0o700)

@@ -1,1 +1,1 @@
-"""`queen accounts`: make accounts, see what they have spent, change it."""
+"""`queen accounts`: make accounts, show and change their ledgers."""

@@ -1,4 +1,4 @@
-"""accounts.yaml: entries that operators add to it, and the policies that it states."""
+"""The file accounts.yaml: entries that operators add, and the policies that it states."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _EMPTY = re.compile(r"^accounts:[ \t]*\[\s*\][ \t]*(?=#|$)", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Policies:
-    """Accounts by id, and the budgets of accounts and groups that have one of their own."""
+    """Accounts by id, and the budgets of accounts and groups that have a budget of their own."""
 
     entries: Mapping[str, AccountEntry]
     budgets: Mapping[str, int]
@@ -45,7 +45,7 @@ class Policies:
         return ", ".join([*stated, *(["exempt"] if entry.exempt else [])])
 
     def is_exempt(self, owner: str) -> bool:
-        """Whether queries of the owner are never reversed, however much it has spent."""
+        """Whether the queries of an owner are never reversed, even over its budget."""
         entry = self.entries.get(owner)
         return entry is not None and entry.exempt
 
@@ -91,8 +91,8 @@ def group_lines(account_ids: Sequence[str], group: str) -> str:
 def appended(path: Path, account_id: str, key: str, **policy: Any) -> str:
     """Text of the accounts file `path` with one more account, comments kept.
 
-    A file that does not exist is begun. Raises ConfigError for a text that is no accounts
-    file, or holds the id already.
+    A file that does not exist is created. Raises ConfigError for a text that is no accounts file,
+    or that holds the id already.
     """
     if not path.exists():
         return "accounts:\n" + account_lines(account_id, key, **policy)

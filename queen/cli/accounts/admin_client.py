@@ -85,7 +85,7 @@ class AdminClient:
             yield json_format.MessageToJson(answer.account, indent=None)
 
     def import_lines(self, lines: Iterable[str], mandate: Mandate) -> Imported:
-        """Add the novel records of an export; InvalidQuery, before a call, for another text."""
+        """Add the novel records of an export; InvalidQuery, before any call, for another text."""
         requests = [
             pb.ImportAccountsRequest(account=_exported(line_number, line), **vars(mandate))
             for line_number, line in enumerate(lines, 1)
@@ -106,7 +106,7 @@ class AdminClient:
         """Events from now on; `begun` is called once no later event can be missed."""
         watch = self._stub.WatchCrossings(pb.WatchCrossingsRequest())
         watch.initial_metadata()
-        # The headers of a call that failed are empty, and no error.
+        # A failed call has empty headers and raises nothing until it is read.
         if watch.is_active():
             begun()
         yield from map(event_of, watch)
@@ -177,5 +177,5 @@ def _exported(line_number: int, line: str) -> pb.AccountRecords:
 
 
 def _value(kind: Callable[..., Value], message: Message) -> Value:
-    """A value whose fields have the names of the message's."""
+    """A value made of the fields of a message, which have the same names."""
     return kind(**{field.name: getattr(message, field.name) for field in message.DESCRIPTOR.fields})

@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class AccountSummary:
-    """How much an account, or a group under "group NAME", has spent of its budget."""
+    """How much of its budget an account has spent, or a group under "group NAME"."""
 
     account_id: str
     records: int
     crossed_classes: tuple[int, ...]
     """Classes whose cqs is over the threshold T."""
     budget_spent: float
-    """Share of the budget in the class where most is spent; the class is crossed above 1."""
+    """cqs over T in the class where it is largest; the class is crossed above 1."""
     off_distribution: float = 0.0
-    """Highest level of the off-distribution meter over its limit; off for good from 1 on."""
+    """Highest level of the off-distribution meter, divided by its limit; off for good from 1 on."""
     budget: int = 0
     """The budget that it is measured against, in records of a class."""
 
@@ -62,7 +62,7 @@ class Imported:
 
 @dataclass(frozen=True)
 class Crossing:
-    """An account crossed the threshold of class `label`, or the meter's limit if that is None."""
+    """An account crossed the threshold of class `label`, or, without a label, the meter's limit."""
 
     time_unix_nanos: int
     account_id: str
@@ -82,7 +82,7 @@ class Missed:
 class Link:
     """Two accounts; `shared_records` of the first lie within r of the other's records.
 
-    By chance `expected_records` would; `score` is in standard deviations above that.
+    By chance `expected_records` would lie so; `score` is in standard deviations above that.
     """
 
     account_id: str
@@ -119,4 +119,4 @@ class SurveyedLinks:
     survey: Survey | None
     links: tuple[Link, ...]
     survey_seconds: float
-    """A survey begins so often; 0 if there are none."""
+    """Seconds from one survey to the next; 0 if the service makes no surveys."""

@@ -20,7 +20,7 @@ def mandate_options(function: Any) -> Any:
     @click.option(
         "--actor", default=_system_user, help="Who makes the change.  [default: the system's user]"
     )
-    @click.option("--reason", required=True, help="Why; the audit keeps it.")
+    @click.option("--reason", required=True, help="The reason, which the audit keeps.")
     @functools.wraps(function)
     def command(*args: Any, actor: str, reason: str, **rest: Any) -> Any:
         return function(*args, mandate=Mandate(actor, reason), **rest)
@@ -80,7 +80,7 @@ Examples:
 )
 @click.argument("account_id", metavar="ID")
 @mandate_options
-@click.option("--end", "is_ending", is_flag=True, help="The exemption ends.")
+@click.option("--end", "is_ending", is_flag=True, help="End the exemption.")
 @deployment_options
 def exempt(account_id: str, mandate: Mandate, is_ending: bool, deployment: Deployment) -> None:
     """Put an exemption of account ID into the audit, and print its line for accounts.yaml.

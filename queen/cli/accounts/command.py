@@ -1,4 +1,4 @@
-"""`queen accounts`: make accounts, see how much they have spent, change their ledgers."""
+"""`queen accounts`: make accounts, show and change their ledgers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from queen.cli.accounts.watch import watch
 
 @click.group()
 def command() -> None:
-    """Make accounts, see how much they have spent, change their ledgers."""
+    """Make accounts, show how much of their budgets they have spent, change their ledgers."""
 
 
 for _command in (

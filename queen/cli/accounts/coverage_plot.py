@@ -16,7 +16,7 @@ from queen.cli.accounts.admin_values import Account, ClassLedger
 from queen.errors import ConfigError
 
 _MARGIN = 1.25
-"""Around the regions, in sensitive radii of the largest one."""
+"""Margin around the regions, in sensitive radii of the largest region."""
 
 
 def draw_coverage(path: Path, bundle: Bundle, account: Account) -> None:

@@ -43,9 +43,9 @@ class Deployment:
 
     @contextmanager
     def client(self) -> Iterator[AdminClient]:
-        """A client of the first admin port that listens; its errors are one sentence.
+        """A client of the first admin port that listens; its errors are single sentences.
 
-        Any replica will do: each of them answers for all ledgers.
+        Any replica may be asked: every replica answers for all ledgers.
         """
         addresses = list(self.admin_ports.values())
         address = next(filter(_listens, addresses), addresses[0])
@@ -58,8 +58,8 @@ class Deployment:
     def policies(self, given: Path | None) -> Policies | None:
         """Policies of the accounts file that was given, or else of that of `queen up`.
 
-        None where there is neither. Raises ConfigError if the given file is wrong; if the file
-        of `queen up` is wrong, it says so, and the accounts are shown without policies.
+        None where there is no file. Raises ConfigError if the given file is wrong; if the file of
+        `queen up` is wrong, a line says so, and the accounts are shown without policies.
         """
         if given is not None:
             return policies_of(read_accounts(given))

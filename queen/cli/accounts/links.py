@@ -55,7 +55,7 @@ them have no image in common, and no link.
 @accounts_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def links(deployment: Deployment, accounts: Path | None, as_json: bool) -> None:
-    """Suggest which accounts belong into one group, by the links of the last survey."""
+    """Suggest accounts that belong in one group, by the links of the last survey."""
     policies = deployment.policies(accounts) or NO_POLICIES
     with deployment.client() as client:
         surveyed = client.links()
@@ -73,7 +73,7 @@ def links(deployment: Deployment, accounts: Path | None, as_json: bool) -> None:
 
 
 def suggest(links: Sequence[Link], policies: Policies) -> list[Suggestion]:
-    """Groups of the accounts that links join, without links inside of a known group."""
+    """Groups of the accounts that links join, without links within a known group."""
     fresh = [link for link in links if not _is_known(link, policies)]
     pairs = [(link.account_id, link.other_account_id) for link in fresh]
     suggestions: list[Suggestion] = []

@@ -20,7 +20,7 @@ from queen.errors import ConfigError
 @deployment_options
 @accounts_option
 def list_accounts(deployment: Deployment, accounts: Path | None) -> None:
-    """List the accounts and groups that have a ledger, with how much they have spent.
+    """List the accounts and groups that have a ledger, and how much of a budget each has spent.
 
     Each is measured against its own budget in accounts.yaml, or the service's default.
     """

@@ -51,7 +51,7 @@ def accounts_table(summaries: Sequence[AccountSummary], policies: Policies | Non
 def account_table(
     account: Account, names: Sequence[str], policies: Policies | None = None
 ) -> Table:
-    """A line for each class: records, cqs, threshold T and how much of T is spent."""
+    """A line for each class: records, cqs, threshold T and cqs as a share of T."""
     summary = account.summary
     policy = policies.words(summary.account_id) if policies else ""
     facts = (

@@ -17,7 +17,11 @@ from queen.operators import Mandate
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
-    "--account", "account_ids", multiple=True, metavar="ID", help="Only this; repeatable."
+    "--account",
+    "account_ids",
+    multiple=True,
+    metavar="ID",
+    help="Export this account only; may be repeated.",
 )
 @deployment_options
 def export(file: Path, account_ids: tuple[str, ...], deployment: Deployment) -> None:
@@ -33,7 +37,7 @@ def export(file: Path, account_ids: tuple[str, ...], deployment: Deployment) -> 
 @mandate_options
 @deployment_options
 def import_accounts(file: Path, mandate: Mandate, deployment: Deployment) -> None:
-    """Add the records in FILE, an export, to the accounts' own, as far as they are novel."""
+    """Add the novel records in FILE, an export, to the ledgers of the accounts."""
     try:
         with file.open(encoding="utf-8") as lines, deployment.client() as client:
             imported = client.import_lines(lines, mandate)

@@ -19,19 +19,19 @@ from queen.cli.refusal import Refusal
 
 RETRY_SECONDS = 1.0
 LOOK_SECONDS = 0.5
-"""Longest wait for news: a Ctrl-C just before a wait is noticed only when the wait ends."""
+"""Longest wait for news: a Ctrl-C that comes just before a wait is noticed when the wait ends."""
 
 
 @dataclass(frozen=True)
 class Watched:
-    """The events of a replica are heard from now on."""
+    """News: the events of a replica are received from now on."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class Lost:
-    """A replica is not heard; it is tried again."""
+    """News: a replica's events are not received; the watch connects again."""
 
     name: str
     problem: str
@@ -47,7 +47,7 @@ Follow = Callable[[str, str, SimpleQueue[News]], None]
 def watch(deployment: Deployment) -> None:
     """Print a line when an account crosses a threshold or is off-distribution, until Ctrl-C.
 
-    It watches all replicas of `queen up`, also a replica that is started again.
+    The command watches all replicas of `queen up`, also a replica that is started again.
     """
     for news in watch_all(deployment.admin_ports):
         if isinstance(news, Crossing | Missed):
@@ -71,13 +71,13 @@ def event_line(event: Crossing | Missed) -> str:
 
 
 def watch_all(addresses: Mapping[str, str], follow: Follow | None = None) -> Iterator[News]:
-    """The news of the admin ports, as it comes; `addresses` are by the name of the process.
+    """The news of the admin ports as they come; `addresses` are by the name of the process.
 
-    Raises Refusal, with the problem of the last replica, once no replica is heard.
+    Raises Refusal, with the problem of the last replica, once no replica is watched.
     """
     news: SimpleQueue[News] = SimpleQueue()
     for name, address in addresses.items():
-        # A daemon: it waits for the server, and ends with this process.
+        # A daemon thread: it waits for the server, and ends with this process.
         threading.Thread(target=follow or _follow, args=(name, address, news), daemon=True).start()
     lost: set[str] = set()
     while True:

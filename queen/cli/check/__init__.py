@@ -1,1 +1,1 @@
-"""`queen check`: what is wrong with a bundle, an accounts file or settings, in words."""
+"""`queen check`: says what is wrong with a bundle, an accounts file or settings."""

@@ -1,4 +1,4 @@
-"""Checks of a bundle: all that a service would find wrong with it, and some that none would.
+"""Checks of a bundle: those that a service makes when it loads the bundle, and some more.
 
 Reading a part checks its type, its shape and its numbers (`queen.bundle.reader`); a check here
 reads the part and adds what can only be told by using it.
@@ -21,7 +21,7 @@ from queen.method.sensitivity import largest_budget
 
 
 def check_bundle(path: Path) -> Iterator[Finding]:
-    """Every check in turn; without a manifest and digests that agree, only the first."""
+    """Run every check in turn; only the first if the manifest and the digests do not agree."""
     subject = "manifest and digests"
     try:
         bundle = open_bundle(path)
@@ -52,7 +52,7 @@ def _check_shadows(bundle: Bundle) -> str:
             raise BundleCorrupt(f"shadow {index}: its weights are not finite; refit the bundle")
     if importlib.util.find_spec("torch") is None:
         return f"{count} read; not built, Torch is not installed"
-    # They import Torch.
+    # These modules import Torch.
     from queen_perturber.shadows import choose_device, load_shadows  # noqa: PLC0415
 
     load_shadows(bundle, choose_device("cpu"))
@@ -60,7 +60,7 @@ def _check_shadows(bundle: Bundle) -> str:
 
 
 def _check_decoy(bundle: Bundle) -> str:
-    """The frame is for sketches as wide as those of the input that the manifest states."""
+    """Check that the decoy's frame fits sketches of the input that the manifest states."""
     shape = tuple(max(extent, 1) for extent in bundle.manifest.input.shape[1:])
     expected, got = sketch_width(shape), len(bundle.sketch_space.mean)
     if got != expected:
@@ -76,7 +76,7 @@ def _check_meter(bundle: Bundle) -> str:
 def _check_protectee(bundle: Bundle) -> str:
     if importlib.util.find_spec("onnxruntime") is None:
         return "not run, ONNX Runtime is not installed"
-    # It imports ONNX Runtime.
+    # The module imports ONNX Runtime.
     from queen.cli.check.protectee_check import check_protectee  # noqa: PLC0415
 
     return check_protectee(bundle)

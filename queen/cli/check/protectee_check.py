@@ -1,4 +1,4 @@
-"""The check of a bundle's graph: it is run, and its answers are held against the head."""
+"""The check of a bundle's graph: runs it, and compares its answers with the head."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Outputs = dict[str, NDArray[np.float32]]
 
 
 def check_protectee(bundle: Bundle) -> str:
-    """The graph loads, takes any batch, and its outputs agree with head and manifest.
+    """Check that the graph loads, runs any batch, and agrees with head and manifest.
 
     Returns a note; raises BundleCorrupt otherwise.
     """
@@ -57,7 +57,7 @@ def _require_shapes(bundle: Bundle, outputs: Outputs) -> None:
 
 
 def _require_linear(bundle: Bundle, outputs: Outputs) -> None:
-    """logits = W f + b, relative to their size."""
+    """Check that logits = W f + b, relative to their size."""
     head, features = bundle.head, outputs["features"].astype(np.float64)
     expected = features @ head.weight.T + head.bias
     off = np.abs(expected - outputs["logits"]).max()

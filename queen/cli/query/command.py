@@ -19,7 +19,7 @@ from queen.cli.state import DEFAULT_STATE, StateFolder
 from queen.oip_client import Array, ModelDescription, OipClient
 
 REQUEST_ROWS = 256
-"""Queries in a request; more rows go in several."""
+"""Queries in a request; more rows are sent in several requests."""
 KEY_VARIABLE = "QUEEN_API_KEY"
 SHOWN_CLASSES = 3
 _NO_SUCH_MODEL = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INVALID_ARGUMENT)
@@ -80,7 +80,7 @@ def _describe(client: OipClient, target: Target) -> ModelDescription:
     try:
         return client.describe(target.model)
     except grpc.RpcError as error:
-        # An empty name is a question that only a Queen server understands.
+        # Only a Queen server understands an empty name, as the question which model it serves.
         if target.model or error.code() not in _NO_SUCH_MODEL:
             raise
         raise Refusal(

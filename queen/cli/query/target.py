@@ -13,7 +13,7 @@ DEFAULT_ENDPOINT = "127.0.0.1:8001"
 
 @dataclass(frozen=True)
 class Target:
-    """An endpoint, the model to ask for (empty: the one it serves), and the account's key."""
+    """An endpoint, the model to ask (empty: the model that it serves), and the account's key."""
 
     endpoint: str
     model: str

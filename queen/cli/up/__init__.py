@@ -1,1 +1,1 @@
-"""`queen up`: the three services on this machine, together."""
+"""`queen up`: runs the three services together on this machine."""

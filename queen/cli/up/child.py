@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 POLL_SECONDS = 0.05
-"""Time between two looks for a ready file."""
+"""Time between two checks for a ready file."""
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
@@ -33,10 +33,10 @@ class Child:
     log: Path
     ready_file: Path
     environment: Mapping[str, str] = field(default_factory=dict)
-    """Variables besides our own: a command line is visible to every user of the machine."""
+    """Variables besides those of this process: a command line is visible to every user."""
     process: asyncio.subprocess.Process | None = None
     ready: Ready | None = None
-    """From the last time it served; kept over a restart, which gets the same ports."""
+    """The ready file of the last time the process served, so that a restart gets the same ports."""
     is_serving: bool = False
 
     @property
@@ -56,7 +56,7 @@ class Child:
 
     async def start(self) -> None:
         """Start the process, its output into the log."""
-        # A ready file of a process that was killed would lie.
+        # A process that was killed leaves its ready file, which would say that it serves.
         self.ready_file.unlink(missing_ok=True)
         self.is_serving = False
         with self.log.open("ab") as log:
@@ -66,7 +66,8 @@ class Child:
                 stdout=log,
                 stderr=log,
                 env={**os.environ, **self.environment},
-                # A Ctrl-C at the terminal is for us: we stop the services in order.
+                # A Ctrl-C at the terminal must reach `queen up` only, which stops the services in
+                # order.
                 start_new_session=True,
                 preexec_fn=_dies_with(os.getpid()),
             )
@@ -89,7 +90,7 @@ class Child:
     def send(self, kind: signal.Signals) -> None:
         """Send a signal, unless the process has ended."""
         if self.process is not None and self.is_running:
-            # Not Process.send_signal: it may collect the exit code that asyncio waits for.
+            # Process.send_signal is avoided: it may collect the exit code that asyncio waits for.
             with suppress(ProcessLookupError):
                 os.kill(self.process.pid, kind)
 
@@ -100,7 +101,7 @@ class Child:
 
 
 def last_sentence(log: str) -> str | None:
-    """The last thing that a log says to people: a plain line, or the text of a JSON line."""
+    """The last sentence in a log: a plain line, or the text of a JSON line."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     plain = [line for line in lines if not line.startswith("{")]
     if plain:
@@ -134,7 +135,7 @@ def _dies_with(parent: int) -> Callable[[], None]:
     def follow() -> None:
         if _LIBC is not None:
             _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-            # We may have ended between the fork and the call.
+            # `queen up` may have ended between the fork and the call.
             if os.getppid() != parent:
                 os._exit(1)
 

@@ -15,7 +15,7 @@ LOCAL_ACCOUNT = "local"
 
 
 def ensure_secret(folder: StateFolder) -> None:
-    """Make the secret once; ConfigError for one that is too short."""
+    """Make the secret if there is none; ConfigError for a secret that is too short."""
     if not folder.secret.exists():
         write_private(folder.secret, secrets.token_bytes(SECRET_BYTES))
     read_secret(folder.secret, hint="restore it, or remove it to have a new one made")

@@ -20,7 +20,7 @@ from queen.serving.settings import ServiceSettings
 from queen.serving.settings_sources import load_settings
 
 SERVICES = ("sensitivity", "perturber", "inference")
-"""In the order in which they start, the front door last; they stop the other way round."""
+"""The services in the order in which they start, the front door last; they stop in reverse."""
 ENGINES = {"sensitivity": "faiss", "perturber": "torch", "inference": "onnxruntime"}
 """The library that the extra of a service installs."""
 SETTINGS: Mapping[str, type[ServiceSettings]] = {
@@ -66,8 +66,8 @@ class Plan:
     ) -> list[str]:
         """Flags of a service, or of its process `name`.
 
-        `ready` is what the process before said when it served: the ports stay the same.
-        `peers` are the targets of the front door.
+        `ready` is the ready file of the process before, so that the ports stay the same. `peers`
+        are the targets of the front door.
         """
         ready_file = self.state.ready_file(name or service)
         pairs = {"bundle": str(self.bundle.path), "ready-file": str(ready_file)}
@@ -126,7 +126,7 @@ class Plan:
         return [self._child(service, name, peers) for name in self.names(service)]
 
     def _child(self, service: str, name: str, peers: Mapping[str, str] | None) -> Child:
-        # -P: a folder named `queen` where the operator stands is not ours.
+        # -P: a folder `queen` in the working directory must not be imported.
         start = [sys.executable, "-P", "-m", f"queen_{service}"]
         return Child(
             name=name,

@@ -27,8 +27,8 @@ def prepared(
 ) -> Iterator[Plan]:
     """The plan of a deployment, which holds its state folder while the block runs.
 
-    `asked` has the other fields of the plan. Refusal, with EXIT_REFUSED, for whatever would
-    keep a service from serving and can be known before.
+    `asked` has the other fields of the plan. Raises Refusal, with EXIT_REFUSED, for a mistake that
+    would keep a service from serving and can be found before.
     """
     with ExitStack() as stack:
         with refusing(EXIT_REFUSED):

@@ -55,7 +55,7 @@ def _addresses(children: Sequence[Child], name: str = "address") -> dict[str, st
 
 
 def _targets(plan: Plan, peers: Sequence[Child]) -> dict[str, str]:
-    """Targets of the front door: of each peer all addresses, between commas."""
+    """Targets of the front door: for each peer its addresses, between commas."""
     addresses = _addresses(peers)
     return {
         service: ",".join(addresses[name] for name in plan.names(service))
@@ -73,7 +73,7 @@ def publish(plan: Plan, children: Sequence[Child]) -> None:
         {
             **_addresses(children),
             **_targets(plan, children),
-            # Any replica answers for all ledgers, so one is enough.
+            # Any replica answers for all ledgers, so a single admin port is enough.
             "admin": next(iter(admins.values()), None),
             "admins": admins,
             "metrics": _addresses(children, "metrics"),

@@ -21,11 +21,11 @@ class StopRequests:
         """Ask to stop, as a signal does."""
         self.count += 1
         self._news.set()
-        # Whoever waits wakes up; the next request is another event.
+        # All waiting tasks wake up; the next request sets another event.
         self._news = asyncio.Event()
 
     async def beyond(self, count: int) -> None:
-        """Wait until there were more than `count` requests."""
+        """Wait until more than `count` requests were made."""
         while self.count <= count:
             await self._news.wait()
 

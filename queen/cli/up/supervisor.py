@@ -103,7 +103,7 @@ class Supervisor:
             raise _failure(child, child.last_words())
 
     async def _keep_alive(self, child: Child) -> None:
-        """Start a child whenever it has ended, later and later until it settles."""
+        """Start a child whenever it has ended, after longer and longer delays until it stays up."""
         while True:
             restarting = AsyncRetrying(
                 retry=retry_if_result(not_),
@@ -112,7 +112,7 @@ class Supervisor:
             )
             async for attempt in restarting:
                 has_settled = False
-                # The first attempt is the life of a process that runs already.
+                # The first attempt of the retry loop is the process that runs already.
                 if attempt.retry_state.attempt_number == 1:
                     await child.ended()
                 else:
@@ -149,7 +149,7 @@ class Supervisor:
 
 
 def _why(child: Child) -> str:
-    """Words for the end of a child: its own if it ended by itself before it served."""
+    """Words for the end of a child: its own last words if it ended by itself before it served."""
     code = child.exit_code
     if code is None or code < 0 or child.is_serving:
         return ending(code)
@@ -157,7 +157,7 @@ def _why(child: Child) -> str:
 
 
 def _failure(child: Child, words: str) -> Refusal:
-    # A negative code is a signal, which is no exit code for us.
+    # A negative code is a signal, which cannot be an exit code of `queen up`.
     code = child.exit_code
     service = child.name.partition("-")[0]
     text = words.removeprefix("queen ").removeprefix(f"{service}: ")

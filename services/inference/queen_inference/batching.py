@@ -1,4 +1,4 @@
-"""Micro-batches without a timer: a batch is whatever waits while the batch before it runs."""
+"""Micro-batches without a timer: the requests that wait while a batch runs make the next batch."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from queen_inference.protectee import Array, Protectee, SingleArray
 
 T = TypeVar("T")
 MAX_RUN_SECONDS = 0.1
-"""Requests join a batch only while its run stays shorter: the first must not wait forever."""
+"""Requests join a batch only while its run stays shorter than this: long runs delay the first."""
 INLINE_SECONDS = 0.0005
 """A run this short costs less than handing it to a thread."""
 
 Finish = Callable[[MicroBatch], Awaitable[Rest | None]]
-"""Resolves the requests of a micro-batch, except those of the rest that it returns."""
+"""Resolves the requests of a micro-batch, except those in the `Rest` that it returns."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Most rows in a batch, in all that waits or runs, and of one account; most batches at once."""
+    """Most rows in a batch, in the queue and of an account in it, and most batches at once."""
 
     max_batch_rows: int
     queue_rows: int
@@ -115,7 +115,7 @@ class MicroBatcher:
         self._account_rows[account.account_id] += rows
 
     def _release(self, requests: Iterable[Pending]) -> None:
-        """Give back the room that requests hold, each of them once.
+        """Give back the room that requests hold in the queue, once for each request.
 
         They hold it until the work on them is over, not until the caller leaves: callers who
         leave early and come again would have no bound.
@@ -184,7 +184,7 @@ class MicroBatcher:
             if len(requests) == 1:
                 requests[0].fail(error)
                 return []
-        # One request spoiled the run: the others must not pay for it.
+        # One request made the run fail: the others must not fail with it.
         return [batch for pending in requests for batch in await self._run([pending])]
 
     async def _run_together(self, requests: list[Pending]) -> MicroBatch:

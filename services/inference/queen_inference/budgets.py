@@ -8,7 +8,7 @@ from queen.serving.accounts import AccountsFile
 
 
 def require_budgets(bundle: Bundle, accounts: AccountsFile) -> None:
-    """Refuse a budget that no class of this bundle can spend; ConfigError names its entry.
+    """Refuse a budget for which this bundle's regions have no room; ConfigError names its entry.
 
     Sensitivity would refuse every micro-batch with a query of such an account, and with it
     the verdicts on the other accounts' queries.

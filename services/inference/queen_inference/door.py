@@ -1,4 +1,4 @@
-"""The front door without a transport: plain values in, plain values out.
+"""The front door without a transport: it accepts and returns plain values.
 
 Shapes: R queries of a request, C classes.
 """
@@ -42,7 +42,7 @@ class ServedModel:
 
 
 class FrontDoor:
-    """One model, its accounts, and the way of a request through them."""
+    """The model that is served, its accounts, and the way of a request through them."""
 
     def __init__(
         self, model: ServedModel, keyring: Keyring, batcher: MicroBatcher, max_request_rows: int
@@ -86,8 +86,8 @@ class FrontDoor:
         Raises Overloaded, DeadlineExceeded or DependencyUnavailable if there is no answer.
         """
         answers = await self._batcher.submit(account, inputs, remaining_seconds, request_id)
-        # The label is that of the answer, not the protectee's: where the two differ, sending
-        # both would show which answers are reversed.
+        # The label is that of the answer, not the protectee's: where they differ, sending the
+        # protectee's would show that the answer is reversed.
         return {
             name: answers if name == PROBABILITIES else answers.argmax(axis=1) for name in names
         }

@@ -75,7 +75,7 @@ class Protectee:
         return seconds + (self._seconds[self._bucket(rest)] if rest else 0.0)
 
     def _affordable_sizes(self, probe: Array) -> tuple[int, ...]:
-        """Powers of two up to the first whose run is slow: a larger one would gain nothing."""
+        """Powers of two up to the first whose run is slow: a larger batch would gain nothing."""
         sizes: list[int] = []
         for size in _bucket_sizes(len(probe)):
             sizes.append(size)

@@ -63,7 +63,8 @@ class InferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer):
         self, request: oip.ModelInferRequest, context: Any
     ) -> oip.ModelInferResponse:
         """Answers to the request's queries."""
-        # Before any validation: a stranger learns nothing about the model from an error.
+        # Authentication comes before validation: a stranger learns nothing about the model from
+        # errors.
         account = self._door.authenticate(context.invocation_metadata())
         remaining_seconds = context.time_remaining()
         started = perf_counter()

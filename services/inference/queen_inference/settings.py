@@ -54,7 +54,7 @@ class InferenceSettings(ServiceSettings):
     account_rows: int = Field(default=2048, ge=1)
     """Most queries of one account that wait or run at once."""
     batches_in_flight: int = Field(default=1, ge=1, le=64)
-    """Most micro-batches between the start of their run and their verdicts; fewer are larger."""
+    """Most micro-batches that run or wait for verdicts at once; fewer make larger ones."""
     assess_timeout_seconds: float = Field(default=0.5, gt=0)
     """Longest wait for the verdicts on a micro-batch."""
     assess_patience_seconds: float = Field(default=0.1, ge=0)
@@ -74,7 +74,7 @@ class InferenceSettings(ServiceSettings):
     decision_log_kept: int = Field(default=9, ge=1, le=999)
     """Rotated files of decision records that are kept."""
     decision_log_sample: float = Field(default=1.0, ge=0, le=1)
-    """Share of the requests with PRESERVE alone that decision-log all writes."""
+    """Share of the requests with PRESERVE alone that are written where decision-log is all."""
 
     @field_validator("sensitivity_target")
     @classmethod

@@ -83,9 +83,9 @@ class Reversal:
         The same row gets the same bits whatever else is in the batch. Matrix products
         depend on the batch's size in their last bits, so all of it is computed in float64
         and q, before anything is derived from it, is rounded relative to its size, to a grid
-        that is coarse beside those bits (2^-20 beside 2^-52) and fine beside any answer. The
-        least q stays above 0: in an answer, an exact zero would name the verdict.
-        Raises ContractViolated rather than return an answer that breaks its contract.
+        that is coarse beside those bits (2^-20 beside 2^-52) and fine beside any answer. The least
+        q stays above 0: in an answer, an exact zero would reveal the verdict. Raises
+        ContractViolated rather than return an answer that breaks its contract.
         """
         answers = np.empty(flagged.probabilities.shape, np.float32)
         for code, profile in PROFILES.items():
@@ -108,7 +108,7 @@ class Reversal:
         return self._decoy.answers(flagged.sketches)
 
     def _shadow_mean(self, flagged: Flagged) -> torch.Tensor:
-        """q (B, C) float64 on the CPU: the answers are small, and elementwise."""
+        """q (B, C) float64 on the CPU: the rest of an answer is small and elementwise."""
         labels = flagged.probabilities.argmax(axis=1)
         members = self._draw.members(flagged.embeddings, labels)
         # A copy: tensors over the request's own bytes would be read-only.

@@ -13,7 +13,7 @@ SHORTEST_SECRET = 16
 def read_secret(file: Path, *, hint: str = "") -> bytes:
     """The bytes of `file`; ConfigError, without a byte of it, if it is missing or too short.
 
-    `hint` says what to do about it; the way to make a secret if absent.
+    `hint` says how to mend it; by default it is the way to make a secret.
     """
     hint = hint or f"make one with: head -c 32 /dev/urandom > {file}"
     try:

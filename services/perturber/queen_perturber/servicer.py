@@ -1,4 +1,4 @@
-"""PerturberService over gRPC: decode, have the answers computed in turns, encode."""
+"""PerturberService over gRPC: decodes, has the answers computed in turns, encodes."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ TURN_SECONDS = 0.05
 _FIRST_ROWS = 16
 _NEW_SHARE = 0.2
 _LEAST_SECONDS = 1e-7
-"""Of a row: a turn has half a million at most."""
+"""Least time of a row, which limits a turn to half a million rows."""
 
 
 class TurnLength:

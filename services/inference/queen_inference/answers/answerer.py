@@ -1,4 +1,4 @@
-"""From a micro-batch to its answers: asks for verdicts, and answers each row by its verdict.
+"""The answerer: asks for verdicts on a micro-batch, and answers each row by its verdict.
 
 Shapes: B queries of a micro-batch, C classes.
 """
@@ -40,10 +40,10 @@ from queen_inference.settings import FailureMode
 class Policy:
     """The operator's choices: the failure mode, the time limits, and the profiles' distance.
 
-    A peer has its timeout, whatever deadlines the callers have. A request whose own deadline
-    ends the wait for a verdict is answered by the failure mode if sensitivity has had
-    `assess_patience_seconds`, and is refused otherwise: callers must not choose the failure
-    mode by asking in a hurry.
+    A peer gets its full timeout, whatever deadlines the callers set. If a request's own deadline
+    ends the wait for its verdict, the failure mode answers it once sensitivity has had
+    `assess_patience_seconds`; earlier, the request is refused. Otherwise callers could choose the
+    failure mode by short deadlines.
     """
 
     failure_mode: FailureMode
@@ -57,7 +57,7 @@ class Policy:
 class Answerer:
     """Asks for verdicts on a micro-batch, and answers each row as its verdict says.
 
-    `clock`, in seconds, measures how patiently a peer has been waited for.
+    `clock`, in seconds, measures how long the answerer has waited for a peer.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Answerer:
         return self._deliver(batch, assessed) if len(batch) else None
 
     async def _assess(self, batch: MicroBatch, late: dict[Pending, Outcome]) -> Assessed:
-        """Verdicts; requests that have to be answered before they come get among the `late`."""
+        """Verdicts on a micro-batch; requests answered before these came are put into `late`."""
         started, began = perf_counter(), self._clock()
         timeout = self._policy.assess_timeout_seconds
         patience = min(self._policy.assess_patience_seconds, timeout)
@@ -150,7 +150,7 @@ class Answerer:
         timeout = self._policy.reverse_timeout_seconds
 
         def give_up(pending: Pending, _rows: slice) -> Outcome:
-            # These are over their budget: no deadline of theirs brings them a label.
+            # Their account is over its budget: no deadline, however short, brings it a label.
             return self._fallback.refuse_hurry(pending)
 
         margin = self._policy.deadline_margin_seconds
@@ -164,11 +164,11 @@ class Answerer:
             for pending, rows in waiting:
                 outcomes.setdefault(pending, self._fallback.protect(pending, protected[rows]))
         except DependencyUnavailable:
-            # The perturber is there. The size of the request may have made it late or fail.
+            # The perturber serves, but a large request may have made it late or made it fail.
             for pending, _rows in waiting:
                 outcomes.setdefault(pending, self._fallback.refuse_overload(pending))
         finally:
-            # Requests that failed as well: their records are in the ledgers.
+            # Failed requests are recorded, too: the ledgers hold their records.
             self._decisions.record(waiting, batch.labels, assessed, outcomes)
 
     def _answer_unassessed(

@@ -35,7 +35,7 @@ def protect_answers(labels: RowIndex, classes: int) -> SingleArray:
 class Fallback:
     """Answers requests as the failure mode says, or refuses them, and counts both.
 
-    A request that is answered already, or whose caller has gone, is left alone.
+    A request that is answered already, or whose caller has gone, is not answered again.
     """
 
     def __init__(self, mode: FailureMode, metrics: InferenceMetrics) -> None:
@@ -50,9 +50,9 @@ class Fallback:
         *,
         is_observed: bool,
     ) -> Outcome:
-        """Answer a request of labels (B,) and probabilities (B, C); the mode, if it decided.
+        """Answer a request of labels (B,), probabilities (B, C); returns the mode, if it decided.
 
-        Requests under observe are answered as ever: their answers need no verdict.
+        Requests under observe get their usual answers, which need no verdict.
         """
         if pending.answers.done():
             return ""
@@ -69,7 +69,7 @@ class Fallback:
         return self.mode
 
     def protect(self, pending: Pending, answers: SingleArray) -> Outcome:
-        """Answer a request whose flagged rows are protect answers already; the mode.
+        """Answer a request whose flagged rows are protect answers already; returns the mode.
 
         Under deny the request gets no answer.
         """
@@ -86,7 +86,7 @@ class Fallback:
     def refuse_overload(self, pending: Pending) -> Outcome:
         """Refuse a request for which a peer has no room or no time.
 
-        Callers can fill a peer, and must not choose with it how they are answered.
+        Callers can fill a peer's queue, and must not choose by that how they are answered.
         """
         too_many = Overloaded("too many queries at once; retry after the delay")
         return self._refuse(pending, OVERLOADED, too_many)
@@ -94,7 +94,7 @@ class Fallback:
     def refuse_hurry(self, pending: Pending) -> Outcome:
         """Refuse a request whose own deadline ends before the failure mode may answer.
 
-        The text is the same for every wait: which wait was cut short would tell the verdict.
+        The text is the same for every wait: a text for each wait would tell the verdict.
         """
         too_short = DeadlineExceeded("the deadline is too short for an answer; give it more time")
         return self._refuse(pending, HURRIED, too_short)

@@ -1,4 +1,4 @@
-"""Answers that keep the label, made here in closed form: to all rows but the reversed ones."""
+"""Answers that keep the label, in closed form, for all rows that are not reversed."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class DecisionFile:
         self._lost = lost
         self._log = logger("decision_file").bind(file=str(file.path))
         self._queue: queue.SimpleQueue[DecisionRecord | None] = queue.SimpleQueue()
-        # Only one thread changes the first, and only one the second: they need no lock.
+        # Each of the two counters is changed by one thread only, so they need no lock.
         self._rows_offered = 0
         self._rows_done = 0
         self._problem = ""
@@ -78,7 +78,7 @@ class DecisionFile:
     def _lose(self, record: DecisionRecord, problem: str) -> None:
         self._lost[record.harshest].inc()
         if problem != self._problem:
-            # Only the first of a kind in a row: they come at the rate of the traffic.
+            # Only the first of several alike is logged: losses come at the rate of the traffic.
             self._problem = problem
             self._log.error("decision records are lost", problem=problem)
 
@@ -148,7 +148,7 @@ class RotatingFile:
         self._size = os.fstat(self._file).st_size
 
     def _rotate(self) -> None:
-        # From the oldest on, so that a crash in between leaves a gap and loses nothing.
+        # The oldest file first, so that a crash in between leaves a gap and loses nothing.
         for age in range(self._kept, 0, -1):
             newer = self._beside(str(age - 1)) if age > 1 else self.path
             if newer.exists():

@@ -141,7 +141,7 @@ class DecisionLog:
     def _is_wanted(self, harshest: Verdict, request_id: str) -> bool:
         if self._which == "flagged":
             return harshest is Verdict.REVERSE
-        # The id is random, so it is also the draw.
+        # The id is random, so it also decides whether the request is in the share.
         return harshest is not Verdict.PRESERVE or int(request_id, 16) < self._sampled_below
 
     def _about(self, pending: Pending, request_id: str, outcome: str) -> dict[str, Any]:
@@ -153,7 +153,7 @@ class DecisionLog:
             "rows": pending.rows,
         }
         if pending.request_id:
-            # Callers may put anything into theirs. An operator who knows the id can hash it.
+            # Callers may put anything into their ids. An operator who knows an id can hash it.
             about["caller_id_hash"] = hash_of("request", pending.request_id)
         if account.group:
             about["group_hash"] = account_hash(group_owner(account.group))
@@ -177,8 +177,8 @@ def write_to_stream(record: DecisionRecord) -> None:
 def _is_charged(assessed: Assessed) -> NDArray[np.bool_]:
     """Rows that have changed a ledger, (B,).
 
-    The verdict does not tell: of an exempt account whose group is over its budget they are
-    PRESERVE, and recorded all the same.
+    The verdict does not tell it: rows of an exempt account whose group is over its budget are
+    PRESERVE, and may be recorded all the same.
     """
     facts = assessed.facts
     is_charged: NDArray[np.bool_] = facts["cqs_after"] != facts["cqs_before"]

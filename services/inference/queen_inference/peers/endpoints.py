@@ -13,7 +13,7 @@ from queen.errors import ConfigError
 _HOST_PORT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s\[\]:/,]+):(?P<port>\d{1,5})")
 _NAME = re.compile(r"dns:(?:///)?" + _HOST_PORT.pattern)
 _SCHEMES = ("dns:", "ipv4:", "ipv6:", "unix:", "unix-abstract:", "vsock:", "xds:")
-"""Schemes of gRPC: it resolves such a target itself, so to us that is one endpoint."""
+"""Schemes of gRPC, which resolves such a target itself: the front door sees one endpoint."""
 
 
 @dataclass(frozen=True)

@@ -27,11 +27,11 @@ Call = Callable[..., Awaitable[Any]]
 TICK_SECONDS = 0.01
 """Precision of the loop clock."""
 HEARD_SHARE = 0.25
-"""A timeout of which less was spent listening says nothing about the peer."""
+"""Share of a timeout that the event loop must have listened for the timeout to blame the peer."""
 
 
 class LoopClock:
-    """Counts the seconds in which the event loop could have received an answer.
+    """Counts the seconds during which the event loop could have received an answer.
 
     Callers who send enough keep the loop busy, and make every peer look late. A peer's delay
     is therefore measured with this clock: a turn of the loop counts at most two ticks, however
@@ -82,19 +82,19 @@ class Callee(Protocol):
 
 
 class Probed(Protocol):
-    """A service whose health is probed: a peer, or replicas that stand for one another."""
+    """A service whose health is probed: a peer, or the replicas of a service."""
 
     service: str
 
     @property
     def is_up(self) -> bool:
-        """Whether it served when it was last heard of."""
+        """Whether the service served when it was last heard of."""
 
     async def probe(self, timeout_seconds: float) -> bool:
-        """Ask for its health, remember it, and return whether it serves."""
+        """Ask for the service's health, remember it, and return whether the service serves."""
 
     async def close(self) -> None:
-        """End its channels."""
+        """Close the channels to the service."""
 
 
 class Peer:
@@ -174,13 +174,13 @@ class Peer:
     def _failed(self, error: grpc.aio.AioRpcError, *, is_unheard: bool) -> DependencyUnavailable:
         code, trailers = error.code(), error.trailing_metadata()
         reason = reason_in(trailers or ())
-        # An error with a reason comes from the peer itself, which is there: something that it
-        # needs is not.
+        # An error with a reason comes from the peer itself: it runs, but cannot reach something it
+        # needs.
         if code is grpc.StatusCode.UNAVAILABLE and not reason:
-            # Its retries are used up; the next probe says when it is back.
+            # The retries are used up; the next probe says when the peer is back.
             self.is_up = False
         if code.name != self._failure:
-            # Only the first of a kind in a row: failures come at the rate of the traffic.
+            # Only the first of several alike is logged: failures come at the rate of the traffic.
             self._failure = code.name
             self._log.warning("peer call failed", code=code.name, text=error.details())
         return _kind_of(code, reason, is_unheard=is_unheard)(f"{self.service}: {code.name}")
@@ -208,7 +208,7 @@ def _options(service: str, max_message_bytes: int, *, retries: bool) -> list[tup
     methods = [{"name": [{"service": service}], "retryPolicy": retry}] if retries else []
     config = {
         "loadBalancingConfig": [{"round_robin": {}}],
-        # Without it a replica that drains still gets its turn.
+        # Without the health check a replica that drains still gets calls.
         "healthCheckConfig": {"serviceName": service},
         "methodConfig": methods,
         "retryThrottling": {"maxTokens": 100, "tokenRatio": 0.1},
@@ -221,7 +221,7 @@ def _options(service: str, max_message_bytes: int, *, retries: bool) -> list[tup
         ("grpc.keepalive_timeout_ms", 5_000),
         # So that a peer that comes back is noticed within a second or two, not two minutes.
         ("grpc.initial_reconnect_backoff_ms", 200),
-        # In truth the time that a connection is given to be made: a busy or distant peer needs it.
+        # gRPC also gives a connection this long to be made: a busy or distant peer needs the time.
         ("grpc.min_reconnect_backoff_ms", 1_000),
         ("grpc.max_reconnect_backoff_ms", 1_000),
         ("grpc.dns_min_time_between_resolutions_ms", 2_000),

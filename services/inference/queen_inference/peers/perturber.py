@@ -20,7 +20,7 @@ from queen_inference.protectee import Array, SingleArray
 
 PERTURBER = perturber_pb2.DESCRIPTOR.services_by_name["PerturberService"].full_name
 FILLED_SHARE = 0.9
-"""Share of the largest message that numbers fill; the rest is for the fields around them."""
+"""Share of the largest message that tensors may fill; the rest is for the other fields."""
 _ARRAYS = ("profiles", "shadow_inputs", "probabilities", "embeddings", "sketches")
 
 
@@ -46,7 +46,7 @@ class FlaggedRows:
 
     def parts(self, largest_bytes: float) -> list[FlaggedRows]:
         """The rows in parts of at most so many bytes on the wire, and of at least one row."""
-        # No number travels in more than 4 bytes.
+        # Every number is sent in at most 4 bytes.
         row_bytes = 4 * sum(getattr(self, name)[0].size for name in _ARRAYS)
         size = max(1, int(largest_bytes) // row_bytes)
         return [self._rows(slice(start, start + size)) for start in range(0, len(self), size)]

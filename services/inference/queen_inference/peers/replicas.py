@@ -110,7 +110,7 @@ class Replicas:
         for endpoint in self.members.keys() - wanted:
             self._spawn(_retire(self.members.pop(endpoint)))
         for endpoint in fresh:
-            # Where there are others, the rows go to the next endpoint sooner than here again.
+            # With other endpoints a failed call is not repeated here: its rows go to the next one.
             self.members[endpoint] = self._open_replica(endpoint, len(wanted) == 1)
         self.rendezvous = Rendezvous(self.members)
         self._log.info("endpoints", known=list(self.rendezvous.endpoints))

@@ -1,7 +1,7 @@
 """Verdicts from several replicas: the accounts of an owner always go to the same replica.
 
-That spares the replicas: each remembers its own owners, and meets no conflict in the store. It
-changes no verdict: all replicas give the same ones, so any of them may be asked.
+Each replica then remembers its own owners only, and meets no conflict in the store. The routing
+changes no verdict: all replicas give the same verdicts, so any of them may be asked.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from queen_inference.peers.sensitivity import (
 )
 
 MOST_ENDPOINTS = 2
-"""A row is sent to no more endpoints: a query that ends an endpoint must not end them all."""
+"""Most endpoints that a row is sent to: a query that makes an endpoint crash must not crash all."""
 Reply = tuple[Share, Assessed]
-"""A share, with the verdicts on it or the problem that left it without any."""
+"""A share, with the verdicts on it or the problem that left it without verdicts."""
 
 
 class RoutedClient:
@@ -65,7 +65,7 @@ class RoutedClient:
     async def _ask_replica(
         self, client: SensitivityClient, share: Share, expires: float, tried: Sequence[str]
     ) -> list[Reply]:
-        """Ask the replica at the last endpoint of `tried`; if it is gone, another one."""
+        """Ask the replica at the last endpoint of `tried`; if it is gone, ask another replica."""
         try:
             return [(share, await client.assess(share, expires - monotonic()))]
         except PeerUnavailable as error:
@@ -94,8 +94,8 @@ def _unanswered(share: Share, problem: DependencyUnavailable) -> Reply:
 def _joined(replies: Sequence[Reply], count: int) -> Assessed:
     """The verdicts in the order of the rows, of which there are `count`.
 
-    The problem of all is raised if there is no verdict at all. Of several, an overload counts,
-    since it is answered most carefully.
+    Without any verdict the problem is raised. Of several problems an overload is chosen, since it
+    is answered most carefully.
     """
     problems = [assessed.problem for _, assessed in replies if assessed.problem is not None]
     problems.sort(key=lambda problem: not isinstance(problem, PeerOverloaded))

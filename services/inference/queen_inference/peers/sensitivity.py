@@ -97,7 +97,7 @@ class Assessed:
 
     @classmethod
     def without_verdicts(cls, count: int, problem: DependencyUnavailable | None) -> Self:
-        """`count` queries of which none has a verdict."""
+        """`count` queries without verdicts."""
         verdicts, causes = np.zeros((2, count), np.uint8)
         return cls(verdicts, causes, np.zeros(count, np.float32), np.zeros(count, FACTS), problem)
 
