@@ -66,6 +66,20 @@ def require_bundle(served: str, got: str) -> None:
         )
 
 
+def require_rows(rows: int, most: int, field: str) -> None:
+    """InvalidQuery for a request without rows, BatchTooLarge for one of more than `most`."""
+    if rows == 0:
+        raise InvalidQuery(f"{field}: expected at least 1 row, got 0", field=field)
+    if rows > most:
+        raise BatchTooLarge(f"expected at most {most} rows, got {rows}", field=field)
+
+
+def require_finite(values: NDArray[np.floating], field: str) -> None:
+    """InvalidQuery for NaN or infinity in the tensor of a field."""
+    if not np.isfinite(values).all():
+        raise InvalidQuery(f"{field}: expected finite numbers, got NaN or infinity", field=field)
+
+
 def datatype_of(dtype: np.dtype[Any]) -> str:
     """Protocol name of a NumPy type; ShapeMismatch if the protocol has none."""
     name = _NAMES.get(np.dtype(dtype).newbyteorder("<"))

@@ -15,6 +15,8 @@ from queen.wire import (
     TYPED_FIELDS,
     decode_input,
     requested_outputs,
+    require_finite,
+    require_rows,
 )
 
 Request = oip.ModelInferRequest
@@ -251,3 +253,22 @@ def test_what_the_caller_sent_is_repeated_in_brief() -> None:
     with pytest.raises(InvalidQuery) as error:
         requested_outputs(Request(outputs=[Request.InferRequestedOutputTensor(name=huge)]), ["p"])
     assert len(str(error.value)) < 200
+
+
+def test_a_request_has_at_least_a_row_and_at_most_so_many() -> None:
+    """The field that says how many is named."""
+    require_rows(1, 4, "labels")
+    require_rows(4, 4, "labels")
+    with pytest.raises(InvalidQuery, match="labels: expected at least 1 row") as empty:
+        require_rows(0, 4, "labels")
+    assert empty.value.field == "labels"
+    with pytest.raises(BatchTooLarge, match="at most 4 rows, got 5"):
+        require_rows(5, 4, "labels")
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+def test_numbers_of_a_request_are_finite(odd: float) -> None:
+    """A NaN would pass every comparison that should stop it."""
+    require_finite(np.zeros((2, 2)), "embeddings")
+    with pytest.raises(InvalidQuery, match="embeddings: expected finite numbers"):
+        require_finite(np.array([0.0, odd]), "embeddings")

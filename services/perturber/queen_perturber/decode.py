@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from queen.api.v1 import perturber_pb2 as pb
 from queen.bundle import Bundle
-from queen.errors import BatchTooLarge, InvalidQuery
-from queen.wire import PROFILES, read_tensor, require_bundle
+from queen.errors import InvalidQuery
+from queen.wire import PROFILES, read_tensor, require_bundle, require_finite, require_rows
 from queen_perturber.reversal import Flagged
 
 _SUM_TOLERANCE = 1e-3
@@ -25,7 +25,7 @@ def read_flagged(request: pb.ReverseRequest, bundle: Bundle, max_rows: int) -> F
     manifest = bundle.manifest
     profiles = read_tensor(request.profiles, "u1", (-1,), "profiles")
     rows = len(profiles)
-    _require_rows(rows, max_rows)
+    require_rows(rows, max_rows, "profiles")
     _require_profiles(profiles)
     shape = (rows, *manifest.shadows.input_shape)
     inputs = read_tensor(request.shadow_inputs, "<f4", shape, "shadow_inputs")
@@ -36,19 +36,12 @@ def read_flagged(request: pb.ReverseRequest, bundle: Bundle, max_rows: int) -> F
         request.embeddings, "<f4", (rows, manifest.embedding_width), "embeddings"
     )
     sketches = read_tensor(request.sketches, "<f4", (rows, manifest.decoy.sketch_width), "sketches")
-    _require_finite(inputs, "shadow_inputs")
-    _require_finite(sketches, "sketches")
-    _require_finite(embeddings, "embeddings")
+    require_finite(inputs, "shadow_inputs")
+    require_finite(sketches, "sketches")
+    require_finite(embeddings, "embeddings")
     _require_simplex(probabilities)
     balanced_l1 = _read_balanced_l1(request, profiles)
     return Flagged(profiles, inputs, probabilities, embeddings, sketches, balanced_l1)
-
-
-def _require_rows(rows: int, max_rows: int) -> None:
-    if rows == 0:
-        raise InvalidQuery("profiles: expected at least 1 row, got 0", field="profiles")
-    if rows > max_rows:
-        raise BatchTooLarge(f"expected at most {max_rows} rows, got {rows}", field="profiles")
 
 
 def _require_profiles(profiles: NDArray[np.uint8]) -> None:
@@ -65,11 +58,6 @@ def _read_balanced_l1(request: pb.ReverseRequest, profiles: NDArray[np.uint8]) -
             f"balanced_l1: expected an L1 distance in (0, 2], got {l1:g}", field="balanced_l1"
         )
     return l1
-
-
-def _require_finite(values: NDArray[np.float32], field: str) -> None:
-    if not np.isfinite(values).all():
-        raise InvalidQuery(f"{field}: expected finite numbers, got NaN or infinity", field=field)
 
 
 def _require_simplex(probabilities: NDArray[np.float32]) -> None:

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from queen.api.v1 import sensitivity_pb2 as pb
 from queen.bundle import Bundle
-from queen.errors import BatchTooLarge, InvalidQuery
+from queen.errors import InvalidQuery
 from queen.method.ledger import Scope
 from queen.owners import GROUP_PREFIX, LONGEST_OWNER, is_group
-from queen.wire import read_tensor, require_bundle
+from queen.wire import read_tensor, require_bundle, require_finite, require_rows
 from queen_sensitivity.engine.charging import AccountPolicy, Queries
 
 
@@ -26,7 +26,7 @@ def read_queries(request: pb.AssessRequest, bundle: Bundle, max_rows: int) -> Qu
     geometry = bundle.geometry
     labels = read_tensor(request.labels, "<i4", (-1,), "labels")
     rows = len(labels)
-    _require_rows(rows, max_rows)
+    require_rows(rows, max_rows, "labels")
     account_index = read_tensor(request.account_index, "<u4", (rows,), "account_index")
     width = geometry.embedding_width
     embeddings = read_tensor(request.embeddings, "<f4", (rows, width), "embeddings")
@@ -35,10 +35,7 @@ def read_queries(request: pb.AssessRequest, bundle: Bundle, max_rows: int) -> Qu
     _require_group_budgets(accounts)
     _require_below(account_index, len(accounts), "account_index")
     _require_below(labels, geometry.num_classes, "labels")
-    if not np.isfinite(embeddings).all():
-        raise InvalidQuery(
-            "embeddings: expected finite numbers, got NaN or infinity", field="embeddings"
-        )
+    require_finite(embeddings, "embeddings")
     wide = (account_index.astype(np.int64), labels.astype(np.int64))
     return Queries(accounts, *wide, embeddings, request.with_facts)
 
@@ -71,13 +68,6 @@ def _require_group_budgets(accounts: Sequence[AccountPolicy]) -> None:
                 "accounts: expected the same group_budget for all accounts of a group, got two",
                 field="accounts.group_budget",
             )
-
-
-def _require_rows(rows: int, max_rows: int) -> None:
-    if rows == 0:
-        raise InvalidQuery("labels: expected at least 1 row, got 0", field="labels")
-    if rows > max_rows:
-        raise BatchTooLarge(f"expected at most {max_rows} rows, got {rows}", field="labels")
 
 
 def _require_accounts(account_ids: Sequence[str]) -> None:

@@ -18,7 +18,7 @@ from queen.method.geometry import Geometry
 from queen.method.sensitivity import center_distances
 from queen.operators import Mandate
 from queen.owners import LONGEST_OWNER
-from queen.wire import read_tensor
+from queen.wire import read_tensor, require_finite
 from queen_sensitivity.admin.transfer import AccountRecords
 from queen_sensitivity.ledger_store import Records
 
@@ -168,8 +168,7 @@ def _require_length(text: str, longest: int, field: str) -> None:
 def _read_class(message: pb.ClassRecords, geometry: Geometry) -> Records:
     field = "account.classes.embeddings"
     records = read_tensor(message.embeddings, "<f4", (-1, geometry.embedding_width), field)
-    if not np.isfinite(records).all():
-        raise InvalidQuery(f"{field}: expected finite numbers, got NaN or infinity", field=field)
+    require_finite(records, field)
     labels = np.full(len(records), message.label)
     distances = center_distances(geometry, records, labels)
     if (distances >= geometry.sensitive_radius[message.label]).any():
