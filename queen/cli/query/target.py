@@ -31,6 +31,6 @@ def find_target(
     local: dict[str, Any] = state.read_up() if state.up.exists() else {}
     address = endpoint or local.get("inference") or DEFAULT_ENDPOINT
     is_local = address == local.get("inference")
-    if key is None and is_local and state.local_key.exists():
+    if not key and is_local and state.local_key.exists():
         key = read_key(state.local_key)
-    return Target(address, model or "", key)
+    return Target(address, model or "", key or None)

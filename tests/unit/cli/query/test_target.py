@@ -31,6 +31,12 @@ def test_a_stated_key_wins(local):
     assert find_target(local, None, None, "mine").key == "mine"
 
 
+def test_an_empty_key_is_no_key(local):
+    """As of --key "$KEY" where the variable is empty."""
+    assert find_target(local, None, None, "").key == "local-key"
+    assert find_target(local, "elsewhere:8001", "m", "").key is None
+
+
 def test_without_a_deployment_the_default_is_asked(tmp_path):
     """No up.json: the default endpoint, without a key."""
     assert find_target(StateFolder(tmp_path), None, "m", None) == Target(
