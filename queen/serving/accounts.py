@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -66,10 +66,15 @@ class AccountsFile(BaseModel):
                 )
 
 
-def read_accounts(path: Path) -> AccountsFile:
+Check = Callable[[AccountsFile], None]
+"""Raises ConfigError for accounts that parse but cannot be served here."""
+
+
+def read_accounts(path: Path, check: Check = lambda _accounts: None) -> AccountsFile:
     """Parse and check accounts.yaml; ConfigError, in one sentence, for whatever is wrong.
 
-    No message repeats a value of the file: a key written there by mistake stays unlogged.
+    The sentence begins with the path, also if `check` raises it. No message repeats a value of
+    the file: a key written there by mistake stays unlogged.
     """
     content = read_yaml(path)
     try:
@@ -84,6 +89,10 @@ def read_accounts(path: Path) -> AccountsFile:
     _require_distinct(path, "id", [entry.id for entry in parsed.accounts])
     _require_distinct(path, "group id", [group.id for group in parsed.groups])
     _require_distinct(path, "key_sha256", [entry.key_sha256.lower() for entry in parsed.accounts])
+    try:
+        check(parsed)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
     return parsed
 
 

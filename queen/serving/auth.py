@@ -14,7 +14,7 @@ from watchfiles import Change, awatch
 
 from queen.errors import ConfigError, Unauthenticated
 from queen.method.contracts import Profile
-from queen.serving.accounts import AccountEntry, AccountsFile, read_accounts
+from queen.serving.accounts import AccountEntry, AccountsFile, Check, read_accounts
 from queen.serving.logging import account_hash, logger
 from queen.serving.metrics import Metrics
 
@@ -103,10 +103,6 @@ class Keyring:
         )
 
 
-Check = Callable[[AccountsFile], None]
-"""Raises ConfigError for accounts that parse but cannot be served here."""
-
-
 @asynccontextmanager
 async def watched_keyring(
     path: Path,
@@ -117,9 +113,7 @@ async def watched_keyring(
     """A keyring that follows the file; if a new file is refused, the last good one stays."""
 
     def read() -> AccountsFile:
-        accounts = read_accounts(path)
-        check(accounts)
-        return accounts
+        return read_accounts(path, check)
 
     keyring = Keyring(read(), default_profile)
     metrics.config_loaded(ok=True)

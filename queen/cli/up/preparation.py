@@ -71,11 +71,8 @@ def _accounts(folder: StateFolder, given: Path | None, bundle: Bundle) -> Path:
     if given is None:
         ensure_local_account(folder)
     path = (given or folder.accounts).absolute()
-    accounts = read_accounts(path)
-    try:
-        accounts.require_budgets(largest_budget(bundle.geometry, bundle.mean_squared_sqs))
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
+    largest = largest_budget(bundle.geometry, bundle.mean_squared_sqs)
+    read_accounts(path, lambda accounts: accounts.require_budgets(largest))
     return path
 
 

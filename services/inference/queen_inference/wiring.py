@@ -11,6 +11,7 @@ from time import monotonic
 from queen.api.oip import open_inference_pb2_grpc
 from queen.bundle import Bundle, open_bundle
 from queen.serving.auth import watched_keyring
+from queen.serving.logging import logger
 from queen.serving.server import Offer, Shell
 from queen_inference.answers.answerer import Answerer, Policy
 from queen_inference.answers.fallback import Fallback
@@ -170,6 +171,9 @@ async def _open_sensitivity(
     first, *others = parts = read_target(settings.sensitivity_target)
     if not settings.affinity or not (others or first.is_name):
         replica = open_replica(first.text, True)
+        if settings.affinity:
+            # As `Replicas` does: every log of a front door names the endpoints behind its target.
+            logger("peer").info("endpoints", peer=SENSITIVITY, known=await first.resolve())
         known.set(1)
         up.set_function(lambda: replica.peer.is_up)
         return replica.peer, replica.client

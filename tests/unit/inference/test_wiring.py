@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
+from queen_inference.peers.sensitivity import SENSITIVITY
 from queen_inference.servicer import INFERENCE
 from queen_inference.settings import InferenceSettings
 from queen_inference.wiring import open_service
 
 from queen.errors import ConfigError
+from queen.serving.auth import key_digest
 from queen.serving.health import Health
 from queen.serving.metrics import Metrics
 from queen.serving.server import Shell
@@ -60,6 +63,41 @@ async def test_the_target_decides_how_many_endpoints_there_are(
         assert offer.name == INFERENCE
         assert counted(ENDPOINTS, state="known") == known
         assert counted(ENDPOINTS, state="up") == 0
+
+
+@pytest.mark.parametrize(
+    ("target", "known"),
+    [
+        (NOWHERE, [NOWHERE]),
+        ("dns:///127.0.0.1:1", [NOWHERE]),
+        ("127.0.0.1:1,127.0.0.1:2", [NOWHERE, "127.0.0.1:2"]),
+    ],
+)
+async def test_the_log_names_the_endpoints_behind_the_target(
+    small: SmallBundle, tmp_path: Path, registry: Metrics, target: str, known: list[str]
+) -> None:
+    """However many there are."""
+    settings = settings_of(small, tmp_path, sensitivity_target=target)
+    with structlog.testing.capture_logs() as lines:
+        async with open_service(settings, Shell(registry, Health())):
+            pass
+    said = [line for line in lines if line["event"] == "endpoints"]
+    assert [(line["logger"], line["peer"], line["known"]) for line in said] == [
+        ("peer", SENSITIVITY, known)
+    ]
+
+
+async def test_a_budget_without_room_is_refused_by_file_and_entry(
+    small: SmallBundle, tmp_path: Path, registry: Metrics
+) -> None:
+    """The sentence says where to mend it, and names no account."""
+    settings = settings_of(small, tmp_path)
+    entry = f"{{id: alice, key_sha256: {key_digest('one')}, budget: {2**32 - 1}}}"
+    settings.accounts.write_text(f"accounts: [{entry}]\n")
+    with pytest.raises(ConfigError, match=r"accounts\.yaml: entry 1, budget") as caught:
+        async with open_service(settings, Shell(registry, Health())):
+            raise AssertionError("opened")
+    assert "alice" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("mode", "is_gated"), [("protect", False), ("deny", True)])

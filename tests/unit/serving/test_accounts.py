@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from queen.errors import ConfigError
-from queen.serving.accounts import read_accounts
+from queen.serving.accounts import AccountsFile, read_accounts
 from queen.serving.auth import key_digest
 
 ONE = key_digest("one")
@@ -58,3 +58,16 @@ def test_a_wrong_accounts_file_is_one_sentence(tmp_path: Path, text: str, words:
     assert "\n" not in str(caught.value)
     assert "my-plain-key" not in str(caught.value)
     assert ONE not in str(caught.value)
+
+
+def test_accounts_that_cannot_be_served_are_one_sentence_as_well(tmp_path: Path) -> None:
+    """The file comes first in it: an operator has to know which one to mend."""
+    file = tmp_path / "accounts.yaml"
+    file.write_text(f"accounts: [{{id: a, key_sha256: {ONE}, budget: 8}}]")
+
+    def check(accounts: AccountsFile) -> None:
+        accounts.require_budgets(7)
+
+    with pytest.raises(ConfigError, match="entry 1, budget: expected at most 7") as caught:
+        read_accounts(file, check)
+    assert str(caught.value).startswith(f"{file}: entry 1")
