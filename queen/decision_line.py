@@ -1,4 +1,4 @@
-"""Decision records as fields of JSON, and back: the front door writes them, replay reads them.
+"""Decision records to fields of JSON and back: the front door writes them, replay reads them.
 
 A record has single values for its request and lists for its queries. Pure: no file, no clock.
 """
@@ -18,9 +18,9 @@ from queen.method.ledger import Cause, Scope, Verdict
 LOGGER = "decisions"
 """The field `logger` of a decision record."""
 DECISION, UNASSESSED = "decision", "unassessed"
-"""Its field `msg`: the request has verdicts, or it has none."""
+"""The field `msg` of a decision record: its request has verdicts, or has none."""
 HURRIED, OVERLOADED = "hurried", "overloaded"
-"""Its field `refused`, of a request without an answer: its deadline is short, or a peer full."""
+"""The field `refused` of an unanswered request: its deadline was too short, or a peer too full."""
 
 NUMBERS = {
     "d": "distances",
@@ -35,7 +35,7 @@ GROUP_NUMBERS = {
     f"group_{name}": f"group_{field}" for name, field in NUMBERS.items() if name != "d"
 }
 GROUP_BITS = {f"group_{name}": int(bit) << GROUP_SHIFT for name, bit in BITS.items()}
-"""The same lists of the group; a record of an account without a group has none of them."""
+"""The lists of the group; a record of an account without a group has none of these."""
 SCOPES = {scope.name.lower(): scope for scope in Scope}
 VERDICTS = {verdict.name: verdict for verdict in Verdict}
 

@@ -18,8 +18,8 @@ class Deployment:
 
     Flags are keyword arguments, `failure_mode="deny"` for `--failure-mode deny`; None is
     left out. The port is free unless given. With `ledgers`, the URL of a Redis, `state` is
-    the folder of everything else, and `replicas=3` may be given. Raises
-    DependencyUnavailable, in the words of `queen up`, if it does not come up.
+    the folder of everything else, and `replicas=3` may be given. Raises DependencyUnavailable, in
+    the words of `queen up`, if the deployment does not start.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Deployment:
         return (self.state / "local.key").read_text().strip()
 
     def pid(self, name: str) -> int:
-        """Process id of a service now; it changes when the service is restarted.
+        """Current process id of a service; a restart changes it.
 
         Replicas have names of their own, `sensitivity-1` for instance. Raises ConfigError for
         a name that no process has.

@@ -20,7 +20,7 @@ class QueenError(Exception):
 
 
 class ConfigError(QueenError):
-    """Settings, an accounts file or a key file cannot be served with.
+    """Settings, an accounts file or a key file that a service cannot be started with.
 
     Raised before a service serves, and by commands. Do not retry: mend the setting.
     """
@@ -170,8 +170,8 @@ class PeerUnavailable(DependencyUnavailable):
 class PeerOverloaded(DependencyUnavailable):
     """A peer's queue is full, or this process was too busy to hear the peer (UNAVAILABLE).
 
-    Raised by the front door's peers, and handled there: callers get Overloaded. They can bring
-    it about, so they must gain nothing by it: neither another replica nor the failure mode.
+    Raised by the front door's peers, and handled there: callers get Overloaded. Callers can cause
+    this error, so they must gain nothing by it: neither another replica nor the failure mode.
     """
 
 

@@ -38,7 +38,8 @@ class ModelDescription:
             raise InvalidQuery(f"expected a numeric input, got datatype {self.datatype}")
         with np.errstate(all="ignore"):
             fitted = rows.astype(wanted)
-        # Rounding to a narrower float counts as no change; a fraction lost to an integer does.
+        # Rounding to a narrower float counts as no change; losing a fraction to an integer is a
+        # change.
         if wanted.kind in "iub" and not np.array_equal(fitted, rows):
             raise InvalidQuery(
                 f"input '{self.input_name}' takes {self.datatype}, got {rows.dtype} values "
@@ -53,7 +54,7 @@ class OipClient:
     def __init__(self, endpoint: str, key: str | None = None, *, timeout_seconds: float = 30.0):
         options = [
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-            # Local proxies have no business with a server that was named by its address.
+            # Proxies of the environment are not used: the server is named by its address.
             ("grpc.enable_http_proxy", 0),
         ]
         self._channel = grpc.insecure_channel(endpoint, options=options)

@@ -1,4 +1,4 @@
-"""Between protobuf and NumPy, pure: no transport, no state.
+"""Conversion between protobuf and NumPy, pure: no transport, no state.
 
 Numbers travel little-endian and row-major. Between the services tensors are raw bytes;
 at the front door a request may use raw bytes or the protocol's typed contents, and is
@@ -173,7 +173,7 @@ def encode_response(
         if raw:
             response.raw_output_contents.append(little.tobytes())
         else:
-            # A list is ten times faster to extend from than an array.
+            # Extending a field by a list is ten times faster than by an array.
             getattr(tensor.contents, TYPED_FIELDS[datatype]).extend(little.ravel().tolist())
     return response
 
@@ -248,7 +248,7 @@ def _raw_values(request: oip.ModelInferRequest, shape: tuple[int, ...]) -> Array
 
 
 def _require_booleans(blob: bytes, dtype: np.dtype[Any], name: str) -> None:
-    # NumPy reads any other byte as a truth value that equals neither True nor False.
+    # NumPy reads other bytes as truth values that equal neither True nor False.
     largest = np.frombuffer(blob, np.uint8).max() if dtype.kind == "b" else 0
     if largest > 1:
         raise InvalidQuery(

@@ -28,7 +28,7 @@ NOISE = 0.02
 
 @dataclass(frozen=True)
 class Links:
-    """A way to split a thief's queries, against honest accounts.
+    """The result for a way to split a thief's queries over accounts.
 
     `auc` 0.5 is chance; `linked` and `false_links` are the shares of thief pairs and of
     honest pairs whose score reaches LIKELY_LINK.
@@ -92,7 +92,7 @@ def run_links_bench(
 def _splits(
     pool: NDArray[Any], accounts: int, queries: int, rng: np.random.Generator
 ) -> Iterator[tuple[str, list[NDArray[Any]]]]:
-    """A thief's ways to give `accounts` accounts `queries` samples each."""
+    """Ways in which a thief may give `accounts` accounts `queries` samples each."""
     order = rng.permutation(len(pool))
     size = min(queries, len(pool) // accounts)
     yield "disjoint parts of a pool", [pool[part] for part in _parts(order, accounts, size)]

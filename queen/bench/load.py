@@ -23,7 +23,7 @@ class Server:
     endpoint: str
     key: str
     pids: tuple[int, ...]
-    """Their CPU time is divided by the requests."""
+    """Ids of the processes that serve; their CPU time is divided by the requests."""
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ BATCH = 256
 class Kernel:
     """Microseconds a query of a kernel: median, fastest and slowest repeat.
 
-    `goal` is the most it may cost; `reference` the cost of the slow way that the closed
+    `goal` is the most that it may cost; `reference` is the cost of the slow way that the closed
     form replaces, measured in the same run, and `speedup` their ratio.
     """
 

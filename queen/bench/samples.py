@@ -1,4 +1,4 @@
-"""The samples of a file as the protectee sees them. Shapes: N samples, E embedding width."""
+"""The samples of a file and the protectee's outputs. Shapes: N samples, E embedding width."""
 
 from __future__ import annotations
 

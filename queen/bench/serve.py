@@ -48,8 +48,8 @@ def run_serve_bench(
     """Rows {contestant, batch, in_flight, throughput, p50, p99, cpu} as ratios to the bare server.
 
     `within` is an account whose queries are all covered, the steady state of an honest
-    account; `over` is an account over its budget. Ratios are taken burst against burst of the
-    same round, and come as median, smallest and largest; absolute medians stand beside.
+    account; `over` is an account over its budget. A ratio compares two bursts of the same round;
+    the rows give the median, smallest and largest ratio, and the absolute medians beside them.
     """
     bundle = open_bundle(options.bundle)
     inputs = _read_inputs(options.data, bundle)
@@ -104,7 +104,7 @@ def _summary(runs: list[LoadResult], bare: list[LoadResult]) -> dict[str, Any]:
 def _servers(
     options: ServeOptions, bundle: Bundle, inputs: NDArray[np.float32]
 ) -> Iterator[dict[str, Server]]:
-    """The bare server, and the deployment as each of two accounts meets it."""
+    """The bare server, and the deployment as seen by each of two accounts."""
     options.state.mkdir(parents=True, exist_ok=True)
     accounts = _write_accounts(options)
     deployment = Deployment(
@@ -112,7 +112,7 @@ def _servers(
     )
     with _bare_server(bundle.protectee_path) as bare, deployment as running:
         pids = tuple(running.pid(name) for name in ("inference", "sensitivity", "perturber"))
-        # Every query once: the first account then has all of them covered, the second is over.
+        # Send every query once: then the first account has all queries covered, the second is over.
         for account in _ACCOUNTS:
             _send_all(running.endpoint, account, inputs)
         yield {BARE: bare} | {name: Server(running.endpoint, name, pids) for name in _ACCOUNTS}

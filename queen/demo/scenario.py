@@ -51,7 +51,7 @@ SCENARIOS = {
         piracy_seeds=3,
         milestones=(100, 200, 400, 800, 1600),
         load=lambda seed, _folder: load_digits_split(seed),
-        # Six hundred images are too few for thousands of queries: jitter them.
+        # 600 images are too few for thousands of queries, so the pool repeats them with noise.
         draw_queries=lambda split, count, rng: jittered_pool(split.pool_x, count, rng),
     ),
     "fashion-mnist": Scenario(
@@ -80,7 +80,7 @@ def scenario_of(dataset: str) -> Scenario:
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """The options of `queen demo`; a budget of None is the scenario's."""
+    """The options of `queen demo`; without a budget, the scenario's budget is used."""
 
     dataset: str = "digits"
     out: Path = Path("build/demo")
@@ -102,7 +102,7 @@ class Demo:
 
 
 def draw_demo(options: DemoOptions) -> Demo:
-    """The demo that the options ask for; everything random in it follows from the seed.
+    """The demo that the options ask for; all random choices in it follow from the seed.
 
     Raises ConfigError for an unknown data set, or one whose files are missing.
     """

@@ -23,7 +23,7 @@ from queen.redteam.networks import Regime, accuracy, build_network, export_onnx,
 
 
 def run_demo(options: DemoOptions, console: Console) -> DemoReport:
-    """Run the whole demo into `options.out`; its report."""
+    """Run the whole demo into `options.out`; returns its report."""
     torch.set_num_threads(1)
     out = options.out
     out.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ def train_protectee(demo: Demo, progress: Progress) -> torch.nn.Module:
 
 
 def fit_demo(demo: Demo, protectee: torch.nn.Module, console: Console) -> Path:
-    """Export the protectee and its training data as an owner would have them, and fit."""
+    """Export the protectee and its training data as an operator would have them, and fit."""
     split, out = demo.split, demo.out
     model, data, bundle = out / f"{split.name}.onnx", out / f"{split.name}.npz", out / "bundle"
     export_onnx(protectee, split.train_x, model)

@@ -62,7 +62,7 @@ def send(
 ) -> Traffic:
     """Send queries (Q, ...) in requests of `batch`, calling `on_rows` with the rows of each.
 
-    Reversals are read between requests, so a prefix is known to a request's length.
+    Reversals are read between requests, so a prefix is exact to the length of a request.
     """
     start = meter.reversed()
     model = client.describe("")

@@ -36,7 +36,8 @@ def build_network(dataset: str, width: float = 1.0) -> nn.Sequential:
     if dataset in {"fashion-mnist", "mnist"}:
         wide = int(32 * width)
         return nn.Sequential(
-            # Pooling first computes the same and leaves a quarter of it to the ReLU.
+            # Pooling before the ReLU gives the same result and leaves the ReLU a quarter of the
+            # work.
             *(nn.Conv2d(1, wide, 3, padding=1), nn.MaxPool2d(2), nn.ReLU()),
             *(nn.Conv2d(wide, 2 * wide, 3, padding=1), nn.MaxPool2d(2), nn.ReLU()),
             *(nn.Flatten(), nn.Linear(98 * wide, 4 * wide), nn.ReLU()),
@@ -83,7 +84,7 @@ def _any_network(name: str, width: float) -> nn.Sequential:
 class ResidualBlock(nn.Module):
     """Two convolutions around a shortcut; `stride` 2 halves the image.
 
-    Group normalization, unlike that over batches, computes the same in training and use.
+    Group normalization, unlike batch normalization, computes the same in training and use.
     """
 
     def __init__(self, before: int, after: int, stride: int) -> None:
@@ -171,7 +172,7 @@ def train_network(
 
 
 def set_memory_format(network: nn.Module, memory_format: torch.memory_format) -> None:
-    """Lay the weights of convolutions out in that order; their values stay."""
+    """Lay the weights of convolutions out in this memory format; their values stay."""
     for parameter in network.parameters():
         if parameter.dim() == 4:
             parameter.data = parameter.data.contiguous(memory_format=memory_format)

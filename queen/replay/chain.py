@@ -34,7 +34,7 @@ class _Steps:
     origins: IntArray
 
     def select(self, chosen: NDArray[np.integer] | NDArray[np.bool_]) -> _Steps:
-        """Some of the sightings, in the order in which they are chosen."""
+        """The `chosen` sightings, in that order."""
         return _Steps(
             self.ledgers[chosen], self.before[chosen], self.after[chosen], self.origins[chosen]
         )
@@ -123,11 +123,11 @@ def _joined(parts: Sequence[_Steps]) -> _Steps:
 
 
 def _distinct(steps: _Steps) -> _Steps:
-    """Sightings in the order of ledger and cqs; of those that are alike, without a record, one."""
+    """Sightings in the order of ledger and cqs; equal ones that made no record are kept once."""
     ordered = steps.select(np.lexsort((steps.after, steps.before, *steps.ledgers.T[::-1])))
     is_seen = (ordered.ledgers[1:] == ordered.ledgers[:-1]).all(axis=1)
     is_seen &= ordered.before[1:] == ordered.before[:-1]
     is_seen &= ordered.after[1:] == ordered.after[:-1]
-    # A record that is there twice is a contradiction, and no second sighting of the same one.
+    # A record that is there twice must stay, since it is a contradiction.
     is_seen &= ordered.after[1:] == ordered.before[1:]
     return ordered.select(np.r_[True, ~is_seen])

@@ -30,7 +30,7 @@ _WHOLE = {
     **dict.fromkeys((*BITS, *GROUP_BITS), 1),
     **dict.fromkeys(("generation", "group_generation"), 2**63 - 1),
 }
-"""Lists of whole numbers from 0 on, and the largest that each may hold."""
+"""Lists of whole numbers from 0 on, and the largest number that each may hold."""
 _NAMES: Mapping[str, Mapping[str, int]] = {"verdict": VERDICTS, "cause": CAUSES}
 _LARGEST = float(np.finfo(np.float64).max)
 Fail = Callable[[str, str], NoReturn]

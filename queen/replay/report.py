@@ -13,7 +13,7 @@ MOST_SHOWN = 20
 
 @dataclass(frozen=True)
 class Contradiction:
-    """A claim of the log that does not follow from the rest of it.
+    """A claim of the log that does not follow from the rest of the log.
 
     `row` counts the queries of the request from 0. `what` is the field, or the rule, at fault.
     """
@@ -37,7 +37,7 @@ class ReplayReport:
     bundle_digest: str
     files: list[str] = field(default_factory=list)
     requests: int = 0
-    """Requests with verdicts; one that is there twice counts once."""
+    """Requests with verdicts; a request that is there twice counts once."""
     rows: int = 0
     """Queries in these requests."""
     verdicts: Counter[str] = field(default_factory=Counter)
@@ -53,7 +53,7 @@ class ReplayReport:
     reproduced: int = 0
     """Queries whose verdict, cause, sqs and cqs came out the same."""
     contradicting: int = 0
-    """Queries of which at least one of these did not."""
+    """Queries of which at least one of these came out differently."""
     accounts: int = 0
     groups: int = 0
     ledgers: int = 0
@@ -65,7 +65,7 @@ class ReplayReport:
     broken_chains: int = 0
     """How often the records of a ledger contradict each other."""
     duplicates: int = 0
-    """Lines that repeat another one, and are left out."""
+    """Lines that repeat another line, left out."""
     truncated: list[str] = field(default_factory=list)
     """Files whose last line is cut off."""
     other_lines: int = 0

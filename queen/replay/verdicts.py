@@ -47,7 +47,7 @@ class VerdictCheck:
         self._tables: dict[int, FloatArray] = {0: np.full(bundle.manifest.num_classes, np.inf)}
 
     def add(self, chunk: Chunk) -> None:
-        """Check the queries of a chunk; DecisionLogInvalid for a budget without room here."""
+        """Check a chunk's queries; DecisionLogInvalid for a budget too large for this bundle."""
         is_wrong = np.zeros(len(chunk), np.bool_)
         for claim in self._claims(chunk):
             is_wrong |= claim.differs

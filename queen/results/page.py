@@ -1,4 +1,4 @@
-"""The page docs/results.md, section by section, so that no figure is typed by hand."""
+"""Makes the page docs/results.md, section by section, so that no figure is typed by hand."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ _WHOLE = ("full",)
 """Plans whose page tells how much of them was measured."""
 _LINE_LENGTH = 100
 _SHOWN_ATTACKS = 3
-"""A defense that met more attacks than this has them listed."""
+"""The attacks on a defense are listed if it met more attacks than this."""
 
 
 def redteam_section(files: list[Path]) -> list[str]:

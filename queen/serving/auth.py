@@ -1,4 +1,4 @@
-"""Authentication: the account of a credential, from a file that may change while we serve."""
+"""Authentication: the account of a credential, from a file that may change at any time."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Account:
     """The group whose accounts are charged together; None if it is in no group."""
     group_budget: int | None = None
     is_exempt: bool = False
-    """Charged like any other account, and never reversed."""
+    """Whether the account is charged like any other and never reversed."""
 
 
 _NO_ACCOUNT: tuple[str, Account | None] = ("", None)
@@ -84,8 +84,8 @@ class Keyring:
         if isinstance(header, bytes) or header[: len(_SCHEME)].lower() != _SCHEME:
             raise Unauthenticated(_MISSING)
         digest = key_digest(header[len(_SCHEME) :].strip())
-        # The lookup is by SHA-256, which a caller cannot steer byte by byte, and the
-        # comparison takes the same time for every outcome.
+        # The lookup is by SHA-256, which a caller cannot steer byte by byte, and the comparison
+        # needs the same time for every outcome.
         known, account = self._by_digest.get(digest, _NO_ACCOUNT)
         if not hmac.compare_digest(known, digest) or account is None:
             raise Unauthenticated(_UNKNOWN)
@@ -110,7 +110,7 @@ async def watched_keyring(
     metrics: Metrics,
     check: Check = lambda _accounts: None,
 ) -> AsyncIterator[Keyring]:
-    """A keyring that follows the file; if a new file is refused, the last good one stays."""
+    """A keyring that follows the file; if a new file is refused, the last good file stays."""
 
     def read() -> AccountsFile:
         return read_accounts(path, check)
@@ -143,7 +143,7 @@ class _Follower:
     async def follow(self) -> None:
         while True:
             try:
-                # The folder, not the file: editors and Kubernetes replace it by a rename.
+                # The folder is watched, since editors and Kubernetes replace the file by a rename.
                 async for _ in awatch(
                     self._path.parent, watch_filter=self._concerns, recursive=False, debounce=400
                 ):

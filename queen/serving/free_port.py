@@ -14,7 +14,7 @@ def require_free(host: str, port: int, flag: str) -> None:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         with socket.socket(family, kind, protocol) as trial:
-            # As gRPC does: a connection that is winding down does not hold the port.
+            # gRPC sets this option as well: a connection that is closing does not hold the port.
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             trial.bind(address)
             trial.listen(1)

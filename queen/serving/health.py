@@ -16,8 +16,8 @@ PROCESS = ""
 class Health(health.aio.HealthServicer):  # type: ignore[misc, name-defined] # no types there
     """Check and Watch over named states: "" is the process, a full service name is readiness.
 
-    Unlike its base, it ends the Watch streams once the server drains; they would hold up
-    the exit for the whole grace.
+    Unlike its base class, it ends the Watch streams once the server drains; otherwise they would
+    delay the exit for the whole grace period.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Health(health.aio.HealthServicer):  # type: ignore[misc, name-defined] # n
             await self.set(name, state)
 
     async def begin(self, names: Iterable[str]) -> None:
-        """Publish as serving the process and every name whose state is not set yet."""
+        """Publish SERVING for the process and for every name whose state is not set yet."""
         for name in (PROCESS, *names):
             if name not in self._states:
                 await self.set_serving(name, serving=True)

@@ -23,7 +23,7 @@ UnaryBehavior = Callable[[Any, Any], Awaitable[Any]]
 StreamBehavior = Callable[[Any, Any], Any]
 _OK = grpc.StatusCode.OK
 _FOR_THE_OPERATOR = (grpc.StatusCode.INTERNAL, grpc.StatusCode.DATA_LOSS)
-"""Codes of failures that no caller can do anything about."""
+"""Codes of failures that callers cannot mend."""
 _BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -65,7 +65,7 @@ class ObservedServer:
         self._metrics = metrics
 
     def add_generic_rpc_handlers(self, handlers: Any) -> None:
-        """Ignored: the same methods arrive as registered ones."""
+        """Ignore the handlers: the same methods are added as registered methods."""
 
     def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
         """Wrap and add the methods of one service."""
@@ -78,7 +78,7 @@ class ObservedServer:
         if handler.unary_stream is not None:
             stream = observed_stream(handler.unary_stream, rpc, metrics, self._gate)
             return handler._replace(unary_stream=stream)
-        # Both answer once; none of our methods streams both ways.
+        # Both kinds answer once; no method of Queen streams both ways.
         kind = "stream_unary" if handler.stream_unary is not None else "unary_unary"
         behavior = observed(getattr(handler, kind), rpc, metrics, self._gate)
         return handler._replace(**{kind: behavior})
@@ -89,7 +89,7 @@ def observed(
 ) -> UnaryBehavior:
     """`behavior` with its outcome counted and its errors sent as google.rpc.Status."""
     log = logger("rpc")
-    # Asked once: building an access line that no level lets through is not free.
+    # The level is checked once: building a line that is not logged would cost time.
     write_access = log.debug if log.is_enabled_for(10) else None
 
     async def call(request: Any, context: Any) -> Any:
@@ -152,5 +152,5 @@ def _report(log: Any, rpc: str, error: Exception, seconds: float) -> None:
     if code not in _FOR_THE_OPERATOR:
         log.info("call refused", reason=getattr(error, "reason", ""), **fields)
     elif not is_reported:
-        # One fault can take down a whole micro-batch; its stack is worth one line.
+        # A fault can end all requests of a micro-batch; its stack is logged once.
         log.error("call failed", exc_info=error, **fields)

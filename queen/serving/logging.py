@@ -26,7 +26,7 @@ def configure_logging(service: str, level: str) -> None:
     ]
     structlog.configure(
         processors=shared,
-        # Below the level a call costs one empty function.
+        # A call below the level costs only an empty function.
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
@@ -40,7 +40,7 @@ def logger(name: str) -> Any:
 
 
 def account_hash(account_id: str) -> str:
-    """The name of an account in logs: the same in every process, and not a secret."""
+    """The name of an account in logs: the same in every process, and no secret."""
     return hashlib.sha256(b"queen account " + account_id.encode()).hexdigest()[:16]
 
 

@@ -1,4 +1,4 @@
-"""Prometheus metrics that every service has, on a registry of its own."""
+"""Prometheus metrics that every service has, each service on its own registry."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ BUCKETS = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075),
     *(0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0),
 )
-"""Seconds; those of OpenTelemetry's rpc.server.call.duration, and two below."""
+"""Buckets in seconds: those of OpenTelemetry's rpc.server.call.duration, and two smaller ones."""
 STAGE_BUCKETS = (0.00005, 0.0001, 0.00025, 0.0005, *BUCKETS[:12])
-"""Seconds; a stage is a share of a call, so its buckets start lower."""
+"""Buckets in seconds: a stage is a part of a call, so its buckets start lower."""
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class Metrics:
-    """A registry with the usual gRPC metrics, which makes a service's own metrics too."""
+    """A registry with the usual gRPC metrics, on which a service makes its own metrics, too."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()

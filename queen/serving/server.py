@@ -89,7 +89,8 @@ async def _serve_until_signalled(settings: S, wire: Wire[S]) -> None:
     log = logger("server")
     async with running(settings, wire) as process:
         stop = _stop_event()
-        # These objects stay: the garbage collector need not walk them again and again.
+        # These objects live until the exit: the garbage collector need not visit them again and
+        # again.
         gc.collect()
         gc.freeze()
         log.info("serving", **process.addresses, settings=settings.describe_effective())
@@ -113,7 +114,7 @@ async def running(settings: S, wire: Wire[S]) -> AsyncIterator[Process]:
     Raises QueenError, with nothing left open, if the service cannot start.
     """
     shell = Shell(Metrics(), Health())
-    # Before the bundle is read and any state is touched; the real binding comes last.
+    # Ports are checked before the bundle is read and any state is touched, and bound at the end.
     for on in _PORT_NAMES:
         require_free(settings.host, *_port_and_flag(settings, on))
     async with AsyncExitStack() as stack:
@@ -129,7 +130,7 @@ async def running(settings: S, wire: Wire[S]) -> AsyncIterator[Process]:
 
 
 class _Ports:
-    """The servers of a process and their addresses; `stack` closes them whatever happens."""
+    """The servers of a process and their addresses; `stack` closes the servers in every case."""
 
     def __init__(
         self, settings: ServiceSettings, shell: Shell, gate: Gate, stack: AsyncExitStack
@@ -192,14 +193,14 @@ def _port_and_flag(settings: ServiceSettings, on: PortName) -> tuple[int, str]:
 def _options(settings: ServiceSettings) -> list[tuple[str, int]]:
     return [
         ("grpc.max_receive_message_length", settings.max_message_bytes),
-        # Two servers on one port would share its calls at random: fail at the second instead.
+        # Two servers on one port would share its calls at random: the second must fail instead.
         ("grpc.so_reuseport", 0),
         ("grpc.max_concurrent_streams", 1024),
         ("grpc.keepalive_time_ms", 60_000),
         ("grpc.keepalive_timeout_ms", 20_000),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
-        # So that clients of a headless Service find new replicas.
+        # Connections end after a while, so that clients of a headless Service find new replicas.
         ("grpc.max_connection_age_ms", 20 * 60_000),
         ("grpc.max_connection_age_grace_ms", 60_000),
     ]

@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 CONFIG = "config"
-"""Not a setting: the flag and environment variable that name the settings file."""
+"""The name of the flag and variable for the settings file, which is no setting itself."""
 
 
 class ServiceSettings(BaseSettings):
@@ -51,7 +51,7 @@ class ServiceSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only the arguments: `load_settings` merges the sources, to say where a value is from."""
+        """Use the arguments only: `load_settings` merges the sources, to name a value's source."""
         return (init_settings,)
 
     @classmethod

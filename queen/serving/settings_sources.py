@@ -48,7 +48,7 @@ def load_settings(cls: type[SettingsT], argv: Sequence[str]) -> SettingsT:
 
 
 def validate_settings_file(cls: type[ServiceSettings], path: Path) -> None:
-    """Check a settings file on its own; ConfigError says what is wrong.
+    """Check a settings file alone, without flags and environment; ConfigError says what is wrong.
 
     A required path that the file leaves to a flag is no mistake.
     """
@@ -124,11 +124,12 @@ class _Parser(argparse.ArgumentParser):
         self.add_argument(cls.flag(CONFIG), metavar="FILE", help="YAML file of settings.")
 
     def add_setting(self, *flags: str, **options: Any) -> None:
-        """Add the flag of a setting as the library describes it, enumerations apart."""
+        """Add the flag of a setting as the library describes it, except for enumerations."""
         field = self._settings.model_fields.get(options.get("dest", ""))
         kind = field.annotation if field is not None else None
         if field is not None and isinstance(kind, type) and issubclass(kind, Enum):
-            # The library shows the names of the members, and the other sources need the values.
+            # The library would show the names of the members, but the other sources expect the
+            # values.
             options["metavar"] = f"{{{','.join(str(member.value) for member in kind)}}}"
             text = f"{field.description} (default: {field.default.value})"
             options["help"] = text.replace("%", "%%")
@@ -165,9 +166,9 @@ def _read_environment(cls: type[ServiceSettings]) -> _Source:
 
 
 def _read_file(cls: type[ServiceSettings], path: Path) -> _Source:
-    # Not the library's YamlConfigSettingsSource: it skips a file that is missing, accepts keys
-    # in any case, and fails with a TypeError for a file that holds a list.
-    # An empty file, or one of comments alone, sets nothing.
+    # The library's YamlConfigSettingsSource is not used: it skips a file that is missing, accepts
+    # keys in any case, and fails with a TypeError for a file that holds a list. An empty file, or
+    # one of comments alone, sets nothing.
     content = read_yaml(path) or {}
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected keys and values, got {type(content).__name__}")

@@ -1,4 +1,4 @@
-"""The table from errors to gRPC codes, and the status that a caller gets of an error."""
+"""The table from errors to gRPC codes, and the status that a caller gets for an error."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CODES: dict[type[errors.QueenError], grpc.StatusCode] = {
     errors.Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
     errors.LedgerConflict: grpc.StatusCode.UNAVAILABLE,
-    # No client retries it by itself: the same call fails until the store is restored.
+    # Clients do not retry this code by themselves: the call fails until the store is restored.
     errors.LedgerCorrupt: grpc.StatusCode.DATA_LOSS,
     errors.DependencyUnavailable: grpc.StatusCode.UNAVAILABLE,
     errors.Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
@@ -82,7 +82,8 @@ def refuse(error: BaseException) -> Refusal:
 def reason_in(trailers: Any) -> str:
     """The reason of a Queen error among a call's trailing metadata; empty if there is none.
 
-    Metadata are pairs of key and value. A value of a proxy that is no Status gives no reason.
+    Metadata are pairs of key and value. A value that is no Status, from a proxy for instance, gives
+    no reason.
     """
     blobs = [value for key, value in trailers if key == DETAILS_KEY]
     try:
@@ -126,7 +127,7 @@ def _mention(code: grpc.StatusCode, request_id: str) -> str:
 
 
 def _clip(text: str) -> str:
-    """Printable ASCII of bounded length: a message travels in headers and may quote a caller."""
+    """A text as printable ASCII of bounded length: it travels in headers and may quote a caller."""
     plain = text.encode("ascii", "backslashreplace").decode()
     clean = "".join(letter if letter.isprintable() else "?" for letter in plain)
     return clean if len(clean) <= MAX_MESSAGE else clean[: MAX_MESSAGE - 3] + "..."

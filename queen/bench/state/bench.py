@@ -30,7 +30,7 @@ _STEPS = ("bytes_per_account", "assess", "records", "redis", "sqlite")
 _SEEN_TOGETHER = 4096
 _TURNS = 25
 _SHARE = 5
-"""A turn has this part of the rounds: one in five."""
+"""A turn runs one in this many of the rounds."""
 _MODES: tuple[tuple[str, int, list[int] | None, float], ...] = (
     ("64 accounts", 64, None, 0.0),
     ("64 rows of 1 account", 64, [0], 0.0),

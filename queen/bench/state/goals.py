@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Goal:
-    """A measure and its bounds: a run meets the goal from `least` to `most`."""
+    """Bounds of a measure: a run meets the goal from `least` to `most`."""
 
     key: str
     title: str

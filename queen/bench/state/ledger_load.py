@@ -109,7 +109,7 @@ class Crowd:
     def fill(self, store: LedgerStore) -> None:
         """Put all ledgers into a store, in bulk.
 
-        Each in two appends, so that its list has grown as lists do, and has room at its end.
+        Every ledger is filled by two appends, so that its list has grown and has room at its end.
         """
         early = int(_EARLY_SHARE * self.records)
         for first in range(0, self.accounts, 1000):

@@ -62,7 +62,7 @@ def measure_many_accounts(
 ) -> dict[str, Any]:
     """Have an engine see each account of `batches`, which records once; then ask it again.
 
-    Of latencies, those of accounts in memory are over those of an engine that knows 10.
+    Latencies of accounts in memory are ratios to those of an engine that knows 10 accounts.
     """
     crowd = Crowd(Site(), batches[-1].stop, classes=1, records=1, prefix="known")
     book = crowd.site.book(store, budget=100, cached_accounts=cached_accounts)
@@ -96,7 +96,7 @@ def _hot(
     ratios, details = [], {}
     for rows in _ROWS:
         count = min(rows, _FEW, len(hot))
-        # No tail: its marks would be appended, to accounts that are new to it.
+        # No tail: it would append marks to accounts that the engine does not know yet.
         of_few = [
             few.batch(rng, rows, accounts=rng.permutation(_FEW)[:count].tolist(), tail=0.0)
             for _ in range(rounds)

@@ -20,11 +20,11 @@ _BATCHES = (1, 64)
 
 
 def measure_records(rounds: int) -> dict[str, Any]:
-    """Latency of an assess with as many records of a class as a budget allows, over few.
+    """Latency of an assess with as many records of a class as a budget allows, over that with few.
 
     The ratio is that of a recorded query: a ledger without a record has no other query
-    inside its region. Beside it stands that of a covered query, over a ledger with 1 record.
-    Both are the worse ratio of batches of 1 and of 64 accounts.
+    inside its region. A second ratio is that of a covered query, over a ledger with 1 record. Each
+    is the worse ratio of batches of 1 and of 64 accounts.
     """
     site = Site()
     budget = largest_budget(site.geometry, np.full(1, MEAN_SQUARED_SQS))
@@ -42,7 +42,7 @@ def measure_records(rounds: int) -> dict[str, Any]:
         last = first + batch * counts[batch]
         groups = [range(start, start + batch) for start in range(first, last, batch)]
         first = last
-        # Covered first: a recorded query crosses the threshold of its class.
+        # Covered queries come first, since a recorded query crosses the threshold of its class.
         for name, few, point in (("covered", 1, 0), ("recorded", 0, None)):
             verdict = Verdict.PRESERVE if name == "covered" else Verdict.RECORD
             ends = (few, most)
@@ -64,7 +64,7 @@ def measure_records(rounds: int) -> dict[str, Any]:
 
 
 def _most_records(site: Site, budget: int) -> int:
-    """Records after which a class is within 1 in 100 of its threshold, but not over it."""
+    """Records after which the cqs of a class is within 1 % of its threshold, but not over it."""
     zeros = np.zeros(len(site.lattice), np.int64)
     distances = np.linalg.norm(site.lattice, axis=1)
     sqs = single_query_sensitivity(site.geometry, distances, zeros)

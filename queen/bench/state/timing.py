@@ -1,4 +1,4 @@
-"""The times that calls need."""
+"""Measures the time of calls."""
 
 from __future__ import annotations
 

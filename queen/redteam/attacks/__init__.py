@@ -1,4 +1,4 @@
-"""Ways to steal a classifier: one file for each, found by name in `ATTACKS`."""
+"""Attacks that steal a classifier: a file for each, found by name in `ATTACKS`."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """KnockoffNets and CopycatCNN as the adversarial-robustness-toolbox ships them.
 
 The library's classes are used unchanged: it chooses the order of the queries, asks, and
-trains with its own loop on the last epoch's weights. Ours are the network, which is the
-usual thief's, and the meter behind the attacked classifier.
+trains with its own loop on the last epoch's weights. Queen adds the network, which is the usual
+thief's, and the meter behind the attacked classifier.
 
 Sources: Orekondy et al. 2018 (arXiv 1812.02766); Correia-Silva et al. 2018 (arXiv 1806.05476).
 
@@ -29,7 +29,7 @@ _BATCH = 64
 
 
 def steal(name: str, uses_probabilities: bool, target: MeteredTarget, thief: Thief) -> nn.Module:
-    """Run the library's extraction attack of that name; ConfigError if there is no library.
+    """Run the library's extraction attack of that name; ConfigError without the library.
 
     CopycatCNN learns labels, as published; KnockoffNets learns the vectors.
     """
@@ -97,7 +97,7 @@ def _trainable(classification: Any, network: nn.Module, classes: int, thief: Thi
 
 
 def _epochs(queries: int) -> int:
-    """At least the library's own 10, and as many as make the usual thief's 600 steps."""
+    """Epochs: the library's own 10, or more for the usual thief's 600 steps."""
     return int(np.clip(np.ceil(600 * _BATCH / queries), 10, 100))
 
 

@@ -36,9 +36,9 @@ class TrainCopy(Protocol):
 class Simulation:
     """A defense as the thief simulates it on a model of their own, by its public recipe.
 
-    For N images sent by one fresh account: `clean` (N, C) the model's own answers,
-    `defended` (N, C) the answers of the simulated defense, `is_flagged` (N,) which of them
-    are answers to REVERSE verdicts, or were changed at all by a defense without verdicts.
+    For N images sent by one fresh account: `clean` (N, C) are the model's own answers, `defended`
+    (N, C) those of the simulated defense. `is_flagged` (N,) marks answers to REVERSE verdicts, or,
+    for a defense without verdicts, answers that it changed.
     """
 
     clean: Answers
@@ -51,7 +51,7 @@ Simulate = Callable[[nn.Module, Images], Simulation]
 
 
 def _no_recipe(_model: nn.Module, _images: Images) -> Simulation:
-    raise ConfigError("expected a thief who knows the defense's recipe, got one without it")
+    raise ConfigError("expected a thief who knows the defense's recipe, got a thief without it")
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +85,7 @@ class Thief:
 
 @dataclass(frozen=True)
 class Attack:
-    """A way to steal: `steal` asks the target within its budget and returns the copy.
+    """An attack: `steal` asks the target within its budget and returns the copy.
 
     `knows_recipe` marks the attacks that simulate the defense on a model of the thief's own.
     """
@@ -100,7 +100,7 @@ def ask_spread(target: MeteredTarget, queries: Images, accounts: int) -> Answers
     """Answers (Q, C) to `queries` (Q, ...), dealt out to accounts in turn.
 
     Query i goes to account i mod `accounts`; each account asks in the order of the queries.
-    The accounts share no image, so that nothing but a common group can link them.
+    The accounts share no image, so that only a common group can link them.
     """
     answers = np.empty((len(queries), target.num_classes), np.float32)
     for index in range(min(accounts, len(queries))):

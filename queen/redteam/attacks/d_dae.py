@@ -17,21 +17,21 @@ from queen.redteam.targets.base import Answers, MeteredTarget
 
 EPOCHS = 200
 CONCENTRATION = 50.0
-"""Of the Dirichlet around a clean answer p: an entry has the variance p (1 - p) / 51."""
+"""Concentration of the Dirichlet around a clean answer p: an entry has variance p (1 - p) / 51."""
 _BATCH = 256
 _FLOOR = 1e-2
 """Added to every weight of the Dirichlet, whose weights must be above zero."""
 
 
 def steal(target: MeteredTarget, thief: Thief) -> nn.Module:
-    """Learn the answers as an inverse restores them that was fitted to the simulation's pairs."""
+    """Learn the answers after an inverse, fitted to the simulation's pairs, has restored them."""
     seen = ask_and_simulate(target, thief)
     restorer = train_restorer(seen.simulation.clean, seen.simulation.defended, seed=thief.seed)
     return thief.train(thief.stream, restore(restorer, seen.answers))
 
 
 def steal_plus(target: MeteredTarget, thief: Thief) -> nn.Module:
-    """The same, with as many pairs again, drawn around the clean answers."""
+    """Do the same with twice the pairs: half of them are drawn around the clean answers."""
     seen = ask_and_simulate(target, thief)
     clean, defended = dirichlet_pairs(seen.simulation, thief.rng)
     restorer = train_restorer(

@@ -22,7 +22,7 @@ _LISTED = 0.1
 
 
 def steal(target: MeteredTarget, thief: Thief) -> nn.Module:
-    """Learn the lists, then twice the classes that the last copy chooses from them."""
+    """Learn the lists; then, twice, learn the classes that the last copy chooses from the lists."""
     queries = thief.stream
     listed = shortlist(ask_spread(target, queries, thief.accounts))
     copy = thief.train(queries, narrowed(listed, np.ones_like(listed)))

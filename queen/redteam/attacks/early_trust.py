@@ -1,4 +1,4 @@
-"""Early trust: believe only the first answers, which came before any budget was spent.
+"""Early trust: believe only the first answers, which came before any crossing.
 
 Shapes: K first queries, H held-out ones, C classes.
 """
@@ -19,7 +19,7 @@ _DIVISORS = (100, 50, 20, 10, 5)
 
 
 def prefix_only(target: MeteredTarget, thief: Thief) -> nn.Module:
-    """The copy of the first answers, as it is."""
+    """Return the copy of the first answers as it is."""
     return ask_prefix(target, thief).copy
 
 

@@ -1,4 +1,4 @@
-"""Full knowledge: foresee the verdicts by the recipe, which the thief knows without its secret.
+"""Full knowledge: predict the verdicts by the recipe, which the thief knows without its secret.
 
 Shapes: Q queries, C classes.
 """
@@ -39,7 +39,7 @@ def invert_reversal(answers: Answers, twin: Answers) -> Answers:
 
     A reversal is s ~ relu(2q - p); the twin stands in for the mean shadow q, so that
     p ~ relu(2q - s), renormalized. Where that p, reversed again, is not the answer, the
-    answer is no reversal of this kind, and the twin's label is all that is left.
+    answer is no reversal of this kind, and the thief learns the twin's label instead.
     """
     inverted = _reverse(twin, answers)
     distances = np.abs(_reverse(twin, inverted) - answers).sum(axis=1, keepdims=True)

@@ -1,8 +1,8 @@
 """Hurried: ask with deadlines too short for a verdict, in the hope of an answer without one.
 
-A front door that answers such requests by its failure mode gives a true label for a short
-deadline, over the budget too. The attack needs the clock of a served endpoint; without it
-the attack asks as `knockoff` does. Shapes: Q queries, C classes, N images.
+A front door that answers such requests by its failure mode would give true labels for short
+deadlines, even to an account over its budget. The attack needs the clock of a served endpoint;
+without it the attack asks as `knockoff` does. Shapes: Q queries, C classes, N images.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def steal(target: MeteredTarget, thief: Thief) -> nn.Module:
 
 
 def is_label_only(answers: Answers) -> NDArray[np.bool_]:
-    """Which answers (N, C) tell a label and nothing else: all other classes are alike.
+    """Marks (N,) of the answers (N, C) that tell a label only: all other classes are alike.
 
     An answer that gives next to nothing to all other classes is not counted: a model that is
     very sure gives it as well.

@@ -38,7 +38,7 @@ def permutation(target: MeteredTarget, thief: Thief) -> nn.Module:
 def argmin(target: MeteredTarget, thief: Thief) -> nn.Module:
     """Learn the class of least probability where the copy of the prefix denies a label.
 
-    Gradient reverse pushes the true class down, often to 0; among equals the copy chooses.
+    Gradient reverse pushes the true class down, often to 0; the copy chooses among equals.
     """
     prefix = ask_prefix(target, thief)
     images, answers = ask_rest(target, thief, prefix)

@@ -24,17 +24,17 @@ STEPS = 8
 EPSILON = 0.1
 """Largest change of a pixel, in pixel space."""
 _STEP = 2.5 * EPSILON / STEPS
-"""Reaches the edge of the ball in 4 of the 8 steps, and can turn back from it."""
+"""Length of a step: 4 of the 8 steps reach the edge of the ball, the rest can turn back."""
 _ROUND_STEPS = 300
-"""Of a round's retraining: it goes on with the last round's weights."""
+"""Steps of a round's retraining, which goes on with the last round's weights."""
 _BATCH = 512
 
 
 def steal(target: MeteredTarget, thief: Thief) -> nn.Module:
-    """Rounds of a short retraining and of copies, until the budget is spent.
+    """Alternate short retraining and copies of images, until the budget is used up.
 
-    Every image asked so far is a parent of the next round's copies. The network of the
-    rounds only steers them; the copy that comes back is trained from scratch.
+    Every image asked so far is a parent of the next round's copies. The network of the rounds only
+    steers the images; the copy that is returned is trained from scratch.
     """
     rng = thief.rng
     images = thief.stream[: min(SEEDS, max(thief.queries // 10, 1))]
@@ -56,8 +56,8 @@ def targeted_copies(
 ) -> tuple[Images, NDArray[np.int64]]:
     """At most `limit` images (N, ...), 3 of each of the `parents`, and the parent of each (N,).
 
-    Each copy goes towards another class than the network's own, drawn at random; there
-    are fewer than 3 of an image where there are fewer classes to go to.
+    Each copy goes towards another class than the network's own, drawn at random; an image has fewer
+    than 3 copies where there are fewer other classes.
     """
     towards = _other_classes(predict(network, parents), classes, rng)
     origins = np.repeat(np.arange(len(parents)), towards.shape[1])[:limit]

@@ -1,8 +1,8 @@
 """Repeat and smoothing: average the answers to copies of an image.
 
-Repeating undoes an answer that is drawn anew at every call; smoothing also one that
-depends on the exact pixels. Against answers that are a function of the image, repeating
-only costs queries.
+Repeating undoes an answer that is drawn anew at every call; smoothing also undoes an answer that
+depends on the exact pixels. Against answers that are a function of the image, repeating only costs
+queries.
 """
 
 from __future__ import annotations

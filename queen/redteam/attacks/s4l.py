@@ -1,4 +1,4 @@
-"""S4L: learn the answers, and learn from unanswered images to tell which way up they are.
+"""S4L: learn the answers, and learn from unanswered images to tell how they are rotated.
 
 Zhai, Oliver, Kolesnikov, Beyer, "S4L: Self-Supervised Semi-Supervised Learning" (ICCV 2019).
 
@@ -69,7 +69,7 @@ def epochs_for(dataset: str, count: int) -> int:
 
 
 def turned(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Images (N, ...) by 0, 1, 2 and 3 quarter turns, (4N, ...), and the number of turns, (4N,).
+    """Images (N, ...) after 0, 1, 2 and 3 quarter turns, (4N, ...), and the number of turns, (4N,).
 
     Rows of a flat (N, D) are square images of one channel.
     """

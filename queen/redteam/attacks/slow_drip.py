@@ -22,7 +22,7 @@ def steal(target: MeteredTarget, thief: Thief) -> nn.Module:
     """After the prefix, sort the pool by the classes of its copy, and ask about them in turn."""
     prefix = ask_prefix(target, thief)
     rest = thief.pool[len(prefix.queries) :]
-    # Each account is to send small requests of one class.
+    # The order makes each account send small requests of one class.
     request = _REQUEST * thief.accounts
     images = rest[in_rotation(predict(prefix.copy, rest), request)[: target.left]]
     answers: list[Answers] = [prefix.answers[:0]]

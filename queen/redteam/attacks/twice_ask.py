@@ -43,7 +43,7 @@ def invert(target: MeteredTarget, thief: Thief) -> nn.Module:
 
 
 def is_steady(answers: Answers) -> NDArray[np.bool_]:
-    """Which images got the same label both times, (2, Q, C) -> (Q,)."""
+    """Marks (Q,) of the images that got the same label both times, from answers (2, Q, C)."""
     labels = answers.argmax(axis=2)
     steady: NDArray[np.bool_] = labels[0] == labels[1]
     return steady

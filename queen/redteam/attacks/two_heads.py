@@ -1,8 +1,8 @@
 """Two heads: trust the first answers, and let the later ones teach the features only.
 
 Answers that are always wrong can still tell which inputs belong together. A network
-with one trunk and two heads learns it: one head is trained on the prefix, the other on all
-later answers, and the second is thrown away. It beats a copy of the prefix alone exactly
+with one trunk and two heads learns this: the first head is trained on the prefix, the second on all
+later answers, and the second is thrown away. The network beats a copy of the prefix alone exactly
 where misdirected answers carry structure of the protectee.
 
 Shapes: Q queries, C classes.
@@ -43,7 +43,7 @@ def steal(target: MeteredTarget, thief: Thief) -> nn.Module:
 def train_two_heads(
     dataset: str, trusted: tuple[Images, Answers], later: tuple[Images, Answers], *, seed: int
 ) -> nn.Module:
-    """A network of half width whose head learned `trusted`, (Q, ...) and (Q, C), alone.
+    """A network of half width whose head learned only `trusted`, (Q, ...) and (Q, C).
 
     A step learns 64 later answers and half as many trusted ones; there are six passes over
     the later ones, and at least 600 steps.

@@ -1,4 +1,4 @@
-"""Warm-up: look honest first, steal afterwards.
+"""Warm-up: behave like an honest account first, steal afterwards.
 
 The attack aims at defenses that judge an account by its first queries.
 """

@@ -1,4 +1,4 @@
-"""The published defenses that Queen is compared with: one file for each, found in `DEFENSES`."""
+"""The published defenses that Queen is compared with: a file for each, found in `DEFENSES`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Adaptive misinformation: a model that lies answers the queries that look foreign."""
+"""Adaptive misinformation: queries that look foreign are answered by a model that lies."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def blend(probabilities: Answers, lies: FloatArray, threshold: float) -> Answers
 
 
 def threshold_for(probabilities: Answers, share: float) -> float:
-    """tau such that `share` of these answers (N, C) is more lie than truth.
+    """The tau at which `share` of these answers (N, C) are more lie than truth.
 
     On the protectee's own training set, of which it is surer than of anything else: more
     than `share` of honest queries will be perturbed.

@@ -43,12 +43,12 @@ def quantize(probabilities: Answers, codebooks: Codebooks, l1: float = _L1) -> A
     """The first codeword of the label within `l1` of y, (B, C) -> (B, C).
 
     Tang et al., "ModelGuard: Information-Theoretic Defense Against Model Extraction
-    Attacks", USENIX Security 2024, ModelGuard-S with an ordered codebook: the first that
-    is near enough and not the nearest, so that many y share an answer and a codeword that is
-    added later changes none.
-    The published codebook grows with the queries; here it is fitted once, so that no query
-    changes another's answer, and a y that no codeword covers is drawn toward the nearest
-    codeword as far as `l1` goes. A codeword is a mean of answers with the label, so it keeps it.
+    Attacks", USENIX Security 2024, ModelGuard-S with an ordered codebook: the first codeword that
+    is near enough and not the nearest, so that many y share an answer and a codeword that is added
+    later changes no answer. The published codebook grows with the queries; here it is fitted once,
+    so that no query changes another's answer, and a y that no codeword covers is drawn toward the
+    nearest codeword as far as `l1` goes. A codeword is a mean of answers with the label, so it
+    keeps it.
     """
     start, labels = on_simplex(probabilities), probabilities.argmax(axis=1)
     answers = np.empty_like(start)

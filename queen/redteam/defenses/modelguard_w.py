@@ -1,4 +1,4 @@
-"""ModelGuard-W: the answer within an L1 distance that says least of the clean answer."""
+"""ModelGuard-W: the answer within an L1 distance that says least about the clean answer."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from queen.redteam.plans.plan import (
 )
 
 _WITH_A_BUDGET = tuple(name for name in PROFILES if name != Profile.SAFE.value)
-"""Profiles that answer otherwise over the budget; `safe` does not."""
+"""Profiles whose answers change over the budget; those of `safe` do not."""
 _SLOWEST = ("d-dae-plus", "art-copycat")
 """Attacks that run for many minutes and are variants of others."""
 _UNMET = ("adaptive-misinformation-0.2", "grad2-all-ones")
@@ -71,7 +71,7 @@ def full_plan() -> Plan:
             ),
             Part("other budgets", ["knockoff"], ours(30, 300, profiles=_WITH_A_BUDGET)),
             Part(
-                "a budget that 10,000 honest queries do not spend",
+                "a budget that 10,000 honest queries do not use up",
                 ["knockoff", "label-only"],
                 ours(600, profiles=("paper",)),
             ),

@@ -1,7 +1,7 @@
-"""A plan: the cells that a run measures, in parts by their worth.
+"""A plan: the cells that a run measures, in parts, the most useful part first.
 
-A part's cells come for all seeds before the next part begins: where time is short, the
-last parts are left out and not the seeds.
+All seeds of a part come before the next part: where time is short, the last parts are left out, not
+the last seeds.
 """
 
 from __future__ import annotations

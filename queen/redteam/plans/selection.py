@@ -39,8 +39,8 @@ class Selection:
     def apply(self, plan: Plan) -> list[Cell]:
         """The cells of the plan that match every option.
 
-        If an option names a value that none of them has, the cells are all combinations of
-        the named values instead. Raises ConfigError for an unknown name.
+        If an option names a value that no cell has, the cells are all combinations of the named
+        values instead. Raises ConfigError for an unknown name.
         """
         plan = self._replaced(plan)
         selected = [cell for cell in plan.cells() if self._matches(cell)]

@@ -20,7 +20,7 @@ class Styles:
         from matplotlib import colormaps  # noqa: PLC0415 - slow to import
 
         colors = colormaps["tab20"](range(20))
-        # The dark half of the map first; the light half is for more than ten titles.
+        # The dark half of the color map comes first; the light half is for more than ten titles.
         order = [*colors[0::2], *colors[1::2]]
         self._styles: dict[str, Style] = {
             title: {
@@ -51,7 +51,7 @@ def open_figure(*panels: str) -> tuple[Any, Sequence[Any]]:
 
 
 def draw_line(axes: Any, points: Points, style: Style, label: str) -> None:
-    """Thief, in percent, joined in order; a bar of one standard deviation on each."""
+    """Draw a thief's figures in percent, joined in order, with bars of one standard deviation."""
     if not points:
         return
     xs, figures = zip(*sorted(points, key=lambda point: point[0]), strict=True)
@@ -62,7 +62,7 @@ def draw_line(axes: Any, points: Points, style: Style, label: str) -> None:
 
 
 def finish(axes: Any, x: str, y: str, *, legend: bool = True) -> None:
-    """Name the axes and put the legend beside them: within, it would hide the points."""
+    """Name the axes and put the legend beside them: inside, it would hide the points."""
     handles, labels = axes.get_legend_handles_labels()
     axes.set(xlabel=x, ylabel=y)
     axes.grid(alpha=0.25)
@@ -91,7 +91,7 @@ def scale_by_counts(axes: Any, counts: Iterable[float]) -> None:
 
 
 def save(figure: Any, path: Path) -> None:
-    """Write the PNG and let go of the figure."""
+    """Write the PNG and close the figure."""
     from matplotlib import pyplot as plt  # noqa: PLC0415 - after the backend is chosen
 
     figure.savefig(path, dpi=130)

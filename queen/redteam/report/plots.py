@@ -62,7 +62,7 @@ def draw_budgets(standings: Sequence[Standing], path: Path) -> None:
 def _draw_queries(axes: Any, alone: Sequence[Standing], styles: Styles) -> None:
     counts: set[float] = set()
     for title, group in _grouped(alone, lambda standing: standing.title).items():
-        # The plain copy: fewer queries are rarely spent on every attack.
+        # Only the plain copy is drawn: runs with fewer queries rarely include every attack.
         points = _points(group, "queries", lambda standing: standing.plain)
         if len(points) > 1:
             draw_line(axes, points, styles[_profile(group[0])], title)
@@ -73,7 +73,8 @@ def _draw_queries(axes: Any, alone: Sequence[Standing], styles: Styles) -> None:
 def draw_pareto(standings: Sequence[Standing], path: Path) -> None:
     """Copies against the honest accuracy: filled the worst copy, hollow the plain copy.
 
-    The same on the right with a line for each defense, since many share a point on the left.
+    The right panel shows the same with a line for each defense, since many share a point on the
+    left.
     """
     figure, (left, right) = open_figure("Copies against honest accuracy", "The same, line by line")
     shown = _with_most_queries([standing for standing in standings if _is_usual(standing)])
@@ -179,7 +180,7 @@ def _grouped(
 
 
 def _is_usual(standing: Standing) -> bool:
-    """Whether it has the usual pool and a single account, which the pictures compare."""
+    """Whether a standing has the usual pool and a single account, which the pictures compare."""
     return _is_usual_pool(standing) and standing.key["accounts"] == 1
 
 
@@ -201,7 +202,7 @@ def _are_alike(first: Standing, second: Standing) -> bool:
 
 
 def _profile(standing: Standing) -> str:
-    """A defense without its budget, which has a color of its own."""
+    """The title of a defense without its budget; each such title has its own color."""
     return standing.title.replace(f" n{standing.key['budget']}", "")
 
 

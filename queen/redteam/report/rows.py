@@ -13,7 +13,7 @@ Row = dict[str, Any]
 
 
 class RowFile:
-    """Rows by the name of their cell, appended singly and safe against a sudden end."""
+    """Rows by the name of their cell, appended row by row and safe against a sudden end."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

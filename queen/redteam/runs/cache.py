@@ -1,6 +1,6 @@
 """Trained networks, fitted bundles and arrays, kept on disk under a hash of all that decides them.
 
-Arrays go to npz and networks to safetensors: nothing that another run left is executed.
+Arrays go to npz and networks to safetensors, so no file of another run can execute code.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 VERSION = 2
-"""Raised when training changes, so that nothing of an older version is used again."""
+"""A version, increased when training changes, so that no older result is used again."""
 DEFAULT_CACHE = Path("build/redteam/cache")
 
 
 class Cache:
-    """Folders by kind and identity; safe for many processes."""
+    """Folders by kind and identity; many processes may use them at once."""
 
     def __init__(self, root: Path = DEFAULT_CACHE) -> None:
         self.root = root
@@ -157,6 +157,6 @@ def _sources(package: str) -> list[Path]:
 @contextmanager
 def _locked(file: Path) -> Iterator[None]:
     with file.open("w") as handle:
-        # The system releases it when the process ends, however it ends.
+        # The system releases the lock when the process ends, however it ends.
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

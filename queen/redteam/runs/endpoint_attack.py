@@ -1,4 +1,4 @@
-"""Attacks on a server of your own, through gRPC, with keys as any customer has them.
+"""Attacks on your own server, through gRPC, with the keys that a customer would have.
 
 Shapes: Q queries, C classes, N images.
 """
@@ -61,7 +61,7 @@ class EndpointAttack:
 def attack_endpoint(
     options: EndpointAttack, console: Console, clock: Callable[[], float] = time.perf_counter
 ) -> list[Row]:
-    """Carry out the attacks one after the other, write the report; its rows.
+    """Carry out the attacks one after the other and write the report; returns its rows.
 
     Every query is charged to the accounts of the keys, for good. Raises ConfigError for
     unusable data, keys or names; errors of the server arrive as grpc.RpcError.

@@ -33,7 +33,7 @@ from queen.redteam.targets.base import Answers, MeteredTarget
 
 
 class Evaluator:
-    """Measures the cells of one experiment; floors and honest figures once for all attacks."""
+    """Measures the cells of an experiment; floors and honest figures once for all attacks."""
 
     def __init__(
         self, experiment: Experiment, clock: Callable[[], float] = time.perf_counter
@@ -44,7 +44,7 @@ class Evaluator:
         self._floors: dict[tuple[object, ...], Floors] = {}
 
     def measure(self, cell: Cell) -> Row:
-        """The row of a cell; errors of the attack arrive as they are.
+        """The row of a cell; errors of the attack are raised as they are.
 
         An attack whose simulation fits no defense leaves no copy: its figures are null and
         `note` says why.

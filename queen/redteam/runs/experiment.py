@@ -55,7 +55,7 @@ class Experiment:
 
     @cached_property
     def network(self) -> nn.Module:
-        """The protectee in Torch, as its owner trained it."""
+        """The protectee in Torch, as its operator trained it."""
         epochs = PROTECTEE_EPOCHS[self.dataset]
         identity = {
             "data": self.train_hash,
@@ -94,7 +94,7 @@ class Experiment:
     def training(self) -> Training:
         """The protectee's training set, from which baselines learn."""
         split = self.split
-        # Not by the protectee that remembers: the training images are never sent again.
+        # The caching protectee is not used: the training images are never sent again.
         outputs = open_protectee(self.bundle()).run(split.train_x)
         return Training(
             self.dataset, split.train_x, split.train_y, outputs.probabilities, outputs.features

@@ -59,7 +59,7 @@ def traffic_figures(traffic: Traffic) -> dict[str, float | None]:
 def clean_rows(traffic: Traffic, accounts: int) -> NDArray[np.int64]:
     """Rows of the stream (Q', ...) that were answered before their account's first reversal.
 
-    Of a stream that `ask_spread` dealt out: query i went to account i mod `accounts`.
+    `ask_spread` dealt the stream out: query i went to account i mod `accounts`.
     """
     rows = []
     for index in range(accounts):
@@ -82,9 +82,9 @@ def honest_figures(answers: Answers, truth: Labels, own: Labels) -> Honest:
 def history_curve(is_right: NDArray[np.bool_]) -> Curve:
     """Pairs of a history and the accuracy around it, from N answers in order (N,).
 
-    At HISTORIES the accuracy is a mean over 250 queries on either side. Of an account that
-    sent fewer than 10,000 it is reported at its own 0, 1/4, 1/2 and 1, over an eighth on
-    either side.
+    At HISTORIES the accuracy is a mean over 250 queries on either side. For an account that sent
+    fewer than 10,000 queries it is reported at 0, 1/4, 1/2 and 1 of them, over an eighth on either
+    side.
     """
     sent = len(is_right)
     whole = sent >= HISTORIES[-1]

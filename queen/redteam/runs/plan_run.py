@@ -40,7 +40,7 @@ class PlanRun:
 
 
 def run_plan(run: PlanRun, console: Console) -> int:
-    """Measure the cells, write the report and show it; the number of cells that failed."""
+    """Measure the cells, write and show the report; returns the number of cells that failed."""
     plan = PLANS[run.plan]()
     cells = run.selection.apply(plan)
     if not cells:
@@ -75,7 +75,7 @@ def _progress(console: Console) -> Progress:
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        # The pace of the whole run: a cell takes seconds or minutes.
+        # The bar shows the pace of the whole run, since a cell needs seconds or minutes.
         TimeRemainingColumn(),
         console=console,
         speed_estimate_period=_HOUR,

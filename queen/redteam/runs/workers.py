@@ -115,7 +115,7 @@ def _workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _start_worker() -> None:
-    # Ctrl-C reaches the whole group; the parent alone decides when the workers end.
+    # Ctrl-C reaches the whole process group; the parent alone decides when the workers end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _prepare_worker()
 

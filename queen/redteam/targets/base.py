@@ -17,7 +17,7 @@ from queen.redteam.datasets import Images
 Answers = NDArray[np.float32]
 """Probabilities of C classes for each of several queries."""
 BATCH_ROWS = 1024
-"""Queries that a target in this process answers at once; the answers do not depend on it."""
+"""Queries that a target in this process answers at once; the number changes no answer."""
 
 
 class Account(Protocol):
@@ -122,9 +122,9 @@ class MeteredAccount:
         return self._account.ask(queries)
 
     def ask_within(self, queries: Images, seconds: float) -> Answers | None:
-        """As `ask`, or None if the deadline passes; charged either way.
+        """As `ask`, or None if the deadline passes; the queries are charged either way.
 
-        An account without deadlines answers always.
+        An account without deadlines always answers.
         """
         self._meter.charge(len(queries))
         if isinstance(self._account, HurriedAccount):

@@ -1,7 +1,6 @@
 """A service in this process, called without a network.
 
-A client's stub reaches the servicer at once. Both are the real ones, and so is every
-message between them.
+A client's stub calls the servicer directly. Stub, servicer and messages are the real ones.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _MESSAGE_BYTES = 16 * 2**20
 class InMemoryService:
     """A server to the servicers that register with it, a channel to the stubs that call them.
 
-    It never refuses a call and never lets one time out. An error of a servicer reaches the
+    The service never refuses a call and no call times out. An error of a servicer reaches the
     caller as it is, so that a mistake in the set-up is seen and not answered by a failure mode.
     """
 
@@ -33,7 +32,7 @@ class InMemoryService:
         self._methods: dict[str, Call] = {}
 
     def add_generic_rpc_handlers(self, handlers: Iterable[object]) -> None:
-        """Ignore them: the same handlers are registered by name as well."""
+        """Ignore the handlers: they are registered by name as well."""
 
     def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
         """Remember the unary methods of one servicer by their full names."""

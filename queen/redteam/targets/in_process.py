@@ -151,7 +151,7 @@ async def _open_peers(stack: AsyncExitStack, bundle: Bundle, choice: OperatorCho
 
 
 def _answerer(bundle: Bundle, peers: _Peers, decisions: KeptDecisions) -> Answerer:
-    """The front door's answerer, which waits for its peers without an end."""
+    """The front door's answerer, which waits for its peers without a limit."""
     policy = Policy(
         failure_mode="deny",
         assess_timeout_seconds=_PATIENCE_SECONDS,
@@ -179,7 +179,7 @@ class KeptDecisions:
         self.is_reversed = assessed.verdicts == Verdict.REVERSE
 
     def record_unassessed(self, _batch: object, _outcomes: object, error: Exception) -> None:
-        """Raise the error: without a network there is none that may be hidden."""
+        """Raise the error: without a network every error is a mistake and must be seen."""
         raise error
 
 

@@ -35,7 +35,7 @@ class RecordingTarget:
         self.traffic.exchanges.append(Exchange(name, answers, None, None))
 
     def compared_with(self, clean: Account) -> Traffic:
-        """The same traffic beside the answers of an account that is not defended against."""
+        """The same traffic beside the answers to an account under `observe`."""
         return Traffic(list(self._compare(clean)))
 
     def _compare(self, clean: Account) -> Iterable[Exchange]:

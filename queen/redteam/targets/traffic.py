@@ -1,4 +1,4 @@
-"""The traffic of a target, as its evaluator sees it and no attack does.
+"""The traffic of a target, seen by the evaluator and by no attack.
 
 Shapes: Q queries, C classes.
 """

@@ -1,7 +1,7 @@
-"""A target that answers reversed queries in your own way, on the ledgers of the service.
+"""A target on the ledgers of the service, where a function of yours answers reversed queries.
 
-It tries an idea for a profile before the idea is built into the services. Shapes: B queries,
-C classes.
+A trial tests an idea for a profile before the idea is built into the services. Shapes: B queries, C
+classes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Several copies of one image, whose answers a thief compares or averages.
+"""Several copies of one image: a thief compares or averages the answers to them.
 
 Every copy is charged, so R copies of each leave room for Q / R images.
 """
@@ -31,7 +31,7 @@ def ask_copies(target: MeteredTarget, rounds: Iterable[Images], thief: Thief) ->
 
 
 def augmented(images: Images, rng: np.random.Generator) -> Images:
-    """A copy of each image in [0, 1], (N, ...), that a person would call the same.
+    """A copy of each image in [0, 1], (N, ...), that looks the same to a person.
 
     Noise of standard deviation 0.03; images with axes (N, channels, height, width) are also
     shifted by at most one pixel each way, their edge repeated.

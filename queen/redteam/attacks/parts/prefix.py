@@ -1,4 +1,4 @@
-"""The prefix: the first answers, which no budget has changed yet, and a copy made of them.
+"""The prefix: the first answers, which came before any crossing, and a copy made of them.
 
 All attacks that begin with it ask about the same images in the same order, so that a run
 which keeps its copies trains this one once.

@@ -1,4 +1,4 @@
-"""Networks that a defense runs in the thief's place, or to lie: half as wide as the protectee.
+"""Networks of half width that a defense runs to imitate the thief, or to lie.
 
 They run in float64: a defense that picks the best of many points must pick the same point
 wherever a row stands in its batch.
