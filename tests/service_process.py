@@ -93,13 +93,17 @@ class ServiceProcess:
         self._process.send_signal(signal.SIGCONT)
 
     def terminate(self) -> None:
-        """SIGTERM; `drain` waits for the exit too."""
+        """SIGTERM; `exit_code` waits for the end."""
         self._process.terminate()
+
+    def exit_code(self, seconds: float = 30) -> int:
+        """Wait until it has ended, without another signal."""
+        return self._process.wait(timeout=seconds)
 
     def drain(self, seconds: float = 30) -> int:
         """SIGTERM, and wait for the exit code."""
         self.terminate()
-        return self._process.wait(timeout=seconds)
+        return self.exit_code(seconds)
 
     def end(self) -> None:
         """End it whatever its state, frozen or gone."""
