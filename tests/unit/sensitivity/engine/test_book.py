@@ -227,6 +227,25 @@ def test_a_writer_that_always_wins_ends_in_a_conflict() -> None:
     assert len(truth.load("a", geometry.digest)[0]) == APPEND_ATTEMPTS
 
 
+def test_a_writer_that_always_wins_spends_the_budget_of_both() -> None:
+    """Every lost try is a record of the same ledger: once it has crossed, a verdict needs none."""
+    truth, results = MemoryLedgerStore(), Counter[str]()
+    store = StoreWithEvents(truth)
+    book = book_of(GEOMETRY, store, listeners=counting(results))
+    theirs = ring(GEOMETRY, 0, APPEND_ATTEMPTS, reach=0.5)
+
+    def other_replica(appends: Sequence[Append]) -> None:
+        version = appends[0].expected_version
+        truth.append_many([Append(appends[0].key, version, theirs[version : version + 1])])
+
+    store.before_append = other_replica
+    step = book.assess(queries_of(GEOMETRY.cluster_centers[:1], np.zeros(1, int)))
+    assert step.verdicts.tolist() == [Verdict.REVERSE]
+    assert results.keys() == {"conflict"}
+    lost = len(truth.load("a", GEOMETRY.digest)[0])
+    assert 8 < results["conflict"] == lost < APPEND_ATTEMPTS
+
+
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_nothing_is_acknowledged_before_the_append_succeeded(moment: str) -> None:
     """A store that fails gives no verdict; the next one starts from what the store really has."""

@@ -7,6 +7,7 @@ import pytest
 from queen_sensitivity.survey.joint_ledger import MOST_RECORDS, JointLedger
 
 from queen.method.geometry import Geometry
+from queen.method.neighbors import nearest_distances
 from queen.method.packing import RegionProbes, novel_rows
 from queen.method.sensitivity import cumulative_query_sensitivity
 from tests.unit.sensitivity.regions import disc, small_geometry
@@ -57,3 +58,14 @@ def test_memory_is_bounded_and_classes_that_are_cut_are_counted() -> None:
     assert np.array_equal(cut.records(0), whole.records(0)[:30])
     assert cut.cqs()[0] < whole.cqs()[0]
     assert cut.region_covered == whole.region_covered
+
+
+def test_records_are_farther_than_r_apart() -> None:
+    """However many accounts the records come from, one after the other."""
+    joint = joint_ledger_of(GEOMETRY)
+    for seed in range(30):
+        joint.add(2, [disc(GEOMETRY, 2, seed, 20)])
+    kept = joint.records(2)
+    for row in range(1, len(kept)):
+        nearest = nearest_distances(kept[:row], kept[row : row + 1])[0]
+        assert nearest > GEOMETRY.coverage_radius[2]
