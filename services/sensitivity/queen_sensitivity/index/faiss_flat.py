@@ -27,6 +27,7 @@ faiss.cvar.distance_compute_blas_threshold = 1
 faiss.omp_set_num_threads(1)
 
 _FLOAT32_UNIT = 2.0**-24
+_LARGEST = np.finfo(np.float32).max
 
 
 class FlatIndex:
@@ -129,7 +130,10 @@ class FlatIndex:
         slack = self._slack * (self._reach[numbers] + _squared_length(offsets))
         # Not `<=`: a NaN that overflow left must count as borderline.
         with np.errstate(invalid="ignore"):
-            return np.flatnonzero(~(np.abs(squared - self._boundary) > slack))
+            is_borderline = ~(np.abs(squared - self._boundary) > slack)
+        # On a GPU overflow leaves infinity, as if there were no record at all.
+        is_borderline |= ~(squared < _LARGEST) & (self._table.version[numbers] > 0)
+        return np.flatnonzero(is_borderline)
 
 
 def _is_beyond(known: Records, embedding: Records, nearest: int, radius: float) -> bool:
