@@ -13,16 +13,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from queen_sensitivity.engine.batch import AccountPolicy, Queries
 from queen_sensitivity.engine.book import LedgerBook, Limits
-from queen_sensitivity.engine.charging import AccountPolicy, Queries
 from queen_sensitivity.engine.wiring import open_book
 from queen_sensitivity.ledger_store import MemoryLedgerStore
-from queen_sensitivity.ledgers.thresholds import Thresholds
 
 from queen.bench.samples import open_protectee, read_samples, see_samples
 from queen.bundle import Bundle, open_bundle
 from queen.fit.findings.honest_volume import honest_volume
 from queen.method.ledger import Cause, Scope, Verdict
+from queen.method.sensitivity import Thresholds
 
 HISTORIES = (500, 1000, 2000, 5000, 10_000)
 _BATCH = 512

@@ -36,7 +36,6 @@ TESTED_ELSEWHERE = {
     "queen/redteam/runs/simulation.py": "tests/integration/test_redteam_simulation.py",
     "queen/redteam/targets/endpoint.py": "tests/integration/test_redteam_endpoint.py",
     "queen/redteam/targets/in_process.py": "tests/integration/test_redteam_in_process.py",
-    f"{_SENSITIVITY}/servicer.py": "tests/integration/sensitivity/test_service.py",
     f"{_SENSITIVITY}/wiring.py": "tests/integration/sensitivity/test_service.py",
     f"{_SENSITIVITY}/engine/wiring.py": "tests/unit/sensitivity/engine/test_book.py",
 }

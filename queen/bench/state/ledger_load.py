@@ -13,14 +13,14 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from queen_sensitivity.engine.batch import AccountPolicy, Queries
 from queen_sensitivity.engine.book import LedgerBook, Limits
-from queen_sensitivity.engine.charging import AccountPolicy, Queries
 from queen_sensitivity.engine.wiring import open_book
 from queen_sensitivity.ledger_store import Append, LedgerKey, LedgerStore
-from queen_sensitivity.ledgers.thresholds import Thresholds
 
 from queen.method.geometry import Geometry
 from queen.method.off_distribution import OffDistributionMeter
+from queen.method.sensitivity import Thresholds
 
 CLASSES = 10
 MEAN_SQUARED_SQS = 0.45

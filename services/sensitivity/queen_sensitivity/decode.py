@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,30 +12,45 @@ from queen.api.v1 import sensitivity_pb2 as pb
 from queen.bundle import Bundle
 from queen.errors import InvalidQuery
 from queen.method.ledger import Scope
-from queen.owners import GROUP_PREFIX, LONGEST_OWNER, is_group
+from queen.owners import GROUP_PREFIX, LONGEST_OWNER
 from queen.wire import read_tensor, require_bundle, require_finite, require_rows
-from queen_sensitivity.engine.charging import AccountPolicy, Queries
+from queen_sensitivity.engine.batch import AccountPolicy, Queries
 
 
-def read_queries(request: pb.AssessRequest, bundle: Bundle, max_rows: int) -> Queries:
+@dataclass(frozen=True)
+class Expected:
+    """The bundle that requests are expected to be made with, and the most rows of a request."""
+
+    bundle_digest: str
+    classes: int
+    embedding_width: int
+    most_rows: int
+
+    @classmethod
+    def of_bundle(cls, bundle: Bundle, most_rows: int) -> Expected:
+        """Requests for a bundle."""
+        geometry = bundle.geometry
+        return cls(bundle.digest, geometry.num_classes, geometry.embedding_width, most_rows)
+
+
+def read_queries(request: pb.AssessRequest, expected: Expected) -> Queries:
     """The queries of a request.
 
     Raises BundleMismatch, BatchTooLarge, ShapeMismatch or InvalidQuery, which say what was
     expected and what was got.
     """
-    require_bundle(bundle.digest, request.bundle_digest)
-    geometry = bundle.geometry
+    require_bundle(expected.bundle_digest, request.bundle_digest)
     labels = read_tensor(request.labels, "<i4", (-1,), "labels")
     rows = len(labels)
-    require_rows(rows, max_rows, "labels")
+    require_rows(rows, expected.most_rows, "labels")
     account_index = read_tensor(request.account_index, "<u4", (rows,), "account_index")
-    width = geometry.embedding_width
-    embeddings = read_tensor(request.embeddings, "<f4", (rows, width), "embeddings")
+    shape = (rows, expected.embedding_width)
+    embeddings = read_tensor(request.embeddings, "<f4", shape, "embeddings")
     accounts = [_read_policy(index, entry) for index, entry in enumerate(request.accounts)]
     _require_accounts([account.account_id for account in accounts])
     _require_group_budgets(accounts)
     _require_below(account_index, len(accounts), "account_index")
-    _require_below(labels, geometry.num_classes, "labels")
+    _require_below(labels, expected.classes, "labels")
     require_finite(embeddings, "embeddings")
     wide = (account_index.astype(np.int64), labels.astype(np.int64))
     return Queries(accounts, *wide, embeddings, request.with_facts)
@@ -80,7 +96,7 @@ def _require_accounts(account_ids: Sequence[str]) -> None:
                 f"got {len(account_id)}",
                 field=f"accounts[{index}].account_id",
             )
-        if is_group(account_id):
+        if account_id.startswith(GROUP_PREFIX):
             raise InvalidQuery(
                 f"accounts[{index}]: expected an account id that does not begin with "
                 f"'{GROUP_PREFIX}', got an id of a group's ledgers",

@@ -2,29 +2,49 @@
 
 from __future__ import annotations
 
-import numpy as np
+from contextlib import AbstractContextManager
+from typing import Protocol
 
-from queen.method.ledger import Assessment, Verdict
+from queen.method.ledger import Verdict
 from queen.serving.metrics import Metrics
-from queen_sensitivity.engine.recording import CAS_RESULTS
+
+CAS_RESULTS = ("appended", "conflict", "regressed", "renewed")
+"""Answers of the store to an append, as they are counted."""
+
+
+class Count(Protocol):
+    """A metric that counts; a Prometheus counter is one."""
+
+    def inc(self, amount: float = 1) -> None:
+        """Add `amount`."""
+        ...
+
+
+class Timer(Protocol):
+    """A metric that observes how long a block takes; a Prometheus histogram is one."""
+
+    def time(self) -> AbstractContextManager[object]:
+        """Observe the block."""
+        ...
 
 
 class SensitivityMetrics:
     """Times of the stages, verdicts, appends and accounts, every series made in advance."""
 
     def __init__(self, metrics: Metrics) -> None:
-        names = {verdict: verdict.name.lower() for verdict in Verdict}
-        self._decisions = metrics.labeled(
-            "queen_decisions_total", "Verdicts on queries.", "decision", tuple(names.values())
+        self.decisions = metrics.labeled(
+            "queen_decisions_total",
+            "Verdicts on queries.",
+            "decision",
+            tuple(verdict.name.lower() for verdict in Verdict),
         )
-        self._names = names
-        self._cas = metrics.labeled(
+        self.appends = metrics.labeled(
             "queen_state_cas_total",
             "Appends to ledgers, by the answer of the store.",
             "result",
             CAS_RESULTS,
         )
-        self._repaired = metrics.counter(
+        self.repaired = metrics.counter(
             "queen_state_repaired_records_total", "Records that the store had lost and got back."
         )
         self.stages = metrics.stages("decode", "wait", "assess", "load", "append")
@@ -32,18 +52,3 @@ class SensitivityMetrics:
             "queen_accounts_tracked", "Accounts whose ledgers are in memory."
         )
         self.waiting = metrics.gauge("queen_waiting_calls", "Calls that wait for the ledgers.")
-
-    def count_append(self, result: str) -> None:
-        """Count the store's answer to an append."""
-        self._cas[result].inc()
-
-    def count_repaired(self, records: int) -> None:
-        """Count records that the store had lost and got back."""
-        self._repaired.inc(records)
-
-    def count_verdicts(self, assessment: Assessment) -> None:
-        """Count the verdicts of a batch."""
-        counts = np.bincount(assessment.verdicts, minlength=max(Verdict) + 1).tolist()
-        for verdict, name in self._names.items():
-            if counts[verdict]:
-                self._decisions[name].inc(counts[verdict])

@@ -14,12 +14,13 @@ from pathlib import Path
 from queen.api.v1 import admin_pb2_grpc, sensitivity_pb2_grpc
 from queen.bundle import open_bundle
 from queen.method.packing import RegionProbes
+from queen.method.sensitivity import Thresholds
 from queen.serving.server import Offer, Shell
 from queen_sensitivity.admin.administration import Administration
 from queen_sensitivity.admin.audit import Audit
 from queen_sensitivity.admin.crossing_feed import CrossingFeed
 from queen_sensitivity.admin.servicer import ADMIN, AdminServicer
-from queen_sensitivity.dispatch import Dispatcher
+from queen_sensitivity.decode import Expected
 from queen_sensitivity.engine.book import Limits
 from queen_sensitivity.engine.wiring import Listeners, open_book
 from queen_sensitivity.ledger_store import (
@@ -31,9 +32,8 @@ from queen_sensitivity.ledger_store import (
     open_redis_store,
     open_sqlite_store,
 )
-from queen_sensitivity.ledgers.thresholds import Thresholds
 from queen_sensitivity.metrics import SensitivityMetrics
-from queen_sensitivity.servicer import SENSITIVITY, SensitivityServicer
+from queen_sensitivity.servicer import SENSITIVITY, Dispatcher, SensitivityServicer
 from queen_sensitivity.settings import SensitivitySettings
 from queen_sensitivity.survey.accounts import AccountReader
 from queen_sensitivity.survey.loop import SurveyLoop
@@ -54,7 +54,7 @@ async def open_service(
         engine = stack.enter_context(ThreadPoolExecutor(1, "engine"))
         working = stack.enter_context(ThreadPoolExecutor(1, "working"))
         store = TimedStore(plain, metrics.stages["load"], metrics.stages["append"])
-        listeners = Listeners(metrics.count_append, metrics.count_repaired, feed.publish)
+        listeners = Listeners(metrics.appends, metrics.repaired, feed.publish)
         book = open_book(
             Limits.of_bundle(bundle, settings.budget),
             store,
@@ -63,7 +63,8 @@ async def open_service(
             listeners=listeners,
         )
         dispatcher = Dispatcher(book, engine, metrics, settings.max_waiting)
-        servicer = SensitivityServicer(bundle, dispatcher, metrics, settings.max_rows)
+        expected = Expected.of_bundle(bundle, settings.max_rows)
+        servicer = SensitivityServicer(expected, dispatcher, metrics)
         # The engine's own thresholds belong to its thread.
         shown = Thresholds(bundle.geometry, bundle.mean_squared_sqs, settings.budget)
         reader = AccountReader(bundle.geometry, shown, plain, bundle.meter)

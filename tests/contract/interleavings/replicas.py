@@ -7,14 +7,14 @@ the engine's decisions can be compared with the ledger step alone.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from queen_sensitivity.engine.batch import AccountPolicy, Queries, charge_owners
 from queen_sensitivity.engine.book import LedgerBook
-from queen_sensitivity.engine.charging import AccountPolicy, Queries, charge_owners
-from queen_sensitivity.engine.wiring import Listeners
 from queen_sensitivity.ledger_store import LedgerKey, Records
 from queen_sensitivity.ledgers.account_cache import Recheck
 
@@ -40,7 +40,7 @@ from tests.contract.interleavings.step import (
     ledgers_of,
 )
 from tests.contract.interleavings.watched_store import InterleavedStore, WatchedStore
-from tests.unit.sensitivity.regions import CLASSES, batch_of, book_of, meter_of, stream
+from tests.unit.sensitivity.regions import CLASSES, batch_of, book_of, counting, meter_of, stream
 
 METER = meter_of(GEOMETRY, limit=5.0)
 POLICIES = (
@@ -72,7 +72,7 @@ class Replicas:
 
     def __init__(self, store: WatchedStore) -> None:
         self.store = store
-        self.counts: dict[str, int] = {}
+        self.counts = Counter[str]()
         """Answers to appends, by kind."""
         self._decisions: list[Decision] = []
         self._batches: list[Batch] = []
@@ -125,15 +125,12 @@ class Replicas:
                     assert nearest > GEOMETRY.coverage_radius[label]
 
     def _book(self, cached: int) -> LedgerBook:
-        def count(result: str) -> None:
-            self.counts[result] = self.counts.get(result, 0) + 1
-
         return book_of(
             GEOMETRY,
             InterleavedStore(self.store, self._call),  # type: ignore[arg-type] - what the engine uses
             cached_accounts=cached,
             meter=METER,
-            listeners=Listeners(count_append=count),
+            listeners=counting(self.counts),
             recheck=Recheck(0.0, lambda: float(self.store.time)),
         )
 

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from queen_sensitivity.engine.batch import AccountPolicy, Queries
 from queen_sensitivity.engine.book import LedgerBook, Limits
-from queen_sensitivity.engine.charging import AccountPolicy, Queries
-from queen_sensitivity.engine.wiring import Listeners, open_book
+from queen_sensitivity.engine.wiring import open_book
 from queen_sensitivity.ledger_store import (
     Append,
     Appended,
@@ -25,10 +25,11 @@ from queen_sensitivity.ledger_store import (
     RedisOptions,
 )
 from queen_sensitivity.ledger_store.redis.store import open_redis_link
-from queen_sensitivity.ledgers.thresholds import Thresholds
 
 from queen.method.geometry import Geometry
 from queen.method.ledger import Verdict
+from queen.method.sensitivity import Thresholds
+from tests.unit.sensitivity.regions import counting
 
 ACCOUNT = "hot"
 CLASSES = 3
@@ -77,7 +78,7 @@ def main(url: str, kind: str, seed: int, steps: int, rows: int, out: Path) -> No
     link = open_redis_link(url, PATIENT)
     store = (WithoutCompareAndSet if kind == "broken" else RedisLedgerStore)(link)
     thresholds = Thresholds(geometry, np.full(CLASSES, 0.4), 500_000)
-    listeners = Listeners(count_append=lambda result: counts.update([result]))
+    listeners = counting(counts)
     book = open_book(Limits(geometry, thresholds), store, cached_accounts=1, listeners=listeners)
     batches = [points(geometry, source, steps * rows) for source in (0, seed)]
     out.with_suffix(".ready").touch()

@@ -8,7 +8,7 @@ from pathlib import Path
 import hypothesis.strategies as st
 import numpy as np
 from hypothesis import HealthCheck, given, settings
-from queen_sensitivity.engine.charging import AccountPolicy
+from queen_sensitivity.engine.batch import AccountPolicy
 
 from queen.bundle import Bundle
 from queen.method.ledger import Scope, Verdict

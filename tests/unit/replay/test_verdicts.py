@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from queen_sensitivity.engine.charging import AccountPolicy
+from queen_sensitivity.engine.batch import AccountPolicy
 
 from queen.bundle import Bundle
 from queen.method.ledger import Cause, Scope

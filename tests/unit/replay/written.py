@@ -12,8 +12,8 @@ from queen_inference.decisions.file import line_of
 from queen_inference.decisions.log import DecisionLog, DecisionRecord
 from queen_inference.micro_batch import Pending, Span
 from queen_inference.peers.sensitivity import Assessed
+from queen_sensitivity.engine.batch import AccountPolicy, Queries
 from queen_sensitivity.engine.book import Limits
-from queen_sensitivity.engine.charging import AccountPolicy, Queries
 from queen_sensitivity.engine.wiring import open_book
 from queen_sensitivity.ledger_store import LedgerStore, MemoryLedgerStore
 from queen_sensitivity.ledgers.account_cache import Recheck

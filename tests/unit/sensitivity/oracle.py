@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from queen_sensitivity.engine.charging import AccountPolicy
-from queen_sensitivity.ledgers.thresholds import Thresholds
+from queen_sensitivity.engine.batch import AccountPolicy
 
 from queen.method.geometry import Geometry
 from queen.method.ledger import Cause, LedgerLevels, LedgerRows, Scope, Verdict, assess_rows
 from queen.method.neighbors import nearest_distances
 from queen.method.off_distribution import OffDistributionMeter
-from queen.method.sensitivity import center_distances, cumulative_query_sensitivity
+from queen.method.sensitivity import Thresholds, center_distances, cumulative_query_sensitivity
 
 REMEMBERED = 64
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from queen_sensitivity.engine.batch import AccountPolicy, Queries
 from queen_sensitivity.engine.book import LedgerBook, Limits
-from queen_sensitivity.engine.charging import AccountPolicy, Queries
 from queen_sensitivity.engine.wiring import Listeners, open_book
 from queen_sensitivity.ledger_store import (
     Append,
@@ -20,11 +20,12 @@ from queen_sensitivity.ledger_store import (
     Records,
     open_sqlite_store,
 )
-from queen_sensitivity.ledgers.thresholds import Thresholds
+from queen_sensitivity.metrics import CAS_RESULTS
 
 from queen.errors import DependencyUnavailable
 from queen.method.geometry import Geometry
 from queen.method.off_distribution import OffDistributionMeter
+from queen.method.sensitivity import Thresholds
 
 CLASSES = 3
 
@@ -108,9 +109,26 @@ def book_of(
     return open_book(limits, store, cached_accounts=cached_accounts, **options)
 
 
+class Tally:
+    """A count, kept in `counts` under its name."""
+
+    def __init__(self, counts: Counter[str], name: str) -> None:
+        self._counts = counts
+        self._name = name
+
+    def inc(self, amount: float = 1) -> None:
+        """Add `amount`."""
+        self._counts[self._name] += int(amount)
+
+
+def tallies(counts: Counter[str]) -> dict[str, Tally]:
+    """Counts of the store's answers to appends."""
+    return {result: Tally(counts, result) for result in CAS_RESULTS}
+
+
 def counting(counts: Counter[str]) -> Listeners:
     """Listeners that count the store's answers to appends."""
-    return Listeners(count_append=lambda result: counts.update([result]))
+    return Listeners(appends=tallies(counts))
 
 
 def open_store(kind: str, folder: Path) -> LedgerStore:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from queen_sensitivity.decode import read_queries
+from queen_sensitivity.decode import Expected, read_queries
 
 from queen.api.v1 import sensitivity_pb2 as pb
 from queen.bundle import Bundle, open_bundle
@@ -39,7 +39,7 @@ def request_of(bundle: Bundle, **fields: object) -> pb.AssessRequest:
 
 def test_a_request_becomes_queries(bundle: Bundle) -> None:
     """An account without a scope has the paper's; numbers keep their order."""
-    queries = read_queries(request_of(bundle, with_facts=True), bundle, 10)
+    queries = read_queries(request_of(bundle, with_facts=True), Expected.of_bundle(bundle, 10))
     first, second = queries.accounts
     assert (first.account_id, first.budget, first.scope, first.group) == ("a", 0, Scope.QUERY, "")
     assert (second.budget, second.scope) == (7, Scope.ACCOUNT)
@@ -66,4 +66,4 @@ def test_a_wrong_request_is_refused_with_what_was_expected(
 ) -> None:
     """Nothing of it reaches a ledger."""
     with pytest.raises(error, match=message):
-        read_queries(request_of(bundle, **fields), bundle, 10)
+        read_queries(request_of(bundle, **fields), Expected.of_bundle(bundle, 10))

@@ -17,18 +17,64 @@ from numpy.typing import NDArray
 from queen.bundle import Bundle
 from queen.errors import LedgerConflict
 from queen.method.facts import gather_facts
-from queen.method.geometry import Geometry
-from queen.method.ledger import Assessment, Charges, enforce
+from queen.method.geometry import FloatArray, Geometry
+from queen.method.ledger import (
+    Assessment,
+    Charges,
+    LedgerLevels,
+    LedgerRows,
+    assess_candidates,
+    enforce,
+)
 from queen.method.off_distribution import OffDistributionMeter
-from queen_sensitivity.engine.batch import Batch, empty_assessment, fill_rows
-from queen_sensitivity.engine.charging import Queries, charge_owners, exempt_rows, spare_exempt
+from queen.method.sensitivity import Thresholds, center_distances
+from queen_sensitivity.engine.batch import (
+    Batch,
+    Queries,
+    charge_owners,
+    empty_assessment,
+    exempt_rows,
+    fill_rows,
+    spare_exempt,
+)
 from queen_sensitivity.engine.crossings import Crossing
 from queen_sensitivity.engine.recording import APPEND_ATTEMPTS, Recorder
-from queen_sensitivity.engine.step import LedgerStep
 from queen_sensitivity.ledgers.account_cache import AccountCache
 from queen_sensitivity.ledgers.ledger_memory import LedgerMemory
+from queen_sensitivity.ledgers.ledger_table import Numbers
 from queen_sensitivity.ledgers.meter import MeterRows, walk_owners
-from queen_sensitivity.ledgers.thresholds import Thresholds
+from queen_sensitivity.ledgers.neighbor_index import NeighborIndex
+
+
+class LedgerStep:
+    """Decides on rows, and appends nothing."""
+
+    def __init__(self, geometry: Geometry, index: NeighborIndex) -> None:
+        self._geometry = geometry
+        self._index = index
+
+    def decide(self, batch: Batch, rows: NDArray[np.integer]) -> Assessment:
+        """Decisions on `rows` of the batch in order, ascending, by its snapshot."""
+        selected = batch.select(rows)
+        distances = center_distances(self._geometry, selected.embeddings, selected.labels)
+        is_candidate = self._candidates(batch.snapshot.numbers, selected, distances)
+        levels = LedgerLevels(batch.snapshot.cqs, batch.thresholds)
+        return assess_candidates(self._geometry, selected, distances, is_candidate, levels)
+
+    def _candidates(
+        self, numbers: Numbers, rows: LedgerRows, distances: FloatArray
+    ) -> NDArray[np.bool_]:
+        """Which rows are inside their region, and novel to their ledger."""
+        is_candidate = np.zeros(len(rows.labels), np.bool_)
+        # A row outside its region is PRESERVE, novel or not.
+        inside = (distances < self._geometry.sensitive_radius[rows.labels]).nonzero()[0]
+        if len(inside):
+            points = rows.embeddings.take(inside, axis=0)
+            labels = rows.labels[inside]
+            is_candidate[inside] = self._index.is_novel(
+                numbers[rows.ledger_index[inside]], points, labels
+            )
+        return is_candidate
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +147,8 @@ class LedgerBook:
             raise
         finally:
             self.cache.trim()
-        self._announce(crossings)
+        if crossings:
+            self._announce(crossings)
         standing = batch.standing(is_off)
         enforced = spare_exempt(enforce(step, charges, standing), queries)
         if not queries.with_facts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -25,11 +25,10 @@ from queen_sensitivity.ledger_store import (
 )
 from queen_sensitivity.ledgers.account_cache import AccountCache
 from queen_sensitivity.ledgers.ledger_memory import LedgerMemory
+from queen_sensitivity.metrics import Count
 
 APPEND_ATTEMPTS = 256
 """Tries of an append. Each lost try is a record of another writer in the same ledger."""
-CAS_RESULTS = ("appended", "conflict", "regressed", "renewed")
-"""Answers of the store to an append, as they are counted."""
 
 
 class NewRecords(NamedTuple):
@@ -58,19 +57,22 @@ class NewRecords(NamedTuple):
 
 
 class Recorder:
-    """Makes records, under the store's compare-and-set alone."""
+    """Makes records, under the store's compare-and-set alone.
+
+    `appends` count the answers of the store, those of `CAS_RESULTS`.
+    """
 
     def __init__(
         self,
         memory: LedgerMemory,
         store: LedgerStore,
         cache: AccountCache,
-        count_append: Callable[[str], None],
+        appends: Mapping[str, Count],
     ) -> None:
         self._memory = memory
         self._store = store
         self._cache = cache
-        self._count_append = count_append
+        self._appends = appends
 
     def record(self, batch: Batch, rows: NDArray[np.integer], step: Assessment) -> list[int]:
         """Append the records of the step on `rows`.
@@ -109,7 +111,7 @@ class Recorder:
             append = account.append(label, account.meter.as_record(mark))
             (result,) = self._store.append_many([append])
             if isinstance(result, Appended):
-                self._count_append("appended")
+                self._appends["appended"].inc()
                 account.extend(label, append.records)
                 batch.refresh()
                 return
@@ -137,8 +139,8 @@ class Recorder:
         for ledger in new.ledgers.tolist():
             owner, label = batch.locate(ledger)
             numbers.append(batch.accounts[owner].open_ledger(label))
-            self._count_append("appended")
         if numbers:
+            self._appends["appended"].inc(len(numbers))
             self._memory.keep(np.array(numbers), new.counts, new.records, new.weights)
 
     def _catch_up(
@@ -150,7 +152,7 @@ class Recorder:
         """
         account = batch.accounts[owner]
         if isinstance(result, Conflict):
-            self._count_append("conflict")
+            self._appends["conflict"].inc()
             account.extend(append.key.label, result.missing_tail)
         elif isinstance(result, Renewed):
             return self._renew(batch, owner, result.generation)
@@ -162,7 +164,7 @@ class Recorder:
 
     def _renew(self, batch: Batch, owner: int, generation: int) -> list[int]:
         """Void the memory of an account that was erased, and the decisions made on it."""
-        self._count_append("renewed")
+        self._appends["renewed"].inc()
         account = batch.accounts[owner]
         if account.generation >= generation:
             # An earlier append of the same batch was told.

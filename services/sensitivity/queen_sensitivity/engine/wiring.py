@@ -2,38 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from queen_sensitivity.engine.book import LedgerBook, Limits
+from queen_sensitivity.engine.book import LedgerBook, LedgerStep, Limits
 from queen_sensitivity.engine.crossings import Crossing
 from queen_sensitivity.engine.recording import Recorder
-from queen_sensitivity.engine.step import LedgerStep
 from queen_sensitivity.index.base import IndexKind, open_index
 from queen_sensitivity.ledger_store import LedgerStore
 from queen_sensitivity.ledgers.account_cache import AccountCache, Recheck
-from queen_sensitivity.ledgers.account_table import AccountTable
-from queen_sensitivity.ledgers.ledger_memory import LedgerMemory
+from queen_sensitivity.ledgers.ledger_memory import AccountTable, LedgerMemory
 from queen_sensitivity.ledgers.ledger_table import LedgerTable
 from queen_sensitivity.ledgers.repair import LedgerRepair
+from queen_sensitivity.metrics import CAS_RESULTS, Count
+
+
+class _Uncounted:
+    """A count that nothing reads."""
+
+    def inc(self, _amount: float = 1) -> None:
+        """Count nothing."""
 
 
 def _ignore(_: object) -> None:
     """Listen to nothing."""
 
 
+_UNCOUNTED = _Uncounted()
+
+
 @dataclass(frozen=True)
 class Listeners:
-    """Functions that the engine tells of its work, on its own thread."""
+    """Counts and a function that the engine tells of its work, on its own thread."""
 
-    count_append: Callable[[str], None] = _ignore
-    """Gets the store's answer to each append, of `CAS_RESULTS`."""
-    count_repaired: Callable[[int], None] = _ignore
-    """Gets the number of records that were given back to the store."""
+    appends: Mapping[str, Count] = field(
+        default_factory=lambda: dict.fromkeys(CAS_RESULTS, _UNCOUNTED)
+    )
+    """The store's answers to appends, of `CAS_RESULTS`."""
+    repaired: Count = _UNCOUNTED
+    """Records that were given back to the store."""
     announce: Callable[[Sequence[Crossing]], None] = _ignore
-    """Gets the crossings of each batch."""
+    """Gets the crossings of a batch that has any."""
 
 
 def open_book(
@@ -55,8 +66,8 @@ def open_book(
     index = open_index(search, geometry, ledgers)
     accounts = AccountTable(geometry.num_classes, limit, recheck.seconds)
     memory = LedgerMemory(geometry, accounts, ledgers, index)
-    repair = LedgerRepair(geometry, store, listeners.count_append, listeners.count_repaired)
+    repair = LedgerRepair(geometry, store, listeners.appends["regressed"], listeners.repaired)
     cache = AccountCache(memory, store, repair, size=cached_accounts, limit=limit, recheck=recheck)
     step = LedgerStep(geometry, index)
-    recorder = Recorder(memory, store, cache, listeners.count_append)
+    recorder = Recorder(memory, store, cache, listeners.appends)
     return LedgerBook(limits, memory, cache, step, recorder, listeners.announce)

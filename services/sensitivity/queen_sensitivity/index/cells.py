@@ -19,8 +19,7 @@ from queen.method.geometry import FloatArray, Geometry, LabelArray
 from queen.method.growing import grown
 from queen.method.neighbors import nearest_distances
 from queen_sensitivity.ledger_store import Records
-from queen_sensitivity.ledgers.blocks import Blocks
-from queen_sensitivity.ledgers.ledger_table import LedgerTable, Numbers
+from queen_sensitivity.ledgers.ledger_table import Blocks, LedgerTable, Numbers
 
 CELLS_WIDTH = 4
 """Most axes: each doubles the cells of a search."""

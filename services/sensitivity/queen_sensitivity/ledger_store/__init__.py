@@ -10,13 +10,13 @@ from queen_sensitivity.ledger_store.base import (
     Records,
     Regressed,
     Renewed,
+    TimedStore,
     packed_end,
 )
 from queen_sensitivity.ledger_store.memory import MemoryLedgerStore
 from queen_sensitivity.ledger_store.redis.address import RedisOptions, is_url, read_address
 from queen_sensitivity.ledger_store.redis.store import RedisLedgerStore, open_redis_store
 from queen_sensitivity.ledger_store.sqlite.store import SqliteLedgerStore, open_sqlite_store
-from queen_sensitivity.ledger_store.timed import TimedStore
 
 __all__ = [
     "Append",

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from queen.errors import LedgerCorrupt
+from queen_sensitivity.metrics import Timer
 
 Records = NDArray[np.float32]
 """Recorded embeddings of one ledger, (M, E) float32, in the order they were appended."""
@@ -144,6 +145,33 @@ class LedgerStore(Protocol):
     def close(self) -> None:
         """Release files, locks and connections; the store is not used afterwards."""
         ...
+
+
+class TimedStore:
+    """A `LedgerStore` that measures how long the loads and appends of another store take."""
+
+    def __init__(self, store: LedgerStore, load: Timer, append: Timer) -> None:
+        self._store = store
+        self._load = load
+        self._append = append
+        # Nothing else is timed: the methods are the store's own.
+        self.list_accounts = store.list_accounts
+        self.generations = store.generations
+        self.geometries = store.geometries
+        self.erase = store.erase
+        self.append_audit = store.append_audit
+        self.read_audit = store.read_audit
+        self.close = store.close
+
+    def append_many(self, appends: Sequence[Append]) -> list[AppendResult]:
+        """See `LedgerStore.append_many`."""
+        with self._append.time():
+            return self._store.append_many(appends)
+
+    def load(self, account_id: str, geometry_digest: str) -> dict[int, Records]:
+        """See `LedgerStore.load`."""
+        with self._load.time():
+            return self._store.load(account_id, geometry_digest)
 
 
 def join_records(blobs: Sequence[bytes]) -> Records:

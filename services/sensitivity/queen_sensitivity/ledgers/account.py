@@ -13,8 +13,7 @@ import numpy as np
 from queen.errors import LedgerCorrupt, LedgerError
 from queen.method.geometry import FloatArray
 from queen_sensitivity.ledger_store import Append, LedgerKey, Records, packed_end
-from queen_sensitivity.ledgers.account_table import ABSENT
-from queen_sensitivity.ledgers.ledger_memory import LedgerMemory
+from queen_sensitivity.ledgers.ledger_memory import ABSENT, LedgerMemory
 from queen_sensitivity.ledgers.ledger_table import NO_LEDGER
 from queen_sensitivity.ledgers.meter import AccountMeter
 

@@ -13,12 +13,11 @@ import numpy as np
 
 from queen.errors import DependencyUnavailable
 from queen.method.geometry import FloatArray
+from queen.method.sensitivity import OwnerThresholds
 from queen_sensitivity.ledger_store import Conflict, LedgerStore, Regressed, Renewed
 from queen_sensitivity.ledgers.account import Account, absent_account, restore_accounts
-from queen_sensitivity.ledgers.account_table import Slots
-from queen_sensitivity.ledgers.ledger_memory import LedgerMemory
+from queen_sensitivity.ledgers.ledger_memory import LedgerMemory, Slots
 from queen_sensitivity.ledgers.repair import LedgerRepair
-from queen_sensitivity.ledgers.thresholds import OwnerThresholds
 
 _LEAVING = 8
 """An eighth of the accounts is lined up to leave at a time: to find their order is slow."""

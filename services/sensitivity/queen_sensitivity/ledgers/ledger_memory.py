@@ -5,14 +5,125 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from queen.method.geometry import FloatArray, Geometry
-from queen.method.sensitivity import record_weights
+from queen.method.growing import grown
+from queen.method.sensitivity import OwnerThresholds, record_weights
 from queen_sensitivity.ledger_store import Records
-from queen_sensitivity.ledgers.account_table import AccountTable, Slots
 from queen_sensitivity.ledgers.ledger_table import LedgerTable, Numbers
 from queen_sensitivity.ledgers.neighbor_index import NeighborIndex
-from queen_sensitivity.ledgers.thresholds import OwnerThresholds
+
+ABSENT = 0
+"""Slot of an account that is not in memory: it has no ledger, and nothing is due."""
+_UNKNOWN = -1
+_COLUMNS = {
+    "numbers": 0,
+    "level": 0.0,
+    "peak": 0.0,
+    "is_crossed": False,
+    "judged": _UNKNOWN,
+    "is_in_doubt": False,
+    "checked_at": 0.0,
+    "due": np.inf,
+    "used": 0,
+}
+"""The arrays, each with its value for an account of which nothing is known."""
+
+Slots = NDArray[np.int64]
+
+
+class AccountTable:
+    """Accounts by slot: N of them, C classes.
+
+    `numbers` (N, C) are those of their ledgers in the ledger table. `level` and `peak` (N,) are
+    those of their off-distribution meters; `is_crossed` (N,) says whether a class is crossed
+    under the budget `judged` (N,). About an account that is crossed, off-distribution or in
+    doubt, the store is to be asked again at `due` (N,) seconds; about others never.
+    """
+
+    def __init__(self, classes: int, limit: float, recheck_seconds: float) -> None:
+        self.classes = classes
+        self._limit = limit
+        self._recheck_seconds = recheck_seconds
+        self.free: list[int] = []
+        """Slots of accounts that left, which are used again."""
+        self._opened = 1
+        self.numbers = np.zeros((64, classes), np.int32)
+        self.level = np.zeros(64)
+        self.peak = np.zeros(64)
+        self.is_crossed = np.zeros(64, np.bool_)
+        self.judged = np.full(64, _UNKNOWN, np.int64)
+        self.is_in_doubt = np.zeros(64, np.bool_)
+        self.checked_at = np.zeros(64)
+        self.due = np.full(64, np.inf)
+        self.used = np.zeros(64, np.int64)
+        """When the account last asked: a count of all accounts that asked before."""
+
+    def open(self) -> int:
+        """Slot of a new account, of which nothing is known."""
+        if not self.free:
+            if self._opened == len(self.level):
+                self._grow()
+            self.free.append(self._opened)
+            self._opened += 1
+        return self.free.pop()
+
+    def close(self, slot: int) -> None:
+        """Forget an account."""
+        for name, fill in _COLUMNS.items():
+            getattr(self, name)[slot] = fill
+        self.free.append(slot)
+
+    def ledgers(self, slot: int) -> dict[int, int]:
+        """Numbers of an account's ledgers by class."""
+        row = self.numbers[slot]
+        labels = row.nonzero()[0]
+        return dict(zip(labels.tolist(), row[labels].tolist(), strict=True))
+
+    def set_peak(self, slot: int, peak: float) -> None:
+        """Note the highest mark of an account's meter."""
+        self.peak[slot] = peak
+        self.schedule(np.array([slot]))
+
+    def doubt(self, slots: Slots, checked_at: float) -> None:
+        """Note that the store, asked at `checked_at`, may have lost records of these accounts."""
+        self.is_in_doubt[slots] = True
+        self.checked_at[slots] = checked_at
+        self.schedule(slots)
+
+    def checked(self, slots: Slots, now: float) -> None:
+        """Note that the store was asked about these accounts."""
+        self.is_in_doubt[slots] = False
+        self.checked_at[slots] = now
+        self.schedule(slots)
+
+    def unjudge(self, slot: int) -> None:
+        """Have the next batch find out whether a class of the account is crossed."""
+        self.judged[slot] = _UNKNOWN
+
+    def judge(self, slots: Slots, budget: int, is_crossed: NDArray[np.bool_]) -> None:
+        """Note whether a class of these accounts is crossed under a budget, (S,)."""
+        self.judged[slots] = budget
+        self.is_crossed[slots] = is_crossed
+        self.schedule(slots)
+
+    def cross(self, slots: Slots) -> None:
+        """Note that a class of these accounts is crossed by now."""
+        self.is_crossed[slots] = True
+        self.schedule(slots)
+
+    def schedule(self, slots: Slots) -> None:
+        """Set `due` after a change of the arrays that it follows from."""
+        is_spent = self.is_crossed[slots] | (self.peak[slots] >= self._limit)
+        is_asked = is_spent | self.is_in_doubt[slots]
+        due = self.checked_at[slots] + self._recheck_seconds
+        self.due[slots] = np.where(is_asked, due, np.inf)
+
+    def _grow(self) -> None:
+        larger = 2 * len(self.level)
+        for name, fill in _COLUMNS.items():
+            setattr(self, name, grown(getattr(self, name), larger, fill))
 
 
 class LedgerMemory:

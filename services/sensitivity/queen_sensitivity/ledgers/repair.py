@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ from queen_sensitivity.ledger_store import (
     packed_end,
 )
 from queen_sensitivity.ledgers.account import Account
+from queen_sensitivity.metrics import Count
 
 REPAIR_ATTEMPTS = 4
 
@@ -43,19 +44,20 @@ class LedgerRepair:
     Every append is a compare-and-set in the generation of the memory, so an erasure stays
     in force. A list that others appended to since the loss keeps their records, and gets the
     lost records that these do not cover: all records of a class stay farther than r apart.
+    Lists that `regressed` and records that were `repaired` are counted.
     """
 
     def __init__(
         self,
         geometry: Geometry,
         store: LedgerStore,
-        count_append: Callable[[str], None],
-        count_repaired: Callable[[int], None],
+        regressed: Count,
+        repaired: Count,
     ) -> None:
         self._geometry = geometry
         self._store = store
-        self._count_append = count_append
-        self._count_repaired = count_repaired
+        self._regressed = regressed
+        self._repaired = repaired
         self._log = logger("ledgers")
 
     def repair(self, account: Account) -> int:
@@ -71,7 +73,7 @@ class LedgerRepair:
                 break
             repaired += self._give_back(account, losses)
         if repaired:
-            self._count_repaired(repaired)
+            self._repaired.inc(repaired)
             self._log.warning(
                 "the store had lost records of an account; they were given back",
                 account_hash=account_hash(account.owner),
@@ -126,7 +128,7 @@ class LedgerRepair:
                 # Another replica was faster: the next attempt finds what is still missing.
                 continue
             if len(loss.lost):
-                self._count_append("regressed")
+                self._regressed.inc()
                 repaired += len(loss.lost)
             if loss.is_other:
                 account.replace(loss.label, np.concatenate([loss.stored, loss.lost]))

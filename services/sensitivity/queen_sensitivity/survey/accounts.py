@@ -11,9 +11,8 @@ import numpy as np
 from queen.errors import AccountNotFound
 from queen.method.geometry import FloatArray, Geometry
 from queen.method.off_distribution import OffDistributionMeter
-from queen.method.sensitivity import record_weights
+from queen.method.sensitivity import Thresholds, record_weights
 from queen_sensitivity.ledger_store import LedgerStore, Records
-from queen_sensitivity.ledgers.thresholds import Thresholds
 
 ACCOUNTS_AT_A_TIME = 64
 """Accounts that a pass over all of them reads in one go."""

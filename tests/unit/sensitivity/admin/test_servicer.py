@@ -17,13 +17,13 @@ from queen_sensitivity.admin.crossing_feed import CrossingFeed
 from queen_sensitivity.admin.servicer import AdminServicer
 from queen_sensitivity.engine.crossings import Crossing
 from queen_sensitivity.ledger_store import Append, LedgerKey, MemoryLedgerStore
-from queen_sensitivity.ledgers.thresholds import Thresholds
 from queen_sensitivity.survey.accounts import AccountReader
 from queen_sensitivity.survey.loop import SurveyLoop
 
 from queen.api.v1 import admin_pb2 as pb
 from queen.api.v1 import admin_pb2_grpc
 from queen.bundle import Bundle, open_bundle
+from queen.method.sensitivity import Thresholds
 from tests.bundles import make_bundle
 
 NAMES = ["a", "b", "c"]

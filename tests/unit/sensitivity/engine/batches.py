@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from queen_sensitivity.engine.batch import Batch
-from queen_sensitivity.engine.charging import Queries, charge_owners
+from queen_sensitivity.engine.batch import Batch, Queries, charge_owners
 from queen_sensitivity.ledger_store import LedgerStore
 from queen_sensitivity.ledgers.account_cache import AccountCache, Recheck
 from queen_sensitivity.ledgers.ledger_memory import LedgerMemory
 from queen_sensitivity.ledgers.repair import LedgerRepair
-from queen_sensitivity.ledgers.thresholds import Thresholds
 
 from queen.method.geometry import Geometry
+from queen.method.sensitivity import Thresholds
 from tests.unit.sensitivity.ledgers.memories import memory_of
+from tests.unit.sensitivity.regions import Tally
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class Room:
 def room_over(geometry: Geometry, store: LedgerStore, budget: int = 12) -> Room:
     """A room of 10 accounts; its store is asked again about spent accounts each time."""
     memory = memory_of(geometry)
-    repair = LedgerRepair(geometry, store, _ignore, _ignore)
+    counts = Counter[str]()
+    repair = LedgerRepair(geometry, store, Tally(counts, "regressed"), Tally(counts, "repaired"))
     recheck = Recheck(0.0, lambda: 0.0)
     cache = AccountCache(memory, store, repair, size=10, limit=9.0, recheck=recheck)
     mean = np.full(geometry.num_classes, 0.4)
@@ -54,7 +56,3 @@ def centers(geometry: Geometry, labels: Sequence[int] | np.ndarray) -> np.ndarra
     """The cluster center of each label."""
     points: np.ndarray = geometry.cluster_centers[np.asarray(labels)]
     return points
-
-
-def _ignore(_: object) -> None:
-    """Listen to nothing."""

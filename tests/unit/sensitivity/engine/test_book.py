@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from queen_sensitivity.engine.charging import AccountPolicy
+from queen_sensitivity.engine.batch import AccountPolicy
 from queen_sensitivity.engine.recording import APPEND_ATTEMPTS
 from queen_sensitivity.ledger_store import Append, LedgerKey, MemoryLedgerStore
 from queen_sensitivity.ledgers.account_cache import Recheck
-from queen_sensitivity.ledgers.thresholds import Thresholds
 
 from queen.errors import (
     ConfigError,
@@ -25,7 +24,7 @@ from queen.errors import (
     LedgerCorrupt,
 )
 from queen.method.ledger import Scope, Verdict
-from queen.method.sensitivity import cumulative_query_sensitivity
+from queen.method.sensitivity import Thresholds, cumulative_query_sensitivity
 from tests.unit.sensitivity.oracle import Oracle
 from tests.unit.sensitivity.regions import (
     CLASSES,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from queen_sensitivity.engine.charging import AccountPolicy
+from queen_sensitivity.engine.batch import AccountPolicy
 from queen_sensitivity.ledger_store import MemoryLedgerStore
 
 from queen.method.facts import Fact

@@ -7,14 +7,22 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from queen_sensitivity.engine.charging import AccountPolicy
-from queen_sensitivity.engine.recording import CAS_RESULTS, NewRecords, Recorder
-from queen_sensitivity.engine.step import LedgerStep
+from queen_sensitivity.engine.batch import AccountPolicy
+from queen_sensitivity.engine.book import LedgerStep
+from queen_sensitivity.engine.recording import NewRecords, Recorder
 from queen_sensitivity.ledger_store import Append, LedgerKey, LedgerStore, MemoryLedgerStore
+from queen_sensitivity.metrics import CAS_RESULTS
 
 from queen.errors import LedgerConflict
 from tests.unit.sensitivity.engine.batches import Room, room_over
-from tests.unit.sensitivity.regions import StoreWithEvents, batch_of, disc, small_geometry, stream
+from tests.unit.sensitivity.regions import (
+    StoreWithEvents,
+    batch_of,
+    disc,
+    small_geometry,
+    stream,
+    tallies,
+)
 
 GEOMETRY = small_geometry()
 METER = GEOMETRY.num_classes
@@ -23,7 +31,7 @@ ONE_QUERY = batch_of([AccountPolicy("a")], GEOMETRY.cluster_centers[:1], np.zero
 
 def recorder_of(room: Room, store: LedgerStore, counts: Counter[str]) -> Recorder:
     """A recorder that counts the answers of its store."""
-    return Recorder(room.memory, store, room.cache, lambda result: counts.update([result]))
+    return Recorder(room.memory, store, room.cache, tallies(counts))
 
 
 def test_records_go_to_the_store_and_then_to_the_memory() -> None:

@@ -6,7 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from queen_sensitivity.ledger_store import Conflict, Regressed, packed_end
+from prometheus_client import CollectorRegistry, Histogram
+from queen_sensitivity.ledger_store import (
+    Conflict,
+    MemoryLedgerStore,
+    Regressed,
+    TimedStore,
+    packed_end,
+)
 from queen_sensitivity.ledger_store.base import decide_append, join_records
 
 from queen.errors import LedgerCorrupt
@@ -51,3 +58,17 @@ def test_a_longer_list_is_a_conflict_and_a_shorter_or_another_one_a_regression()
     assert decide_append(append_of("a", 4, 9.0), 3, None, b"") == Regressed(3)
     behind = replace(append_of("a", 1, 9.0), behind=packed_end(records_of(7.0)))
     assert decide_append(behind, 3, tail, packed_end(records_of(1.0))) == Regressed(3)
+
+
+def test_loads_and_appends_are_observed_and_nothing_else_is() -> None:
+    """Each call is one observation, however many appends it has."""
+    registry = CollectorRegistry()
+    load, append = (Histogram(name, name, registry=registry) for name in ("load", "append"))
+    store = TimedStore(MemoryLedgerStore(), load, append)
+    store.append_many([append_of("a", 0, 1.0), append_of("b", 0, 1.0)])
+    for _ in range(3):
+        store.load("a", "g")
+    store.generations(["a"], "g")
+    store.list_accounts("g", "", 9)
+    assert registry.get_sample_value("append_count") == 1
+    assert registry.get_sample_value("load_count") == 3

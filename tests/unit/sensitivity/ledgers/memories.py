@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from queen_sensitivity.index.base import open_index
-from queen_sensitivity.ledgers.account_table import AccountTable
-from queen_sensitivity.ledgers.ledger_memory import LedgerMemory
+from queen_sensitivity.ledgers.ledger_memory import AccountTable, LedgerMemory
 from queen_sensitivity.ledgers.ledger_table import LedgerTable
 
 from queen.method.geometry import Geometry

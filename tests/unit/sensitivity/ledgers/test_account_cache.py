@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from queen_sensitivity.engine.charging import AccountPolicy, Queries
+from queen_sensitivity.engine.batch import AccountPolicy, Queries
 from queen_sensitivity.engine.crossings import Crossing
 from queen_sensitivity.engine.wiring import Listeners
 from queen_sensitivity.ledger_store import MemoryLedgerStore

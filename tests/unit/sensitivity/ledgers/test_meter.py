@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from queen_sensitivity.engine.charging import AccountPolicy, Queries
+from queen_sensitivity.engine.batch import AccountPolicy, Queries
 from queen_sensitivity.ledger_store import Append, LedgerKey, MemoryLedgerStore
 from queen_sensitivity.ledgers.meter import AccountMeter
 from queen_sensitivity.survey.accounts import AccountReader

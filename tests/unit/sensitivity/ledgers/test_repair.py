@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import structlog
+from queen_sensitivity.engine.batch import AccountPolicy
 from queen_sensitivity.engine.book import LedgerBook
-from queen_sensitivity.engine.charging import AccountPolicy
 from queen_sensitivity.engine.wiring import Listeners
 from queen_sensitivity.ledger_store import Append, LedgerKey, MemoryLedgerStore
 from queen_sensitivity.ledgers.account_cache import Recheck
@@ -23,6 +23,7 @@ from tests.unit.sensitivity.regions import (
     CLASSES,
     ForgetfulStore,
     StoreWithEvents,
+    Tally,
     batch_of,
     book_of,
     disc,
@@ -31,6 +32,7 @@ from tests.unit.sensitivity.regions import (
     ring,
     small_geometry,
     stream,
+    tallies,
 )
 
 GEOMETRY = small_geometry()
@@ -46,20 +48,21 @@ class Replica:
     def __init__(self, store: Any, **options: Any) -> None:
         self.now = 0.0
         self.counts = Counter[str]()
-        self.repaired = 0
         self.book: LedgerBook = book_of(
             GEOMETRY,
             store,
             recheck=Recheck(1.0, lambda: self.now),
             listeners=Listeners(
-                count_append=lambda result: self.counts.update([result]),
-                count_repaired=self._count_repaired,
+                appends=tallies(self.counts),
+                repaired=Tally(self.counts, "repaired"),
             ),
             **options,
         )
 
-    def _count_repaired(self, records: int) -> None:
-        self.repaired += records
+    @property
+    def repaired(self) -> int:
+        """Records that were given back to the store."""
+        return self.counts["repaired"]
 
 
 def everything(store: MemoryLedgerStore, *accounts: str) -> dict[tuple[str, int], bytes]:

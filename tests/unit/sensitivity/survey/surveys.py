@@ -6,15 +6,15 @@ import threading
 from collections.abc import Callable
 
 import numpy as np
-from queen_sensitivity.engine.charging import AccountPolicy
+from queen_sensitivity.engine.batch import AccountPolicy
 from queen_sensitivity.ledger_store import LedgerStore, MemoryLedgerStore
-from queen_sensitivity.ledgers.thresholds import Thresholds
 from queen_sensitivity.survey.accounts import AccountReader
 from queen_sensitivity.survey.loop import SurveyLoop
 from queen_sensitivity.survey.surveyor import Survey, Surveyor
 
 from queen.method.geometry import Geometry
 from queen.method.packing import RegionProbes
+from queen.method.sensitivity import Thresholds
 from tests.unit.sensitivity.regions import (
     CLASSES,
     batch_of,

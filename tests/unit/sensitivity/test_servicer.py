@@ -10,15 +10,22 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from prometheus_client import generate_latest
-from queen_sensitivity.dispatch import Dispatcher
-from queen_sensitivity.engine.charging import Queries
+from queen_sensitivity.engine.batch import AccountPolicy, Queries
 from queen_sensitivity.ledger_store import MemoryLedgerStore
 from queen_sensitivity.metrics import SensitivityMetrics
+from queen_sensitivity.servicer import Dispatcher
 
 from queen.errors import Overloaded
 from queen.method.ledger import Verdict
 from queen.serving.metrics import Metrics
-from tests.unit.sensitivity.regions import StoreWithEvents, book_of, queries_of, small_geometry
+from tests.unit.sensitivity.regions import (
+    StoreWithEvents,
+    batch_of,
+    book_of,
+    disc,
+    queries_of,
+    small_geometry,
+)
 
 GEOMETRY = small_geometry()
 
@@ -50,6 +57,19 @@ def test_batches_are_assessed_in_order_and_counted(thread: ThreadPoolExecutor) -
     assert 'queen_decisions_total{decision="record"} 1.0' in shown
     assert "queen_accounts_tracked 1.0" in shown
     assert "queen_waiting_calls 0.0" in shown
+
+
+def test_verdicts_are_counted(thread: ThreadPoolExecutor) -> None:
+    """Each verdict of a batch once."""
+    metrics = Metrics()
+    book = book_of(GEOMETRY, MemoryLedgerStore())
+    dispatcher = Dispatcher(book, thread, SensitivityMetrics(metrics), max_waiting=8)
+    batch = batch_of([AccountPolicy("a")], disc(GEOMETRY, 2, 1, 60), np.full(60, 2))
+    assessment = asyncio.run(dispatcher.assess(batch))
+    value = metrics.registry.get_sample_value
+    for verdict in Verdict:
+        expected = np.count_nonzero(assessment.verdicts == verdict)
+        assert value("queen_decisions_total", {"decision": verdict.name.lower()}) == expected
 
 
 def test_too_many_waiting_calls_are_refused(thread: ThreadPoolExecutor) -> None:
