@@ -24,7 +24,8 @@ from queen.bundle import (
 from queen.method.decoy import SketchSpace, fit_sketch_space, sketch_inputs
 from queen.method.geometry import Geometry, fit_feature_centers, fit_geometry
 from queen.method.label_preserving import LinearHead
-from queen.method.off_distribution import OffDistributionMeter, tail_distances
+from queen.method.meter_fit import tail_distances
+from queen.method.off_distribution import OffDistributionMeter
 from queen.method.sensitivity import center_distances, mean_squared_sensitivity
 
 Array = NDArray[np.float32]

@@ -49,12 +49,12 @@ class Geometry:
                 raise FitError(f"expected {name} above 0, got {getattr(self, name)}")
         _require_regions(self.cluster_centers, self.mean_radius, None)
 
-    @property
+    @cached_property
     def num_classes(self) -> int:
         """C."""
         return int(self.cluster_centers.shape[0])
 
-    @property
+    @cached_property
     def embedding_width(self) -> int:
         """E."""
         return int(self.cluster_centers.shape[1])

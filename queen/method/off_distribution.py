@@ -12,25 +12,19 @@ Shapes: B queries, C classes.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from queen.errors import FitError
-from queen.method.geometry import FloatArray, Geometry, LabelArray
+from queen.method.geometry import FloatArray, LabelArray, SingleArray
 
-TAIL_QUANTILE = 0.99
-LOWEST_SHARE = 0.03
-"""Least p0: no held-out set tells of smaller shares, and honest traffic drifts."""
-_SHARE_FACTOR = 2.5
-"""p0 over the measured share: the protectee was trained on the samples that measure it."""
-_ODDS = 5.0
-"""p1 over p0."""
-_SIMULATED = 20_000
-_MARKS = (500, 1000, 2000, 5000, 10_000)
+_REMEMBERED = 64
+"""Distinct tail queries that are recognized when they are sent again."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,74 +68,155 @@ class OffDistributionMeter:
         return levels
 
 
-def share_steps(expected: float, suspicious: float) -> tuple[float, float]:
-    """Log-likelihood steps, rise ln(p1 / p0) and fall ln((1 - p0) / (1 - p1))."""
-    if not 0 < expected < suspicious < 1:
-        raise FitError(f"expected shares 0 < p0 < p1 < 1, got {expected} and {suspicious}")
-    return math.log(suspicious / expected), math.log((1 - expected) / (1 - suspicious))
+class Walk(NamedTuple):
+    """The level after an owner's queries, and a new mark, if there is one.
 
-
-def tail_distances(
-    geometry: Geometry, distances: FloatArray, labels: LabelArray, quantile: float = TAIL_QUANTILE
-) -> FloatArray:
-    """The `quantile` of d by class, (C,), of `distances` (N,) of honest samples.
-
-    At least the sensitive radius, since queries inside a region are charged there. A class of
-    too few samples to have that quantile gets the largest ratio to the radius of all classes.
-    Raises FitError for a distance that is not finite.
+    From the query `off_from` on the owner was over the limit; it is the number of queries
+    where the owner never was.
     """
-    radius = geometry.sensitive_radius
-    ratios = distances / radius[labels]
-    # Without this check its class would silently get the tail of the other classes.
-    if not np.isfinite(ratios).all():
-        raise FitError("expected finite distances of honest samples, got NaN or infinity")
-    enough = math.ceil(1.0 / (1.0 - quantile))
-    tails = np.full(geometry.num_classes, np.nan)
-    for label in range(geometry.num_classes):
-        own = ratios[labels == label]
-        if len(own) >= enough:
-            tails[label] = np.quantile(own, quantile)
-    fallback = np.nanmax(tails) if np.isfinite(tails).any() else max(ratios.max(initial=1.0), 1.0)
-    return np.maximum(np.where(np.isfinite(tails), tails, fallback), 1.0) * radius
+
+    level: float
+    off_from: int
+    mark: float | None
 
 
-def fit_meter(
-    geometry: Geometry,
-    distances: FloatArray,
-    labels: LabelArray,
-    *,
-    volume: int,
-    false_flags: float,
-    seed: int,
-) -> tuple[OffDistributionMeter, dict[int, float]]:
-    """A meter that flags at most `false_flags` of honest accounts within `volume` queries.
+class AccountMeter:
+    """High-water marks of the level, which is in memory alone, as records of their own.
 
-    `distances` d (N,) and predicted `labels` (N,) are of honest samples that did not train
-    the mapping network. p0 is 2.5 times their own share beyond the tail, at least 0.03,
-    and p1 is 5 p0; the limit is found by simulating accounts whose share is p0. Also
-    returns the simulated share of flagged accounts by number of queries.
+    A mark is a record (E,) whose first number is a level. Marks only rise, so the rules of
+    all records hold for them: append-only, few (a limit's worth of rises), and "over the
+    limit" never reverts. The level between two marks is lost with the process, to the
+    account's good.
     """
-    tails = tail_distances(geometry, distances, labels)
-    measured = float((distances > tails[labels]).mean())
-    expected = min(max(LOWEST_SHARE, _SHARE_FACTOR * measured), 0.15)
-    rise, fall = share_steps(expected, _ODDS * expected)
-    peaks = _simulated_peaks(expected, rise, fall, volume, np.random.default_rng(seed))
-    limit = float(np.quantile(peaks[volume], 1.0 - false_flags)) + rise
-    rates = {count: float((peak >= limit).mean()) for count, peak in peaks.items()}
-    return OffDistributionMeter(tails, rise, fall, limit), rates
+
+    __slots__ = ("_width", "marks", "peak", "recent")
+
+    def __init__(self, embedding_width: int) -> None:
+        self._width = embedding_width
+        self.peak = 0.0
+        self.marks: list[float] = []
+        # None until there is a tail query: most accounts in memory never have one.
+        self.recent: OrderedDict[bytes, None] | None = None
+
+    @property
+    def records(self) -> SingleArray:
+        """The marks as records (M, E)."""
+        return self._as_records(self.marks)
+
+    def as_record(self, mark: float) -> SingleArray:
+        """A mark as a record, (1, E)."""
+        return self._as_records([mark])
+
+    def extend(self, records: SingleArray) -> None:
+        """Note marks (M, E) that are in the store."""
+        self.marks += records[:, 0].astype(np.float64).tolist()
+        self.peak = max(self.peak, *self.marks)
+
+    def clear(self) -> None:
+        """Forget all marks."""
+        self.marks, self.peak = [], 0.0
+
+    def _as_records(self, marks: Sequence[float]) -> SingleArray:
+        levels = np.asarray(marks, np.float64)
+        single = levels.astype(np.float32)
+        # Rounded up: a mark at the limit, read again, must still be at the limit.
+        up = np.nextafter(single, np.float32(np.inf))
+        records = np.zeros((len(levels), self._width), np.float32)
+        records[:, 0] = np.where(single < levels, up, single)
+        return records
+
+    def walk(
+        self,
+        meter: OffDistributionMeter,
+        level: float,
+        rows: Sequence[int],
+        is_far: Sequence[bool],
+        embeddings: SingleArray,
+    ) -> Walk:
+        """Walk over the owner's next queries in order, from `level` on: `rows` (Q,) of a batch.
+
+        A tail query that was sent before is no further evidence: a client that retries an
+        odd sample must not look like a thief.
+        """
+        highest, off_from = 0.0, len(rows)
+        for position, row in enumerate(rows):
+            if is_far[row] and self._was_sent(embeddings[row].tobytes()):
+                continue
+            level = meter.after(level, is_far[row])
+            highest = max(highest, level)
+            if level >= meter.limit:
+                off_from = min(off_from, position + 1)
+        return Walk(level, off_from, self._new_mark(meter, highest))
+
+    def _was_sent(self, query: bytes) -> bool:
+        """Whether a tail query was sent before, lately; from now on it was."""
+        recent = self.recent = OrderedDict() if self.recent is None else self.recent
+        was_sent = query in recent
+        recent[query] = None
+        recent.move_to_end(query)
+        if len(recent) > _REMEMBERED:
+            recent.popitem(last=False)
+        return was_sent
+
+    def _new_mark(self, meter: OffDistributionMeter, highest: float) -> float | None:
+        """The highest level of a batch, if it is a whole rise above the last mark or the limit."""
+        highest = min(highest, meter.limit)
+        # A peak that was rounded up must not put off the next mark.
+        next_mark = self.peak + meter.rise * (1.0 - 1e-6)
+        is_mark = highest >= next_mark or highest >= meter.limit > self.peak
+        return highest if is_mark else None
 
 
-def _simulated_peaks(
-    share: float, rise: float, fall: float, volume: int, rng: np.random.Generator
-) -> dict[int, FloatArray]:
-    """Highest level of each simulated honest account by number of queries, for a few numbers."""
-    marks = sorted({volume, *_MARKS})
-    level, peak = np.zeros(_SIMULATED), np.zeros(_SIMULATED)
-    peaks: dict[int, FloatArray] = {}
-    for asked in range(1, marks[-1] + 1):
-        far = rng.random(_SIMULATED) < share
-        level = np.where(far, level + rise, np.maximum(level - fall, 0.0))
-        np.maximum(peak, level, out=peak)
-        if asked in marks:
-            peaks[asked] = peak.copy()
-    return peaks
+class MeterRows(NamedTuple):
+    """R rows of a batch as the meters of their owners see them."""
+
+    owner: NDArray[np.integer]
+    """(R,) in 0..O-1."""
+    is_far: NDArray[np.bool_]
+    """Whether the row lies in the tail of its class, (R,)."""
+    embeddings: SingleArray
+    """(R, E)."""
+
+
+class Walks(NamedTuple):
+    """The meters of O owners after a batch of R rows.
+
+    `is_off` (R,) says whether each row's owner was over the limit before it, `levels` (O,)
+    are those after the batch, and `marks` are new, each with its owner.
+    """
+
+    is_off: NDArray[np.bool_]
+    levels: FloatArray
+    marks: list[tuple[int, float]]
+
+
+def walk_owners(
+    meter: OffDistributionMeter,
+    rows: MeterRows,
+    levels: FloatArray,
+    peaks: FloatArray,
+    meter_of: Callable[[int], AccountMeter],
+) -> Walks:
+    """Walk over the rows of O owners, each owner's in order.
+
+    `levels` and `peaks` (O,) are those before the batch; `meter_of` gives an owner's meter.
+    """
+    owner, is_far = rows.owner, rows.is_far
+    # Right for all who did not stray: by far the most owners of a batch.
+    after = np.maximum(levels - meter.fall * np.bincount(owner, minlength=len(levels)), 0.0)
+    marks: list[tuple[int, float]] = []
+    was_off = peaks >= meter.limit
+    is_off: NDArray[np.bool_] = was_off[owner]
+    if np.count_nonzero(was_off):
+        after[was_off] = levels[was_off]
+        is_far = is_far & ~is_off
+    far = is_far.tolist()
+    for index in sorted(set(owner[is_far].tolist())):
+        of_owner = (owner == index).nonzero()[0].tolist()
+        level = float(levels[index])
+        walk = meter_of(index).walk(meter, level, of_owner, far, rows.embeddings)
+        after[index] = walk.level
+        is_off[of_owner[walk.off_from :]] = True
+        if walk.mark is not None:
+            marks.append((index, walk.mark))
+    return Walks(is_off, after, marks)

@@ -25,6 +25,9 @@ from queen.method.geometry import FloatArray, Geometry, LabelArray
 _REACHABLE_DENSITY = {1: 0.690, 2: 0.449, 3: 0.265, 4: 0.153, 5: 0.085, 6: 0.0466, 7: 0.025}
 _REACHABLE_DENSITY |= {8: 0.0132}
 
+_KEPT = 1024
+"""Distinct budgets whose thresholds are kept; more are computed again."""
+
 
 def center_distances(
     geometry: Geometry, embeddings: NDArray[np.floating], labels: LabelArray
@@ -140,22 +143,6 @@ def budget_ceiling(coverage_fraction: float, embedding_width: int) -> int:
     return int(packing_limit(1.0, embedding_width) / least_weight)
 
 
-def _half_erfc(values: FloatArray) -> FloatArray:
-    # NumPy has no erfc, and SciPy would be 35 MB in an image for this one line.
-    return 0.5 * np.fromiter(map(math.erfc, values.tolist()), np.float64, len(values))
-
-
-def _mean_squared_over_region(alpha: float, embedding_width: int) -> float:
-    """Mean of sqs^2 over the ball of radius rs, by the midpoint rule in the radius."""
-    rho = (np.arange(4096) + 0.5) / 4096
-    shell = embedding_width * rho ** (embedding_width - 1)
-    return float(np.mean(np.square(_half_erfc(alpha * (rho - 1.0))) * shell))
-
-
-_KEPT = 1024
-"""Distinct budgets whose thresholds are kept; more are computed again."""
-
-
 class OwnerThresholds(NamedTuple):
     """The thresholds of O owners."""
 
@@ -233,3 +220,15 @@ class Thresholds:
             return budget_thresholds(self._geometry, self._mean_squared_sqs, budget)
         except ConfigError as error:
             raise InvalidQuery(f"accounts: {error}", field="accounts.budget") from error
+
+
+def _half_erfc(values: FloatArray) -> FloatArray:
+    # NumPy has no erfc, and SciPy would be 35 MB in an image for this one line.
+    return 0.5 * np.fromiter(map(math.erfc, values.tolist()), np.float64, len(values))
+
+
+def _mean_squared_over_region(alpha: float, embedding_width: int) -> float:
+    """Mean of sqs^2 over the ball of radius rs, by the midpoint rule in the radius."""
+    rho = (np.arange(4096) + 0.5) / 4096
+    shell = embedding_width * rho ** (embedding_width - 1)
+    return float(np.mean(np.square(_half_erfc(alpha * (rho - 1.0))) * shell))

@@ -10,9 +10,9 @@ import numpy as np
 
 from queen.errors import LedgerConflict
 from queen.method.geometry import Geometry
+from queen.method.off_distribution import AccountMeter
 from queen.method.packing import novel_rows
 from queen_sensitivity.ledger_store import Append, Appended, LedgerKey, LedgerStore, Records
-from queen_sensitivity.ledgers.meter import AccountMeter
 
 ATTEMPTS = 16
 """Appends of one account that other writers may win before an import gives up."""

@@ -1,4 +1,4 @@
-"""A micro-batch in the engine: its rows, the accounts and ledgers that they reach."""
+"""A micro-batch in the engine: its queries, the owners they charge, the ledgers they reach."""
 
 from __future__ import annotations
 

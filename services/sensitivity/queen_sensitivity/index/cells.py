@@ -4,22 +4,30 @@ Records of a ledger are more than r apart, so a cell of side 2 r holds few of th
 ball of radius r around a query meets 2 cells on each axis: 2^E cells, whose records are
 compared in float64. Cells are hashed into the buckets of the ledger, which lie side by side
 in one array with those of all others.
+
+The hash of a cell is the sum of its coordinates, each times a factor of its axis, modulo 2^64.
+It is linear: the hash of a neighbor is that of the cell plus a constant. The factors are odd
+and random, so that a caller cannot choose points whose cells collide.
+
+Shapes: B rows or cells, E axes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from queen.errors import ConfigError
-from queen.method.cell_hash import bucket_of, corner_offsets, draw_factors, hash_cells
 from queen.method.geometry import FloatArray, Geometry, LabelArray
 from queen.method.growing import grown
 from queen.method.neighbors import nearest_distances
 from queen_sensitivity.ledger_store import Records
 from queen_sensitivity.ledgers.ledger_table import Blocks, LedgerTable, Numbers
+
+Hashes = NDArray[np.uint64]
 
 CELLS_WIDTH = 4
 """Most axes: each doubles the cells of a search."""
@@ -33,6 +41,7 @@ _FARTHEST = 1e12
 """Largest coordinate, in cells; a record beyond it lies in the outermost cell."""
 _ROWS = 1024
 """Rows that are searched together, which bounds the memory of a search."""
+_UPPER_HALF = np.uint64(32)
 
 
 class CellIndex:
@@ -197,3 +206,30 @@ def _squared(inside: NDArray[np.float32], points: FloatArray) -> FloatArray:
     for start in range(_BUCKET, offset.shape[-1], _BUCKET):
         squared = squared + offset[..., start : start + _BUCKET]
     return squared
+
+
+def draw_factors(axes: int, rng: np.random.Generator) -> Hashes:
+    """A factor for each axis, (E,)."""
+    factors: Hashes = 2 * rng.integers(0, 2**63, axes, np.uint64) + np.uint64(1)
+    return factors
+
+
+def corner_offsets(factors: Hashes) -> Hashes:
+    """Hashes of a cell and its upper neighbors on any axes, less the hash of the cell, (2^E,)."""
+    corners = np.array(list(product((0, 1), repeat=len(factors))), np.uint64)
+    offsets: Hashes = (corners * factors).sum(axis=1)
+    return offsets
+
+
+def hash_cells(cells: FloatArray, factors: Hashes) -> Hashes:
+    """Hashes (B,) of cells (B, E), whole numbers."""
+    hashes: Hashes = cells.astype(np.int64).view(np.uint64) @ factors
+    return hashes
+
+
+def bucket_of(hashes: Hashes, mask: NDArray[np.int64]) -> NDArray[np.int64]:
+    """A bucket for each hash, in 0..mask, where mask + 1 is a power of two up to 2^32.
+
+    The upper half of a product depends on all of the cell.
+    """
+    return (hashes >> _UPPER_HALF).view(np.int64) & mask

@@ -12,10 +12,10 @@ import numpy as np
 
 from queen.errors import LedgerCorrupt, LedgerError
 from queen.method.geometry import FloatArray
+from queen.method.off_distribution import AccountMeter
 from queen_sensitivity.ledger_store import Append, LedgerKey, Records, packed_end
 from queen_sensitivity.ledgers.ledger_memory import ABSENT, LedgerMemory
 from queen_sensitivity.ledgers.ledger_table import NO_LEDGER
-from queen_sensitivity.ledgers.meter import AccountMeter
 
 
 class Account:
