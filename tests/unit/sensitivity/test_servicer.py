@@ -1,4 +1,4 @@
-"""The way of a micro-batch to the engine's thread and back."""
+"""Micro-batches on their way to the thread of the engine and back, counted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A micro-batch in the engine: its rows, ledgers and accounts."""
+"""A micro-batch: its rows, the owners that it charges, the ledgers that it reaches."""
 
 from __future__ import annotations
 

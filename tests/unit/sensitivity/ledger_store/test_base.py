@@ -1,4 +1,4 @@
-"""Packed records, and the refusals of an append."""
+"""Packed records, the refusals of an append, and the timed store."""
 
 from __future__ import annotations
 
