@@ -34,7 +34,7 @@ class DecisionFile:
     def __init__(self, file: RotatingFile, lost: Mapping[str, Counter]) -> None:
         self._file = file
         self._lost = lost
-        self._log = logger("decision_file").bind(file=str(file.path))
+        self._log = logger("decision_file").bind(file=file.name)
         self._queue: queue.SimpleQueue[DecisionRecord | None] = queue.SimpleQueue()
         # Each of the two counters is changed by one thread only, so they need no lock.
         self._rows_offered = 0
@@ -105,12 +105,14 @@ class RotatingFile:
     """
 
     def __init__(self, path: Path, max_bytes: int, kept: int) -> None:
-        self.path = path.absolute()
+        self.name = str(path)
+        """The path as it was given: the name of the file in logs."""
+        self._path = path.absolute()
         self._max_bytes = max_bytes
         self._kept = kept
         try:
             # Hidden, so that no pattern for the files matches it.
-            lock = self.path.with_name(f".{path.name}.lock")
+            lock = self._path.with_name(f".{path.name}.lock")
             self._lock = os.open(lock, os.O_WRONLY | os.O_CREAT, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._open()
@@ -144,13 +146,13 @@ class RotatingFile:
         os.close(self._lock)
 
     def _open(self) -> None:
-        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         self._size = os.fstat(self._file).st_size
 
     def _rotate(self) -> None:
         # The oldest file first, so that a crash in between leaves a gap and loses nothing.
         for age in range(self._kept, 0, -1):
-            newer = self._beside(str(age - 1)) if age > 1 else self.path
+            newer = self._beside(str(age - 1)) if age > 1 else self._path
             if newer.exists():
                 newer.replace(self._beside(str(age)))
         full = self._file
@@ -158,4 +160,4 @@ class RotatingFile:
         os.close(full)
 
     def _beside(self, suffix: str) -> Path:
-        return self.path.with_name(f"{self.path.name}.{suffix}")
+        return self._path.with_name(f"{self._path.name}.{suffix}")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from queen_inference.decisions import file as decision_file
 from queen_inference.decisions.file import DecisionFile, RotatingFile
 from queen_inference.decisions.log import DecisionRecord
@@ -219,3 +220,29 @@ def test_a_full_disk_splits_no_line_and_is_counted(
     file.close()
     assert [line["number"] for line in lines_of(tmp_path / "log")] == [0, 1, 3, 4]
     assert counted(LOST, decision="reverse") == 1
+
+
+def test_a_loss_is_logged_once_with_the_file_as_it_was_given(
+    tmp_path: Path, metrics: InferenceMetrics, counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Records come at the rate of the traffic, and an operator searches for their own path."""
+
+    def write(_descriptor: int, _data: Any) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.chdir(tmp_path)
+    with structlog.testing.capture_logs() as lines:
+        file = DecisionFile(RotatingFile(Path("log"), 1 << 20, 3), metrics.decisions_lost)
+        monkeypatch.setattr(decision_file.os, "write", write)
+        for number in range(5):
+            file.offer(record_of(number))
+        file.close()
+    assert counted(LOST, decision="reverse") == 5
+    (line,) = lines
+    assert line == {
+        "event": "decision records are lost",
+        "log_level": "error",
+        "logger": "decision_file",
+        "file": "log",
+        "problem": "No space left on device",
+    }
