@@ -175,7 +175,9 @@ def set_memory_format(network: nn.Module, memory_format: torch.memory_format) ->
     """Lay the weights of convolutions out in this memory format; their values stay."""
     for parameter in network.parameters():
         if parameter.dim() == 4:
-            parameter.data = parameter.data.contiguous(memory_format=memory_format)
+            # Not `contiguous`, which leaves the strides of one channel: other kernels would run,
+            # and the same seed would give other weights.
+            parameter.data = parameter.data.to(memory_format=memory_format)
 
 
 def train_piracy_model(

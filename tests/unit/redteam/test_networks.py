@@ -17,6 +17,7 @@ from queen.redteam.networks import (
     architecture_for,
     build_network,
     export_onnx,
+    set_memory_format,
     train_network,
     train_piracy_model,
 )
@@ -42,6 +43,23 @@ def test_a_seed_gives_the_same_weights(split):
     """Training is a function of its seed."""
     first, second = (_protectee(split).state_dict() for _ in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize("dataset", ["fashion-mnist", "mnist", "cifar10"])
+def test_the_memory_format_is_that_of_images_of_one_channel_too(dataset: str):
+    """Strides decide which kernels run, and with them the last bits of the weights of a seed."""
+    network = build_network(dataset)
+    weights = [parameter for parameter in network.parameters() if parameter.dim() == 4]
+    for memory_format in (torch.channels_last, torch.contiguous_format):
+        set_memory_format(network, memory_format)
+        for weight in weights:
+            _, channels, height, width = weight.shape
+            size = channels * height * width
+            by_format = {
+                torch.channels_last: (size, 1, width * channels, channels),
+                torch.contiguous_format: (size, height * width, width, 1),
+            }
+            assert weight.stride() == by_format[memory_format]
 
 
 def test_a_copy_of_more_answers_is_better(split):
