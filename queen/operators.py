@@ -15,7 +15,8 @@ class Mandate:
 
 @dataclass(frozen=True)
 class AuditEntry:
-    """One change; `records_before` counts the account's records in all classes it affects."""
+    """A change of an account; `records_before` counts its records in all classes that it
+    affects."""
 
     time: str
     actor: str

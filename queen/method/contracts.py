@@ -19,7 +19,7 @@ BALANCED_L1 = 1.2
 
 
 class Profile(StrEnum):
-    """How an account's REVERSE verdicts are answered."""
+    """The way in which an account is answered."""
 
     PAPER = "paper"
     """Gradient reverse as published: any point of the simplex."""

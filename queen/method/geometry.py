@@ -135,7 +135,7 @@ def class_means(values: FloatArray, labels: LabelArray, num_classes: int) -> Flo
 
 
 def _class_title(label: int, class_names: Sequence[str] | None) -> str:
-    """How an error names a class."""
+    """The words by which an error names a class."""
     return f"class {label}" + (f" ({class_names[label]})" if class_names else "")
 
 

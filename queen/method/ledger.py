@@ -70,7 +70,7 @@ class LedgerRows(NamedTuple):
 
 
 class LedgerLevels(NamedTuple):
-    """How full L ledgers are, and how full they may become."""
+    """The cqs of L ledgers, and their thresholds."""
 
     cqs: FloatArray
     """(L,)."""
@@ -231,7 +231,7 @@ class Charges(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """How O owners stood when R rows were charged to them."""
+    """The state of O owners when R rows are charged to them."""
 
     thresholds: FloatArray
     """T of each row's ledger, (R,)."""

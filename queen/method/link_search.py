@@ -33,7 +33,7 @@ from queen.method.neighbor_grid import NeighborGrid, Rows
 
 @dataclass(frozen=True)
 class SearchLimits:
-    """How much work a search may do.
+    """Limits of the work of a search.
 
     `neighbors`: pairs of records that it visits, about 10 s. `candidates`: pairs of accounts
     whose overlap it computes. `block`: pairs of records in memory at a time, about 50 MB.
@@ -107,7 +107,7 @@ class _ClassPool:
     owners: Rows
     grid: NeighborGrid
     crowd: Rows
-    """How many records lie in the cells around each."""
+    """Number of records in the cells around each record."""
 
 
 @dataclass(frozen=True)

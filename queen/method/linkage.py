@@ -30,7 +30,7 @@ FALSE_LINKS = 0.01
 
 @dataclass(frozen=True)
 class Overlap:
-    """How many records of one account lie within r of the other's, and how many by chance.
+    """The number of records of one account within r of another's, and the number by chance.
 
     `covered` records do. By chance `expected` would, with `variance`.
     """
@@ -116,7 +116,7 @@ def chance_overlap(covered: int, counts: FloatArray, crowd: int, others: int) ->
 def neighbor_counts(
     crowd: NDArray[np.floating], records: NDArray[np.floating], radius: float
 ) -> FloatArray:
-    """How many of `crowd` (P, E) lie within `radius` of each of `records` (M, E), (M,)."""
+    """Number of points of `crowd` (P, E) within `radius` of each of `records` (M, E), (M,)."""
     wide = np.asarray(crowd, np.float64)
     counts = [
         float((np.einsum("pe,pe->p", wide - record, wide - record) <= radius**2).sum())

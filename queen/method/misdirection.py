@@ -16,7 +16,7 @@ from queen.method.geometry import FloatArray, LabelArray, SingleArray
 
 # Rounding to float32 and the sums of an L1 distance must not break a contract.
 _SLACK = 1e-4
-# Share of p in a `safe` answer: a softmax is never 0, and callers take logarithms.
+# Share of p in a `safe` answer: a softmax is never 0, and callers compute logarithms.
 _TAIL = 1e-4
 
 

@@ -80,7 +80,7 @@ class NeighborGrid:
                 row = until
 
     def crowd(self, queries: NDArray[np.floating]) -> Rows:
-        """How many points `near` would look at for each query (Q, E), (Q,)."""
+        """Number of points that `near` would look at for each query (Q, E), (Q,)."""
         wide = np.asarray(queries, np.float64)
         size = self._queries_at_a_time
         pieces = [

@@ -52,7 +52,7 @@ class OffDistributionMeter:
             )
 
     def is_far(self, distances: FloatArray, labels: LabelArray) -> NDArray[np.bool_]:
-        """Which of `distances` d (B,) of predicted `labels` (B,) lie in the tail, (B,)."""
+        """Whether each of `distances` d (B,) of predicted `labels` (B,) lies in the tail, (B,)."""
         return distances > self.tail_distance[labels]
 
     def after(self, level: float, is_far: bool) -> float:

@@ -64,7 +64,7 @@ class Chunk:
 
 
 class Origin(NamedTuple):
-    """Where a record is in the logs, and the owners that it charges, all as indices from 0.
+    """The position of a record in the logs, and the owners that it charges, all as indices from 0.
 
     The line counts from 1; a group of -1 stands for none.
     """

@@ -61,9 +61,9 @@ class ReplayReport:
     records: int = 0
     """Records made in these ledgers."""
     gaps: int = 0
-    """How often a ledger has grown by records that are not in the log."""
+    """Number of times that a ledger has grown by records that are not in the log."""
     broken_chains: int = 0
-    """How often the records of a ledger contradict each other."""
+    """Number of times that the records of a ledger contradict each other."""
     duplicates: int = 0
     """Lines that repeat another line, left out."""
     truncated: list[str] = field(default_factory=list)

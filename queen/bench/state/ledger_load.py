@@ -50,7 +50,7 @@ class Site:
 
     @cached_property
     def meter(self) -> OffDistributionMeter:
-        """Its tail begins at 2.5 radii; p0 3 %, p1 15 %."""
+        """A meter whose tail begins at 2.5 radii; p0 3 %, p1 15 %."""
         return OffDistributionMeter(np.full(CLASSES, 2.5), np.log(5.0), 0.132, 60.0)
 
     @cached_property

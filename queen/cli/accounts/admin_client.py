@@ -55,7 +55,7 @@ class AdminClient:
             yield from map(summary_of, page.accounts)
 
     def account(self, account_id: str, budget: int = 0) -> Account:
-        """One account, measured against a budget, 0 for the service's default."""
+        """An account, measured against a budget, 0 for the service's default."""
         request = pb.GetAccountRequest(account_id=account_id, budget=budget)
         answer = self._stub.GetAccount(request, timeout=self._timeout)
         classes = tuple(map(_class_ledger, answer.classes))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class AccountSummary:
-    """How much of its budget an account has spent, or a group under "group NAME"."""
+    """The share of its budget that an account has spent, or a group under "group NAME"."""
 
     account_id: str
     records: int
@@ -26,7 +26,7 @@ class AccountSummary:
 
 @dataclass(frozen=True, eq=False)
 class ClassLedger:
-    """One class of one account: cqs, threshold T, and recorded embeddings (M E,)."""
+    """A ledger of an account: class, cqs, threshold T, and recorded embeddings (M E,)."""
 
     label: int
     cqs: float
@@ -36,7 +36,7 @@ class ClassLedger:
 
 @dataclass(frozen=True, eq=False)
 class Account:
-    """One account in full."""
+    """An account with all its ledgers."""
 
     summary: AccountSummary
     classes: tuple[ClassLedger, ...]
@@ -73,7 +73,7 @@ class Crossing:
 
 @dataclass(frozen=True)
 class Missed:
-    """How many events a watcher did not read in time."""
+    """Count of the events that a watcher did not read in time."""
 
     count: int
 

@@ -59,7 +59,7 @@ def watch(deployment: Deployment) -> None:
 
 
 def event_line(event: Crossing | Missed) -> str:
-    """One event in words."""
+    """An event in words."""
     if isinstance(event, Missed):
         return f"{event.count} events were missed: this terminal did not read in time"
     when = datetime.fromtimestamp(event.time_unix_nanos / 1e9, UTC).isoformat(timespec="seconds")

@@ -46,12 +46,12 @@ class Child:
 
     @property
     def pid(self) -> int | None:
-        """Its process id, if it was ever started."""
+        """Process id, if the process was ever started."""
         return self.process.pid if self.process else None
 
     @property
     def exit_code(self) -> int | None:
-        """Its exit code, or a negative signal number; None while it runs."""
+        """Exit code, or a negative signal number; None while the process runs."""
         return self.process.returncode if self.process else None
 
     async def start(self) -> None:

@@ -1,4 +1,4 @@
-"""How many queries an honest account may ask before any of its ledgers is crossed.
+"""The number of queries that an honest account may ask before any of its ledgers is crossed.
 
 Shapes: N samples, E embedding width.
 """

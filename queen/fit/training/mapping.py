@@ -40,7 +40,7 @@ samples draw together, the regions shrink, and most new queries of the same clas
 
 @dataclass(frozen=True)
 class MappingPlan:
-    """How g is trained: `epochs` None means about DEFAULT_STEPS steps."""
+    """The choices for training g; `epochs` None means about DEFAULT_STEPS steps."""
 
     embedding_width: int = 2
     loss: Loss = "distance"

@@ -1,4 +1,4 @@
-"""JBDA-TR: ask about few seed images, and about copies of them pushed towards random classes.
+"""JBDA-TR: ask about few seed images, and about copies of them pushed toward random classes.
 
 Source: Juuti et al., "PRADA: Protecting Against DNN Model Stealing Attacks", EuroS&P 2019,
 synthetic samples in targeted random directions (T-RND).
@@ -56,7 +56,7 @@ def targeted_copies(
 ) -> tuple[Images, NDArray[np.int64]]:
     """At most `limit` images (N, ...), 3 of each of the `parents`, and the parent of each (N,).
 
-    Each copy goes towards another class than the network's own, drawn at random; an image has fewer
+    Each copy goes toward another class than the network's own, drawn at random; an image has fewer
     than 3 copies where there are fewer other classes.
     """
     towards = _other_classes(predict(network, parents), classes, rng)

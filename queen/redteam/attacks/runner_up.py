@@ -56,7 +56,7 @@ def second_where_close(answers: Answers) -> Answers:
 
 
 def is_tied(answers: Answers) -> NDArray[np.bool_]:
-    """Which `answers` (Q, C) give their two largest classes the same, each nearly half."""
+    """Marks (Q,) of the `answers` (Q, C) whose two largest classes are equal, each nearly half."""
     largest = np.sort(answers, axis=1)[:, -2:]
     tied: NDArray[np.bool_] = (largest[:, 0] >= _HESITATES) & (np.ptp(largest, axis=1) <= _ALIKE)
     return tied

@@ -32,7 +32,7 @@ class InferenceSettings(ServiceSettings):
     affinity: bool = True
     """Send an account to the same sensitivity replica for as long as that replica serves."""
     resolve_seconds: float = Field(default=2.0, gt=0)
-    """Time between two look-ups of the names in sensitivity-target."""
+    """Time between two look-ups of the names in sensitivity_target."""
     perturber_target: str = "127.0.0.1:8201"
     """gRPC target of the perturber service."""
     default_profile: Profile = Profile.PAPER
@@ -42,7 +42,7 @@ class InferenceSettings(ServiceSettings):
     failure_mode: FailureMode = "protect"
     """Answer while sensitivity is out of reach: label-only, UNAVAILABLE, or clean."""
     allow_clean_answers: bool = False
-    """Required by failure-mode allow, which lets clean probabilities out."""
+    """Required by failure_mode allow, which lets clean probabilities out."""
     threads: int = Field(default=1, ge=1)
     """Threads that ONNX Runtime computes with."""
     max_batch_rows: int = Field(default=1024, ge=1, le=65536)
@@ -74,7 +74,7 @@ class InferenceSettings(ServiceSettings):
     decision_log_kept: int = Field(default=9, ge=1, le=999)
     """Rotated files of decision records that are kept."""
     decision_log_sample: float = Field(default=1.0, ge=0, le=1)
-    """Share of the requests with PRESERVE alone that are written where decision-log is all."""
+    """Share of the requests with PRESERVE alone that are written where decision_log is all."""
 
     @field_validator("sensitivity_target")
     @classmethod

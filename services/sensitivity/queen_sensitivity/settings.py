@@ -29,7 +29,7 @@ class SensitivitySettings(ServiceSettings):
     sqlite_synchronous: Literal["full", "normal"] = "full"
     """With full a record survives the loss of power, with normal the death of the process."""
     redis_password_file: Path | None = None
-    """File with the password of Redis, in place of one in the URL; the user is the URL's."""
+    """File with the password of Redis, instead of one in the URL; the user is that of the URL."""
     redis_ca_file: Path | None = None
     """PEM file of the authorities to trust with rediss://; without it, those of the system."""
     redis_cert_file: Path | None = None
@@ -47,7 +47,7 @@ class SensitivitySettings(ServiceSettings):
     redis_breaker_failures: int = Field(default=5, ge=1)
     """Calls in a row without an answer after which Redis is not called for a while."""
     redis_breaker_seconds: float = Field(default=1.0, gt=0)
-    """How long Redis is not called then."""
+    """Time for which Redis is not called after these failures."""
     budget: int = Field(default=100, ge=1)
     """Records of a class before reversal begins, for accounts without a budget of their own."""
     cached_accounts: int = Field(default=10_000, ge=1)
@@ -55,7 +55,7 @@ class SensitivitySettings(ServiceSettings):
     survey_seconds: float = Field(default=300.0, ge=0)
     """Time between two surveys of all accounts, for alarms and suggested links; 0 makes none."""
     search: Literal["auto", "cells", "flat", "gpu"] = "auto"
-    """How the nearest records are found: by a grid of cells, or by FAISS with an index for each
+    """Engine that finds the nearest records: a grid of cells, or FAISS with an index for each
     ledger (flat, or gpu on a GPU); auto chooses cells for embeddings of up to 3 axes, else flat."""
     max_rows: int = Field(default=4096, ge=1)
     """Most queries in one call."""

@@ -219,7 +219,8 @@ def _options(service: str, max_message_bytes: int, *, retries: bool) -> list[tup
         ("grpc.max_receive_message_length", max_message_bytes),
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 5_000),
-        # So that a peer that comes back is noticed within a second or two, not two minutes.
+        # A short backoff: a peer that comes back is noticed within a second or two, not two
+        # minutes.
         ("grpc.initial_reconnect_backoff_ms", 200),
         # gRPC also gives a connection this long to be made: a busy or distant peer needs the time.
         ("grpc.min_reconnect_backoff_ms", 1_000),

@@ -1,4 +1,4 @@
-"""Which endpoint an owner belongs to: rendezvous (highest random weight) hashing, pure.
+"""Assigns owners to endpoints by rendezvous (highest random weight) hashing, pure.
 
 The weight of an endpoint for an owner is BLAKE2b, 8 bytes long and read as a big-endian
 number, of the UTF-8 text ENDPOINT, one zero byte, and the UTF-8 text OWNER. The owner

@@ -77,7 +77,7 @@ class RoutedClient:
             return [_unanswered(share, error)]
 
     def _parts(self, share: Share, homes: dict[str, Replica]) -> Iterator[tuple[str, Share]]:
-        """Each endpoint that owners of the share belong to, with its part of the share."""
+        """The endpoints that owners of the share belong to, each with its part of the share."""
         choose = self._replicas.rendezvous.choose
         index = {at: position for position, at in enumerate(homes)}
         home = np.array([index[choose(owner_of(account), homes)] for account in share.accounts])

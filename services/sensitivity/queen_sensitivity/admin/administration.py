@@ -127,8 +127,7 @@ class Administration:
 
     def _count(self, account_id: str, geometry_digest: str) -> int:
         stored = self._store.load(account_id, geometry_digest)
-        # The meter's marks lie behind the classes; the number of classes of another geometry
-        # is not known.
+        # The meter's marks have the label after the last class, known for this geometry only.
         is_served = geometry_digest == self._geometry.digest
         marks = stored.get(self._geometry.num_classes, ()) if is_served else ()
         return sum(map(len, stored.values())) - len(marks)

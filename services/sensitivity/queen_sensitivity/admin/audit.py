@@ -28,7 +28,7 @@ class Audit:
     def record(self, action: str, account_id: str, mandate: Mandate, records_before: int) -> None:
         """Keep an entry, before the change itself.
 
-        So a failed change may have an entry, but no change is without one.
+        A failed change may have an entry, but no change is without an entry.
         """
         entry = AuditEntry(
             time=self._now().isoformat(),
@@ -39,7 +39,7 @@ class Audit:
             records_before=records_before,
         )
         self._store.append_audit(json.dumps(asdict(entry)).encode())
-        # A warning: it is to be in the log of a service that is told to write little.
+        # The level is warning, so that the entry is logged even by a service set to log little.
         self._log.warning("account changed", **asdict(entry))
 
     def page(self, after: int, size: int) -> tuple[list[AuditEntry], bool]:

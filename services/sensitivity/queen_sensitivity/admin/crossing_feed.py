@@ -19,7 +19,7 @@ MOST_WATCHERS = 32
 
 @dataclass(frozen=True)
 class Missed:
-    """How many events a watcher did not read in time, and will not get."""
+    """Count of the events that a watcher did not read in time, and will not get."""
 
     count: int
 
@@ -45,7 +45,7 @@ class Watcher:
         self._has_news = asyncio.Event()
 
     def offer(self, event: Seen) -> None:
-        """Put an event behind the others; on the loop of the watcher."""
+        """Put an event at the end of the queue; called on the watcher's event loop."""
         # An event behind a gap would come before the count of the gap, so it joins the gap.
         if self._missed or len(self._queue) >= self._capacity:
             self._missed += 1
@@ -81,7 +81,7 @@ class CrossingFeed:
         self._watchers: list[Watcher] = []
 
     def publish(self, crossings: Sequence[Crossing]) -> None:
-        """Tell every watcher; from any thread, without waiting for a watcher."""
+        """Tell every watcher, without waiting for any; may be called from any thread."""
         if crossings and self._watchers:
             now = self._clock_nanos()
             events = [Seen(crossing, now) for crossing in crossings]
@@ -94,7 +94,7 @@ class CrossingFeed:
 
     @contextmanager
     def watching(self) -> Iterator[Watcher]:
-        """A queue of the events from now on; Overloaded if too many watch already."""
+        """A queue of the events from now on; Overloaded if there are too many watchers already."""
         if len(self._watchers) >= MOST_WATCHERS:
             raise Overloaded(f"expected at most {MOST_WATCHERS} watchers, got one more")
         watcher = Watcher(self._capacity)

@@ -1,4 +1,4 @@
-"""From the admin API's requests to values: a request is checked in full before it changes a thing.
+"""Decodes the admin API's requests; a request is checked in full before it changes anything.
 
 Every function raises InvalidQuery, with the name of the field, for a value that it refuses.
 """
@@ -105,7 +105,7 @@ async def read_import(
 
 
 def read_records(message: pb.AccountRecords, geometry: Geometry) -> AccountRecords:
-    """One account to import: its geometry is in service, and its records are inside of regions."""
+    """An account to import, checked: its geometry is in service, its records lie inside regions."""
     field = "account.geometry_digest"
     if message.geometry_digest != geometry.digest:
         raise InvalidQuery(
@@ -144,7 +144,7 @@ def read_account_token(token: str) -> str:
 
 
 def read_audit_token(token: str) -> int:
-    """How many entries of the audit lie before a page, 0 for the first page."""
+    """Number of entries of the audit before a page, 0 for the first page."""
     text = read_account_token(token) or "0"
     if not (text.isascii() and text.isdigit() and len(text) <= 15):
         raise _strange_token()

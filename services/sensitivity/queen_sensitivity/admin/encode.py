@@ -1,4 +1,4 @@
-"""From values to the admin API's responses."""
+"""Encodes values as the admin API's responses."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def page_token(position: str) -> str:
 
 
 def accounts_response(states: Sequence[AccountState], has_more: bool) -> pb.ListAccountsResponse:
-    """One page of accounts."""
+    """A page of accounts."""
     return pb.ListAccountsResponse(
         accounts=[_summary(state) for state in states],
         next_page_token=page_token(states[-1].account_id) if has_more else "",
@@ -31,7 +31,7 @@ def accounts_response(states: Sequence[AccountState], has_more: bool) -> pb.List
 
 
 def account_response(state: AccountState, bundle_digest: str) -> pb.GetAccountResponse:
-    """One account in full."""
+    """An account with all its ledgers."""
     return pb.GetAccountResponse(
         summary=_summary(state),
         classes=[_class_ledger(state, label) for label in state.records],
@@ -40,12 +40,12 @@ def account_response(state: AccountState, bundle_digest: str) -> pb.GetAccountRe
 
 
 def deleted_response(erased: Erased) -> pb.DeleteAccountResponse:
-    """How much a deletion removed."""
+    """The numbers of records and geometries that a deletion removed."""
     return pb.DeleteAccountResponse(records_before=erased.records, geometries=erased.geometries)
 
 
 def export_response(account: AccountRecords, geometry_digest: str) -> pb.ExportAccountsResponse:
-    """One account of an export."""
+    """An account of an export."""
     classes = [
         pb.ClassRecords(label=label, embeddings=tensor_bytes(records))
         for label, records in sorted(account.classes.items())
@@ -61,7 +61,7 @@ def export_response(account: AccountRecords, geometry_digest: str) -> pb.ExportA
 
 
 def crossing_response(event: Seen | Missed) -> pb.WatchCrossingsResponse:
-    """One event of a watch, or how many were missed."""
+    """An event of a watch, or the count of missed events."""
     if isinstance(event, Missed):
         return pb.WatchCrossingsResponse(missed=event.count)
     crossing = event.crossing
@@ -77,7 +77,7 @@ def crossing_response(event: Seen | Missed) -> pb.WatchCrossingsResponse:
 
 
 def audit_response(entries: Sequence[AuditEntry], next_entry: int) -> pb.ListAuditEntriesResponse:
-    """One page of the audit; `next_entry` begins the next page, 0 if there is none."""
+    """A page of the audit; `next_entry` begins the next page, 0 if there is none."""
     return pb.ListAuditEntriesResponse(
         entries=[pb.AuditEntry(**asdict(entry)) for entry in entries],
         next_page_token=page_token(str(next_entry)) if next_entry else "",

@@ -66,7 +66,7 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
         request: pb.ListAccountsRequest,
         context: Any,  # noqa: ARG002
     ) -> pb.ListAccountsResponse:
-        """One page of accounts, in order of their id."""
+        """A page of accounts, in order of their id."""
         size, after = read_page_size(request.page_size), read_account_token(request.page_token)
         budgets = read_budgets(request.budgets)
         states, has_more = await self._work(self._reader.page, after, size, budgets)
@@ -77,7 +77,7 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
         request: pb.GetAccountRequest,
         context: Any,  # noqa: ARG002
     ) -> pb.GetAccountResponse:
-        """One account in full; NOT_FOUND for an account without records."""
+        """An account with all its ledgers; NOT_FOUND for an account without records."""
         account_id = read_account_id(request.account_id)
         state = await self._work(self._reader.get, account_id, request.budget)
         return account_response(state, self._bundle.digest)
@@ -140,7 +140,7 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
         request: pb.WatchCrossingsRequest,  # noqa: ARG002
         context: Any,
     ) -> AsyncIterator[pb.WatchCrossingsResponse]:
-        """Events from now on; the headers say that the watch has begun."""
+        """Events from now on; the headers are sent once the watch has begun."""
         with self._feed.watching() as watcher:
             await context.send_initial_metadata(())
             while True:
@@ -159,7 +159,7 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
         request: pb.ListAuditEntriesRequest,
         context: Any,  # noqa: ARG002
     ) -> pb.ListAuditEntriesResponse:
-        """One page of the audit, oldest first."""
+        """A page of the audit, oldest first."""
         size, after = read_page_size(request.page_size), read_audit_token(request.page_token)
         entries, has_more = await self._work(self._audit.page, after, size)
         return audit_response(entries, after + size if has_more else 0)

@@ -1,4 +1,4 @@
-"""The records of an account on their way out of a store, and into another."""
+"""Reads the records of an account from a store, and adds them to another."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ class Batch:
         return int(self.owner[ledger]), int(self.labels[ledger])
 
     def select(self, rows: NDArray[np.integer]) -> LedgerRows:
-        """The rows to decide on, ascending; mostly all of them."""
+        """The rows to decide on, ascending; in most calls all rows of the batch."""
         charged = self.charged
         if len(rows) == self.size:
             return LedgerRows(charged.embeddings, charged.labels, self.ledger_index)
@@ -149,11 +149,12 @@ class Batch:
         return LedgerRows(embeddings, labels, self.ledger_index[rows])
 
     def standing(self, is_off: NDArray[np.bool_]) -> Standing:
-        """How the owners stood; `is_off` (R,) is that of each row and owner."""
+        """The state of the owners; `is_off` (R,) marks rows whose owner was off-distribution
+        before."""
         return Standing(self.thresholds[self.ledger_index], self.is_crossed, is_off)
 
     def refresh(self) -> None:
-        """Look at the memory again, after a change of it."""
+        """Read the memory again after it has changed."""
         self.snapshot = self._look()
 
     def settle(self, rows: NDArray[np.integer]) -> None:
@@ -215,7 +216,7 @@ def _ledgers(
     """Owner and class of each distinct ledger in order, (L,), and the ledger of each row (R,)."""
     pairs = charged.account_index.astype(np.int64, copy=False) * classes + charged.labels
     if np.count_nonzero(pairs[1:] > pairs[:-1]) == len(pairs) - 1:
-        # A row of each account in turn, as in most batches.
+        # The fast way for most batches: a row of each account, in order.
         return charged.account_index, charged.labels, np.arange(len(pairs))
     # np.unique with its inverse needs twice the time for as few.
     order = np.argsort(pairs, kind="stable")

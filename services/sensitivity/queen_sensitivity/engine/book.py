@@ -1,9 +1,10 @@
 """The engine: micro-batches against the ledgers of many accounts (no gRPC here).
 
-The store is the truth, and the memory is a cache of it at a known generation and version. Only a
-batch that records something needs the store: within a generation a verdict on a stale ledger
-can only be too mild, never too harsh, and a record is made under the store's compare-and-set
-alone. The compare-and-set also tells when a generation is over, and the cache asks now and then.
+The store is the truth, and the memory is a cache of the store at a known generation and version.
+Only a batch that records something needs the store: within a generation a verdict on a stale ledger
+can only be too mild, never too harsh, and a record is made under the store's compare-and-set alone.
+The compare-and-set also tells when a generation has ended; for accounts that record nothing, the
+cache asks the store now and then.
 """
 
 from __future__ import annotations
@@ -110,7 +111,8 @@ class LedgerBook:
             is_off = self._walk_meters(batch, step)
             crossings = batch.crossings(self.limits.meter)
         except BaseException:
-            # What the store took is not known: read it again before the next verdict.
+            # It is unknown which records the store has: read the accounts again before their next
+            # verdict.
             self.cache.set_aside([policy.account_id for policy in charged.accounts])
             raise
         finally:

@@ -37,11 +37,11 @@ class NewRecords(NamedTuple):
     ledgers: NDArray[np.integer]
     """Ledgers of the batch that grow, (L,)."""
     counts: NDArray[np.integer]
-    """Records of each, (L,)."""
+    """Number of new records of each of these ledgers, (L,)."""
     records: Records
-    """(R, E), those of a ledger side by side and in order."""
+    """The records (R, E), grouped by ledger and in order."""
     weights: FloatArray
-    """The weight of each in cqs, (R,)."""
+    """Weight of each record in cqs, (R,)."""
 
     def by_ledger(self) -> list[Records]:
         """The records of each ledger, (counts, E)."""
@@ -157,8 +157,8 @@ class Recorder:
         elif isinstance(result, Renewed):
             return self._renew(batch, owner, result.generation)
         elif isinstance(result, Regressed):
-            # The store forgot acknowledged records (a failover): give them back. If another
-            # replica is doing the same, the next attempt finds out.
+            # The store forgot acknowledged records (a failover): give them back. If another replica
+            # gives them back as well, the next attempt sees it.
             self._cache.repair(account)
         return []
 
@@ -167,6 +167,6 @@ class Recorder:
         self._appends["renewed"].inc()
         account = batch.accounts[owner]
         if account.generation >= generation:
-            # An earlier append of the same batch was told.
+            # An earlier append of the same batch has got this answer and renewed the account.
             return []
         return batch.renew(owner, self._cache.renew(account.owner))

@@ -13,7 +13,7 @@ from queen_sensitivity.ledgers.neighbor_index import NeighborIndex
 
 IndexKind = Literal["auto", "cells", "flat", "gpu"]
 AUTO_CELLS_WIDTH = 3
-"""Most axes for which auto chooses cells; wider, large batches are faster by FAISS."""
+"""Most axes for which auto chooses cells; with more, FAISS is faster for large batches."""
 
 
 def open_index(kind: IndexKind, geometry: Geometry, table: LedgerTable) -> NeighborIndex:

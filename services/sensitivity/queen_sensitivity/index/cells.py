@@ -62,7 +62,7 @@ class CellIndex:
         self._factors = draw_factors(width, np.random.default_rng())
         self._corners = corner_offsets(self._factors)
         self._buckets = Blocks((width, _BUCKET), np.inf)
-        # The bucket of all ledgers without a record.
+        # One empty bucket, shared by all ledgers without a record.
         self._buckets.allocate(1)
         self._first = np.zeros(table.capacity, np.int64)
         self._mask = np.zeros(table.capacity, np.int64)
@@ -78,7 +78,7 @@ class CellIndex:
         for ledger in numbers[is_small].tolist():
             self._spread(ledger)
         if is_small.any():
-            # A ledger in new buckets has nothing in them yet.
+            # New buckets of a ledger are empty: insert its earlier records, too.
             stays = ~np.repeat(is_small, counts)
             whole = [self._table.records(ledger) for ledger in numbers[is_small].tolist()]
             owners = [np.repeat(numbers, counts)[stays]]
@@ -134,7 +134,7 @@ class CellIndex:
         squared: FloatArray,
         rows: NDArray[np.int64],
     ) -> NDArray[np.bool_]:
-        """Which of `rows` are beyond r by `squared` (B,) or, where it cannot tell, the oracle."""
+        """Marks of `rows` beyond r, by `squared` (B,) or, where rounding matters, by the oracle."""
         is_beyond: NDArray[np.bool_] = squared[rows] > self._beyond[labels[rows]]
         is_open = ~is_beyond & (squared[rows] >= self._within[labels[rows]])
         for position in is_open.nonzero()[0].tolist():

@@ -42,14 +42,14 @@ class FlatIndex:
     def __init__(self, geometry: Geometry, table: LedgerTable) -> None:
         self._geometry = geometry
         self._table = table
-        # Any: the wrapper adds `search_c` at import, where no checker sees it.
+        # The type is Any because the wrapper adds `search_c` at import, unseen by type checkers.
         self.indexes: dict[int, Any] = {}
         # Largest squared length of a ledger's offsets, at least 1: the scale of rounding.
         self._reach = np.ones(table.capacity)
         self._boundary = geometry.coverage_fraction**2
-        # Of an L2 distance as |a|^2 - 2ab + |b|^2 in float32: each of the sums of E + 2
-        # terms is off by at most its length in units of rounding, and the offsets are
-        # rounded too. Twice the sum of these bounds.
+        # Bound on the error of |a|^2 - 2ab + |b|^2 in float32: each sum of E + 2 terms is off by at
+        # most its length in units of rounding, and the offsets are rounded too. The bound is twice
+        # the sum of these errors.
         self._slack = 4.0 * (geometry.embedding_width + 2) * _FLOAT32_UNIT
 
     def add(self, numbers: Numbers, counts: Numbers, records: Records) -> None:
@@ -128,7 +128,7 @@ class FlatIndex:
     ) -> NDArray[np.int64]:
         """Rows for which float32 cannot tell on which side of r they are."""
         slack = self._slack * (self._reach[numbers] + _squared_length(offsets))
-        # Not `<=`: a NaN that overflow left must count as borderline.
+        # `<=` would be wrong: a NaN left by an overflow must count as borderline.
         with np.errstate(invalid="ignore"):
             is_borderline = ~(np.abs(squared - self._boundary) > slack)
         # On a GPU overflow leaves infinity, as if there were no record at all.
@@ -139,7 +139,7 @@ class FlatIndex:
 def _is_beyond(known: Records, embedding: Records, nearest: int, radius: float) -> bool:
     """Whether `embedding` (E,) is farther than `radius` from all `known` (M, E), in float64.
 
-    `nearest` is the row that FAISS took for the nearest, -1 for none: it mostly settles it.
+    `nearest` is the row that FAISS found nearest, -1 for none: it mostly decides the question.
     """
     if nearest >= 0:
         candidate = known[nearest : nearest + 1]

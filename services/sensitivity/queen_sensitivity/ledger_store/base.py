@@ -1,10 +1,10 @@
 """The contract of a ledger store: append-only lists behind a compare-and-set.
 
 A store keeps one list of embeddings for each (account, geometry digest, class). The
-version of a list is its length: no counter beside it can drift. Records never expire,
-since forgetting one hands budget back to the account. Only an operator's erasure removes
-them, all of an (account, geometry) at once, and begins a new generation there: an append of an
-older generation is refused, so that no replica which remembers the records brings them back.
+version of a list is its length: no counter beside it can drift. Records never expire, since a
+forgotten record hands budget back to the account. Only an operator's erasure removes them, all of
+an (account, geometry) at once, and begins a new generation there: an append of an older generation
+is refused, so that no replica which remembers the records brings them back.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Conflict:
 class Regressed:
     """The list lost records that were acknowledged; nothing was appended.
 
-    It has `version` records, fewer than expected, or another one where `behind` should be.
+    The list has `version` records, fewer than expected, or another record where `behind` should be.
     """
 
     version: int
@@ -77,7 +77,7 @@ class Regressed:
 
 @dataclass(frozen=True)
 class Renewed:
-    """The account was erased since: it is in `generation` now; nothing was appended."""
+    """The account was erased and is in `generation` now; nothing was appended."""
 
     generation: int
 

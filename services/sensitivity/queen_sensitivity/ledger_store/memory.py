@@ -119,7 +119,7 @@ class MemoryLedgerStore:
         held = 0 if current is None else len(current)
         count = held + len(records)
         buffer, filled = self._buffers.get(key, (records[:0], 0))
-        # In place only behind all records that a caller has seen of the buffer.
+        # Write in place only after the records of the buffer that callers have seen.
         if current is None or current.base is not buffer or held != filled or count > len(buffer):
             start = np.empty((0, records.shape[1]), np.float32) if current is None else current
             buffer = grown(start, max(count, 2 * held))

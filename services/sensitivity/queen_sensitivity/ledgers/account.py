@@ -35,7 +35,7 @@ class Account:
 
     @property
     def is_released(self) -> bool:
-        """Whether nothing of it is in memory any longer."""
+        """Whether the account has left memory."""
         return self.slot == ABSENT
 
     @property
@@ -112,15 +112,15 @@ class Account:
         return ledger
 
     def release(self) -> None:
-        """Forget all of it; the account is not used any longer."""
+        """Forget the whole account, which must not be used any longer."""
         if not self.is_released:
             self._memory.close(list(self.numbers.values()))
             self._memory.accounts.close(self.slot)
-            # The slot will be another account's.
+            # The slot will belong to another account.
             self.slot = ABSENT
 
     def restore(self, stored: Mapping[int, Records]) -> dict[int, Records]:
-        """Begin with the marks among the `stored` lists; the rest, by number of its ledger."""
+        """Keep the marks among the `stored` lists; returns the others by number of their ledger."""
         ledgers = {}
         for label, records in stored.items():
             _require_finite(label, records)

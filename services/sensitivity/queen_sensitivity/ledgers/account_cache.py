@@ -28,7 +28,8 @@ class Recheck:
     """When the store is asked again about accounts that are answered from memory."""
 
     seconds: float = 1.0
-    """How long a spent account is answered from memory before the store is asked again."""
+    """Longest time that a crossed account is answered from memory before the store is asked
+    again."""
     clock: Callable[[], float] = time.monotonic
 
 
@@ -43,10 +44,10 @@ class AccountCache:
     """The `size` accounts that asked last, each at a known generation of the store.
 
     An account that records learns from the compare-and-set that it was erased, or that the
-    store lost records of it. A spent account records nothing: its erasure would never be
-    honored, its loss never made good. As often as `recheck` says, the store is asked about its
-    spent lists by appends of nothing. A store that lost records of an account has lost others':
-    it is asked about all lists of all other accounts, each when it is next fetched.
+    store lost records of it. A crossed account records nothing: its erasure would never be noticed,
+    nor its lost records given back. As often as `recheck` says, the store is asked about its
+    crossed lists by empty appends. A store that lost records of an account may have lost records of
+    others: it is asked about all lists of every other account when that account is next fetched.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class AccountCache:
         self._absent = absent_account(memory)
         self._accounts: dict[str, Account] = {}
         self._uses = 0
-        # The owners who asked least recently, and when they did, as far as it was looked up.
+        # The owners who asked least recently, with the time, as far as their order was looked up.
         self._leaving: deque[tuple[str, int]] = deque()
         self._aside: OrderedDict[str, Account] = OrderedDict()
         self._alarmed_at = -float("inf")
@@ -131,8 +132,8 @@ class AccountCache:
     def set_aside(self, owners: Sequence[str]) -> None:
         """Read these owners again before their next verdict, since a batch of theirs failed.
 
-        It may have failed with the server that had their last records. Their memory is not
-        believed, but kept until it is known whether the store still has its records.
+        The batch may have failed with the server that had their last records. Their memory is not
+        used for verdicts, but kept until it is known whether the store still has these records.
         """
         for owner in owners:
             account = self._accounts.pop(owner, None)
@@ -202,7 +203,8 @@ class AccountCache:
         try:
             self._ask(accounts, due)
         except DependencyUnavailable:
-            # A verdict from memory is better than none; it is asked again in its time.
+            # A verdict from memory is better than none; the store is asked again when it is next
+            # due.
             still = [account for account in doubted if not account.is_released]
             self._table.doubt(_slots(still), now)
 
@@ -215,7 +217,7 @@ class AccountCache:
         results = self._store.append_many([account.question(label) for account, label in asked])
         for (account, label), result in zip(asked, results, strict=True):
             if account.is_released:
-                # An earlier list of the account was told that it is void.
+                # The answer for an earlier list of the account was that the account is void.
                 continue
             if isinstance(result, Renewed):
                 _discard(self._accounts, account.owner)
@@ -231,8 +233,8 @@ class AccountCache:
             return
         aside = [self._aside[owner] for owner in owners if owner in self._aside]
         self._ask(aside, {account.owner: account.labels for account in aside})
-        # Generations first: records of a later one are only read again, while records of an
-        # earlier one under a later number would be believed.
+        # Generations are read first: records of a later generation are only read again, while
+        # records of an earlier generation under a later number would be believed.
         generations = self._store.generations(owners, self._digest)
         stored = [self._store.load(owner, self._digest) for owner in owners]
         accounts = restore_accounts(self._memory, owners, stored)

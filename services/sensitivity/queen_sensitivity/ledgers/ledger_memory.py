@@ -149,7 +149,7 @@ class LedgerMemory:
     ) -> None:
         """Append `records` (R, E) with their `weights` (R,), `counts` (L,) to each of `numbers`.
 
-        The caller sees to `is_crossed` of their accounts.
+        The caller updates `is_crossed` of their accounts.
         """
         self.ledgers.extend(numbers, counts, records, weights)
         self.index.add(numbers, counts, records)

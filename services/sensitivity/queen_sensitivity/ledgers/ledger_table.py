@@ -20,8 +20,8 @@ Numbers = NDArray[np.integer]
 class LedgerTable:
     """Ledgers by number: `version` (N,) records each, whose weights sum to `cqs` (N,).
 
-    cqs is kept along, never stored, so that it cannot drift from the records. A number is
-    used again once its ledger is closed. `total` counts the records of all ledgers.
+    cqs is computed in memory and never stored, so that it cannot drift from the records. A number
+    is used again once its ledger is closed. `total` counts the records of all ledgers.
     """
 
     def __init__(self, embedding_width: int) -> None:
@@ -37,7 +37,7 @@ class LedgerTable:
 
     @property
     def capacity(self) -> int:
-        """All numbers are below it."""
+        """Length of the table: all numbers of ledgers are below it."""
         return len(self.version)
 
     def open(self, label: int) -> int:
@@ -86,7 +86,8 @@ class LedgerTable:
         self._blocks.rows[rows] = records
         self.version[numbers] = before + counts
         self.total += len(records)
-        # In order: the same records give the same bits, however they came in.
+        # The weights are added in order, so that the same records give the same bits in any
+        # batches.
         np.add.at(self.cqs, np.repeat(numbers, counts), weights)
 
     def _reserve(self, ledger: int, count: int) -> None:

@@ -1,4 +1,4 @@
-"""Giving a store back what it lost: after a failover to a replica that lags, or a restore."""
+"""Gives a store back the records that it lost in a failover to a lagging replica or a restore."""
 
 from __future__ import annotations
 
@@ -90,11 +90,11 @@ class LedgerRepair:
 
     def _stored(self, account: Account) -> Mapping[int, Records] | None:
         """The account's lists as a repair would find them; None if it was erased since."""
-        # Before the records, as in every place that appends.
+        # The generation is read before the records, as everywhere before an append.
         (generation,) = self._store.generations([account.owner], self._geometry.digest)
         if generation > account.generation:
             return None
-        # A store that lost an erasure makes up for it before it appends: nothing is left then.
+        # A store that lost an erasure repeats it before it appends: no record is left then.
         is_older = generation < account.generation
         return {} if is_older else self._store.load(account.owner, self._geometry.digest)
 
@@ -110,7 +110,7 @@ class LedgerRepair:
         return _Loss(label, stored, lost, is_other)
 
     def _novel(self, label: int, stored: Records, lost: Records) -> Records:
-        """Those of `lost` that belong behind `stored`; a mark if it is above all others."""
+        """The part of `lost` to append to `stored`: novel records, or marks above all others."""
         is_meter = label == self._geometry.num_classes
         rows = (
             np.flatnonzero(lost[:, 0] > stored[:, 0].max())
@@ -141,7 +141,8 @@ class LedgerRepair:
 
 
 def _common_length(known: Records, stored: Records) -> int:
-    """How many records two lists (M, E) and (S, E) share from their beginning, bit for bit."""
+    """Number of records that two lists (M, E) and (S, E) share from their beginning, bit for
+    bit."""
     count = min(len(known), len(stored))
     pairs = (np.ascontiguousarray(records[:count]).view(np.uint32) for records in (known, stored))
     differs = np.any(np.not_equal(*pairs), axis=1)

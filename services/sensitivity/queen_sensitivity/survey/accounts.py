@@ -84,7 +84,7 @@ class AccountReader:
         return states, len(account_ids) > size
 
     def get(self, account_id: str, budget: int = 0) -> AccountState:
-        """One account against its budget, 0 for the default.
+        """An account, measured against a budget, 0 for the default.
 
         Raises AccountNotFound for an account without records, and InvalidQuery for a budget above
         the packing limit.

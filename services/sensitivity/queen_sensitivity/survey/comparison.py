@@ -13,11 +13,11 @@ from queen_sensitivity.ledger_store import Records
 from queen_sensitivity.survey.accounts import AccountState
 
 MOST_LINKS = 1000
-"""Links that are kept of a survey."""
+"""Most links that a survey keeps."""
 POOL_SIZE = 1_000_000
 """Records, and classes of accounts, that are compared: about 150 MB while it lasts."""
 PART_SECONDS = 60.0
-"""Longest part of a search: the first searches for candidates, the second compares them."""
+"""Longest time of each part of a search: the search for candidates, and their comparison."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Comparison:
 class AccountPool:
     """The accounts to compare, up to a size; accounts with the fewest records leave first.
 
-    A link would say least about them: a copy needs many records.
+    Links of such accounts matter least, since a copy needs many records.
     """
 
     def __init__(self, geometry: Geometry, most: int = POOL_SIZE) -> None:
@@ -105,7 +105,7 @@ class _Allowance:
         self._until: float | None = None
 
     def __call__(self) -> bool:
-        """Whether to go on."""
+        """Whether the work may go on."""
         if self._until is None:
             self._until = self._clock() + PART_SECONDS
         return self._proceed() and self._clock() < self._until

@@ -14,15 +14,15 @@ from queen.serving.logging import logger
 from queen_sensitivity.survey.surveyor import Survey
 
 _SHORTEST_REST = 0.005
-"""Seconds; shorter rests are made up for later."""
+"""Shortest rest in seconds; shorter rests are added to a later rest."""
 MakeSurvey = Callable[[Callable[[], bool]], Survey | None]
-"""Makes a survey, and asks its argument now and then whether to go on; None if not."""
+"""Makes a survey, and asks its argument now and then whether to go on; None if it must not."""
 
 
 class Pace:
-    """Rests between pieces of work, as long as the work before took.
+    """Rests between pieces of work, each rest as long as the piece of work before it.
 
-    So a survey uses half of one core at the most, and leaves the store every other moment.
+    So a survey uses at most half of one core, and half of the time it does not use the store.
     """
 
     def __init__(self, stop: threading.Event, clock: Callable[[], float] = time.monotonic) -> None:
@@ -112,7 +112,7 @@ class SurveyLoop:
         if survey is None:
             return
         with self._lock:
-            # It may have read them before they were erased.
+            # The survey may have read accounts before they were erased.
             survey = self._latest = _without(survey, self._forgotten)
         self._show(survey)
         self._count("done")

@@ -94,7 +94,7 @@ def read_address(url: str, password_file: Path | None = None) -> RedisAddress:
 def connect(address: RedisAddress, options: RedisOptions) -> Redis | RedisCluster:
     """A client. That of a cluster asks for the slots at once, and raises the library's errors.
 
-    The client sends no call twice: a call that times out has had its time.
+    The client repeats no call: a call that timed out has used its time.
     """
     shared = {
         "username": address.username,
@@ -111,9 +111,9 @@ def connect(address: RedisAddress, options: RedisOptions) -> Redis | RedisCluste
     return RedisCluster(
         startup_nodes=[ClusterNode(host, port) for host, port in address.nodes],
         retry=never,
-        # An account whose slot has no server is out of reach, the others are not.
+        # If a slot has no server, only the accounts of this slot must be out of reach.
         require_full_coverage=False,
-        # Names from the URL stay good when every address behind them has changed.
+        # Names from the URL stay valid when all their addresses have changed.
         dynamic_startup_nodes=False,
         **shared,
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 
 class CircuitBreaker:
-    """Opens after `failures` in a row, for `cooldown_seconds`; then one call may try.
+    """Opens after `failures` in a row, for `cooldown_seconds`; then a single call may try.
 
     If the trial fails, the next trial is a cool-down later; if it succeeds, all calls are
     admitted again. Safe from any thread; `clock` gives seconds.

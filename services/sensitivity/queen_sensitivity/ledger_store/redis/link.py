@@ -1,4 +1,4 @@
-"""Commands to one Redis or to a cluster: many in one round trip, errors as our own."""
+"""Sends commands to a Redis or a cluster, many in one round trip, with errors of Queen."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _WAIT_FOR = {"local": (1, 0), "replica": (1, 1)}
 
 
 class _Sent(NamedTuple):
-    """A command under way: which of the replies is its own, and where a cluster redirected it."""
+    """A command under way: the index of its reply, and the server to which it was redirected."""
 
     reply: int
     command: Command
@@ -106,7 +106,7 @@ class RedisLink:
         except redis_errors.ResponseError:
             raise
         except BaseException:
-            # Its reply may still come, and would be read as that of the next command.
+            # The reply may still come, and would be read as the reply to the next command.
             connection.disconnect()
             raise
 
@@ -138,7 +138,7 @@ class RedisLink:
                     pipeline.execute_command("ASKING")
                 pipeline.execute_command(*sent.command.words)
             if wait is not None:
-                # It covers what was written on this very connection.
+                # WAITAOF covers the writes of its own connection only.
                 pipeline.execute_command("WAITAOF", *wait, self._wait_milliseconds)
             replies = pipeline.execute(raise_on_error=False)
         if wait is not None:
@@ -180,7 +180,7 @@ class RedisLink:
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
-        """Redis's errors as our own, named by their type alone, since their text may hold keys."""
+        """Turn Redis's errors into Queen's, named by their type alone: their text may hold keys."""
         if not self._breaker.admits():
             raise DependencyUnavailable("the ledger store does not answer; not asked again yet")
         try:
@@ -200,7 +200,7 @@ class RedisLink:
 
 
 def _is_closed(connection: Any) -> bool:
-    """Whether the server has closed an idle connection: then there is something to read."""
+    """Whether the server has closed an idle connection, which shows as something to read."""
     try:
         return bool(connection.can_read())
     except UNREACHABLE:

@@ -15,7 +15,7 @@ Word = bytes | str | int | float
 
 
 class Command(NamedTuple):
-    """One command; `key` decides to which server of a cluster it is sent."""
+    """A command; `key` decides to which server of a cluster it is sent."""
 
     key: str
     words: tuple[Word, ...]

@@ -68,7 +68,7 @@ class LedgerFile:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """This thread's connection; readers never wait for the writer."""
+        """The connection of this thread; readers never wait for the writer."""
         try:
             yield self.connection()
         except sqlite3.Error as error:
@@ -76,7 +76,7 @@ class LedgerFile:
 
     @contextmanager
     def writing(self, *, empties_log: bool = False) -> Iterator[sqlite3.Connection]:
-        """A transaction, one at a time; `empties_log` empties the write-ahead log after it."""
+        """A transaction, one at a time, after which `empties_log` empties the write-ahead log."""
         with self._writing, self.reading() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -90,7 +90,7 @@ class LedgerFile:
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def connection(self) -> sqlite3.Connection:
-        """This thread's own connection, opened at the first call."""
+        """The connection of this thread, opened at its first call."""
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             # close() may come from another thread; every other use is by one thread.
@@ -170,7 +170,7 @@ def _create_private(path: Path) -> None:
 
 def _prepare(path: Path, file: LedgerFile) -> None:
     try:
-        # On a connection of its own: to set WAL mode is already to write.
+        # The check uses a separate connection, since setting WAL mode would write to the file.
         with closing(sqlite3.connect(path)) as connection:
             _require_ledger(path, connection)
         file.connection().executescript(_SCHEMA)
