@@ -15,8 +15,7 @@ class Mandate:
 
 @dataclass(frozen=True)
 class AuditEntry:
-    """A change of an account; `records_before` counts its records in all classes that it
-    affects."""
+    """A change; `records_before` counts the account's records in all classes that it affects."""
 
     time: str
     actor: str

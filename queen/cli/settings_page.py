@@ -25,9 +25,9 @@ _HEAD = """\
 
 A service reads each setting from a flag, an environment variable or the YAML file that `--config`
 or `..._CONFIG` names, in this order, and else uses the default. The file has the setting's own
-name as its key. An unknown flag, variable or key ends the start, with the closest one that
-exists, and so does a value of another type. `queen check FILE --service NAME` checks a file
-without a start.
+name as its key. A service does not start with an unknown flag, variable or key, or with a value of
+another type; its error names the closest name that exists. `queen check FILE --service NAME` checks
+a file without a start.
 """
 _COLUMNS = ("setting", "flag", "variable", "type", "default", "meaning")
 _BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}

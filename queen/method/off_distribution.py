@@ -71,8 +71,8 @@ class OffDistributionMeter:
 class Walk(NamedTuple):
     """The level after an owner's queries, and a new mark, if there is one.
 
-    From the query `off_from` on the owner was over the limit; it is the number of queries
-    where the owner never was.
+    From the query `off_from` on the owner was over the limit; if it never was, `off_from` is the
+    number of queries.
     """
 
     level: float
@@ -95,7 +95,7 @@ class AccountMeter:
         self._width = embedding_width
         self.peak = 0.0
         self.marks: list[float] = []
-        # None until there is a tail query: most accounts in memory never have one.
+        # None until there is a tail query: most accounts in memory never send a tail query.
         self.recent: OrderedDict[bytes, None] | None = None
 
     @property
@@ -119,7 +119,7 @@ class AccountMeter:
     def _as_records(self, marks: Sequence[float]) -> SingleArray:
         levels = np.asarray(marks, np.float64)
         single = levels.astype(np.float32)
-        # Rounded up: a mark at the limit, read again, must still be at the limit.
+        # Marks are rounded up: a mark at the limit, read again, must still be at the limit.
         up = np.nextafter(single, np.float32(np.inf))
         records = np.zeros((len(levels), self._width), np.float32)
         records[:, 0] = np.where(single < levels, up, single)
@@ -135,8 +135,8 @@ class AccountMeter:
     ) -> Walk:
         """Walk over the owner's next queries in order, from `level` on: `rows` (Q,) of a batch.
 
-        A tail query that was sent before is no further evidence: a client that retries an
-        odd sample must not look like a thief.
+        A repeated tail query is no further evidence: an account that retries an odd sample must not
+        look like a thief.
         """
         highest, off_from = 0.0, len(rows)
         for position, row in enumerate(rows):
@@ -149,7 +149,7 @@ class AccountMeter:
         return Walk(level, off_from, self._new_mark(meter, highest))
 
     def _was_sent(self, query: bytes) -> bool:
-        """Whether a tail query was sent before, lately; from now on it was."""
+        """Whether a tail query was sent before, lately; it is remembered from now on."""
         recent = self.recent = OrderedDict() if self.recent is None else self.recent
         was_sent = query in recent
         recent[query] = None
@@ -168,7 +168,7 @@ class AccountMeter:
 
 
 class MeterRows(NamedTuple):
-    """R rows of a batch as the meters of their owners see them."""
+    """R rows of a batch, with the fields that the meters of their owners read."""
 
     owner: NDArray[np.integer]
     """(R,) in 0..O-1."""
@@ -202,7 +202,7 @@ def walk_owners(
     `levels` and `peaks` (O,) are those before the batch; `meter_of` gives an owner's meter.
     """
     owner, is_far = rows.owner, rows.is_far
-    # Right for all who did not stray: by far the most owners of a batch.
+    # Right for all owners without a tail query, which are most owners of a batch.
     after = np.maximum(levels - meter.fall * np.bincount(owner, minlength=len(levels)), 0.0)
     marks: list[tuple[int, float]] = []
     was_off = peaks >= meter.limit

@@ -175,8 +175,8 @@ class OwnerThresholds(NamedTuple):
 class Thresholds:
     """T_y for each budget in use, computed once.
 
-    `default_budget` stands in for accounts without a budget of their own. Raises ConfigError
-    if it is above the packing limit: no account could ever reach it.
+    `default_budget` is used for accounts without a budget of their own. Raises ConfigError if it is
+    above the packing limit: no account could ever reach it.
     """
 
     def __init__(
@@ -209,7 +209,8 @@ class Thresholds:
         """The thresholds of owners with these budgets, (O,); errors as in `table`."""
         tables = {budget: self.table(budget) for budget in set(budgets)}
         if len(tables) == 1:
-            # Mostly so, and several times faster than the list for many owners.
+            # Most batches have one budget; this is several times faster than the list for many
+            # owners.
             same = np.empty(len(budgets), np.int64)
             same.fill(budgets[0])
             return OwnerThresholds(same, tables)

@@ -1,4 +1,4 @@
-"""SensitivityService over gRPC: decode, have the engine assess on its thread, encode."""
+"""SensitivityService over gRPC: decodes, has the engine assess on its thread, encodes."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Dispatcher:
             self._metrics.waiting.set(self._waiting)
 
     def forget(self, owner: str) -> None:
-        """Have the engine forget an owner, and wait until it has; for another thread."""
+        """Have the engine forget an owner, and wait until it has; called from another thread."""
         self._thread.submit(self._book.forget, owner).result()
 
     def _assess(self, queries: Queries, arrived: float) -> Assessment:

@@ -23,7 +23,7 @@ from queen_sensitivity.ledgers.ledger_table import Numbers
 
 @dataclass(frozen=True, slots=True)
 class AccountPolicy:
-    """The budgets of an account, and how far a spent budget reaches.
+    """The budgets of an account, its scope, and whether it is exempt.
 
     Budgets are records of a class, 0 for the service's own. `group`, if not empty, names
     the accounts that are also charged together, against `group_budget`. An exempt account
@@ -80,7 +80,7 @@ def charge_owners(queries: Queries) -> tuple[Queries, Charges]:
 
 
 def spare_exempt(assessment: Assessment, queries: Queries) -> Assessment:
-    """The assessment without a REVERSE of an exempt account, (B,); its records stay as they are."""
+    """The assessment with no REVERSE for exempt accounts, (B,); the records stay as they are."""
     is_exempt = [policy.is_exempt for policy in queries.accounts]
     return spare(assessment, exempt_rows(queries)) if True in is_exempt else assessment
 
@@ -149,8 +149,7 @@ class Batch:
         return LedgerRows(embeddings, labels, self.ledger_index[rows])
 
     def standing(self, is_off: NDArray[np.bool_]) -> Standing:
-        """The state of the owners; `is_off` (R,) marks rows whose owner was off-distribution
-        before."""
+        """The state of the owners; `is_off` (R,) marks rows of off-distribution owners."""
         return Standing(self.thresholds[self.ledger_index], self.is_crossed, is_off)
 
     def refresh(self) -> None:

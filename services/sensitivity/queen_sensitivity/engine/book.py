@@ -200,7 +200,7 @@ class LedgerStep:
     def _candidates(
         self, numbers: Numbers, rows: LedgerRows, distances: FloatArray
     ) -> NDArray[np.bool_]:
-        """Which rows are inside their region, and novel to their ledger."""
+        """Marks of the rows that are inside their region and novel to their ledger."""
         is_candidate = np.zeros(len(rows.labels), np.bool_)
         # A row outside its region is PRESERVE, novel or not.
         inside = (distances < self._geometry.sensitive_radius[rows.labels]).nonzero()[0]

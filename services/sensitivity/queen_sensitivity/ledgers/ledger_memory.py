@@ -58,7 +58,7 @@ class AccountTable:
         self.checked_at = np.zeros(64)
         self.due = np.full(64, np.inf)
         self.used = np.zeros(64, np.int64)
-        """When the account last asked: a count of all accounts that asked before."""
+        """Time of the account's last query, as a count of all accounts that asked before."""
 
     def open(self) -> int:
         """Slot of a new account, of which nothing is known."""

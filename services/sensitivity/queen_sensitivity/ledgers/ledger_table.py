@@ -138,11 +138,11 @@ class Blocks:
         self._used += size
         if self._used > len(self.rows):
             self.rows = grown(self.rows, int(_GROWTH * self._used))
-        # Not before: rows that were never allocated stay out of memory.
+        # The block is filled only now, so that rows that were never allocated stay out of memory.
         self.rows[start : self._used] = self._fill
         return start
 
     def free(self, start: int, size: int) -> None:
-        """Have a block's rows allocated again."""
+        """Free a block, so that its rows can be allocated again."""
         self.rows[start : start + size] = self._fill
         self._free.setdefault(size, []).append(start)

@@ -141,8 +141,7 @@ class LedgerRepair:
 
 
 def _common_length(known: Records, stored: Records) -> int:
-    """Number of records that two lists (M, E) and (S, E) share from their beginning, bit for
-    bit."""
+    """Number of first records that two lists (M, E) and (S, E) share, bit for bit."""
     count = min(len(known), len(stored))
     pairs = (np.ascontiguousarray(records[:count]).view(np.uint32) for records in (known, stored))
     differs = np.any(np.not_equal(*pairs), axis=1)
