@@ -15,7 +15,7 @@ from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
 
-from queen.cli.up.plan import SETTINGS
+from queen.cli.up.plan import SERVICES, settings_of
 from queen.serving.settings import ServiceSettings
 
 _HEAD = """\
@@ -36,7 +36,7 @@ _NAMES = {bool: "true or false", int: "integer", float: "number", str: "text", P
 
 def render_page() -> str:
     """The whole page."""
-    return "\n".join([_HEAD, *(_section(name, cls) for name, cls in SETTINGS.items())])
+    return "\n".join([_HEAD, *(_section(name, settings_of(name)) for name in SERVICES)])
 
 
 def _section(service: str, cls: type[ServiceSettings]) -> str:

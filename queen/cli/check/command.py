@@ -9,7 +9,7 @@ import click
 
 from queen.cli.check.bundle_checks import check_bundle
 from queen.cli.check.finding import Finding, examine
-from queen.cli.up.plan import SERVICES, SETTINGS
+from queen.cli.up.plan import SERVICES, settings_of
 from queen.errors import ConfigError
 from queen.serving.accounts import read_accounts
 from queen.serving.settings_sources import validate_settings_file
@@ -74,5 +74,5 @@ def report(findings: Iterable[Finding]) -> bool:
 
 
 def _check_settings(path: Path, service: str) -> str:
-    validate_settings_file(SETTINGS[service], path)
+    validate_settings_file(settings_of(service), path)
     return ""

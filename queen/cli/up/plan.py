@@ -10,7 +10,6 @@ from pathlib import Path
 
 from queen_inference.settings import InferenceSettings
 from queen_perturber.settings import PerturberSettings
-from queen_sensitivity.settings import SensitivitySettings
 
 from queen.bundle import Bundle
 from queen.cli.state import StateFolder
@@ -23,11 +22,6 @@ SERVICES = ("sensitivity", "perturber", "inference")
 """The services in the order in which they start, the front door last; they stop in reverse."""
 ENGINES = {"sensitivity": "faiss", "perturber": "torch", "inference": "onnxruntime"}
 """The library that the extra of a service installs."""
-SETTINGS: Mapping[str, type[ServiceSettings]] = {
-    "sensitivity": SensitivitySettings,
-    "perturber": PerturberSettings,
-    "inference": InferenceSettings,
-}
 LOOPBACK = "127.0.0.1"
 
 
@@ -95,7 +89,7 @@ class Plan:
     def _environment(self, service: str) -> dict[str, str]:
         """Variables of a service: a URL may hold a password, and flags are visible to others."""
         if service == "sensitivity" and self.ledger:
-            return {SETTINGS[service].variable("state"): self.ledger}
+            return {settings_of(service).variable("state"): self.ledger}
         return {}
 
     def _inference_flags(self, peers: Mapping[str, str]) -> dict[str, str]:
@@ -119,7 +113,7 @@ class Plan:
             )
         for service in SERVICES:
             hidden = [f"--state={url}" for url in self._environment(service).values()]
-            load_settings(SETTINGS[service], [*self.flags(service), *hidden])
+            load_settings(settings_of(service), [*self.flags(service), *hidden])
 
     def children(self, service: str, peers: Mapping[str, str] | None = None) -> list[Child]:
         """The processes of a service, not started; `peers` are the targets of the front door."""
@@ -135,6 +129,20 @@ class Plan:
             ready_file=self.state.ready_file(name),
             environment=self._environment(service),
         )
+
+
+def settings_of(service: str) -> type[ServiceSettings]:
+    """The settings class of a service."""
+    if service == "sensitivity":
+        # It needs the client of Redis, which only the extra of this service installs.
+        from queen_sensitivity.settings import SensitivitySettings  # noqa: PLC0415
+
+        return SensitivitySettings
+    others: Mapping[str, type[ServiceSettings]] = {
+        "perturber": PerturberSettings,
+        "inference": InferenceSettings,
+    }
+    return others[service]
 
 
 def port_of(address: str) -> int:

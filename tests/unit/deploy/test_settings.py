@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from queen_inference.peers.endpoints import read_target
 
-from queen.cli.up.plan import SETTINGS
+from queen.cli.up.plan import settings_of
 from queen.serving.settings_sources import load_settings
 from tests.unit.deploy.manifests import (
     DEPLOYABLE,
@@ -34,7 +34,7 @@ def effective(service: str, folder: str, monkeypatch: pytest.MonkeyPatch, tmp_pa
     file.write_text(config_text(service, folder))
     for variable in container(service, folder).get("env", []):
         monkeypatch.setenv(variable["name"], variable["value"])
-    return load_settings(SETTINGS[service], ["--config", str(file)])
+    return load_settings(settings_of(service), ["--config", str(file)])
 
 
 @pytest.mark.parametrize(("folder", "service"), PODS)
@@ -54,9 +54,9 @@ def test_every_prefixed_variable_is_a_setting(folder: str, service: str) -> None
     names = [variable["name"] for variable in container(service, folder).get("env", [])]
     ours = [name for name in names if name.startswith("QUEEN_")]
     assert all(name.startswith(prefix) for name in ours)
-    fields = SETTINGS[service].model_fields
+    fields = settings_of(service).model_fields
     assert all(name.removeprefix(prefix).lower() in fields for name in ours)
-    assert SETTINGS[service].model_config["env_prefix"] == prefix
+    assert settings_of(service).model_config["env_prefix"] == prefix
 
 
 @pytest.mark.parametrize(("folder", "service"), PODS)
