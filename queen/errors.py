@@ -1,10 +1,10 @@
 """The tree of errors of the whole library.
 
-No transport appears here: `queen.serving.status` holds the one table that maps these classes
-to gRPC codes. Each docstring says who raises the error, whether to retry, and the code that
-a caller gets. An error without a code ends a start or a command: a service that meets it
-while it serves answers INTERNAL. Every message says what was expected and what was got, and
-carries no tensor value, account id or secret.
+No transport appears here: `queen.serving.status` holds the only table that maps these classes to
+gRPC codes. Each docstring says who raises the error, whether to retry, and the code that a caller
+gets. An error without a code ends a start or a command: a service that meets it while it serves
+answers INTERNAL. Every message says what was expected and what was got, and carries no tensor
+value, account id or secret.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ class HonestBench:
 
     `volume` is the published number of queries before any label may change;
     `reversed_before_volume` counts accounts with a REVERSE verdict before it,
-    `flagged` those that the off-distribution meter flagged within so many queries;
+    `flagged` those that the off-distribution meter flagged within that many queries;
     `first_reversal` are the 0.1 %, 50 % and 99.9 % quantiles of the first reversed query.
     """
 
@@ -91,7 +91,7 @@ def run_honest_bench(
     """Send the samples once for each account; a HonestBench as a dictionary.
 
     `on_accounts` is called with the number of accounts that are done. Raises ConfigError for a
-    file without samples and for a budget that no class can spend.
+    file without samples and for a budget for which the regions have no room.
     """
     bundle = open_bundle(options.bundle)
     protectee = open_protectee(bundle)

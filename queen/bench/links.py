@@ -1,4 +1,4 @@
-"""Measures how well overlapping coverage tells the accounts of one thief from honest ones.
+"""Measures how well overlapping coverage tells a thief's accounts from honest accounts.
 
 Accounts send samples; their records are those that the ledgers would keep. Every pair is
 scored by `queen.method.linkage`, and the area under the curve says how well the score tells

@@ -59,7 +59,7 @@ class DemoReport:
 
 
 def print_report(report: DemoReport, console: Console) -> None:
-    """Show all figures in a table, the disappointing ones as well."""
+    """Show all figures in a table, disappointing figures as well."""
     table = Table(title=f"Query unlearning on {report.dataset}", title_justify="left")
     table.add_column("model or account")
     table.add_column("traffic or training")

@@ -28,8 +28,8 @@ def fit_bundle(options: FitOptions, console: Console | None = None) -> FitOutcom
     """Fit the defense to `options.model` and write the bundle `options.out`.
 
     Progress is shown on `console`, if there is one. The same options give the same bundle,
-    digest included, on the same machine. Raises FitError for whatever is wrong with model or
-    data and BundleError for `out`; nothing is written then.
+    digest included, on the same machine. Raises FitError for anything wrong with model or data and
+    BundleError for `out`; nothing is written then.
     """
     require_free_folder(options)
     require_reachable_budget(options)

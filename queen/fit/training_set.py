@@ -87,7 +87,7 @@ def require_labels(labels: NDArray[np.int64], num_classes: int, class_names: Seq
 def held_out_rows(labels: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
     """Marks (N,) of the samples that the mapping network does not train on: a tenth of a class.
 
-    A class of fewer than 10 samples gives none; without any, nothing is held out.
+    A class of fewer than 10 samples gives no sample; if all classes are so small, none is held out.
     """
     rng = np.random.default_rng([seed, 1])
     held = np.zeros(len(labels), np.bool_)

@@ -116,13 +116,13 @@ def reenact(
     limits = np.concatenate([thresholds, group_thresholds[grouped]])
     bits = np.concatenate([facts["bits"] & _OWN, facts["bits"][grouped] >> GROUP_SHIFT])
     # Every row gets an owner and a ledger of its own: its bits say what came before it.
-    every = np.arange(len(row))
-    charges = Charges(row, every, facts["scopes"])
+    positions = np.arange(len(row))
+    charges = Charges(row, positions, facts["scopes"])
     distances = facts["distances"][row]
     is_candidate = distances < geometry.sensitive_radius[labels[row]]
     is_candidate &= bits & Fact.NOVEL > 0
     # Embeddings are compared within a ledger only, so none are needed here.
-    rows = LedgerRows(np.empty((len(row), 0), np.float32), labels[row], every)
+    rows = LedgerRows(np.empty((len(row), 0), np.float32), labels[row], positions)
     levels = LedgerLevels(before, limits)
     step = assess_candidates(geometry, rows, distances, is_candidate, levels)
     crossed, off = bits & Fact.CROSSED > 0, bits & Fact.OFF_DISTRIBUTION > 0

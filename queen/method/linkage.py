@@ -67,7 +67,7 @@ class Overlap:
 
 
 def surprise(covered: float, expected: float) -> float:
-    """At most -log of the chance that so many are covered where `expected` are, 0 for no surprise.
+    """Lower bound of -log of the chance to cover so many where `expected` are; 0 for no surprise.
 
     Chernoff's bound for a sum of independent events: c ln(c / e) - c + e.
     """

@@ -29,9 +29,8 @@ def partner_classes(name: str, classes: int) -> NDArray[np.int64]:
     """The class that shares the answer with each class, (C,): one cycle through all of them.
 
     `name` decides the cycle: the bundle's digest, or `keyed_name`. A profile that keeps the
-    label has no secret to keep and uses the former. One cycle, since in pairs two classes
-    would have nearly the same answer, and a copy that cannot tell them apart is right for
-    half of both.
+    label has no secret to keep and uses the digest. One cycle, since in pairs two classes would
+    have nearly the same answer, and a copy that cannot tell them apart is right for half of both.
     """
     digest = hashlib.sha256(b"partners " + name.encode()).digest()
     order = np.random.RandomState(np.frombuffer(digest, "<u4")).permutation(classes)

@@ -113,7 +113,7 @@ def _residual(channels: int, wide: int, classes: int) -> nn.Sequential:
 
 
 def training_device(dataset: str) -> str:
-    """The device on which networks for `dataset` train: the small ones gain nothing on a GPU."""
+    """The device on which networks for `dataset` train: small networks gain nothing on a GPU."""
     is_large = dataset == "cifar10" or dataset.startswith(_ANY)
     return "cuda" if is_large and torch.cuda.is_available() else "cpu"
 

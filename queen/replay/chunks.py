@@ -167,23 +167,23 @@ class Draft:
     def _whole(self, name: str, most: int) -> NDArray[np.uint64]:
         values = self._lists[name]
         if set(map(type, values)) != {int} or min(values) < 0 or max(values) > most:
-            what = f"whole numbers from 0 to {most}"
-            self._blame(name, what, lambda value: type(value) is int and 0 <= value <= most)
+            expected = f"whole numbers from 0 to {most}"
+            self._blame(name, expected, lambda value: type(value) is int and 0 <= value <= most)
         return np.array(values, np.uint64)
 
     def _named(self, name: str) -> NDArray[np.uint8]:
         known, values = _NAMES[name], self._lists[name]
         if not set(map(type, values)) <= {str} or not set(values) <= known.keys():
-            what = f"names among {', '.join(filter(None, known))}"
-            self._blame(name, what, lambda value: isinstance(value, str) and value in known)
+            expected = f"names among {', '.join(filter(None, known))}"
+            self._blame(name, expected, lambda value: isinstance(value, str) and value in known)
         return np.array([known[value] for value in values], np.uint8)
 
-    def _blame(self, name: str, what: str, is_right: Callable[[Any], Any]) -> NoReturn:
+    def _blame(self, name: str, expected: str, is_right: Callable[[Any], Any]) -> NoReturn:
         wrong = next(row for row, value in enumerate(self._lists[name]) if not is_right(value))
         request = int(np.searchsorted(np.cumsum(self._rows), wrong, side="right"))
         origin = self._origins[request]
         failing(self._files[origin.file], origin.line)(
-            f"{what} in '{name}'", _brief(self._lists[name][wrong])
+            f"{expected} in '{name}'", _brief(self._lists[name][wrong])
         )
 
 

@@ -71,7 +71,7 @@ Check = Callable[[AccountsFile], None]
 
 
 def read_accounts(path: Path, check: Check = lambda _accounts: None) -> AccountsFile:
-    """Parse and check accounts.yaml; ConfigError, in one sentence, for whatever is wrong.
+    """Parse and check accounts.yaml; ConfigError says in one sentence what is wrong.
 
     The sentence begins with the path, also if `check` raises it. No message repeats a value of
     the file: a key written there by mistake stays unlogged.

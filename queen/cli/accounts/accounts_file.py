@@ -110,7 +110,7 @@ def appended(path: Path, account_id: str, key: str, **policy: Any) -> str:
 
 
 def _entry(fields: Mapping[str, str | int], indent: int) -> str:
-    # A JSON text is a YAML text, whatever characters an id has.
+    # A JSON text is valid YAML, for every character that an id may have.
     lines = [f"{name}: {json.dumps(value)}" for name, value in fields.items()]
     return " " * indent + "- " + f"\n{' ' * (indent + 2)}".join(lines) + "\n"
 

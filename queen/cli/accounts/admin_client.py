@@ -79,7 +79,7 @@ class AdminClient:
         return int(self._stub.AuditExemption(request, timeout=self._timeout).records)
 
     def export_lines(self, account_ids: Sequence[str] = ()) -> Iterator[str]:
-        """The records of all accounts, or of the named ones; a JSON text for each account."""
+        """The records of all accounts, or of the named accounts; a JSON text for each account."""
         request = pb.ExportAccountsRequest(account_ids=account_ids)
         for answer in self._stub.ExportAccounts(request):
             yield json_format.MessageToJson(answer.account, indent=None)

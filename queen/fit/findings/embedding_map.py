@@ -48,7 +48,7 @@ def draw_embedding_map(
 
 
 def _plane(centers: FloatArray) -> FloatArray:
-    """Two orthonormal axes (E, 2); the given ones where E is 1 or 2."""
+    """Two orthonormal axes (E, 2); the given axes where E is 1 or 2."""
     width = centers.shape[1]
     if width <= 2:
         return np.eye(width, 2)
@@ -118,7 +118,7 @@ def _draw_names(
 def _window(
     points: FloatArray, centers: FloatArray, radius: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Corners that hold every region and nearly every sample; a few far ones lie outside."""
+    """Corners that hold every region and nearly every sample; a few far samples lie outside."""
     reach = radius[:, None]
     low = np.minimum(np.quantile(points, 0.002, axis=0), (centers - reach).min(axis=0))
     high = np.maximum(np.quantile(points, 0.998, axis=0), (centers + reach).max(axis=0))

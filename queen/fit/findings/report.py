@@ -56,7 +56,7 @@ def measure_mapping(fitted: Fitted) -> dict[str, Any]:
     """Separability (nearest cluster center is the true class's) and share inside regions.
 
     Both for the samples that g trained on and for those held out; without any held out, the
-    figures of the former stand for both.
+    training figures are given for both.
     """
     regions, held, labels = fitted.regions, fitted.held_out, fitted.samples.y
     is_nearest = nearest_class(regions.geometry, regions.embeddings) == labels

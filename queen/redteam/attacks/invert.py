@@ -1,4 +1,4 @@
-"""Invert: learn from the first answers how to read the later ones.
+"""Invert: learn from the first answers how to read the later answers.
 
 All variants learn the answers of the prefix as they are.
 

@@ -28,8 +28,8 @@ def restore_from_table(table: Simulation, answers: Answers, neighbors: int = NEI
     """Clean answers (Q, C) for `answers` (Q, C), each with the top-1 of the answer it restores.
 
     The mean clean answer of the `neighbors` entries whose defended answers are nearest in
-    L1, among those whose clean top-1 is the answer's top-1. An answer whose top-1 no
-    clean entry has stays as it is.
+    L1, among those whose clean top-1 is the answer's top-1. An answer whose top-1 no clean entry
+    has is not changed.
     """
     restored = answers.copy()
     labels, clean_labels = answers.argmax(axis=1), table.clean.argmax(axis=1)

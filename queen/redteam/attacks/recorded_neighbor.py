@@ -1,4 +1,4 @@
-"""Recorded neighbor: stay near the first queries, whose records cover the later ones.
+"""Recorded neighbor: stay near the first queries, whose records cover later queries.
 
 A query within the coverage radius of a record is not novel, so it is answered mildly
 even once the account is over its budget.

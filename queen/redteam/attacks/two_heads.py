@@ -1,4 +1,4 @@
-"""Two heads: trust the first answers, and let the later ones teach the features only.
+"""Two heads: trust the first answers, and let the later answers teach the features only.
 
 Answers that are always wrong can still tell which inputs belong together. A network
 with one trunk and two heads learns this: the first head is trained on the prefix, the second on all
@@ -45,8 +45,8 @@ def train_two_heads(
 ) -> nn.Module:
     """A network of half width whose head learned only `trusted`, (Q, ...) and (Q, C).
 
-    A step learns 64 later answers and half as many trusted ones; there are six passes over
-    the later ones, and at least 600 steps.
+    A step learns 64 later answers and half as many trusted answers; there are six passes over the
+    later answers, and at least 600 steps.
     """
     torch.manual_seed(seed)
     network = build_network(dataset, 0.5)

@@ -73,7 +73,7 @@ def _codewords(rows: FloatArray, l1: float) -> FloatArray:
 
 
 def _lloyd(rows: FloatArray, codewords: FloatArray) -> FloatArray:
-    """Codewords (M, C) moved to the means of the rows (N, C) nearest in L1; unused ones go."""
+    """Codewords (M, C) moved to the means of the rows (N, C) nearest in L1; unused codewords go."""
     for _ in range(_LLOYD_STEPS):
         owner = _distances(rows, codewords).argmin(axis=1)
         used = np.unique(owner)

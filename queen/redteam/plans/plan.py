@@ -69,8 +69,8 @@ class Plan:
     def cells_of(self, part: Part) -> Iterator[Cell]:
         """The cells of a part, all seeds of a setting together."""
         queries = part.queries or (self.queries,)
-        every = product(part.attacks, part.against, part.pools, part.spreads, queries, self.seeds)
-        for attack, setting, pool, spread, asked, seed in every:
+        cells = product(part.attacks, part.against, part.pools, part.spreads, queries, self.seeds)
+        for attack, setting, pool, spread, asked, seed in cells:
             yield Cell(
                 self.dataset,
                 setting.defense,
@@ -88,7 +88,7 @@ class Plan:
 def ours(
     *budgets: int, profiles: Iterable[str] = PROFILES, defense: str = QUEEN
 ) -> list[DefenseSetting]:
-    """Queen under every one of these profiles and budgets."""
+    """Queen under all of these profiles and budgets."""
     return [DefenseSetting(defense, profile, budget) for budget in budgets for profile in profiles]
 
 

@@ -64,7 +64,7 @@ def open_in_process(
 ) -> Iterator[InProcessTarget]:
     """A fresh deployment of a bundle, with empty ledgers.
 
-    Raises ConfigError for a budget that no class can spend.
+    Raises ConfigError for a budget for which the regions have no room.
     """
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()

@@ -23,7 +23,7 @@ class CachedProtectee:
     """A protectee that remembers its outputs: many attacks send the same images.
 
     A row's outputs do not depend on the others of its batch (`queen_inference.protectee`
-    sees to it), so a remembered row has the bits of a fresh one.
+    ensures that), so a remembered row has the bits of a fresh row.
     """
 
     def __init__(self, protectee: Protectee, num_classes: int, kept_rows: int = _KEPT_ROWS) -> None:

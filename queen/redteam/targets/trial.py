@@ -45,7 +45,7 @@ class Trial:
 
 @contextmanager
 def open_trial(trial: Trial, bundle: Bundle, protectee: CachedProtectee) -> Iterator[TrialTarget]:
-    """A target with empty ledgers; ConfigError for a budget that no class can spend."""
+    """A target with empty ledgers; ConfigError for a budget for which the regions have no room."""
     settings = SensitivitySettings(bundle=bundle.path, state="memory", budget=trial.budget)
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()

@@ -213,8 +213,8 @@ class MicroBatcher:
         try:
             rest = await _guard(batch.requests, self._finish(batch))
             if rest is not None:
-                # The next batch does not wait for reversals: the honest accounts in it
-                # would pay for the flagged ones here.
+                # The next batch does not wait for reversals: its honest accounts would wait for the
+                # flagged accounts of this batch.
                 later = frozenset(rest.requests)
                 self._spawn(self._finish_rest(rest))
         finally:

@@ -57,11 +57,11 @@ class FrontDoor:
         return self._keyring.authenticate(metadata)
 
     def serves(self, name: str, version: str) -> bool:
-        """Whether a model is the one served; an empty version leaves the choice to the server."""
+        """Whether a model is the served model; an empty version leaves the choice to the server."""
         return name == self.model.name and version in {"", self.model.version}
 
     def require_model(self, name: str, version: str) -> None:
-        """ModelNotFound for any model but the one served."""
+        """ModelNotFound for any model but the served model."""
         if name != self.model.name:
             raise ModelNotFound(
                 f"expected model '{self.model.name}', got '{name}'", field="model_name"

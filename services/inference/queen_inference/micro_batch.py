@@ -120,9 +120,9 @@ def answering_in_time(
 ) -> Iterator[None]:
     """While a peer is waited for, answer each request before its own deadline.
 
-    The peer has its timeout, whatever time the callers have. A request with less time is handed
-    to `answer` a margin before it expires, and is then among the `late`, with the outcome that
-    `answer` returned. A request that was answered before is not among them.
+    The peer gets its full timeout, whatever deadlines the callers set. A request with less time is
+    handed to `answer` a margin before it expires, and is then among the `late`, with the outcome
+    that `answer` returned. A request that was answered before is not among them.
     """
     loop = asyncio.get_running_loop()
     ends = loop.time() + timeout_seconds

@@ -69,7 +69,7 @@ class Protectee:
         return Outputs(*(np.concatenate(group) for group in arrays))
 
     def expected_seconds(self, rows: int) -> float:
-        """Seconds that a run of so many rows lasted at the start, by the buckets that it needs."""
+        """Seconds that a run of `rows` needs, by the times of its buckets at the start."""
         whole, rest = divmod(rows, self.buckets[-1])
         seconds = whole * self._seconds[self.buckets[-1]]
         return seconds + (self._seconds[self._bucket(rest)] if rest else 0.0)

@@ -50,11 +50,11 @@ class InferenceSettings(ServiceSettings):
     max_request_rows: int = Field(default=1024, ge=1)
     """Most queries in one request."""
     queue_rows: int = Field(default=4096, ge=1)
-    """Most queries that wait or run at once; further ones are refused."""
+    """Most queries that wait or run at once; further queries are refused."""
     account_rows: int = Field(default=2048, ge=1)
     """Most queries of one account that wait or run at once."""
     batches_in_flight: int = Field(default=1, ge=1, le=64)
-    """Most micro-batches that run or wait for verdicts at once; fewer make larger ones."""
+    """Most micro-batches that run or wait for verdicts at once; a lower limit makes them larger."""
     assess_timeout_seconds: float = Field(default=0.5, gt=0)
     """Longest wait for the verdicts on a micro-batch."""
     assess_patience_seconds: float = Field(default=0.1, ge=0)

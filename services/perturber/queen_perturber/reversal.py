@@ -18,7 +18,7 @@ from queen.wire import PROFILES
 SingleArray = NDArray[np.float32]
 
 _GRID = 2.0**20
-"""Shadow means are rounded to so many steps below a power of 2: see `Reversal.answer`."""
+"""Number of steps below a power of 2 to which shadow means are rounded: see `Reversal.answer`."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Answers that replace the intended ones: failure modes, refusals, and protect answers.
+"""Answers that replace the intended answers: failure modes, refusals, and protect answers.
 
 Shapes: B queries, C classes.
 """

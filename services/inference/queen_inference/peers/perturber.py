@@ -45,7 +45,7 @@ class FlaggedRows:
         return len(self.profiles)
 
     def parts(self, largest_bytes: float) -> list[FlaggedRows]:
-        """The rows in parts of at most so many bytes on the wire, and of at least one row."""
+        """The rows in parts of at most `largest_bytes` on the wire, and of at least one row."""
         # Every number is sent in at most 4 bytes.
         row_bytes = 4 * sum(getattr(self, name)[0].size for name in _ARRAYS)
         size = max(1, int(largest_bytes) // row_bytes)

@@ -60,7 +60,7 @@ class RoutedClient:
                 for at, part in self._parts(share, homes)
             )
         )
-        return [reply for some in replies for reply in some]
+        return [reply for part in replies for reply in part]
 
     async def _ask_replica(
         self, client: SensitivityClient, share: Share, expires: float, tried: Sequence[str]

@@ -118,7 +118,7 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
         request: pb.ExportAccountsRequest,
         context: Any,  # noqa: ARG002
     ) -> AsyncIterator[pb.ExportAccountsResponse]:
-        """All accounts, or the named ones; NOT_FOUND at a named account without records."""
+        """All accounts, or the named accounts; NOT_FOUND at a named account without records."""
         account_ids = read_account_ids(request.account_ids)
         async for account in self._each(self._administration.export(account_ids)):
             yield export_response(account, self._bundle.geometry.digest)

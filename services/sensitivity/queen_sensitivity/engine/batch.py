@@ -57,21 +57,21 @@ class Queries:
 
 
 def charge_owners(queries: Queries) -> tuple[Queries, Charges]:
-    """The batch as it is charged: every query to its account, and again to its group.
+    """Charge every query of a batch to its account, and again to its group.
 
     Groups are owners of ledgers like accounts; the rows that charge them stand behind the
     B rows of the accounts, in the same order.
     """
     groups = list(dict.fromkeys([policy.group for policy in queries.accounts if policy.group]))
     scopes = np.frombuffer(bytes([policy.scope for policy in queries.accounts]), np.uint8)
-    every = np.arange(len(queries))
+    own_rows = np.arange(len(queries))
     index = queries.account_index.astype(np.int64, copy=False)
     if not groups:
-        return queries, Charges(every, index, scopes[index])
+        return queries, Charges(own_rows, index, scopes[index])
     owners_of = {group: len(queries.accounts) + index for index, group in enumerate(groups)}
     budgets = {policy.group: policy.group_budget for policy in queries.accounts}
     group_of = np.array([owners_of.get(policy.group, -1) for policy in queries.accounts])[index]
-    rows = np.concatenate([every, np.flatnonzero(group_of >= 0)])
+    rows = np.concatenate([own_rows, np.flatnonzero(group_of >= 0)])
     owner = np.concatenate([index, group_of[group_of >= 0]])
     owners = [AccountPolicy(group_owner(group), budgets[group]) for group in groups]
     policies, embeddings = [*queries.accounts, *owners], queries.embeddings[rows]
@@ -163,7 +163,7 @@ class Batch:
             self.generations[rows] = known[self.owner[self.ledger_index[rows]]]
 
     def note_crossed(self) -> None:
-        """Note the owners of ledgers that are crossed by now, after records were kept."""
+        """Note the owners of ledgers that are crossed after records were kept."""
         is_over = self.snapshot.cqs > self.thresholds
         if np.count_nonzero(is_over):
             self._memory.accounts.cross(self.slots[self.owner[is_over]])

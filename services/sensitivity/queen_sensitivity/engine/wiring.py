@@ -27,7 +27,7 @@ class _Uncounted:
 
 
 def _ignore(_: object) -> None:
-    """Listen to nothing."""
+    """Ignore an event."""
 
 
 _UNCOUNTED = _Uncounted()
@@ -35,7 +35,7 @@ _UNCOUNTED = _Uncounted()
 
 @dataclass(frozen=True)
 class Listeners:
-    """Counts and a function that the engine tells of its work, on its own thread."""
+    """Counters and a function to which the engine reports its work, on its own thread."""
 
     appends: Mapping[str, Count] = field(
         default_factory=lambda: dict.fromkeys(CAS_RESULTS, _UNCOUNTED)

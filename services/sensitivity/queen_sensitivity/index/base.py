@@ -19,7 +19,7 @@ AUTO_CELLS_WIDTH = 3
 def open_index(kind: IndexKind, geometry: Geometry, table: LedgerTable) -> NeighborIndex:
     """The index that `kind` names; ConfigError for an index that cannot run here.
 
-    auto is cells for embeddings of up to AUTO_CELLS_WIDTH axes, and flat for wider ones.
+    auto is cells for embeddings of up to AUTO_CELLS_WIDTH axes, and flat for wider embeddings.
     """
     if kind == "auto":
         kind = "cells" if geometry.embedding_width <= AUTO_CELLS_WIDTH else "flat"

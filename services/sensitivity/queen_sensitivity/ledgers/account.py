@@ -73,7 +73,7 @@ class Account:
         return Append(key, version, records, self.generation, behind)
 
     def question(self, label: int) -> Append:
-        """An append of nothing: it asks the store whether a list is still as it is in memory."""
+        """An empty append, which asks the store whether a list is the same as in memory."""
         return self.append(label, _nothing(self._memory))
 
     def extend(self, label: int, records: Records) -> None:

@@ -118,7 +118,7 @@ class AccountCache:
         self._uses += len(slots)
 
     def renew(self, owner: str) -> Account:
-        """The account of an erased owner, as the store has it by now."""
+        """The account of an erased owner, loaded again from the store."""
         self.forget([owner])
         self._load([owner])
         return self._accounts[owner]

@@ -28,7 +28,7 @@ _COLUMNS = {
     "due": np.inf,
     "used": 0,
 }
-"""The arrays, each with its value for an account of which nothing is known."""
+"""The arrays, each with its value for an unknown account."""
 
 Slots = NDArray[np.int64]
 
@@ -61,7 +61,7 @@ class AccountTable:
         """Time of the account's last query, as a count of all accounts that asked before."""
 
     def open(self) -> int:
-        """Slot of a new account, of which nothing is known."""
+        """Slot of a new account, with the values of an unknown account."""
         if not self.free:
             if self._opened == len(self.level):
                 self._grow()
@@ -109,7 +109,7 @@ class AccountTable:
         self.schedule(slots)
 
     def cross(self, slots: Slots) -> None:
-        """Note that a class of these accounts is crossed by now."""
+        """Note that a class of these accounts is crossed."""
         self.is_crossed[slots] = True
         self.schedule(slots)
 

@@ -2,7 +2,7 @@
 
 A survey derives it from the accounts' ledgers and throws it away. Nothing of it is stored, so
 that a deleted account is not in the next survey. No verdict follows from it, since then one
-account could spend another's budget.
+account could use up another's budget.
 """
 
 from __future__ import annotations
