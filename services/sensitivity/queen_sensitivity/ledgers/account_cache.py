@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from queen.errors import DependencyUnavailable
+from queen.errors import DependencyUnavailable, LedgerCorrupt
 from queen.method.geometry import FloatArray
 from queen.method.sensitivity import OwnerThresholds
 from queen_sensitivity.ledger_store import Conflict, LedgerStore, Regressed, Renewed
@@ -202,7 +202,7 @@ class AccountCache:
         self._table.checked(_slots(accounts), now)
         try:
             self._ask(accounts, due)
-        except DependencyUnavailable:
+        except (DependencyUnavailable, LedgerCorrupt):
             # A verdict from memory is better than none; the store is asked again when it is next
             # due.
             still = [account for account in doubted if not account.is_released]

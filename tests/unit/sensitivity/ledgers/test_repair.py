@@ -16,7 +16,7 @@ from queen_sensitivity.ledger_store import Append, LedgerKey, MemoryLedgerStore
 from queen_sensitivity.ledgers.account_cache import Recheck
 from scipy.spatial.distance import pdist
 
-from queen.errors import DependencyUnavailable
+from queen.errors import DependencyUnavailable, LedgerCorrupt, QueenError
 from queen.method.ledger import Scope, Verdict
 from queen.serving.logging import account_hash
 from tests.unit.sensitivity.regions import (
@@ -309,6 +309,31 @@ def test_a_repair_that_fails_is_made_up_for_later() -> None:
     replica.now = 2.0
     replica.book.assess(queries_of(*SPENDING))
     assert everything(inner) == before
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        DependencyUnavailable("expected an answer, got none"),
+        LedgerCorrupt("the ledger file is damaged"),
+    ],
+)
+def test_a_spent_account_stays_reversed_while_the_store_cannot_be_asked(
+    problem: QueenError,
+) -> None:
+    """A store that does not answer, or is damaged, gives a spent account no true label."""
+    store = StoreWithEvents(ForgetfulStore())
+    replica = Replica(store)
+    replica.book.assess(queries_of(*SPENDING))
+    expected = replica.book.assess(queries_of(*SPENDING)).verdicts
+    assert Verdict.REVERSE in expected
+
+    def fail(_: Sequence[Append]) -> None:
+        raise problem
+
+    store.before_append = fail
+    replica.now = 1.0
+    assert np.array_equal(replica.book.assess(queries_of(*SPENDING)).verdicts, expected)
 
 
 def test_two_replicas_that_repair_at_once_append_once() -> None:
