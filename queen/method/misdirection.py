@@ -44,11 +44,11 @@ def safe_answer(
 ) -> SingleArray:
     """`safe`: the label and its partner share the answer, nearly evenly; (B, C) -> (B, C).
 
-    The target is s_y = (1 + m) / 2 and s_j = (1 - m) / 2 with j the partner of y and m the
-    margin, and a tail of p, so that a copy of the answers is left to guess between the two.
-    It is drawn back toward the protectee's own answer until ||s - p||_1 <= 1. Where p itself
-    leads by less than the margin, the other classes give the label the mass that it lacks, so that
-    both ends of that segment, and with them all of it, keep the label by the margin.
+    The target is s_y = (1 + m) / 2 and s_j = (1 - m) / 2, with j the partner of y and m the margin,
+    and a tail of p. A copy of the answers is left to guess between the two classes. The answer is
+    drawn back from the target toward the protectee's own answer until ||s - p||_1 <= 1. Where p
+    itself leads by less than the margin, the other classes give the label the mass that it lacks.
+    So both ends of the segment keep the label by the margin, and with them all points between.
     """
     p = np.asarray(probabilities, np.float64)
     p = p / p.sum(axis=1, keepdims=True)

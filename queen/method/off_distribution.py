@@ -2,10 +2,10 @@
 
 Sensitive regions measure queries like the training data; a pool from elsewhere mostly falls
 outside of them and is never charged, but it falls outside far too often. A cumulative sum
-(Page, 1954) over an account's queries notices that: it rises with every query farther from its
-cluster center than the class's tail distance and falls with every other query, so that it
-drifts down at a share p0 of far queries and up at a share p1, and the account is
-off-distribution once it reaches `limit`.
+(Page, 1954) over an account's queries notices that. The sum rises with every query farther from its
+cluster center than the class's tail distance and falls with every other query: it drifts down at a
+share p0 of far queries and up at a share p1. The account is off-distribution once the sum reaches
+`limit`.
 
 Shapes: B queries, C classes.
 """

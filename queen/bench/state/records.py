@@ -42,7 +42,7 @@ def measure_records(rounds: int) -> dict[str, Any]:
         last = first + batch * counts[batch]
         groups = [range(start, start + batch) for start in range(first, last, batch)]
         first = last
-        # Covered queries come first, since a recorded query crosses the threshold of its class.
+        # Covered queries come first, since a recorded query makes its class crossed.
         for name, few, point in (("covered", 1, 0), ("recorded", 0, None)):
             verdict = Verdict.PRESERVE if name == "covered" else Verdict.RECORD
             ends = (few, most)

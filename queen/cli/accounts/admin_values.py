@@ -15,9 +15,9 @@ class AccountSummary:
     account_id: str
     records: int
     crossed_classes: tuple[int, ...]
-    """Classes whose cqs is over the threshold T."""
+    """Crossed classes."""
     budget_spent: float
-    """cqs over T in the class where it is largest; the class is crossed above 1."""
+    """cqs divided by T in the class where that is largest; the class is crossed above 1."""
     off_distribution: float = 0.0
     """Highest level of the off-distribution meter, divided by its limit; off for good from 1 on."""
     budget: int = 0
@@ -62,7 +62,7 @@ class Imported:
 
 @dataclass(frozen=True)
 class Crossing:
-    """An account crossed the threshold of class `label`, or, without a label, the meter's limit."""
+    """An account crossed class `label` or, without a label, became off-distribution."""
 
     time_unix_nanos: int
     account_id: str

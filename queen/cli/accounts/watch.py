@@ -45,7 +45,7 @@ Follow = Callable[[str, str, SimpleQueue[News]], None]
 @click.command()
 @deployment_options
 def watch(deployment: Deployment) -> None:
-    """Print a line when an account crosses a threshold or is off-distribution, until Ctrl-C.
+    """Print a line when a class is crossed or an account is off-distribution, until Ctrl-C.
 
     The command watches all replicas of `queen up`, also a replica that is started again.
     """

@@ -68,7 +68,7 @@ class InferenceSettings(ServiceSettings):
     decision_log: Literal["off", "flagged", "all"] = "flagged"
     """Requests that get a decision record: none, those with a REVERSE, or all."""
     decision_log_file: Path | None = None
-    """File of the decision records, readable by its owner only; stderr if none is named."""
+    """File of the decision records, readable by the service's user only; without it, stderr."""
     decision_log_max_bytes: int = Field(default=64 * 2**20, ge=4096)
     """Size at which the file of decision records is rotated."""
     decision_log_kept: int = Field(default=9, ge=1, le=999)

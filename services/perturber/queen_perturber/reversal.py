@@ -80,12 +80,12 @@ class Reversal:
     def answer(self, flagged: Flagged) -> SingleArray:
         """An answer for every row, (B, C) float32, each within its profile's contract.
 
-        The same row gets the same bits whatever else is in the batch. Matrix products
-        depend on the batch's size in their last bits, so all of it is computed in float64
-        and q, before anything is derived from it, is rounded relative to its size, to a grid
-        that is coarse beside those bits (2^-20 beside 2^-52) and fine beside any answer. The least
-        q stays above 0: in an answer, an exact zero would reveal the verdict. Raises
-        ContractViolated rather than return an answer that breaks its contract.
+        The same row gets the same bits in every batch. Matrix products depend on the batch's size
+        in their last bits. Therefore everything is computed in float64, and q is rounded before
+        anything is derived from it: relative to its size, to a grid that is coarse beside those
+        bits (2^-20 beside 2^-52) and fine beside any answer. The least q stays above 0: in an
+        answer, an exact zero would reveal the verdict. Raises ContractViolated rather than return
+        an answer that breaks its contract.
         """
         answers = np.empty(flagged.probabilities.shape, np.float32)
         for code, profile in PROFILES.items():

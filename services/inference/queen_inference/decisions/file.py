@@ -99,7 +99,7 @@ def line_of(record: DecisionRecord) -> bytes:
 class RotatingFile:
     """Lines in `path`; a full file becomes `path`.1, that one `path`.2, and so on up to `kept`.
 
-    New files are readable by their owner only. A line is whole, in one file: a write that
+    New files are readable by the service's user only. A line is whole, in one file: a write that
     fails is undone. Not thread-safe. Raises ConfigError if the file cannot be opened or another
     process writes it.
     """

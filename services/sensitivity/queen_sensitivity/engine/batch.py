@@ -178,7 +178,7 @@ class Batch:
         return np.flatnonzero(self.owner == owner).tolist()
 
     def crossings(self, meter: OffDistributionMeter | None) -> list[Crossing]:
-        """The thresholds of classes, and limits of the meter, that were crossed in this batch."""
+        """The crossings of this batch: of classes, and of owners that became off-distribution."""
         if self.snapshot is self._before:
             return []
         crossings = self._classes_crossed()

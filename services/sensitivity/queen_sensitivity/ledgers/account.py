@@ -56,7 +56,7 @@ class Account:
         return self._memory.ledgers.records(self._number(label))
 
     def crossed(self, thresholds: FloatArray) -> list[int]:
-        """Classes over their threshold T, (C,)."""
+        """Crossed classes, under `thresholds` T (C,)."""
         numbers = self._memory.accounts.numbers[self.slot]
         labels: list[int] = (self._memory.ledgers.cqs[numbers] > thresholds).nonzero()[0].tolist()
         return labels

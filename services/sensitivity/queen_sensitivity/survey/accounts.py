@@ -40,7 +40,7 @@ class AccountState:
 
     @property
     def crossed(self) -> list[int]:
-        """Classes whose cqs is over T."""
+        """Crossed classes, under the thresholds T."""
         return [label for label, cqs in self.cqs.items() if cqs > self.thresholds[label]]
 
     @property
