@@ -27,7 +27,6 @@ faiss.cvar.distance_compute_blas_threshold = 1
 faiss.omp_set_num_threads(1)
 
 _FLOAT32_UNIT = 2.0**-24
-_LARGEST = np.finfo(np.float32).max
 
 
 class FlatIndex:
@@ -41,7 +40,7 @@ class FlatIndex:
 
     def __init__(self, geometry: Geometry, table: LedgerTable) -> None:
         self._geometry = geometry
-        self._table = table
+        self.table = table
         # The type is Any because the wrapper adds `search_c` at import, unseen by type checkers.
         self.indexes: dict[int, Any] = {}
         # Largest squared length of a ledger's offsets, at least 1: the scale of rounding.
@@ -54,10 +53,10 @@ class FlatIndex:
 
     def add(self, numbers: Numbers, counts: Numbers, records: Records) -> None:
         """See `NeighborIndex.add`."""
-        if self._table.capacity > len(self._reach):
-            self._reach = grown(self._reach, self._table.capacity, 1.0)
+        if self.table.capacity > len(self._reach):
+            self._reach = grown(self._reach, self.table.capacity, 1.0)
         owners = np.repeat(numbers, counts)
-        offsets = self._offsets(records, self._table.label[owners])
+        offsets = self._offsets(records, self.table.label[owners])
         np.maximum.at(self._reach, owners, _squared_length(offsets))
         ends = np.cumsum(counts).tolist()
         for ledger, start, end in zip(numbers.tolist(), [0, *ends], ends, strict=False):
@@ -77,10 +76,10 @@ class FlatIndex:
     ) -> NDArray[np.bool_]:
         """See `NeighborIndex.is_novel`."""
         offsets = self._offsets(embeddings, labels)
-        squared, places = self._search(numbers, offsets)
+        squared, places = self.search(numbers, offsets)
         is_novel: NDArray[np.bool_] = squared > self._boundary
         for row in self._borderline(numbers, offsets, squared).tolist():
-            known = self._table.records(int(numbers[row]))
+            known = self.table.records(int(numbers[row]))
             radius = float(self._geometry.coverage_radius[labels[row]])
             is_novel[row] = _is_beyond(known, embeddings[row], int(places[row]), radius)
         return is_novel
@@ -88,7 +87,7 @@ class FlatIndex:
     def _empty_index(self) -> Any:
         return faiss.IndexFlatL2(self._geometry.embedding_width)
 
-    def _search(
+    def search(
         self, numbers: NDArray[np.integer], offsets: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Squared distance of each row to its nearest record (B,), and that record's place (B,).
@@ -130,10 +129,7 @@ class FlatIndex:
         slack = self._slack * (self._reach[numbers] + _squared_length(offsets))
         # `<=` would be wrong: a NaN left by an overflow must count as borderline.
         with np.errstate(invalid="ignore"):
-            is_borderline = ~(np.abs(squared - self._boundary) > slack)
-        # On a GPU overflow leaves infinity, as if there were no record at all.
-        is_borderline |= ~(squared < _LARGEST) & (self._table.version[numbers] > 0)
-        return np.flatnonzero(is_borderline)
+            return np.flatnonzero(~(np.abs(squared - self._boundary) > slack))
 
 
 def _is_beyond(known: Records, embedding: Records, nearest: int, radius: float) -> bool:
