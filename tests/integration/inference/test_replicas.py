@@ -218,6 +218,8 @@ async def test_without_verdicts_deny_refuses_those_requests_alone(
     async with open_door(
         replicas.small, accounts, sensitivity_target=replicas.target, **settings
     ) as door:
+        # The probes of the start must be answered before: a probe that hangs retires the replica.
+        await ask_all(door, replicas.small, LONERS, 0)
         hung.freeze()
         try:
             rows = replicas.small.inputs[:ROWS]
