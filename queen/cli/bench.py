@@ -188,12 +188,12 @@ def links(json_path: Path | None, **asked: Any) -> None:
 def state(accounts: int, rounds: int, redis_url: str | None, json_path: Path | None) -> None:
     """Measure the ledgers of many accounts: verdicts, appends and memory."""
     from queen.bench.machine import describe_machine  # noqa: PLC0415
-    from queen.bench.state.bench import (  # noqa: PLC0415
+    from queen.bench.state.bench import (  # noqa: PLC0415 - loads FAISS
         StateOptions,
         count_steps,
         run_state_bench,
     )
-    from queen.bench.state.goals import GOALS  # noqa: PLC0415
+    from queen.bench.state.goals import GOALS  # noqa: PLC0415 - as the line above
 
     options = StateOptions(accounts=accounts, rounds=rounds, redis_url=redis_url)
     # A thread that draws would hold the interpreter's lock while the engine waits for it.

@@ -88,7 +88,7 @@ def _bundle(given: Path | None, state: Path, account: Account, *, is_needed: boo
 
 def _plot(path: Path, bundle: Bundle, account: Account) -> None:
     # Matplotlib is large, and no other command of this group needs it.
-    from queen.cli.accounts.coverage_plot import draw_coverage  # noqa: PLC0415
+    from queen.cli.accounts.coverage_plot import draw_coverage  # noqa: PLC0415 - loads Matplotlib
 
     draw_coverage(path, bundle, account)
     click.echo(f"drawn in {os.fspath(path)}", err=True)

@@ -53,7 +53,7 @@ def _check_shadows(bundle: Bundle) -> str:
     if importlib.util.find_spec("torch") is None:
         return f"{count} read; not built, Torch is not installed"
     # These modules import Torch.
-    from queen_perturber.shadows import choose_device, load_shadows  # noqa: PLC0415
+    from queen_perturber.shadows import choose_device, load_shadows  # noqa: PLC0415 - loads Torch
 
     load_shadows(bundle, choose_device("cpu"))
     return f"{count} built"
