@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from queen.defaults import BUDGET
+
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _JSON = click.option(
     "--json",
@@ -123,7 +125,7 @@ def _samples(default: str) -> Callable[[_Command], _Command]:
     help="npz that the bundle was fitted with.",
 )
 @_samples("build/demo/test.npz")
-@click.option("--budget", type=click.IntRange(min=1), default=100, show_default=True)
+@click.option("--budget", type=click.IntRange(min=1), default=BUDGET, show_default=True)
 @click.option("--accounts", type=click.IntRange(min=1), default=1000, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @_JSON

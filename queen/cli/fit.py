@@ -8,6 +8,7 @@ from typing import Any
 import click
 from rich.console import Console
 
+from queen.defaults import BUDGET
 from queen.fit import FitOptions, fit_bundle
 from queen.fit.findings.summary import print_outcome
 from queen.fit.training.shadows import SHADOW_RATE
@@ -94,7 +95,7 @@ A first fit, and one with shadows for a large model:
 )
 @click.option(
     "--budget",
-    default=100,
+    default=BUDGET,
     show_default=True,
     help="Budget to report on, in records of a class. The budget to enforce is a setting.",
 )

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from queen.bundle import Bundle, open_bundle
+from queen.defaults import BUDGET
 from queen.method.sensitivity import budget_thresholds, largest_budget, packing_limit
 
 
@@ -28,7 +29,7 @@ Examples:
 @click.option(
     "--budget",
     type=click.IntRange(min=1),
-    default=100,
+    default=BUDGET,
     show_default=True,
     help="Records of a class for which to show the thresholds T.",
 )

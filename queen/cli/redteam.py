@@ -11,6 +11,8 @@ from typing import Any
 import click
 from rich.console import Console
 
+from queen.defaults import BUDGET, PROFILE
+
 
 @dataclass(frozen=True)
 class RedteamOptions:
@@ -173,8 +175,8 @@ def _attack_endpoint(endpoint: str, options: RedteamOptions, console: Console) -
         attacks=options.attacks or ("knockoff",),
         queries=options.queries,
         seeds=options.seeds or (0,),
-        profile=next(iter(options.profiles), "paper"),
-        budget=next(iter(options.budgets), 100),
+        profile=next(iter(options.profiles), PROFILE.value),
+        budget=next(iter(options.budgets), BUDGET),
         out=options.out or Path("build/redteam/endpoint"),
         cache=options.cache,
         command=_shown_command(),

@@ -12,13 +12,13 @@ import yaml
 from numpy.typing import NDArray
 from rich.progress import Progress
 
+from queen.defaults import PROFILE
 from queen.demo.scenario import Demo
 from queen.demo.traffic import DecisionMeter, Traffic, send
 from queen.deployment import Deployment
 from queen.oip_client import OipClient
 from queen.redteam.datasets import Images
 
-PROFILE = "paper"
 # Keys of throw-away accounts on loopback; the demo must not depend on a random key.
 _KEYS = {name: f"demo-{name}-key" for name in ("honest", "heavy", "thief", "undefended")}
 
@@ -50,7 +50,7 @@ def serve_and_send(demo: Demo, bundle: Path, progress: Progress) -> Sent:
         bundle=bundle,
         state=state,
         accounts=write_accounts(state),
-        profile=PROFILE,
+        profile=PROFILE.value,
         budget=demo.budget,
     )
     with deployment as running:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from queen.defaults import BUDGET
 from queen.errors import ConfigError
 from queen.redteam.datasets import (
     Images,
@@ -56,7 +57,7 @@ SCENARIOS = {
     ),
     "fashion-mnist": Scenario(
         dataset="fashion-mnist",
-        budget=100,
+        budget=BUDGET,
         honest_queries=500,
         thief_queries=20_000,
         protectee_epochs=8,

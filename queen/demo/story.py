@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from queen.bundle import open_bundle
+from queen.defaults import PROFILE
 from queen.demo import plots
-from queen.demo.accounts import PROFILE, Sent, serve_and_send
+from queen.demo.accounts import Sent, serve_and_send
 from queen.demo.copies import CopyAccuracies, count_copies, train_copies
 from queen.demo.report import DemoReport, print_report
 from queen.demo.scenario import Demo, DemoOptions, draw_demo
@@ -97,7 +98,7 @@ def make_report(
     changed = honest != _labels(sent.own_test)[:ordinary]
     return DemoReport(
         dataset=demo.scenario.dataset,
-        profile=PROFILE,
+        profile=PROFILE.value,
         budget=demo.budget,
         protectee_accuracy=own_accuracy,
         honest_accuracy=_share(honest == truth[:ordinary]),

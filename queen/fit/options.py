@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from queen.defaults import BUDGET
 from queen.errors import FitError
 from queen.fit.graph.surgery import AUTO
 from queen.fit.training.mapping import LOSSES, Loss
@@ -50,7 +51,7 @@ class FitOptions:
     shadow_flip_rate: float = 0.9
     shadow_rate: float = SHADOW_RATE
     coverage_fraction: float = 0.02
-    budget: int = 100
+    budget: int = BUDGET
     embedding_width: int = 2
     mapping_loss: Loss = "distance"
     mapping_epochs: int | None = None

@@ -10,6 +10,7 @@ import click
 from queen.cli.state import DEFAULT_STATE
 from queen.cli.up.preparation import prepared
 from queen.cli.up.running import serve
+from queen.defaults import BUDGET, PROFILE
 from queen.method.contracts import Profile
 
 
@@ -61,14 +62,14 @@ environment: QUEEN_INFERENCE_THREADS=4, for instance.
 @click.option(
     "--profile",
     type=click.Choice([profile.value for profile in Profile]),
-    default=Profile.PAPER.value,
+    default=PROFILE.value,
     show_default=True,
     help="How flagged queries are answered, for accounts that name no profile.",
 )
 @click.option(
     "--budget",
     type=click.IntRange(min=1),
-    default=100,
+    default=BUDGET,
     show_default=True,
     help="Distinct sensitive queries of a class before reversal begins.",
 )

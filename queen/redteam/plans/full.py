@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from queen.defaults import BUDGET
 from queen.method.contracts import Profile
 from queen.redteam.defenses import DEFENSES
 from queen.redteam.plans.cell import QUEEN_EPOCH
@@ -40,12 +41,12 @@ _SPREADS = (
 
 def full_plan() -> Plan:
     """About five hours on two cores: Fashion-MNIST, 20,000 queries, three seeds."""
-    main, strict = ours(100), ours(100, profiles=(Profile.STRICT.value,))
+    main, strict = ours(BUDGET), ours(BUDGET, profiles=(Profile.STRICT.value,))
     return Plan(
         name="full",
         dataset="fashion-mnist",
         queries=20_000,
-        budget=100,
+        budget=BUDGET,
         seeds=(0, 1, 2),
         parts=(
             Part("copies of the answers as they are", ["knockoff"], [*main, *baselines(*_MET)]),
@@ -61,12 +62,12 @@ def full_plan() -> Plan:
             Part(
                 "shadow models as published",
                 ["knockoff"],
-                ours(100, profiles=("paper",), defense=QUEEN_EPOCH),
+                ours(BUDGET, profiles=("paper",), defense=QUEEN_EPOCH),
             ),
             Part(
                 "other pools, undefended",
                 ["knockoff"],
-                [*baselines("none"), *ours(100, profiles=("paper",))],
+                [*baselines("none"), *ours(BUDGET, profiles=("paper",))],
                 pools=(MIXUP, SHIFT, OFF),
             ),
             Part("other budgets", ["knockoff"], ours(30, 300, profiles=_WITH_A_BUDGET)),
@@ -81,7 +82,7 @@ def full_plan() -> Plan:
                     *("early-trust-prefix-only", "invert-permutation", "two-heads"),
                     *("disambiguate", "runner-up"),
                 ],
-                ours(100, profiles=("paper", "balanced")),
+                ours(BUDGET, profiles=("paper", "balanced")),
             ),
             Part("every other attack on the strictest profile", _OTHERS, strict),
             Part(

@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import nn
 
+from queen.defaults import BUDGET, PROFILE
 from queen.errors import ConfigError
-from queen.method.contracts import Profile
 from queen.redteam.attacks import ATTACKS, Thief
 from queen.redteam.datasets import Images
 from queen.redteam.networks import architecture_for, predict, train_piracy_model
@@ -51,8 +51,8 @@ class EndpointAttack:
     attacks: tuple[str, ...] = ("knockoff",)
     queries: int | None = None
     seeds: tuple[int, ...] = (0,)
-    profile: str = Profile.PAPER.value
-    budget: int = 100
+    profile: str = PROFILE.value
+    budget: int = BUDGET
     out: Path = Path("build/redteam/endpoint")
     cache: Path = DEFAULT_CACHE
     command: str = "queen redteam"

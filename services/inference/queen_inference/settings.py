@@ -8,6 +8,7 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from queen.defaults import PROFILE
 from queen.errors import ConfigError
 from queen.method.contracts import BALANCED_L1, Profile
 from queen.serving.settings import ServiceSettings
@@ -35,7 +36,7 @@ class InferenceSettings(ServiceSettings):
     """Time between two look-ups of the names in sensitivity_target."""
     perturber_target: str = "127.0.0.1:8201"
     """gRPC target of the perturber service."""
-    default_profile: Profile = Profile.PAPER
+    default_profile: Profile = PROFILE
     """Profile of the accounts that name none."""
     balanced_l1: float = Field(default=BALANCED_L1, gt=0, le=2)
     """Largest L1 distance to the model's own answer under the profile balanced."""

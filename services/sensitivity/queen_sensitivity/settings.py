@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from queen.defaults import BUDGET
 from queen.serving.settings import ServiceSettings
 from queen_sensitivity.ledger_store import is_url, read_address
 
@@ -48,7 +49,7 @@ class SensitivitySettings(ServiceSettings):
     """Calls in a row without an answer after which Redis is not called for a while."""
     redis_breaker_seconds: float = Field(default=1.0, gt=0)
     """Time for which Redis is not called after these failures."""
-    budget: int = Field(default=100, ge=1)
+    budget: int = Field(default=BUDGET, ge=1)
     """Records of a class before reversal begins, for accounts without a budget of their own."""
     cached_accounts: int = Field(default=10_000, ge=1)
     """Accounts kept in memory; the others are read from the store when they next ask."""

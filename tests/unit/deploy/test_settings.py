@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from queen_inference.peers.endpoints import read_target
 
+from queen import defaults
 from queen.cli.up.plan import settings_of
 from queen.serving.settings_sources import load_settings
 from tests.unit.deploy.manifests import (
@@ -45,6 +46,17 @@ def test_service_accepts_its_settings(
     settings = effective(service, folder, monkeypatch, tmp_path)
     assert settings.bundle == Path("/bundle")
     assert settings.host == "0.0.0.0"  # noqa: S104 - a pod listens on its own address
+
+
+@pytest.mark.parametrize("folder", DEPLOYABLE)
+def test_pods_choose_as_an_operator_who_states_nothing(
+    folder: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The manifests serve the defaults of `queen.defaults`."""
+    door = effective("inference", folder, monkeypatch, tmp_path)
+    ledgers = effective("sensitivity", folder, monkeypatch, tmp_path)
+    assert door.default_profile == defaults.PROFILE
+    assert ledgers.budget == defaults.BUDGET
 
 
 @pytest.mark.parametrize(("folder", "service"), PODS)

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from queen.cli import main
 from queen.cli.up.preparation import EXIT_REFUSED
+from queen.defaults import PROFILE
 
 
 def test_a_bundle_that_is_missing_ends_the_command(tmp_path: Path) -> None:
@@ -34,5 +35,10 @@ def test_a_value_that_no_service_accepts_is_a_usage_error(flags: list[str]) -> N
 def test_help_names_every_option_with_its_default() -> None:
     """An operator sees what is chosen if nothing is said."""
     shown = " ".join(CliRunner().invoke(main, ["up", "--help"]).output.split())
-    for words in ("[default: .queen]", "[default: 8001", "[default: paper]", "[default: protect]"):
+    for words in (
+        "[default: .queen]",
+        "[default: 8001",
+        f"[default: {PROFILE.value}]",
+        "[default: protect]",
+    ):
         assert words in shown
