@@ -142,6 +142,16 @@ class Overloaded(QueenError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class OverBudget(QueenError):
+    """An account is over its budget, and answers to new queries have ended (RESOURCE_EXHAUSTED).
+
+    Raised by the front door under the profile `refuse`, and charged nothing. Do not retry: time
+    does not help. The caller asks the operator for a larger budget or for a reset.
+    """
+
+    reason = "OVER_BUDGET"
+
+
 class DeadlineExceeded(QueenError):
     """A request's own deadline leaves no time for its answer (DEADLINE_EXCEEDED).
 

@@ -187,14 +187,16 @@ def train_piracy_model(
 
     A tenth of the answers is the thief's own validation split, which picks the epoch; the
     protectee's test set is never used. There are at least 600 steps, so that a copy made of
-    few answers is not weak for want of training.
+    few answers is not weak for want of training. Without any answer the copy is untrained.
     """
     torch.manual_seed(seed)
+    network = build_network(dataset, width)
+    if not len(queries):
+        return network
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(queries))
     held, kept = order[: len(order) // 10], order[len(order) // 10 :]
     epochs = int(np.clip(np.ceil(600 * 64 / max(len(kept), 1)), *_epochs(dataset)))
-    network = build_network(dataset, width)
 
     def agreement(copy: nn.Module) -> float:
         if not len(held):

@@ -25,6 +25,7 @@ CODES: dict[type[errors.QueenError], grpc.StatusCode] = {
     errors.AccountNotFound: grpc.StatusCode.NOT_FOUND,
     errors.BundleMismatch: grpc.StatusCode.FAILED_PRECONDITION,
     errors.Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.OverBudget: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
     errors.LedgerConflict: grpc.StatusCode.UNAVAILABLE,
     # Clients do not retry this code by themselves: the call fails until the store is restored.
@@ -36,6 +37,9 @@ CODES: dict[type[errors.QueenError], grpc.StatusCode] = {
 
 _RETRY_SECONDS = 0.1
 _INTERNAL = "internal error; report the request id"
+# The caller's own account, without its name; that of a group or of another account is never told.
+_SUBJECT = "account"
+_REMEDY = "new queries of this account; ask the operator for a larger budget or for a reset"
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,9 @@ def code_of(error: BaseException) -> grpc.StatusCode:
 
 
 def refuse(error: BaseException) -> Refusal:
-    """The status of an error: code, message, and ErrorInfo, BadRequest, RetryInfo as fits.
+    """The status of an error: code, message, and the details of google.rpc that fit it.
+
+    Every error has ErrorInfo and RequestInfo; some have BadRequest, RetryInfo or QuotaFailure.
 
     An error that is not in the table is a bug: its text stays here, and the caller gets
     a fixed text with the request id under which the error is logged.
@@ -120,6 +126,9 @@ def _add_particulars(
         delay = Duration()
         delay.FromNanoseconds(int(1e9 * getattr(error, "retry_after_seconds", _RETRY_SECONDS)))
         status.details.add().Pack(error_details_pb2.RetryInfo(retry_delay=delay))
+    if isinstance(error, errors.OverBudget):
+        spent = error_details_pb2.QuotaFailure.Violation(subject=_SUBJECT, description=_REMEDY)
+        status.details.add().Pack(error_details_pb2.QuotaFailure(violations=[spent]))
 
 
 def _mention(code: grpc.StatusCode, request_id: str) -> str:

@@ -15,11 +15,12 @@ import pytest
 
 from queen.api.oip import open_inference_pb2 as oip
 from queen.api.oip import open_inference_pb2_grpc
-from queen.errors import ConfigError
+from queen.errors import ConfigError, OverBudget
 from queen.oip_client import OipClient
 from queen.redteam.attacks.base import ask_spread
 from queen.redteam.targets.base import MeteredTarget
 from queen.redteam.targets.endpoint import ATTEMPTS, EndpointTarget
+from queen.serving.status import DETAILS_KEY, refuse
 from tests.bundles import SmallBundle, make_bundle
 from tests.integration.inference.door import open_door, write_accounts
 
@@ -93,6 +94,23 @@ def test_a_server_that_stays_full_is_an_error():
     assert max(waits) == 2
 
 
+def test_a_batch_of_an_account_over_its_budget_is_asked_again_in_halves():
+    """No wait helps: the thief gets the answers that are left, row by row if need be."""
+    waits: list[float] = []
+    rows = np.arange(5, dtype=np.float32)[:, None] * np.ones(8, np.float32)
+    with (
+        _crowded(refusals=0) as (address, crowd),
+        EndpointTarget(address, ["k"], num_classes=2, sleep=waits.append) as target,
+    ):
+        crowd.refused = {3}
+        answers = target.open_account("one").ask(rows)
+        late = target.open_account("one").ask_within(rows, 5.0)
+    assert np.isnan(answers).all(axis=1).tolist() == [False, False, False, True, False]
+    assert np.array_equal(answers[:3], np.tile(np.float32([0.25, 0.75]), (3, 1)))
+    assert waits == []
+    assert late is None
+
+
 def test_classes_that_a_server_does_not_name_are_asked_for():
     """Without class names the number of classes has to be said."""
     with _crowded(refusals=0) as (address, _):
@@ -120,6 +138,8 @@ class Crowd(open_inference_pb2_grpc.GRPCInferenceServiceServicer):
 
     def __init__(self, refusals: int) -> None:
         self.asked, self.refusals = 0, refusals
+        self.refused: set[float] = set()
+        """First numbers of the rows that are refused since the account is over its budget."""
 
     def ModelMetadata(self, _request: Any, _context: Any) -> oip.ModelMetadataResponse:  # noqa: N802
         """A model of one input."""
@@ -134,7 +154,12 @@ class Crowd(open_inference_pb2_grpc.GRPCInferenceServiceServicer):
         self.asked += 1
         if self.asked <= self.refusals:
             context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "no room")
-        count = request.inputs[0].shape[0]
+        rows = np.frombuffer(request.raw_input_contents[0], np.float32).reshape(-1, 8)
+        if self.refused & set(rows[:, 0].tolist()):
+            refusal = refuse(OverBudget("over its budget"))
+            context.set_trailing_metadata(((DETAILS_KEY, refusal.details),))
+            context.abort(refusal.code, refusal.message)
+        count = len(rows)
         answer = oip.ModelInferResponse(model_name="crowd")
         answer.outputs.add(name="probabilities", datatype="FP32", shape=[count, 2])
         answer.raw_output_contents.append(np.tile(np.float32([0.25, 0.75]), count).tobytes())

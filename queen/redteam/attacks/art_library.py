@@ -22,6 +22,7 @@ from torch import nn
 
 from queen.errors import ConfigError
 from queen.redteam.attacks.base import Attack, Thief, ask_spread
+from queen.redteam.attacks.parts.answered import is_answered
 from queen.redteam.networks import build_network, training_device
 from queen.redteam.targets.base import MeteredTarget
 
@@ -77,10 +78,15 @@ def _seeded(seed: int) -> Iterator[None]:
 
 
 def _attacked(classification: Any, target: MeteredTarget, thief: Thief) -> Any:
-    """The target as a classifier of the library; every prediction is charged."""
+    """The target as a classifier of the library; every prediction is charged.
+
+    The library knows no refusals: a refused query counts as an even answer.
+    """
 
     def ask(queries: np.ndarray) -> np.ndarray:
-        return ask_spread(target, queries, thief.accounts)
+        answers = ask_spread(target, queries, thief.accounts)
+        answers[~is_answered(answers)] = 1 / target.num_classes
+        return answers
 
     return classification.BlackBoxClassifier(ask, thief.stream.shape[1:], target.num_classes)
 

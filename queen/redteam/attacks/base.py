@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from queen.errors import ConfigError
+from queen.redteam.attacks.parts.answered import answered
 from queen.redteam.datasets import Images
 from queen.redteam.targets.base import Answers, MeteredTarget
 
@@ -26,8 +27,9 @@ class TrainCopy(Protocol):
     ) -> nn.Module:
         """Soft cross entropy on `targets` (Q, C) at `queries` (Q, ...).
 
-        The epoch is picked on a split of these queries, never on the protectee's test
-        set. `salt` makes another initialization of the same seed.
+        Refused queries, whose targets are NaN, are left out. The epoch is picked on a split of
+        the others, never on the protectee's test set. `salt` makes another initialization of the
+        same seed.
         """
         ...
 
@@ -100,13 +102,19 @@ def ask_spread(target: MeteredTarget, queries: Images, accounts: int) -> Answers
     """Answers (Q, C) to `queries` (Q, ...), dealt out to accounts in turn.
 
     Query i goes to account i mod `accounts`; each account asks in the order of the queries.
-    The accounts share no image, so that only a common group can link them.
+    The accounts share no image, so that only a common group can link them. A refused query has NaN
+    for its answer.
     """
     answers = np.empty((len(queries), target.num_classes), np.float32)
     for index in range(min(accounts, len(queries))):
         account = target.open_account(account_name(index))
         answers[index::accounts] = account.ask(queries[index::accounts])
     return answers
+
+
+def ask_stream(target: MeteredTarget, thief: Thief) -> tuple[Images, Answers]:
+    """The queries of the stream that were answered, (Q, ...), and their answers, (Q, C)."""
+    return answered(thief.stream, ask_spread(target, thief.stream, thief.accounts))
 
 
 def account_name(index: int) -> str:

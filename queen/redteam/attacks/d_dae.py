@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from queen.redteam.attacks.base import Attack, Simulation, Thief
+from queen.redteam.attacks.parts.answered import answered
 from queen.redteam.attacks.parts.simulated import ask_and_simulate
 from queen.redteam.targets.base import Answers, MeteredTarget
 
@@ -63,8 +64,10 @@ def train_restorer(
 ) -> nn.Module:
     """The inverse of a defense, (N, C) -> (N, C): an MLP C -> 128 -> 64 -> C with softmax.
 
-    Minimizes the L1 distance of restored `defended` (N, C) to `clean` (N, C).
+    Minimizes the L1 distance of restored `defended` (N, C) to `clean` (N, C). Pairs whose defended
+    query was refused are left out.
     """
+    clean, defended = answered(clean, defended)
     generator = torch.Generator().manual_seed(seed)
     restorer = _restorer(clean.shape[1], seed)
     wanted, given = torch.from_numpy(clean), torch.from_numpy(defended)

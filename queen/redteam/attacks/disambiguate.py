@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from torch import nn
 
-from queen.redteam.attacks.base import Attack, Thief, ask_spread
+from queen.redteam.attacks.base import Attack, Thief, ask_stream
 from queen.redteam.attacks.parts.readout import posterior
 from queen.redteam.targets.base import Answers, MeteredTarget
 
@@ -23,8 +23,8 @@ _LISTED = 0.1
 
 def steal(target: MeteredTarget, thief: Thief) -> nn.Module:
     """Learn the lists; then, twice, learn the classes that the last copy chooses from the lists."""
-    queries = thief.stream
-    listed = shortlist(ask_spread(target, queries, thief.accounts))
+    queries, answers = ask_stream(target, thief)
+    listed = shortlist(answers)
     copy = thief.train(queries, narrowed(listed, np.ones_like(listed)))
     for salt in range(1, _ROUNDS + 1):
         targets = narrowed(listed, posterior(copy, queries))

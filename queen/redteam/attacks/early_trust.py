@@ -9,6 +9,7 @@ import numpy as np
 from torch import nn
 
 from queen.redteam.attacks.base import Attack, Thief, ask_spread
+from queen.redteam.attacks.parts.answered import is_answered
 from queen.redteam.attacks.parts.prefix import Prefix, ask_prefix
 from queen.redteam.attacks.parts.readout import posterior
 from queen.redteam.datasets import Images
@@ -58,6 +59,7 @@ def best_length(thief: Thief, queries: Images, answers: Answers, lengths: list[i
     first = min(max(len(thief.stream) // 50, 10 * answers.shape[1]), len(queries))
     is_held = np.arange(len(queries)) % 2 == 1
     is_held[first:] = False
+    is_held &= is_answered(answers)
     truth = answers[is_held].argmax(axis=1)
     scores = []
     for length in lengths:

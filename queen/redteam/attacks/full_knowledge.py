@@ -9,6 +9,7 @@ import numpy as np
 from torch import nn
 
 from queen.redteam.attacks.base import Attack, Thief, one_hot
+from queen.redteam.attacks.parts.answered import is_answered
 from queen.redteam.attacks.parts.simulated import ask_and_simulate
 from queen.redteam.targets.base import Answers, MeteredTarget
 
@@ -22,7 +23,7 @@ def steal_discarding(target: MeteredTarget, thief: Thief) -> nn.Module:
     If all of them are, the copy is the twin.
     """
     seen = ask_and_simulate(target, thief)
-    kept = ~seen.simulation.is_flagged
+    kept = ~seen.simulation.is_flagged & is_answered(seen.answers)
     return thief.train(thief.stream[kept], seen.answers[kept]) if kept.any() else seen.twin
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from queen.redteam.attacks.base import Attack, Thief, ask_spread
+from queen.redteam.attacks.parts.answered import answered
 from queen.redteam.datasets import Images
 from queen.redteam.networks import Regime, build_network, predict, train_network, training_device
 from queen.redteam.targets.base import MeteredTarget
@@ -43,7 +44,9 @@ def steal(target: MeteredTarget, thief: Thief) -> nn.Module:
     steering, device = build_network(thief.dataset, 0.5), training_device(thief.dataset)
     while (left := thief.queries - len(images)) > 0:
         epochs = -(-_ROUND_STEPS // -(-len(images) // 64))
-        train_network(steering, images, answers, Regime(epochs, thief.seed, device=device))
+        train_network(
+            steering, *answered(images, answers), Regime(epochs, thief.seed, device=device)
+        )
         parents = images[rng.permutation(len(images))]
         copies, _ = targeted_copies(steering.to(device), parents, target.num_classes, left, rng)
         images = np.concatenate([images, copies])

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from torch import nn
 
-from queen.redteam.attacks.base import Attack, Thief, ask_spread, one_hot
+from queen.redteam.attacks.base import Attack, Thief, ask_stream, one_hot
 from queen.redteam.targets.base import MeteredTarget
 
 
 def steal(target: MeteredTarget, thief: Thief) -> nn.Module:
     """Cross entropy on the returned labels."""
-    answers = ask_spread(target, thief.stream, thief.accounts)
-    return thief.train(thief.stream, one_hot(answers))
+    queries, answers = ask_stream(target, thief)
+    return thief.train(queries, one_hot(answers))
 
 
 ATTACK = Attack("label-only", "keep only the argmax", steal)

@@ -12,6 +12,7 @@ import numpy as np
 from torch import nn
 
 from queen.redteam.attacks.base import Attack, Simulation, Thief
+from queen.redteam.attacks.parts.answered import answered, is_answered
 from queen.redteam.attacks.parts.simulated import ask_and_simulate
 from queen.redteam.targets.base import Answers, MeteredTarget
 
@@ -29,14 +30,16 @@ def restore_from_table(table: Simulation, answers: Answers, neighbors: int = NEI
 
     The mean clean answer of the `neighbors` entries whose defended answers are nearest in
     L1, among those whose clean top-1 is the answer's top-1. An answer whose top-1 no clean entry
-    has is not changed.
+    has is not changed. Refused queries restore nothing and are not restored.
     """
     restored = answers.copy()
-    labels, clean_labels = answers.argmax(axis=1), table.clean.argmax(axis=1)
+    clean, defended = answered(table.clean, table.defended)
+    labels, clean_labels = answers.argmax(axis=1), clean.argmax(axis=1)
+    labels[~is_answered(answers)] = -1
     for label in np.intersect1d(labels, clean_labels):
         rows, entries = labels == label, clean_labels == label
-        nearest = _nearest(table.defended[entries], answers[rows], neighbors)
-        restored[rows] = table.clean[entries][nearest].mean(axis=1)
+        nearest = _nearest(defended[entries], answers[rows], neighbors)
+        restored[rows] = clean[entries][nearest].mean(axis=1)
     return restored
 
 

@@ -12,7 +12,7 @@ from functools import partial
 from torch import nn
 
 from queen.redteam.attacks.base import Attack, Thief
-from queen.redteam.attacks.parts.copies import affordable, ask_copies, augmented
+from queen.redteam.attacks.parts.copies import affordable, ask_copies, augmented, mean_answers
 from queen.redteam.targets.base import MeteredTarget
 
 
@@ -20,14 +20,14 @@ def repeat(target: MeteredTarget, thief: Thief, *, copies: int) -> nn.Module:
     """Learn the mean answer to the same image, sent `copies` times."""
     images = affordable(thief, copies)
     answers = ask_copies(target, [images] * copies, thief)
-    return thief.train(images, answers.mean(axis=0))
+    return thief.train(images, mean_answers(answers))
 
 
 def smooth(target: MeteredTarget, thief: Thief, *, copies: int = 3) -> nn.Module:
     """Learn the mean answer to augmented copies of an image, which is never sent itself."""
     images, rng = affordable(thief, copies), thief.rng
     answers = ask_copies(target, (augmented(images, rng) for _ in range(copies)), thief)
-    return thief.train(images, answers.mean(axis=0))
+    return thief.train(images, mean_answers(answers))
 
 
 ATTACKS = (

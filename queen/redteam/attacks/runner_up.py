@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from queen.redteam.attacks.base import Attack, Thief, ask_spread, corners
+from queen.redteam.attacks.base import Attack, Thief, ask_stream, corners
 from queen.redteam.attacks.disambiguate import narrowed
 from queen.redteam.attacks.parts.readout import posterior
 from queen.redteam.targets.base import Answers, MeteredTarget
@@ -28,14 +28,13 @@ _FEWEST = 10
 
 def steal(target: MeteredTarget, thief: Thief) -> nn.Module:
     """Learn the first label of an answer, or the second where it has nearly as much mass."""
-    answers = ask_spread(target, thief.stream, thief.accounts)
-    return thief.train(thief.stream, second_where_close(answers))
+    queries, answers = ask_stream(target, thief)
+    return thief.train(queries, second_where_close(answers))
 
 
 def steal_ties(target: MeteredTarget, thief: Thief) -> nn.Module:
     """Learn the answers that are no ties, and let that copy decide on the ties."""
-    queries = thief.stream
-    answers = ask_spread(target, queries, thief.accounts)
+    queries, answers = ask_stream(target, thief)
     targets, is_tie = second_where_close(answers), is_tied(answers)
     if np.count_nonzero(~is_tie) < _FEWEST * answers.shape[1]:
         return thief.train(queries, targets)

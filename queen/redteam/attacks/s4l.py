@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from queen.redteam.attacks.base import Attack, Thief, ask_spread
+from queen.redteam.attacks.base import Attack, Thief, ask_stream
 from queen.redteam.datasets import Images
 from queen.redteam.networks import build_network, predict, set_memory_format, training_device
 from queen.redteam.targets.base import Answers, MeteredTarget
@@ -29,8 +29,8 @@ _WIDTH = 0.5
 
 def steal(target: MeteredTarget, thief: Thief) -> nn.Module:
     """Soft cross entropy on the answers, and the rotation loss on the whole pool."""
-    answers = ask_spread(target, thief.stream, thief.accounts)
-    return train_with_rotations(thief.dataset, thief.stream, answers, thief.pool, seed=thief.seed)
+    queries, answers = ask_stream(target, thief)
+    return train_with_rotations(thief.dataset, queries, answers, thief.pool, seed=thief.seed)
 
 
 def train_with_rotations(

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from queen.redteam.attacks.base import Attack, Thief, one_hot
-from queen.redteam.attacks.parts.copies import affordable, ask_copies
+from queen.redteam.attacks.parts.answered import is_answered
+from queen.redteam.attacks.parts.copies import affordable, ask_copies, mean_answers
 from queen.redteam.attacks.parts.prefix import prefix_length
 from queen.redteam.attacks.parts.readout import posterior
 from queen.redteam.targets.base import Answers, MeteredTarget
@@ -26,7 +27,7 @@ def drop(target: MeteredTarget, thief: Thief) -> nn.Module:
     kept = is_steady(answers)
     if not kept.any():
         kept[:] = True
-    return thief.train(images[kept], answers.mean(axis=0)[kept])
+    return thief.train(images[kept], mean_answers(answers)[kept])
 
 
 def invert(target: MeteredTarget, thief: Thief) -> nn.Module:
@@ -35,7 +36,7 @@ def invert(target: MeteredTarget, thief: Thief) -> nn.Module:
     answers = ask_copies(target, [images] * 2, thief)
     early = prefix_length(len(images), target.num_classes)
     copy = thief.train(images[:early], answers[0, :early])
-    targets = answers.mean(axis=0)
+    targets = mean_answers(answers)
     differs = ~is_steady(answers)
     if differs.any():
         targets[differs] = likeliest(answers[:, differs], posterior(copy, images[differs]))
@@ -43,9 +44,13 @@ def invert(target: MeteredTarget, thief: Thief) -> nn.Module:
 
 
 def is_steady(answers: Answers) -> NDArray[np.bool_]:
-    """Marks (Q,) of the images that got the same label both times, from answers (2, Q, C)."""
+    """Marks (Q,) of the images without two different labels, from answers (2, Q, C).
+
+    An image that was refused once or twice has one label or none.
+    """
     labels = answers.argmax(axis=2)
-    steady: NDArray[np.bool_] = labels[0] == labels[1]
+    is_known = is_answered(answers[0]) & is_answered(answers[1])
+    steady: NDArray[np.bool_] = (labels[0] == labels[1]) | ~is_known
     return steady
 
 

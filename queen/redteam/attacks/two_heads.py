@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from queen.redteam.attacks.base import Attack, Thief
+from queen.redteam.attacks.parts.answered import answered
 from queen.redteam.attacks.parts.prefix import ask_prefix, ask_rest
 from queen.redteam.datasets import Images
 from queen.redteam.networks import build_network, set_memory_format
@@ -36,7 +37,7 @@ def steal(target: MeteredTarget, thief: Thief) -> nn.Module:
     images, answers = ask_rest(target, thief, prefix)
     if not len(images):
         return prefix.copy
-    trusted, later = (prefix.queries, prefix.answers), (images, answers)
+    trusted, later = answered(prefix.queries, prefix.answers), (images, answers)
     return train_two_heads(thief.dataset, trusted, later, seed=thief.seed)
 
 

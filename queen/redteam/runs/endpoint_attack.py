@@ -20,6 +20,7 @@ from torch import nn
 from queen.defaults import BUDGET, PROFILE
 from queen.errors import ConfigError
 from queen.redteam.attacks import ATTACKS, Thief
+from queen.redteam.attacks.parts.answered import answered
 from queen.redteam.datasets import Images
 from queen.redteam.networks import architecture_for, predict, train_piracy_model
 from queen.redteam.plans.cell import QUEEN
@@ -124,7 +125,7 @@ def _attack(
 
 
 _UNKNOWN = (
-    *("reversed_fraction", "honest_accuracy", "honest_flip_rate"),
+    *("reversed_fraction", "honest_accuracy", "honest_flip_rate", "honest_refused"),
     *("clean_prefix_floor", "clean_prefix_queries", "label_only_floor"),
 )
 """Figures that need the operator's side."""
@@ -135,7 +136,7 @@ def _thief(options: EndpointAttack, data: ThiefData, classes: int, seed: int) ->
     order = np.random.default_rng([seed, 3]).permutation(len(data.pool))
 
     def train(queries: Images, targets: Answers, *, salt: int = 0) -> nn.Module:
-        return train_piracy_model(name, queries, targets, seed=seed + 1009 * salt)
+        return train_piracy_model(name, *answered(queries, targets), seed=seed + 1009 * salt)
 
     recipe = Recipe(name, QUEEN, options.profile, options.budget, STEPS, seed)
     return Thief(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from queen.bundle import Bundle, open_bundle
+from queen.redteam.attacks.parts.answered import answered
 from queen.redteam.datasets import Images, Labels, Split, load_split
 from queen.redteam.defenses import DEFENSES, Answer, Training
 from queen.redteam.networks import (
@@ -120,6 +121,7 @@ class Experiment:
         Copies of the same answers are trained once: many defenses leave the labels alone,
         and many attacks begin with the same queries.
         """
+        queries, targets = answered(queries, targets)
         seed = self.seed + 1009 * salt
         identity = {
             "queries": queries,

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from queen.redteam.attacks.base import account_name
+from queen.redteam.attacks.parts.answered import answered, is_answered
 from queen.redteam.datasets import Labels
 from queen.redteam.report.rows import finite
 from queen.redteam.targets.base import Answers
@@ -31,6 +32,8 @@ class Honest:
     honest_accuracy: float
     honest_flip_rate: float
     honest_curve: Curve
+    honest_refused: float
+    """Share of the queries that were refused."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +51,17 @@ class Floors:
 
 
 def traffic_figures(traffic: Traffic) -> dict[str, float | None]:
-    """Mean L1 distance of the answers to the protectee's, and the share of reversed queries."""
+    """Mean L1 distance of the answers to the protectee's, and the share of reversed queries.
+
+    A refused query counts as reversed; it has no answer, and no part in the mean.
+    """
     if not traffic.queries:
         return {"mean_l1": None, "reversed_fraction": None}
     own, flags = traffic.own, traffic.is_reversed
-    moved = None if own is None else float(np.abs(traffic.answers - own).sum(axis=1).mean())
+    moved = None
+    if own is not None:
+        known, answers = answered(own, traffic.answers)
+        moved = float(np.abs(answers - known).sum(axis=1).mean()) if len(known) else None
     return {"mean_l1": moved, "reversed_fraction": None if flags is None else share(flags)}
 
 
@@ -73,10 +82,17 @@ def clean_rows(traffic: Traffic, accounts: int) -> NDArray[np.int64]:
 def honest_figures(answers: Answers, truth: Labels, own: Labels) -> Honest:
     """Figures of an account that sent N images in this order: answers (N, C), labels (N,).
 
-    The flip rate is the share of its labels that are not the protectee's `own`.
+    The flip rate is the share of its labels that are not the protectee's `own`. A refused query
+    has no label: it is neither right nor flipped.
     """
-    labels = answers.argmax(axis=1)
-    return Honest(share(labels == truth), share(labels != own), history_curve(labels == truth))
+    labels, is_known = answers.argmax(axis=1), is_answered(answers)
+    is_right = is_known & (labels == truth)
+    return Honest(
+        share(is_right),
+        share(is_known & (labels != own)),
+        history_curve(is_right),
+        share(~is_known),
+    )
 
 
 def history_curve(is_right: NDArray[np.bool_]) -> Curve:

@@ -15,16 +15,24 @@ from queen.errors import BudgetExceeded
 from queen.redteam.datasets import Images
 
 Answers = NDArray[np.float32]
-"""Probabilities of C classes for each of several queries."""
+"""Probabilities of C classes for each of several queries; NaN for a query that was refused."""
 BATCH_ROWS = 1024
 """Queries that a target in this process answers at once; the number changes no answer."""
+
+
+def refusals(count: int, num_classes: int) -> Answers:
+    """The rows (count, C) that stand for refused queries."""
+    return np.full((count, num_classes), np.nan, np.float32)
 
 
 class Account(Protocol):
     """An account at a target, named by one credential."""
 
     def ask(self, queries: Images) -> Answers:
-        """Probabilities (Q, C) for `queries` (Q, ...), asked in order; every row is charged."""
+        """Probabilities (Q, C) for `queries` (Q, ...), asked in order; every row is charged.
+
+        A target that refuses a query gives NaN for it, and answers the others.
+        """
         ...
 
 

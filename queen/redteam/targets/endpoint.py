@@ -14,10 +14,11 @@ import grpc
 import numpy as np
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
-from queen.errors import ConfigError
+from queen.errors import ConfigError, OverBudget
 from queen.oip_client import ModelDescription, OipClient
 from queen.redteam.datasets import Images
-from queen.redteam.targets.base import Answers
+from queen.redteam.targets.base import Answers, refusals
+from queen.serving.status import reason_in
 
 ATTEMPTS = 8
 """Most attempts to send a batch; the waits between are 0.1, 0.2, 0.4, ... seconds, at most 2."""
@@ -27,8 +28,9 @@ class EndpointTarget:
     """Any server that speaks the Open Inference Protocol, at `endpoint` (host:port).
 
     Accounts get the `keys` in the order in which they are opened. Queries are sent in
-    batches of `batch`; a batch that was refused for want of room is sent again after a
-    `sleep`. The server's class names tell C; `num_classes` tells it for a server without
+    batches of `batch`. A batch that was refused for want of room is sent again after a `sleep`,
+    a batch of an account over its budget in halves. The server's class names tell C;
+    `num_classes` tells it for a server without
     them. Raises ConfigError without a key; errors of the server arrive as grpc.RpcError.
     """
 
@@ -70,7 +72,9 @@ class EndpointTarget:
                     f"expected at most {opened} accounts, one for each key, got {opened + 1}"
                 )
             client = self._open.enter_context(OipClient(self._endpoint, self._keys[opened]))
-            self._accounts[name] = EndpointAccount(client, self.model, self._batch, self._sleep)
+            self._accounts[name] = EndpointAccount(
+                *(client, self.model, self._num_classes, self._batch, self._sleep)
+            )
         return self._accounts[name]
 
     def close(self) -> None:
@@ -91,11 +95,12 @@ class EndpointAccount:
         self,
         client: OipClient,
         model: ModelDescription,
+        num_classes: int,
         batch: int,
         sleep: Callable[[float], None],
     ) -> None:
-        self._client, self._model, self._batch = client, model, batch
-        self._sleep = sleep
+        self._client, self._model, self._num_classes = client, model, num_classes
+        self._batch, self._sleep = batch, sleep
 
     def ask(self, queries: Images) -> Answers:
         """Probabilities (Q, C) for `queries` (Q, ...), in order, Q at least 1."""
@@ -106,12 +111,12 @@ class EndpointAccount:
     def ask_within(self, queries: Images, seconds: float) -> Answers | None:
         """Probabilities (Q, C) for `queries` (Q, ...) in one request; None without an answer.
 
-        None means that the deadline passed, or that the server had no room.
+        None means that the deadline passed, that the server had no room, or that it refused.
         """
         try:
             answers = self._client.infer(self._model, queries, timeout_seconds=seconds)
         except grpc.RpcError as error:
-            if _is_exhausted(error) or _is_late(error):
+            if _is_exhausted(error) or _is_late(error) or _is_over_budget(error):
                 return None
             raise
         return answers.astype(np.float32, copy=False)
@@ -124,14 +129,35 @@ class EndpointAccount:
             sleep=self._sleep,
             reraise=True,
         )
-        answers = retrying(self._client.infer, self._model, queries)
+        try:
+            answers = retrying(self._client.infer, self._model, queries)
+        except grpc.RpcError as error:
+            if not _is_over_budget(error):
+                raise
+            return self._ask_halves(queries)
         return answers.astype(np.float32, copy=False)
+
+    def _ask_halves(self, queries: Images) -> Answers:
+        """Answers to a batch that was refused whole: a part of it may be answered."""
+        if len(queries) == 1:
+            return refusals(1, self._num_classes)
+        half = len(queries) // 2
+        return np.concatenate([self._ask_batch(queries[:half]), self._ask_batch(queries[half:])])
 
 
 def _is_exhausted(error: BaseException) -> bool:
-    """Whether the server had no room, and has charged nothing."""
+    """Whether the server had no room for now, and has charged nothing."""
     # A blocking call raises a grpc.RpcError that is the finished call as well.
-    return isinstance(error, grpc.Call) and error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    if not isinstance(error, grpc.Call) or _is_over_budget(error):
+        return False
+    return error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def _is_over_budget(error: BaseException) -> bool:
+    """Whether the account is over its budget, and its profile answers known queries alone."""
+    return isinstance(error, grpc.Call) and reason_in(error.trailing_metadata() or ()) == (
+        OverBudget.reason
+    )
 
 
 def _is_late(error: BaseException) -> bool:

@@ -72,6 +72,13 @@ def test_a_copy_of_more_answers_is_better(split):
     assert accuracy(many, split.test_x, split.test_y) > accuracy(few, split.test_x, split.test_y)
 
 
+def test_a_copy_of_no_answers_is_untrained(split):
+    """A thief whose queries were all refused has a network, and nothing to teach it."""
+    answers = np.empty((0, 10), np.float32)
+    copy = train_piracy_model("digits", split.train_x[:0], answers, seed=0)
+    assert accuracy(copy, split.test_x, split.test_y) < 0.3
+
+
 def test_the_export_gives_the_same_logits_for_any_batch(split, tmp_path: Path):
     """ONNX Runtime and Torch agree, and the batch axis is free."""
     network = _protectee(split)

@@ -32,6 +32,7 @@ def details(error: BaseException) -> dict[str, object]:
         (errors.ModelNotFound("x"), grpc.StatusCode.NOT_FOUND),
         (errors.AccountNotFound("x"), grpc.StatusCode.NOT_FOUND),
         (errors.Overloaded("x"), grpc.StatusCode.RESOURCE_EXHAUSTED),
+        (errors.OverBudget("x"), grpc.StatusCode.RESOURCE_EXHAUSTED),
         (errors.DeadlineExceeded("x"), grpc.StatusCode.DEADLINE_EXCEEDED),
         (errors.LedgerConflict("x"), grpc.StatusCode.UNAVAILABLE),
         (errors.LedgerCorrupt("x"), grpc.StatusCode.DATA_LOSS),
@@ -94,6 +95,16 @@ def test_an_overload_says_when_to_come_back() -> None:
     """RetryInfo carries the delay."""
     sent = details(errors.Overloaded("full", retry_after_seconds=2.5))
     assert sent["RetryInfo"].retry_delay.ToMilliseconds() == 2500  # type: ignore[attr-defined]
+
+
+def test_a_spent_budget_says_whom_to_ask_and_gives_no_delay() -> None:
+    """QuotaFailure names the caller's account alone; time does not help, so no RetryInfo."""
+    sent = details(errors.OverBudget("over its budget"))
+    (violation,) = sent["QuotaFailure"].violations  # type: ignore[attr-defined]
+    assert violation.subject == "account"
+    assert "ask the operator" in violation.description
+    assert sent["ErrorInfo"].reason == "OVER_BUDGET"  # type: ignore[attr-defined]
+    assert "RetryInfo" not in sent
 
 
 def test_a_message_is_bounded_and_printable() -> None:

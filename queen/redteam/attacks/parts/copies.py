@@ -30,6 +30,17 @@ def ask_copies(target: MeteredTarget, rounds: Iterable[Images], thief: Thief) ->
     return np.stack([ask_spread(target, images, thief.accounts) for images in rounds])
 
 
+def mean_answers(answers: Answers) -> Answers:
+    """Mean (Q, C) of the answers (R, Q, C) to the copies that were not refused.
+
+    NaN for an image all of whose copies were refused.
+    """
+    is_known = np.isfinite(answers).all(axis=2, keepdims=True)
+    with np.errstate(invalid="ignore"):
+        mean: Answers = np.where(is_known, answers, 0).sum(axis=0) / is_known.sum(axis=0)
+    return mean.astype(np.float32)
+
+
 def augmented(images: Images, rng: np.random.Generator) -> Images:
     """A copy of each image in [0, 1], (N, ...), that looks the same to a person.
 

@@ -14,6 +14,7 @@ import numpy as np
 from torch import nn
 
 from queen.redteam.attacks.base import Thief, ask_spread
+from queen.redteam.attacks.parts.answered import answered
 from queen.redteam.datasets import Images
 from queen.redteam.targets.base import Answers, MeteredTarget
 
@@ -50,6 +51,6 @@ def ask_prefix(target: MeteredTarget, thief: Thief) -> Prefix:
 
 
 def ask_rest(target: MeteredTarget, thief: Thief, prefix: Prefix) -> tuple[Images, Answers]:
-    """The images of the stream after the prefix, (N, ...), and their answers, (N, C)."""
+    """The images after the prefix that were answered, (N, ...), and their answers, (N, C)."""
     images = thief.stream[len(prefix.queries) :]
-    return images, ask_spread(target, images, thief.accounts)
+    return answered(images, ask_spread(target, images, thief.accounts))

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch import nn
 
-from queen.redteam.attacks.base import Simulation, Thief
-from queen.redteam.attacks.parts.prefix import ask_prefix, ask_rest
+from queen.redteam.attacks.base import Simulation, Thief, ask_spread
+from queen.redteam.attacks.parts.prefix import ask_prefix
 from queen.redteam.targets.base import Answers, MeteredTarget
 
 
@@ -35,7 +35,8 @@ def ask_and_simulate(target: MeteredTarget, thief: Thief) -> SimulatedStream:
     must be few enough for each of them to ask about every class.
     """
     prefix = ask_prefix(target, thief)
-    _, later = ask_rest(target, thief, prefix)
+    # Refused rows stay: those of the simulation are the same queries.
+    later = ask_spread(target, thief.stream[len(prefix.queries) :], thief.accounts)
     answers = np.concatenate([prefix.answers, later])
     simulation = simulate_spread(thief, prefix.copy, len(prefix.queries))
     return SimulatedStream(answers, prefix.copy, simulation)

@@ -16,6 +16,7 @@ from torch import nn
 
 from queen.redteam.attacks import ATTACKS
 from queen.redteam.attacks.base import Simulation, Thief
+from queen.redteam.attacks.parts.answered import answered
 from queen.redteam.attacks.parts.prefix import prefix_length
 from queen.redteam.attacks.parts.readout import posterior
 from queen.redteam.datasets import Images, load_digits_split
@@ -70,6 +71,7 @@ class DistortedTarget:
 
 def train_quickly(queries: Images, targets: Answers, *, salt: int = 0) -> nn.Module:
     """About 100 quick steps, enough for a copy and little enough for a test."""
+    queries, targets = answered(queries, targets)
     torch.manual_seed(salt)
     epochs = 100 // math.ceil(len(queries) / 64)
     network = build_network("digits", 0.5)
@@ -120,6 +122,12 @@ def after_prefix(change: Callable[[Answers], Answers]) -> Distort:
         return np.where(is_late[:, None], change(answers), answers).astype(np.float32)
 
     return distort
+
+
+def refused(answers: Answers, *, share: float) -> Answers:
+    """The answers without a random `share` of them, whose queries were refused."""
+    is_refused = np.random.default_rng(2).random(len(answers)) < share
+    return np.where(is_refused[:, None], np.float32(np.nan), answers)
 
 
 def garbage(answers: Answers) -> Answers:

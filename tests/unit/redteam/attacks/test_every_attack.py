@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,9 @@ from tests.unit.redteam.attacks.distorted import (
     FEW,
     MANY,
     DistortedTarget,
+    after_prefix,
     assert_same_copy,
+    refused,
     score,
     steal,
     thief_with,
@@ -57,3 +61,15 @@ def test_every_copy_of_an_image_is_charged(name: str, copies: int):
     for account in target.accounts.values():
         _, counts = np.unique(np.concatenate(account.asked), axis=0, return_counts=True)
         assert (counts == copies).all()
+
+
+@every_attack
+def test_a_refused_query_is_no_answer(name: str):
+    """An attack nine of ten of whose later queries are refused makes a copy of the others.
+
+    A library that knows no refusals learns a label for them all the same.
+    """
+    target = DistortedTarget(after_prefix(partial(refused, share=0.9)))
+    copy, meter = steal(name, target, thief_with(MANY))
+    assert 0 < meter.spent <= MANY
+    assert score(copy) > (0.5 if name != "art-copycat" else 0.05)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from queen.redteam.attacks.twice_ask import likeliest
+from queen.redteam.attacks.twice_ask import is_steady, likeliest
 from queen.redteam.targets.base import Answers
 from tests.unit.redteam.attacks.distorted import (
     MANY,
@@ -33,3 +33,10 @@ def test_the_early_copy_chooses_among_candidates():
     answers = np.array([[[0.6, 0.3, 0.1, 0.0]], [[0.3, 0.6, 0.1, 0.0]]], np.float32)
     belief = np.array([[0.1, 0.2, 0.0, 0.7]], np.float32)
     assert likeliest(answers, belief).tolist() == [[0, 1, 0, 0]]
+
+
+def test_a_refused_image_does_not_vary():
+    """Two labels are needed to differ: a single answer stays, and no answer is none."""
+    none = [np.nan, np.nan]
+    answers = np.array([[[0.1, 0.9], [0.1, 0.9], none], [[0.9, 0.1], none, none]], np.float32)
+    assert is_steady(answers).tolist() == [False, True, True]

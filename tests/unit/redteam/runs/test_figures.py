@@ -24,6 +24,26 @@ def test_honest_figures_are_shares_of_what_was_sent():
     assert honest.honest_flip_rate == 0.5
 
 
+def test_a_refused_query_is_neither_right_nor_flipped():
+    """A refusal is counted by itself; accuracy and curve are over all queries that were sent."""
+    answers = SURE[[0, 1, 2, 0]]
+    answers[2:] = np.nan
+    honest = honest_figures(answers, np.array([0, 1, 2, 2]), np.array([0, 0, 1, 2]))
+    assert (honest.honest_accuracy, honest.honest_flip_rate) == (0.5, 0.25)
+    assert honest.honest_refused == 0.5
+    assert honest.honest_curve[-1][1] == 0.0
+
+
+def test_the_distance_is_of_the_answers_that_were_given():
+    """A refused query is reversed and at no distance; without any answer there is no distance."""
+    answers, flags = SURE[[0, 1]], np.array([False, True])
+    answers[1] = np.nan
+    traffic = Traffic([Exchange("a", answers, SURE[[1, 1]], flags)])
+    assert traffic_figures(traffic) == {"mean_l1": 2.0, "reversed_fraction": 0.5}
+    refused = Traffic([Exchange("a", answers[1:], SURE[:1], flags[1:])])
+    assert traffic_figures(refused) == {"mean_l1": None, "reversed_fraction": 1.0}
+
+
 def test_a_curve_is_told_at_the_stated_histories():
     """Windows of 500 around 500 and 2,000, of 250 at the ends."""
     is_right = np.zeros(10_000, bool)
