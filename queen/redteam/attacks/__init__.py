@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from queen.redteam.attacks import (
+    argmin_rule,
     art_library,
     d_dae,
     disambiguate,
@@ -16,6 +17,7 @@ from queen.redteam.attacks import (
     label_only,
     out_of_region,
     partial_bayes,
+    prefix_and_stop,
     recorded_neighbor,
     repeat,
     runner_up,
@@ -39,7 +41,9 @@ ATTACKS: dict[str, Attack] = {
         disambiguate.ATTACK,
         *runner_up.ATTACKS,
         *early_trust.ATTACKS,
+        prefix_and_stop.ATTACK,
         *invert.ATTACKS,
+        argmin_rule.ATTACK,
         *out_of_region.ATTACKS,
         *recorded_neighbor.ATTACKS,
         two_heads.ATTACK,

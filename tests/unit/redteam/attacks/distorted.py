@@ -116,9 +116,14 @@ def undefended(name: str, queries: int) -> nn.Module:
 
 def after_prefix(change: Callable[[Answers], Answers]) -> Distort:
     """Answers that are clean until the account has had PREFIX of them."""
+    return after(PREFIX, change)
+
+
+def after(clean: int, change: Callable[[Answers], Answers]) -> Distort:
+    """Answers that are clean until the account has had that many of them."""
 
     def distort(answers: Answers, had: int) -> Answers:
-        is_late = had + np.arange(len(answers)) >= PREFIX
+        is_late = had + np.arange(len(answers)) >= clean
         return np.where(is_late[:, None], change(answers), answers).astype(np.float32)
 
     return distort
