@@ -1,0 +1,288 @@
+"""The ledger step over many simulated accounts at once, query by query.
+
+The engine of the sensitivity service decides the same, bit by bit; it serves accounts in
+micro-batches, while this walk simulates a thousand accounts of ten thousand queries in seconds.
+All accounts send rows of the same N samples, so that which sample covers which is computed once.
+
+Shapes: A accounts, Q queries of each, N samples, C classes, L levels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from queen.method.geometry import FloatArray, Geometry
+from queen.method.ledger import Scope
+from queen.method.neighbor_grid import NeighborGrid
+from queen.method.off_distribution import AccountMeter, OffDistributionMeter
+from queen.method.sensitivity import (
+    center_distances,
+    record_weight,
+    single_query_sensitivity,
+)
+
+NEVER = np.iinfo(np.int64).max
+"""The position of an event that does not happen."""
+_COVER_BYTES = 2**26
+"""Memory for the marks of covered samples: accounts that need more are walked in parts."""
+
+Claims = NDArray[np.bool_]
+Positions = NDArray[np.int64]
+Orders = NDArray[np.int64]
+"""Rows of the samples in the order of each account, (A, Q)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Standings:
+    """When the classes of A accounts passed L levels, if all go on recording.
+
+    `passed` (L, A, C) is the position of the query that takes the cqs of a class above its level,
+    `uncovered` (A, Q) says of each query that no earlier record of its account covers it.
+    """
+
+    passed: Positions
+    uncovered: Claims
+
+    def over(self, breadth: int, level: int = 0, cap: int | None = None) -> Positions:
+        """The query that makes each account over its budget, (A,).
+
+        That is the query with which `breadth` classes are above the level of that number, or with
+        which any class is above the level `cap`.
+        """
+        crossed = np.sort(self.passed[level], axis=1)
+        count = crossed.shape[1]
+        by_breadth = crossed[:, breadth - 1] if breadth <= count else np.full(len(crossed), NEVER)
+        if cap is None:
+            return by_breadth
+        first: Positions = np.minimum(by_breadth, self.passed[cap].min(axis=1))
+        return first
+
+    def refused(self, over: Positions) -> Positions:
+        """The first query after `over` (A,) that no record covers, (A,)."""
+        after = np.arange(self.uncovered.shape[1]) > over[:, None]
+        return first_true(after & self.uncovered)
+
+
+@dataclass(frozen=True, eq=False)
+class WalkPolicy:
+    """A crossing policy and a scope: `thresholds` T (C,), and how many crossed classes are over.
+
+    `caps` (C,) are the cqs of one class above which an account is over as well, None for none.
+    """
+
+    thresholds: FloatArray
+    breadth: int
+    scope: Scope
+    caps: FloatArray | None = None
+
+    @property
+    def levels(self) -> FloatArray:
+        """The thresholds and the caps as levels, (1, C) or (2, C)."""
+        return np.stack([self.thresholds] if self.caps is None else [self.thresholds, self.caps])
+
+
+@dataclass(frozen=True, eq=False)
+class Enforced:
+    """The queries of A accounts that a policy reverses or refuses, (A, Q).
+
+    `over` (A,) is the position of the query that makes each account over its budget.
+    """
+
+    is_reversed: Claims
+    over: Positions
+
+
+class LedgerWalk:
+    """N samples that simulated accounts send: `embeddings` (N, E), predicted `labels` (N,)."""
+
+    def __init__(
+        self,
+        geometry: Geometry,
+        embeddings: NDArray[np.float32],
+        labels: NDArray[np.integer],
+    ) -> None:
+        distances = center_distances(geometry, embeddings, labels)
+        sqs = single_query_sensitivity(geometry, distances, labels)
+        self.distances = distances
+        self.labels = labels
+        self._embeddings = embeddings
+        self.inside: Claims = distances < geometry.sensitive_radius[labels]
+        self._num_classes = geometry.num_classes
+        self.weights = record_weight(geometry, sqs)
+        self.starts, self.counts, self.covers = self._neighbors(geometry, embeddings)
+
+    def _neighbors(
+        self, geometry: Geometry, embeddings: NDArray[np.float32]
+    ) -> tuple[Positions, Positions, NDArray[np.int32]]:
+        """The samples of its class that a record of each sample covers, one after another."""
+        records, covered = [np.empty(0, np.int32)], [np.empty(0, np.int32)]
+        for label in np.unique(self.labels).tolist():
+            rows = np.flatnonzero(self.labels == label).astype(np.int32)
+            inside = rows[self.inside[rows]]
+            grid = NeighborGrid(embeddings[rows], float(geometry.coverage_radius[label]))
+            for queries, points in grid.near(embeddings[inside]):
+                records.append(inside[queries])
+                covered.append(rows[points])
+        record = np.concatenate(records)
+        counts = np.bincount(record, minlength=len(self.labels))
+        order = np.argsort(record, kind="stable")
+        return np.cumsum(counts) - counts, counts, np.concatenate(covered)[order]
+
+    def standings(self, orders: Orders, levels: FloatArray) -> Standings:
+        """Walk over `orders` (A, Q), with no account ever over; `levels` (L, C) of cqs."""
+        passed = np.full((len(levels), len(orders), self._num_classes), NEVER)
+        uncovered = np.empty(orders.shape, np.bool_)
+        for part in self._parts(len(orders)):
+            accounts = _Accounts(self, orders[part], levels).walk()
+            uncovered[part], passed[:, part] = accounts.uncovered, accounts.passed
+        return Standings(passed, uncovered)
+
+    def within(self, order: Orders, level: float) -> int:
+        """The queries of `order` (Q,), of one class, before cqs passes `level`."""
+        covered = np.zeros(len(self.labels), np.bool_)
+        cqs = 0.0
+        for position, row in enumerate(order.tolist()):
+            if covered[row] or not self.inside[row]:
+                continue
+            cqs += float(self.weights[row])
+            if cqs > level:
+                return position
+            start = self.starts[row]
+            covered[self.covers[start : start + self.counts[row]]] = True
+        return len(order)
+
+    def enforced(self, orders: Orders, policy: WalkPolicy) -> Enforced:
+        """Walk over `orders` (A, Q) under a policy for accounts."""
+        parts = [
+            _Accounts(self, orders[part], policy.levels, policy).walk()
+            for part in self._parts(len(orders))
+        ]
+        return Enforced(
+            np.concatenate([accounts.is_reversed for accounts in parts]),
+            np.concatenate([accounts.over for accounts in parts]),
+        )
+
+    def flagged(self, orders: Orders, meter: OffDistributionMeter) -> Positions:
+        """The query with which each account of `orders` (A, Q) becomes off-distribution, (A,)."""
+        is_far = meter.is_far(self.distances, self.labels)
+        level, highest = np.zeros(len(orders)), np.zeros(len(orders))
+        for rows in orders.T:
+            level = np.where(is_far[rows], level + meter.rise, np.maximum(level - meter.fall, 0.0))
+            np.maximum(highest, level, out=highest)
+        flagged = np.full(len(orders), NEVER)
+        # Tail queries that are sent again do not count, so that no level is above this one.
+        for account in np.flatnonzero(highest >= meter.limit).tolist():
+            order = orders[account]
+            width = self._embeddings.shape[1]
+            walk = AccountMeter(width).walk(
+                meter, 0.0, range(len(order)), is_far[order].tolist(), self._embeddings[order]
+            )
+            if walk.off_from < len(order):
+                flagged[account] = walk.off_from - 1
+        return flagged
+
+    def _parts(self, accounts: int) -> Iterator[slice]:
+        size = max(1, _COVER_BYTES // max(len(self.labels), 1))
+        for first in range(0, accounts, size):
+            yield slice(first, min(first + size, accounts))
+
+
+class _Accounts:
+    """A accounts on their way: the samples that their records cover, and their cqs.
+
+    Arrays by query are (Q, A) while the walk lasts: it goes from query to query.
+    """
+
+    def __init__(
+        self,
+        samples: LedgerWalk,
+        orders: Orders,
+        levels: FloatArray,
+        policy: WalkPolicy | None = None,
+    ) -> None:
+        accounts, queries = orders.shape
+        self._samples = samples
+        self._orders = np.ascontiguousarray(orders.T)
+        self._levels = levels
+        self._policy = policy
+        self._each = np.arange(accounts)
+        self._covered = np.zeros((accounts, len(samples.labels)), np.bool_)
+        self._cqs = np.zeros((accounts, levels.shape[1]))
+        self._is_crossed = np.zeros((accounts, levels.shape[1]), np.bool_)
+        self._uncovered = np.empty((queries, accounts), np.bool_)
+        self._reversed = np.zeros((queries, accounts), np.bool_)
+        self.passed = np.full((len(levels), accounts, levels.shape[1]), NEVER)
+        self.over = np.full(accounts, NEVER)
+
+    @property
+    def uncovered(self) -> Claims:
+        """Whether no earlier record covers each query, (A, Q)."""
+        return self._uncovered.T
+
+    @property
+    def is_reversed(self) -> Claims:
+        """Whether the policy reverses or refuses each query, (A, Q)."""
+        return self._reversed.T
+
+    def walk(self) -> _Accounts:
+        """Walk over all queries."""
+        for position, rows in enumerate(self._orders):
+            uncovered = ~self._covered[self._each, rows]
+            self._uncovered[position] = uncovered
+            recorded = uncovered & self._samples.inside[rows]
+            is_over = self.over < position
+            if self._policy is not None and is_over.any():
+                crossed = is_over & self._is_crossed[self._each, self._samples.labels[rows]]
+                self._reversed[position] = _reached(self._policy.scope, is_over, crossed, recorded)
+                recorded &= ~crossed
+            accounts = np.flatnonzero(recorded)
+            if len(accounts):
+                self._record(position, accounts, rows[accounts])
+        return self
+
+    def _record(self, position: int, accounts: Positions, rows: Positions) -> None:
+        """Record a query each of some accounts: (a,) of each."""
+        samples = self._samples
+        labels = samples.labels[rows]
+        before = self._cqs[accounts, labels]
+        after = self._cqs[accounts, labels] = before + samples.weights[rows]
+        levels = self._levels[:, labels]
+        level, which = np.nonzero((before <= levels) & (after > levels))
+        if len(level):
+            self.passed[level, accounts[which], labels[which]] = position
+            self._cross(position, accounts[which[level == 0]], labels[which[level == 0]])
+            self._exceed(position, accounts[which[level == 1]])
+        counts = samples.counts[rows]
+        ends = np.cumsum(counts)
+        places = np.arange(ends[-1]) + np.repeat(samples.starts[rows] - ends + counts, counts)
+        self._covered[np.repeat(accounts, counts), samples.covers[places]] = True
+
+    def _cross(self, position: int, accounts: Positions, labels: Positions) -> None:
+        """Note that a class of each of some accounts is crossed."""
+        self._is_crossed[accounts, labels] = True
+        if self._policy is not None:
+            counts = self._is_crossed[accounts].sum(axis=1)
+            self._exceed(position, accounts[counts >= self._policy.breadth])
+
+    def _exceed(self, position: int, accounts: Positions) -> None:
+        self.over[accounts] = np.minimum(self.over[accounts], position)
+
+
+def _reached(scope: Scope, is_over: Claims, crossed: Claims, recorded: Claims) -> Claims:
+    """Whether the scope reverses a query of each account, (A,).
+
+    `crossed`: the account is over and the query's class crossed; `recorded`: the query would be
+    recorded if the class were not.
+    """
+    if scope is Scope.ACCOUNT:
+        return is_over
+    return crossed if scope is Scope.CLASS else crossed & recorded
+
+
+def first_true(claims: Claims) -> Positions:
+    """The position of the first true claim of each row (A, Q), (A,)."""
+    return np.where(claims.any(axis=1), claims.argmax(axis=1), NEVER)
