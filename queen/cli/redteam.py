@@ -20,6 +20,7 @@ class RedteamOptions:
 
     plan: str
     lists: bool
+    leak: bool
     dataset: str | None
     defenses: tuple[str, ...]
     attacks: tuple[str, ...]
@@ -45,6 +46,7 @@ class RedteamOptions:
 Examples:
   queen redteam --smoke
   queen redteam --full --out build/redteam/full --jobs 2
+  queen redteam --full --leak --out build/redteam/full
   queen redteam --dataset fashion-mnist --queries 5000 --attack d-dae --defense modelguard-w
   queen redteam --endpoint 127.0.0.1:8001 --key-file thief.key --data pool.npz --attack knockoff
 
@@ -58,6 +60,11 @@ A run that was stopped continues: finished cells are in OUT/rows.jsonl.
     "--full", "plan", flag_value="full", help="Run the plan of about five hours, on Fashion-MNIST."
 )
 @click.option("--list", "lists", is_flag=True, help="Show attacks and defenses, and exit.")
+@click.option(
+    "--leak",
+    is_flag=True,
+    help="Measure what the answers of the plan's defenses tell about labels, and run no attack.",
+)
 @click.option("--dataset", help="digits, fashion-mnist, mnist or cifar10.")
 @click.option("--defense", "defenses", multiple=True, help="Defense to attack; may be repeated.")
 @click.option("--attack", "attacks", multiple=True, help="Attack to run; may be repeated.")
@@ -115,7 +122,8 @@ def command(**given: Any) -> None:
 
     Attacks run against the services' own code in one process, on real data. Options select
     cells of the plan; if the plan has no such cell, every combination of the names is run. With
-    --endpoint the attack goes through gRPC to a server that you run.
+    --endpoint the attack goes through gRPC to a server that you run. With --leak a decoder reads
+    the answers instead, whatever a thief would do with them; later reports in OUT show the leak.
     """
     options, console = RedteamOptions(**given), Console()
     if options.lists:
@@ -131,6 +139,7 @@ def command(**given: Any) -> None:
 
 
 def _run_plan(options: RedteamOptions, console: Console) -> None:
+    from queen.redteam.leak.run import run_leak  # noqa: PLC0415 - loads Torch
     from queen.redteam.plans.selection import Selection  # noqa: PLC0415 - loads Torch
     from queen.redteam.runs.plan_run import PlanRun, run_plan  # noqa: PLC0415 - loads Torch
     from queen.redteam.runs.workers import Folders  # noqa: PLC0415 - loads Torch
@@ -155,7 +164,9 @@ def _run_plan(options: RedteamOptions, console: Console) -> None:
         jobs=options.jobs or os.cpu_count() or 1,
         command=_shown_command(),
     )
-    if run_plan(run, console):
+    if options.leak:
+        run_leak(run, console)
+    elif run_plan(run, console):
         raise SystemExit(1)
 
 

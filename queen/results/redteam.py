@@ -7,6 +7,7 @@ from pathlib import Path
 from textwrap import fill
 
 from queen.redteam.plans import PLANS
+from queen.redteam.report.leaks import read_leaks
 from queen.redteam.report.markdown import NOTES, attack_table, render_standings, table
 from queen.redteam.report.standings import standings
 
@@ -35,7 +36,8 @@ def redteam_section(files: list[Path]) -> list[str]:
         lines += [f"### {dataset}: `queen redteam {command}`\n"]
         rows = json.loads(file.read_text())
         all_standings = standings(rows)
-        lines += render_standings(all_standings, "####")
+        leaks = read_leaks(file.with_name(f"leak-{dataset}.json"))
+        lines += render_standings(all_standings, leaks, "####")
         main = [standing for standing in all_standings if len(standing.attacks) > _SHOWN_ATTACKS]
         if main:
             lines += ["#### Every attack\n", attack_table(main), ""]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from queen.redteam.report.leaks import LEAK_NOTES, Leaks, leak_cell
 from queen.redteam.report.standings import OverSeeds, Standing
 
 COLUMNS = (
     *("defense", "plain copy", "max over attacks", "by", "its fidelity"),
-    *("clean-prefix floor", "label-only floor"),
+    *("leak", "clean-prefix floor", "label-only floor"),
     *("honest accuracy", "by history", "labels changed", "mean L1", "reversed"),
 )
-NOTES = """\
+NOTES = f"""\
 Accuracies are on the test set, in percent: mean ± standard deviation over seeds. *Plain copy*
 learns the answers as they are; *max over attacks* is the most accurate copy of each seed, over the
 attacks that were run, *by* names the strongest, and *its fidelity* is how often it agrees with the
@@ -21,14 +22,19 @@ of all queries where a defense has no verdicts: no later answer brings a thief b
 accuracy* is of the answers to a fresh account that sends the whole test set; *by history* tells it
 after so many queries; *labels changed* are not the protectee's. *Mean L1* and *reversed* are of the
 plain copy's traffic.
-"""
+
+{LEAK_NOTES}"""
 
 
 def render_report(
-    standings: Sequence[Standing], command: str, left_out: str, unmeasured: Sequence[str]
+    standings: Sequence[Standing],
+    leaks: Leaks,
+    command: str,
+    left_out: str,
+    unmeasured: Sequence[str],
 ) -> str:
     """The page."""
-    parts = [f"# Red team\n\n`{command}`\n\n{NOTES}", *render_standings(standings, "##")]
+    parts = [f"# Red team\n\n`{command}`\n\n{NOTES}", *render_standings(standings, leaks, "##")]
     parts += ["## Every attack\n", attack_table(standings), ""]
     if left_out:
         parts += [f"## Left out\n\n{left_out}\n"]
@@ -41,14 +47,15 @@ def render_report(
     return "\n".join(parts)
 
 
-def render_standings(standings: Sequence[Standing], level: str) -> list[str]:
+def render_standings(standings: Sequence[Standing], leaks: Leaks, level: str) -> list[str]:
     """A heading and a table for each setting, headings of this `level`."""
     groups: dict[str, list[Standing]] = {}
     for standing in standings:
         groups.setdefault(setting_title(standing), []).append(standing)
     lines: list[str] = []
     for title, group in groups.items():
-        lines += [f"{level} {title}\n", table(COLUMNS, map(_cells, group)), ""]
+        cells = [_cells(standing, leaks) for standing in group]
+        lines += [f"{level} {title}\n", table(COLUMNS, cells), ""]
     return lines
 
 
@@ -75,7 +82,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _cells(standing: Standing) -> list[str]:
+def _cells(standing: Standing, leaks: Leaks) -> list[str]:
     figures, traffic = standing.figures, standing.traffic
     length = figures["clean_prefix_queries"]
     floor = percent(figures["clean_prefix_floor"])
@@ -86,6 +93,7 @@ def _cells(standing: Standing) -> list[str]:
         f"**{percent(standing.worst)}**",
         standing.worst_attack,
         percent(standing.fidelities[standing.worst_attack]),
+        leak_cell(leaks, standing.key),
         floor if length is None else f"{floor} ({length.mean:,.0f})",
         percent(figures["label_only_floor"]),
         percent(figures["honest_accuracy"]),

@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from queen.redteam.report.leaks import Leaks, leak_cell
 from queen.redteam.report.markdown import percent, render_report, setting_title
 from queen.redteam.report.plots import draw_plots
 from queen.redteam.report.rows import Row
@@ -19,12 +20,16 @@ from queen.redteam.report.standings import Standing, defense_title, standings
 
 @dataclass(frozen=True)
 class Report:
-    """The rows of a run, the command that gave them, and the cells that are not among them."""
+    """The rows of a run, the command that gave them, and the cells that are not among them.
+
+    `leaks` are the rows of a measurement of the leak, if there was one.
+    """
 
     rows: list[Row]
     command: str
     left_out: str = ""
     unmeasured: list[str] = field(default_factory=list)
+    leaks: list[Row] = field(default_factory=list)
 
 
 def write_report(report: Report, out: Path, console: Console) -> None:
@@ -35,10 +40,10 @@ def write_report(report: Report, out: Path, console: Console) -> None:
     (out / "report.json").write_text(text + "\n")
     _write_csv(report.rows, out / "report.csv")
     missing = [*report.unmeasured, *_without_copy(report.rows)]
-    page = render_report(stands, report.command, report.left_out, missing)
+    page = render_report(stands, report.leaks, report.command, report.left_out, missing)
     (out / "report.md").write_text(page)
     drawn = draw_plots(stands, out)
-    print_standings(stands, console)
+    print_standings(stands, report.leaks, console)
     names = ["report.json", "report.csv", "report.md", *(path.name for path in drawn)]
     console.print(f"Written to {out}: {', '.join(names)}", highlight=False)
 
@@ -64,18 +69,18 @@ def _csv_cell(value: object) -> object:
     return json.dumps(value) if isinstance(value, list) else value
 
 
-def print_standings(stands: Sequence[Standing], console: Console) -> None:
+def print_standings(stands: Sequence[Standing], leaks: Leaks, console: Console) -> None:
     """Show a table for each setting, with the worst copies beside the honest accuracy."""
     groups: dict[str, list[Standing]] = {}
     for standing in stands:
         groups.setdefault(setting_title(standing), []).append(standing)
     for title, group in groups.items():
-        console.print(_table(title, group))
+        console.print(_table(title, group, leaks))
 
 
-def _table(title: str, group: Sequence[Standing]) -> Table:
+def _table(title: str, group: Sequence[Standing], leaks: Leaks) -> Table:
     table = Table(title=title, title_justify="left")
-    for column in ("defense", "plain", "worst", "by", "floor", "labels", "honest", "L1"):
+    for column in ("defense", "plain", "worst", "by", "leak", "floor", "labels", "honest", "L1"):
         is_name = column in {"defense", "by"}
         # Names may wrap on a narrow terminal, figures may not.
         table.add_column(
@@ -88,6 +93,7 @@ def _table(title: str, group: Sequence[Standing]) -> Table:
             percent(standing.plain),
             f"[bold]{percent(standing.worst)}[/bold]",
             standing.worst_attack,
+            leak_cell(leaks, standing.key),
             percent(standing.figures["clean_prefix_floor"]),
             percent(standing.figures["label_only_floor"]),
             percent(standing.figures["honest_accuracy"]),

@@ -40,9 +40,12 @@ class DefenseUnderTest:
 
     @contextmanager
     def deployed(
-        self, *, grouped: bool | None = None
+        self, *, grouped: bool | None = None, secret: bytes | None = None
     ) -> Iterator[InProcessTarget | BaselineTarget]:
-        """A fresh deployment with empty ledgers, its accounts `grouped` or as the cell says."""
+        """A fresh deployment with empty ledgers, its accounts `grouped` or as the cell says.
+
+        The perturber's `secret` follows from the cell's seed unless it is given.
+        """
         cell, experiment = self._cell, self._experiment
         if not cell.is_ours:
             answer = experiment.baseline(cell.defense)
@@ -52,7 +55,7 @@ class DefenseUnderTest:
         choice = OperatorChoice(
             Profile(cell.profile or ""),
             cell.budget or 0,
-            seeded_secret(f"defender {cell.seed}"),
+            secret or seeded_secret(f"defender {cell.seed}"),
             grouped=cell.linked if grouped is None else grouped,
         )
         with open_in_process(bundle, choice, experiment.protectee(bundle)) as target:

@@ -19,6 +19,7 @@ from queen.errors import ConfigError
 from queen.redteam.plans import PLANS
 from queen.redteam.plans.cell import Cell
 from queen.redteam.plans.selection import Selection
+from queen.redteam.report.leaks import LEAKS, read_leaks
 from queen.redteam.report.report import Report, write_report
 from queen.redteam.runs.workers import FAILED, Folders, run_cells
 
@@ -54,7 +55,13 @@ def run_plan(run: PlanRun, console: Console) -> int:
             jobs=run.jobs,
             on_row=lambda cell: progress.update(task, advance=1, description=cell.title[:56]),
         )
-    report = Report(outcome.rows, run.command, plan.left_out, _unmeasured(cells, outcome.rows))
+    report = Report(
+        outcome.rows,
+        run.command,
+        plan.left_out,
+        _unmeasured(cells, outcome.rows),
+        read_leaks(run.folders.out / LEAKS),
+    )
     if outcome.rows:
         write_report(report, run.folders.out, console)
     for reason in sorted({failure.reason for failure in outcome.failed.values()}):

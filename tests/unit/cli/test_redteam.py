@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from queen.cli.redteam import command
+from queen.redteam.leak import run
 from queen.redteam.runs import endpoint_attack, plan_run
 from queen.redteam.runs.endpoint_attack import EndpointAttack
 from queen.redteam.runs.plan_run import PlanRun
@@ -31,9 +32,10 @@ def test_a_mistake_is_a_usage_error(argv: tuple[str, ...], words: str) -> None:
 def test_options_become_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Names select cells; the folder is that of the plan unless it is given."""
     runs: list[PlanRun] = []
+    leaks: list[PlanRun] = []
 
-    def run_plan(run: PlanRun, _console: object) -> int:
-        runs.append(run)
+    def run_plan(plan: PlanRun, _console: object) -> int:
+        runs.append(plan)
         return len(runs) - 1
 
     monkeypatch.setattr(plan_run, "run_plan", run_plan)
@@ -44,6 +46,10 @@ def test_options_become_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert runs[0].selection.budgets == (30,)
     assert runs[0].selection.linked is True
     assert runs[0].folders.out == Path("build/redteam/full")
+    # With --leak a decoder reads the answers of the plan's defenses, and no attack runs.
+    monkeypatch.setattr(run, "run_leak", lambda leak_run, _console: leaks.append(leak_run))
+    assert CliRunner().invoke(command, ["--leak", "--profile", "strict"]).exit_code == 0
+    assert (leaks[0].plan, leaks[0].selection.profiles) == ("smoke", ("strict",))
     # A run with a failed cell ends with an exit code of 1.
     done = CliRunner().invoke(command, ["--out", str(tmp_path), "--jobs", "3"])
     assert done.exit_code == 1

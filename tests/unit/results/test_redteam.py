@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from queen.redteam.report.leaks import write_leaks
 from queen.results.page import render_results
+from tests.unit.redteam.report.sample_rows import leak_row
 
 DOCS = Path(__file__).parents[3] / "docs"
 
@@ -38,6 +40,9 @@ def test_rows_of_the_red_team_get_a_section_with_their_command(tmp_path: Path) -
         "clean_prefix_queries": None,
     }
     (tmp_path / "redteam-digits.json").write_text(json.dumps([row]))
+    leak = leak_row(defense="none", profile=None, rows="all")
+    write_leaks([leak], "queen redteam --leak", tmp_path / "leak-digits.json")
     page = render_results(tmp_path)
     assert "### digits: `queen redteam --smoke`" in page
-    assert "| none | 87.5 | **87.5** | knockoff | 90.0 | - | 86.0 | 95.0 |" in page
+    # Leak and bound come from the file beside it, for the same data set.
+    assert "| none | 87.5 | **87.5** | knockoff | 90.0 | 30.0 (33.0) | - | 86.0 | 95.0 |" in page

@@ -48,3 +48,28 @@ BASELINE = {
     "clean_prefix_queries": None,
     "mean_l1": 0.0,
 }
+
+
+def leak_row(**change: object) -> Row:
+    """A row of the leak of `paper` on digits, with these fields changed."""
+    return {
+        "dataset": "digits",
+        "defense": "queen",
+        "profile": "paper",
+        "budget": 10,
+        "pool": "in-distribution",
+        "queries": 1000,
+        "seed": 0,
+        "secrets": 8,
+        "prefix": 100,
+        "rows": "flagged",
+        "tested": 400,
+        "belief": 0.8,
+        "leak": 0.3,
+        "bound": 0.33,
+        "views": {
+            "answer": {"read": 0.9, "from_decoys": 0.6, "leak": 0.3, "bound": 0.33},
+            "answer and belief": {"read": 0.95, "from_decoys": 0.85, "leak": 0.1, "bound": 0.12},
+        },
+        **change,
+    }

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from queen.redteam.report.report import Report, write_report
-from tests.unit.redteam.report.sample_rows import BASELINE, ROWS, row
+from tests.unit.redteam.report.sample_rows import BASELINE, ROWS, leak_row, row
 
 
 def test_a_report_is_written_in_four_forms(tmp_path: Path):
@@ -22,14 +22,17 @@ def test_a_report_is_written_in_four_forms(tmp_path: Path):
         row("knockoff", 0, 0.9, accounts=4, linked=True),
     ]
     console = Console(record=True, width=120)
-    write_report(Report(rows, "queen redteam --smoke"), tmp_path, console)
+    report = Report(rows, "queen redteam --smoke", leaks=[leak_row()])
+    write_report(report, tmp_path, console)
     assert json.loads((tmp_path / "report.json").read_text()) == rows
     with (tmp_path / "report.csv").open() as file:
         assert len(list(csv.DictReader(file))) == len(rows)
     assert "queen redteam --smoke" in (tmp_path / "report.md").read_text()
     for name in ("clone_by_budget", "pareto", "honest_history", "sybil"):
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
-    assert "paper n10" in console.export_text()
+    text = console.export_text()
+    assert "paper n10" in text
+    assert "30.0 (33.0)" in text
 
 
 def test_rows_without_a_copy_make_an_empty_page(tmp_path: Path):

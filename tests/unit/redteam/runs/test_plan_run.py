@@ -10,11 +10,12 @@ from rich.console import Console
 from queen.errors import ConfigError
 from queen.redteam.plans.cell import Cell
 from queen.redteam.plans.selection import Selection
+from queen.redteam.report.leaks import LEAKS, write_leaks
 from queen.redteam.report.rows import Row
 from queen.redteam.runs.evaluator import Evaluator
 from queen.redteam.runs.plan_run import PlanRun, run_plan
 from queen.redteam.runs.workers import Folders
-from tests.unit.redteam.report.sample_rows import row
+from tests.unit.redteam.report.sample_rows import leak_row, row
 
 SELECTION = Selection(attacks=("knockoff",), defenses=("none", "top-1"), queries=30)
 
@@ -29,13 +30,15 @@ def measure(_evaluator: Evaluator, cell: Cell) -> Row:
 def test_a_run_ends_in_a_report_and_tells_failures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The report has the measured cells and names the others; failures are counted."""
+    """The report has the measured cells, beside a leak that was measured, and names the others."""
     monkeypatch.setattr(Evaluator, "measure", measure)
     console = Console(record=True, width=120)
+    write_leaks([leak_row(defense="none", profile=None)], "c", tmp_path / LEAKS)
     run = PlanRun(Folders(tmp_path), selection=SELECTION, command="queen redteam --test")
     assert run_plan(run, console) == 1
     page = (tmp_path / "report.md").read_text()
     assert "`queen redteam --test`" in page
+    assert "30.0 (33.0)" in page
     assert "- knockoff on top-1, seed 0" in page
     text = console.export_text()
     assert "Plan smoke: 2 cells, 1 at once." in text

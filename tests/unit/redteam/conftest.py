@@ -1,4 +1,4 @@
-"""A small experiment that the tests of runs share."""
+"""A small experiment that the tests of runs and of the leak share."""
 
 from __future__ import annotations
 
