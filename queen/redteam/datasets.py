@@ -42,13 +42,17 @@ _HINTS = {
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """A data set in three parts: inputs (N, ...) float32 in [0, 1], labels (N,) int64."""
+    """A data set in three parts: inputs (N, ...) float32 in [0, 1], labels (N,) int64.
+
+    The thief does not know `pool_y`; the evaluator's honest accounts send the pool, too.
+    """
 
     name: str
     class_names: tuple[str, ...]
     train_x: Images
     train_y: Labels
     pool_x: Images
+    pool_y: Labels
     test_x: Images
     test_y: Labels
 
@@ -61,7 +65,8 @@ def load_digits_split(seed: int) -> Split:
     order = np.random.default_rng(seed).permutation(len(images))
     x = (images[order] / 16.0).astype(np.float32)
     y = labels[order].astype(np.int64)
-    return Split("digits", _DIGITS, x[:800], y[:800], x[800:1400], x[1400:], y[1400:])
+    train, pool = (x[:800], y[:800]), (x[800:1400], y[800:1400])
+    return Split("digits", _DIGITS, *train, *pool, x[1400:], y[1400:])
 
 
 def load_fashion_mnist_split(seed: int, folder: Path | None = None) -> Split:
@@ -126,8 +131,8 @@ class _Published:
         """Half of the training set to train on, the other half as the pool."""
         order = np.random.default_rng(seed).permutation(len(self.x))
         train, pool = order[: len(order) // 2], order[len(order) // 2 :]
-        train_x, train_y = self.x[train], self.y[train]
-        return Split(name, class_names, train_x, train_y, self.x[pool], self.test_x, self.test_y)
+        parts = (self.x[train], self.y[train], self.x[pool], self.y[pool])
+        return Split(name, class_names, *parts, self.test_x, self.test_y)
 
 
 def jittered_pool(pool: Images, count: int, rng: np.random.Generator) -> Images:

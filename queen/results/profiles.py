@@ -32,7 +32,8 @@ mean ± standard deviation over {seeds} seeds; from `docs/results/{file}`, which
 `queen redteam --full` made. The model itself is right on {protectee}.
 
 - *right within the budget* and *right past it*: the answers to an honest account that asks for the
-  first time, and to one that has asked {past:,} queries.
+  first time, and to one that has asked {past:,} queries, of the kind of traffic in brackets: the
+  one that the profile harms most.
 - *a thief's best copy*: the most accurate copy that any attack made; *plain copy*: the copy that
   believes every answer.
 - *floor*: a copy of the answers before the first reversal, or of their labels if that is better.
@@ -91,7 +92,7 @@ def _cells(profile: Profile, standing: Standing) -> list[str]:
         f"`{profile}`",
         _SEES[profile],
         percent(fresh),
-        percent(past),
+        f"{percent(past)} ({standing.honest_kind})",
         f"**{percent(standing.worst)}**",
         standing.worst_attack,
         percent(standing.plain),

@@ -8,7 +8,14 @@ from textwrap import fill
 
 from queen.redteam.plans import PLANS
 from queen.redteam.report.leaks import read_leaks
-from queen.redteam.report.markdown import NOTES, attack_table, render_standings, table
+from queen.redteam.report.markdown import (
+    KIND_NOTES,
+    NOTES,
+    attack_table,
+    kind_table,
+    render_standings,
+    table,
+)
 from queen.redteam.report.standings import standings
 
 _TEXT = f"""
@@ -38,6 +45,8 @@ def redteam_section(files: list[Path]) -> list[str]:
         all_standings = standings(rows)
         leaks = read_leaks(file.with_name(f"leak-{dataset}.json"))
         lines += render_standings(all_standings, leaks, "####")
+        kinds = kind_table(all_standings)
+        lines += ["#### Honest accounts by their traffic\n", KIND_NOTES, kinds, ""]
         main = [standing for standing in all_standings if len(standing.attacks) > _SHOWN_ATTACKS]
         if main:
             lines += ["#### Every attack\n", attack_table(main), ""]

@@ -10,7 +10,7 @@ from queen.redteam.report.standings import OverSeeds, Standing
 COLUMNS = (
     *("defense", "plain copy", "max over attacks", "by", "its fidelity"),
     *("leak", "clean-prefix floor", "label-only floor"),
-    *("honest accuracy", "by history", "labels changed", "mean L1", "reversed"),
+    *("honest accuracy", "of", "by history", "harmed", "mean L1", "reversed"),
 )
 NOTES = f"""\
 Accuracies are on the test set, in percent: mean ± standard deviation over seeds. *Plain copy*
@@ -19,9 +19,10 @@ attacks that were run, *by* names the strongest, and *its fidelity* is how often
 protectee. *Clean-prefix floor* is a copy of the answers before each account's first reversal
 (queries in brackets), *label-only floor* a copy of the protectee's labels of the same queries, or
 of all queries where a defense has no verdicts: no later answer brings a thief below them. *Honest
-accuracy* is of the answers to a fresh account that sends the whole test set; *by history* tells it
-after so many queries; *labels changed* are not the protectee's. *Mean L1* and *reversed* are of the
-plain copy's traffic.
+accuracy* is of the answers to fresh accounts that send images nobody trained on, 10,000 where there
+are so many, *of* the kind of traffic that the defense harms most; *by history* tells it after so
+many queries; *harmed* are the queries whose label was changed or that were refused. The kinds have
+a table of their own. *Mean L1* and *reversed* are of the plain copy's traffic.
 
 {LEAK_NOTES}"""
 
@@ -36,6 +37,7 @@ def render_report(
     """The page."""
     parts = [f"# Red team\n\n`{command}`\n\n{NOTES}", *render_standings(standings, leaks, "##")]
     parts += ["## Every attack\n", attack_table(standings), ""]
+    parts += ["## Honest accounts by their traffic\n", KIND_NOTES, kind_table(standings), ""]
     if left_out:
         parts += [f"## Left out\n\n{left_out}\n"]
     if unmeasured:
@@ -97,8 +99,9 @@ def _cells(standing: Standing, leaks: Leaks) -> list[str]:
         floor if length is None else f"{floor} ({length.mean:,.0f})",
         percent(figures["label_only_floor"]),
         percent(figures["honest_accuracy"]),
+        standing.honest_kind or "-",
         _history(standing),
-        percent(figures["honest_flip_rate"]),
+        percent(figures["honest_harmed"]),
         "-" if moved is None else f"{moved.mean:.2f}",
         percent(traffic["reversed_fraction"]),
     ]
@@ -126,6 +129,36 @@ def attack_table(standings: Sequence[Standing]) -> str:
         )
     ]
     return table(("setting", "defense", "attack", "copy", "fidelity", "seeds"), rows)
+
+
+KIND_NOTES = """\
+Of each kind, the share of the queries that were harmed (label changed, or refused), and in brackets
+the share that were answered right, in percent. Accounts of few classes and of Zipf draw their
+classes, and are easier or harder by them.
+"""
+
+
+def kind_table(standings: Sequence[Standing]) -> str:
+    """The kinds of honest traffic under every defense; a defense stands once."""
+    defended = {_honest_key(standing): standing for standing in standings if standing.kinds}
+    names = list(dict.fromkeys(kind for standing in defended.values() for kind in standing.kinds))
+    rows = [
+        [dataset, title, *(_kind_cell(standing, name) for name in names)]
+        for (dataset, title), standing in defended.items()
+    ]
+    return table(("data", "defense", *names), rows)
+
+
+def _honest_key(standing: Standing) -> tuple[str, str]:
+    return str(standing.key["dataset"]), standing.title
+
+
+def _kind_cell(standing: Standing, name: str) -> str:
+    kind = standing.kinds.get(name)
+    if kind is None:
+        return "-"
+    shown = f"{percent(kind.harmed)} ({percent(kind.accuracy)})"
+    return f"**{shown}**" if name == standing.honest_kind and kind.harmed else shown
 
 
 def _items(lines: Iterable[str]) -> list[str]:

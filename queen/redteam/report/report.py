@@ -66,7 +66,7 @@ def _write_csv(rows: Sequence[Row], path: Path) -> None:
 
 
 def _csv_cell(value: object) -> object:
-    return json.dumps(value) if isinstance(value, list) else value
+    return json.dumps(value) if isinstance(value, list | dict) else value
 
 
 def print_standings(stands: Sequence[Standing], leaks: Leaks, console: Console) -> None:
@@ -80,8 +80,9 @@ def print_standings(stands: Sequence[Standing], leaks: Leaks, console: Console) 
 
 def _table(title: str, group: Sequence[Standing], leaks: Leaks) -> Table:
     table = Table(title=title, title_justify="left")
-    for column in ("defense", "plain", "worst", "by", "leak", "floor", "labels", "honest", "L1"):
-        is_name = column in {"defense", "by"}
+    shown = ("defense", "plain", "worst", "by", "leak", "floor", "labels", "honest", "of", "L1")
+    for column in shown:
+        is_name = column in {"defense", "by", "of"}
         # Names may wrap on a narrow terminal, figures may not.
         table.add_column(
             column, justify="left" if is_name else "right", no_wrap=not is_name, overflow="fold"
@@ -97,6 +98,7 @@ def _table(title: str, group: Sequence[Standing], leaks: Leaks) -> Table:
             percent(standing.figures["clean_prefix_floor"]),
             percent(standing.figures["label_only_floor"]),
             percent(standing.figures["honest_accuracy"]),
+            standing.honest_kind or "-",
             "-" if moved is None else f"{moved.mean:.2f}",
         )
     return table

@@ -5,9 +5,10 @@ A row is a cell's, see `queen.redteam.runs.evaluator`; figures are shares, 0 to 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
+from typing import Any
 
 from queen.redteam.report.rows import Row
 
@@ -17,15 +18,14 @@ KEY = (
     *("dataset", "defense", "profile", "budget", "pool"),
     *("accounts", "linked", "queries"),
 )
-FIGURES = (
-    *("clean_prefix_floor", "clean_prefix_queries", "label_only_floor"),
-    *("honest_accuracy", "honest_flip_rate"),
-)
-"""Figures that are the same for every attack of a standing."""
+FIGURES = (*("clean_prefix_floor", "clean_prefix_queries", "label_only_floor"),)
+"""Figures that are the same for every attack of a standing; those of honest accounts apart."""
 TRAFFIC = ("mean_l1", "reversed_fraction")
 """Figures of the traffic of an attack."""
 
 
+Curve = list[tuple[int, "OverSeeds | None"]]
+"""Pairs of a history and the accuracy there."""
 _SUFFIXES = {"queen-epoch-shadows": " (epoch shadows)"}
 
 
@@ -39,12 +39,26 @@ class OverSeeds:
 
 
 @dataclass(frozen=True)
+class KindStanding:
+    """The honest accounts of a kind of traffic, over seeds.
+
+    `harmed` is the share of their queries whose label was changed or that were refused.
+    """
+
+    accuracy: OverSeeds | None
+    harmed: OverSeeds | None
+    curve: Curve
+
+
+@dataclass(frozen=True)
 class Standing:
     """A defense in a setting, over all attacks and seeds that met it.
 
     `attacks` are accuracies of copies and `fidelities` their agreement with the protectee.
     `worst` is the largest accuracy over attacks, seed by seed, and `worst_attack` the attack
-    with the largest mean. `curve` pairs a history with an honest account's accuracy there.
+    with the largest mean. `kinds` are the kinds of honest traffic, and `honest_kind` the one with
+    the largest mean share of harmed queries (of equals, the first). Honest figures and the `curve`,
+    which pairs a history with the accuracy there, are of that kind.
     """
 
     key: Row
@@ -54,7 +68,13 @@ class Standing:
     worst_attack: str
     figures: dict[str, OverSeeds | None]
     traffic: dict[str, OverSeeds | None]
-    curve: list[tuple[int, OverSeeds | None]]
+    kinds: dict[str, KindStanding]
+    honest_kind: str
+
+    @property
+    def curve(self) -> Curve:
+        """The history of the kind that is harmed most; empty if no account was measured."""
+        return self.kinds[self.honest_kind].curve if self.kinds else []
 
     @property
     def plain(self) -> OverSeeds | None:
@@ -105,6 +125,8 @@ def _standing(rows: Sequence[Row]) -> Standing:
     # All attacks of a seed share these figures: read them from the first row.
     first_rows = [group[0] for group in by_seed.values()]
     plain = by_attack.get(PLAIN, rows)
+    kinds = _kinds(first_rows)
+    worst_kind = max(kinds, key=lambda kind: _mean(kinds[kind].harmed), default="")
     return Standing(
         key={name: rows[0][name] for name in KEY},
         attacks=attacks,
@@ -113,12 +135,17 @@ def _standing(rows: Sequence[Row]) -> Standing:
         },
         worst=worst,
         worst_attack=max(attacks, key=lambda name: attacks[name].mean),
-        figures={name: over_seeds(row[name] for row in first_rows) for name in FIGURES},
+        figures={name: over_seeds(row[name] for row in first_rows) for name in FIGURES}
+        | {
+            "honest_accuracy": kinds[worst_kind].accuracy if kinds else None,
+            "honest_harmed": kinds[worst_kind].harmed if kinds else None,
+        },
         traffic={
             name: over_seeds(row[name] for row in plain)
             for name in ("mean_l1", "reversed_fraction")
         },
-        curve=_curve(first_rows),
+        kinds=kinds,
+        honest_kind=worst_kind,
     )
 
 
@@ -129,11 +156,21 @@ def _known(rows: Iterable[Row], name: str) -> OverSeeds:
     return known
 
 
-def _curve(rows: Sequence[Row]) -> list[tuple[int, OverSeeds | None]]:
-    curves = [row["honest_curve"] for row in rows if row["honest_curve"]]
-    if not curves:
-        return []
-    return [
-        (int(points[0][0]), over_seeds(point[1] for point in points))
-        for points in zip(*curves, strict=True)
-    ]
+def _kinds(rows: Sequence[Row]) -> dict[str, KindStanding]:
+    """The kinds of honest traffic of rows of different seeds; none for a foreign endpoint."""
+    by_seed = [row["honest_by_kind"] for row in rows if row.get("honest_by_kind")]
+    names = dict.fromkeys(kind for kinds in by_seed for kind in kinds)
+    return {name: _kind([kinds[name] for kinds in by_seed if name in kinds]) for name in names}
+
+
+def _kind(figures: Sequence[Mapping[str, Any]]) -> KindStanding:
+    points = zip(*(seed["curve"] for seed in figures), strict=True)
+    return KindStanding(
+        over_seeds(seed["accuracy"] for seed in figures),
+        over_seeds(seed["flip_rate"] + seed["refused"] for seed in figures),
+        [(int(at[0][0]), over_seeds(point[1] for point in at)) for at in points],
+    )
+
+
+def _mean(figure: OverSeeds | None) -> float:
+    return figure.mean if figure else 0.0

@@ -119,13 +119,15 @@ def _attack(
         "mean_l1": finite(traffic_figures(traffic)["mean_l1"]),
         **dict.fromkeys(_UNKNOWN),
         "honest_curve": [],
+        "honest_by_kind": {},
         "queries_sent": target.traffic.queries,
         "note": None,
     }
 
 
 _UNKNOWN = (
-    *("reversed_fraction", "honest_accuracy", "honest_flip_rate", "honest_refused"),
+    *("reversed_fraction", "honest_kind", "honest_accuracy", "honest_flip_rate"),
+    "honest_refused",
     *("clean_prefix_floor", "clean_prefix_queries", "label_only_floor"),
 )
 """Figures that need the operator's side."""

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 
-import numpy as np
 from torch import nn
 
 from queen.errors import FitError
@@ -25,10 +24,10 @@ from queen.redteam.runs.figures import (
     Floors,
     Honest,
     clean_rows,
-    honest_figures,
     share,
     traffic_figures,
 )
+from queen.redteam.runs.honest import measure_honest
 from queen.redteam.targets.base import Answers, MeteredTarget
 
 
@@ -94,12 +93,7 @@ class Evaluator:
     def _honest_of(self, cell: Cell, defense: DefenseUnderTest) -> Honest:
         key = (cell.defense, cell.profile, cell.budget)
         if key not in self._honest:
-            split = self._experiment.split
-            order = np.random.default_rng([cell.seed, 5]).permutation(len(split.test_x))
-            with defense.deployed(grouped=False) as target:
-                answers = target.open_account("honest").ask(split.test_x[order])
-            own = self._experiment.test_labels[order]
-            self._honest[key] = honest_figures(answers, split.test_y[order], own)
+            self._honest[key] = measure_honest(self._experiment, defense, cell)
         return self._honest[key]
 
     def _floors_of(self, cell: Cell, defense: DefenseUnderTest, thief: Thief) -> Floors:

@@ -5,7 +5,10 @@ Shapes: Q queries, C classes, N images.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import mean
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,14 +29,31 @@ Curve = list[list[float | None]]
 
 
 @dataclass(frozen=True)
-class Honest:
-    """Figures of a fresh honest account that sent the whole test set; see `honest_figures`."""
+class KindFigures:
+    """Figures of fresh honest accounts of a kind of traffic; see `honest_figures`."""
 
+    accuracy: float
+    flip_rate: float
+    """Share of the labels that are not the protectee's."""
+    refused: float
+    """Share of the queries that were refused."""
+    curve: Curve
+
+
+@dataclass(frozen=True)
+class Honest:
+    """Figures of the kind of honest traffic that a defense harms most, and of every kind.
+
+    The worst kind is that with the most labels changed and queries refused; of equals, the first.
+    """
+
+    honest_kind: str
     honest_accuracy: float
     honest_flip_rate: float
     honest_curve: Curve
     honest_refused: float
-    """Share of the queries that were refused."""
+    honest_by_kind: dict[str, dict[str, Any]]
+    """`KindFigures` by kind."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +99,7 @@ def clean_rows(traffic: Traffic, accounts: int) -> NDArray[np.int64]:
     return np.sort(np.concatenate(rows)) if rows else np.empty(0, np.int64)
 
 
-def honest_figures(answers: Answers, truth: Labels, own: Labels) -> Honest:
+def honest_figures(answers: Answers, truth: Labels, own: Labels) -> KindFigures:
     """Figures of an account that sent N images in this order: answers (N, C), labels (N,).
 
     The flip rate is the share of its labels that are not the protectee's `own`. A refused query
@@ -87,11 +107,41 @@ def honest_figures(answers: Answers, truth: Labels, own: Labels) -> Honest:
     """
     labels, is_known = answers.argmax(axis=1), is_answered(answers)
     is_right = is_known & (labels == truth)
-    return Honest(
+    return KindFigures(
         share(is_right),
         share(is_known & (labels != own)),
-        history_curve(is_right),
         share(~is_known),
+        history_curve(is_right),
+    )
+
+
+def mean_figures(accounts: Sequence[KindFigures]) -> KindFigures:
+    """The mean over accounts that sent as many queries each."""
+    points = zip(*(account.curve for account in accounts), strict=True)
+    return KindFigures(
+        mean(account.accuracy for account in accounts),
+        mean(account.flip_rate for account in accounts),
+        mean(account.refused for account in accounts),
+        [[at[0][0], _mean_known([right for _, right in at])] for at in points],
+    )
+
+
+def _mean_known(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return mean(known) if known else None
+
+
+def of_kinds(figures: Mapping[str, KindFigures]) -> Honest:
+    """The figures of all kinds, those of the worst in front."""
+    worst = max(figures, key=lambda kind: figures[kind].flip_rate + figures[kind].refused)
+    of_worst = figures[worst]
+    return Honest(
+        worst,
+        of_worst.accuracy,
+        of_worst.flip_rate,
+        of_worst.curve,
+        of_worst.refused,
+        {kind: asdict(of_kind) for kind, of_kind in figures.items()},
     )
 
 

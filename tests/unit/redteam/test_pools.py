@@ -19,7 +19,7 @@ def images() -> Split:
     x = np.zeros((60, 1, 8, 8), np.float32)
     x.reshape(60, -1)[np.arange(60), np.arange(60)] = 1.0
     y = np.arange(20) % 10
-    return Split("fashion-mnist", ("a",) * 10, x[:20], y, x[20:40], x[40:], y)
+    return Split("fashion-mnist", ("a",) * 10, x[:20], y, x[20:40], y, x[40:], y)
 
 
 @pytest.mark.parametrize("name", POOLS)

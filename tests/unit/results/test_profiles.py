@@ -28,9 +28,14 @@ def row(defense: str, profile: str | None, attack: str, copy: float) -> dict[str
         "seed": 0,
         "clone_accuracy": copy,
         "fidelity": copy,
-        "honest_accuracy": 0.5,
-        "honest_flip_rate": 0.4,
-        "honest_curve": [[0, 0.92], [10_000, 0.36]],
+        "honest_by_kind": {
+            "even": {
+                "accuracy": 0.5,
+                "flip_rate": 0.4,
+                "refused": 0.0,
+                "curve": [[0, 0.92], [10_000, 0.36]],
+            }
+        },
         "mean_l1": 0.0,
         "reversed_fraction": None,
         "label_only_floor": 0.81,
@@ -56,7 +61,7 @@ def test_every_profile_has_a_line_with_its_worst_copy_and_floor(tmp_path: Path) 
     page = "\n".join(profile_section(write_rows(tmp_path, rows)))
     for profile in profiles:
         (line,) = [line for line in page.splitlines() if line.startswith(f"| `{profile}` |")]
-        assert line.endswith("| 92.0 | 36.0 | **84.0** | two-heads | 70.0 | 81.0 |")
+        assert line.endswith("| 92.0 | 36.0 (even) | **84.0** | two-heads | 70.0 | 81.0 |")
     (line,) = [line for line in page.splitlines() if line.startswith("| `observe` |")]
     assert line.endswith("| **89.0** | knockoff | 89.0 | - |")
     assert "91.5" in page

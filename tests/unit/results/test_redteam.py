@@ -30,9 +30,9 @@ def test_rows_of_the_red_team_get_a_section_with_their_command(tmp_path: Path) -
         "seed": 0,
         "clone_accuracy": 0.875,
         "fidelity": 0.9,
-        "honest_accuracy": 0.95,
-        "honest_flip_rate": 0.0,
-        "honest_curve": [[0, 0.95]],
+        "honest_by_kind": {
+            "even": {"accuracy": 0.95, "flip_rate": 0.0, "refused": 0.0, "curve": [[0, 0.95]]}
+        },
         "mean_l1": 0.0,
         "reversed_fraction": None,
         "label_only_floor": 0.86,

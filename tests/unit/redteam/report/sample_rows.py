@@ -21,9 +21,10 @@ def row(attack: str, seed: int, clone: float | None, **change: object) -> Row:
         "seed": seed,
         "clone_accuracy": clone,
         "fidelity": clone,
-        "honest_accuracy": 0.9 + 0.01 * seed,
-        "honest_flip_rate": 0.05,
-        "honest_curve": [[0, 0.95], [500, None]],
+        "honest_by_kind": {
+            "even": kind(0.9 + 0.01 * seed, 0.05),
+            "zipf": kind(0.7, 0.02),
+        },
         "mean_l1": 0.5,
         "reversed_fraction": 0.25,
         "clean_prefix_floor": 0.6,
@@ -31,6 +32,12 @@ def row(attack: str, seed: int, clone: float | None, **change: object) -> Row:
         "label_only_floor": 0.55,
         **change,
     }
+
+
+def kind(accuracy: float, flip_rate: float, refused: float = 0.0) -> dict[str, object]:
+    """The figures of honest accounts of a kind."""
+    curve = [[0, 0.95], [500, None]]
+    return {"accuracy": accuracy, "flip_rate": flip_rate, "refused": refused, "curve": curve}
 
 
 ROWS = [

@@ -28,6 +28,7 @@ def test_the_page_has_the_floors_beside_the_worst():
     assert "30.0 (33.0)" in line
     assert "90.5" in line
     assert "| none | 95.0 |" in page
+    assert "| digits | paper n10 | **5.0 ± 0.0 (90.5 ± 0.7)** | 2.0 ± 0.0 (70.0 ± 0.0) |" in page
     assert "Nothing else." in page
     assert "- d-dae on none" in page
     assert "nan" not in page.lower()

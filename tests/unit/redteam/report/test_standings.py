@@ -7,7 +7,7 @@ import math
 import pytest
 
 from queen.redteam.report.standings import standings
-from tests.unit.redteam.report.sample_rows import ROWS, row
+from tests.unit.redteam.report.sample_rows import ROWS, kind, row
 
 
 def test_the_worst_is_taken_seed_by_seed():
@@ -34,6 +34,28 @@ def test_shared_figures_count_once_a_seed():
     assert standing.figures["honest_accuracy"].mean == pytest.approx(0.905)
     assert standing.curve[0][1].mean == pytest.approx(0.95)
     assert standing.curve[1] == (500, None)
+
+
+def test_the_worst_kind_of_honest_traffic_is_named():
+    """The kind with the most queries changed or refused, over all seeds; of equals, the first."""
+    (standing,) = standings(ROWS)
+    assert standing.honest_kind == "even"
+    kinds = {"even": kind(0.9, 0.0), "one class": kind(0.5, 0.0, refused=0.4)}
+    (refusing,) = standings([row("knockoff", 0, 0.5, honest_by_kind=kinds)])
+    assert refusing.honest_kind == "one class"
+    assert refusing.figures["honest_accuracy"].mean == pytest.approx(0.5)
+    assert refusing.figures["honest_harmed"].mean == pytest.approx(0.4)
+    (spared,) = standings(
+        [row("knockoff", 0, 0.5, honest_by_kind={**kinds, "one class": kinds["even"]})]
+    )
+    assert spared.honest_kind == "even"
+
+
+def test_a_foreign_endpoint_has_no_honest_accounts():
+    """Nobody could ask in their name: there is no kind, no figure and no history."""
+    (standing,) = standings([row("knockoff", 0, 0.5, honest_by_kind={})])
+    assert (standing.kinds, standing.honest_kind, standing.curve) == ({}, "", [])
+    assert standing.figures["honest_accuracy"] is None
 
 
 @pytest.mark.parametrize(

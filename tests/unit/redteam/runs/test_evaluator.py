@@ -8,6 +8,7 @@ from itertools import count
 import pytest
 
 from queen.errors import FitError
+from queen.method.traffic import Kind
 from queen.redteam.attacks import ATTACKS, Attack, Thief
 from queen.redteam.plans.cell import Cell
 from queen.redteam.runs.evaluator import Evaluator
@@ -34,8 +35,12 @@ def test_a_row_has_the_copy_beside_honest_accounts_and_floors(evaluator: Evaluat
     assert row["mean_l1"] > 0
     assert 0 < row["clean_prefix_queries"] < 300
     assert 0.2 < row["clean_prefix_floor"] <= 1
-    assert [asked for asked, _ in row["honest_curve"]] == [0, 99, 198, 397]
+    assert [asked for asked, _ in row["honest_curve"]] == [0, 249, 498, 997]
     assert row["honest_accuracy"] < row["protectee_accuracy"]
+    assert set(row["honest_by_kind"]) == set(Kind)
+    worst = row["honest_by_kind"][row["honest_kind"]]
+    assert worst["flip_rate"] == max(kind["flip_rate"] for kind in row["honest_by_kind"].values())
+    assert worst["accuracy"] == row["honest_accuracy"]
     assert row["seconds"] == 1.0
     assert row["note"] is None
 
@@ -47,7 +52,7 @@ def test_a_defense_without_verdicts_has_no_clean_prefix(evaluator: Evaluator) ->
     assert row["reversed_fraction"] is None
     assert row["mean_l1"] == 0.0
     assert row["honest_flip_rate"] == 0.0
-    assert row["honest_accuracy"] == row["protectee_accuracy"]
+    assert row["honest_accuracy"] == pytest.approx(row["protectee_accuracy"], abs=0.03)
     assert row["label_only_floor"] > 0.5
 
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from queen.redteam.runs.figures import clean_rows, history_curve, honest_figures, traffic_figures
+from queen.redteam.runs.figures import (
+    KindFigures,
+    clean_rows,
+    history_curve,
+    honest_figures,
+    mean_figures,
+    of_kinds,
+    traffic_figures,
+)
 from queen.redteam.targets.traffic import Exchange, Traffic
 
 SURE = np.eye(3, dtype=np.float32)
@@ -20,8 +28,8 @@ def test_honest_figures_are_shares_of_what_was_sent():
     """Accuracy is against the truth, flips against the protectee's labels."""
     truth, own = np.array([0, 1, 2, 2]), np.array([0, 1, 1, 2])
     honest = honest_figures(SURE[[0, 1, 2, 0]], truth, own)
-    assert honest.honest_accuracy == 0.75
-    assert honest.honest_flip_rate == 0.5
+    assert honest.accuracy == 0.75
+    assert honest.flip_rate == 0.5
 
 
 def test_a_refused_query_is_neither_right_nor_flipped():
@@ -29,9 +37,28 @@ def test_a_refused_query_is_neither_right_nor_flipped():
     answers = SURE[[0, 1, 2, 0]]
     answers[2:] = np.nan
     honest = honest_figures(answers, np.array([0, 1, 2, 2]), np.array([0, 0, 1, 2]))
-    assert (honest.honest_accuracy, honest.honest_flip_rate) == (0.5, 0.25)
-    assert honest.honest_refused == 0.5
-    assert honest.honest_curve[-1][1] == 0.0
+    assert (honest.accuracy, honest.flip_rate) == (0.5, 0.25)
+    assert honest.refused == 0.5
+    assert honest.curve[-1][1] == 0.0
+
+
+def test_accounts_of_a_kind_are_a_mean():
+    """Point by point of the history; an unknown point of one account is known from another."""
+    first = KindFigures(0.5, 0.2, 0.0, [[0, 1.0], [9, None]])
+    second = KindFigures(0.7, 0.0, 0.2, [[0, 0.5], [9, 0.25]])
+    both = mean_figures([first, second])
+    assert (both.accuracy, both.flip_rate, both.refused) == pytest.approx((0.6, 0.1, 0.1))
+    assert both.curve == [[0, 0.75], [9, 0.25]]
+
+
+def test_the_worst_kind_is_harmed_most():
+    """Changed and refused count alike; an account that is wrong by itself is not harmed."""
+    wrong = KindFigures(0.1, 0.0, 0.0, [])
+    changed, refused = KindFigures(0.9, 0.05, 0.0, []), KindFigures(0.8, 0.0, 0.2, [])
+    honest = of_kinds({"even": wrong, "zipf": changed, "one class": refused})
+    assert (honest.honest_kind, honest.honest_accuracy) == ("one class", 0.8)
+    assert honest.honest_by_kind["zipf"]["flip_rate"] == 0.05
+    assert of_kinds({"even": wrong, "zipf": wrong}).honest_kind == "even"
 
 
 def test_the_distance_is_of_the_answers_that_were_given():
