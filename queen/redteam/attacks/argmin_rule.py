@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from queen.redteam.attacks.base import Attack, Thief, ask_spread, corners
-from queen.redteam.attacks.parts.answered import answered
+from queen.redteam.attacks.base import Attack, Thief, ask_stream, corners
 from queen.redteam.attacks.parts.prefix import prefix_length
 from queen.redteam.datasets import Labels
 from queen.redteam.targets.base import Answers, MeteredTarget
@@ -26,7 +25,7 @@ _FACTOR = 30
 
 def steal(target: MeteredTarget, thief: Thief) -> nn.Module:
     """Ask about the stream, and learn the labels that the rule reads."""
-    images, answers = answered(thief.stream, ask_spread(target, thief.stream, thief.accounts))
+    images, answers = ask_stream(target, thief)
     lowest = usual_lowest(answers[: prefix_length(len(answers), target.num_classes)])
     return thief.train(images, corners(read_labels(answers, lowest), target.num_classes))
 

@@ -94,7 +94,7 @@ class Watch:
         own = answers[~is_probe]
         if not is_answered(answers).all():
             self.is_over = True
-            return own, int(is_answered(own).argmin())
+            return own, int(np.append(is_answered(own), False).argmin())
         moved = np.abs(answers[is_probe] - self._known).sum(axis=1) > _CHANGED
         changed = moved.reshape(len(groups), -1).any(axis=1)
         if not changed.any():

@@ -1,0 +1,48 @@
+"""Dimmed: dark images are sent, and bright ones are learned."""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import nn
+
+from queen.redteam.attacks import ATTACKS
+from queen.redteam.attacks.base import Thief
+from queen.redteam.attacks.dimmed import BRIGHTNESS, dim
+from queen.redteam.datasets import Images
+from queen.redteam.networks import predict
+from queen.redteam.targets.base import Answers, MeteredTarget
+from tests.unit.redteam.attacks.distorted import (
+    MANY,
+    SPLIT,
+    DistortedTarget,
+    after,
+    garbage,
+    protectee_network,
+    score,
+    train_quickly,
+)
+
+
+def test_dark_images_are_sent_and_bright_ones_learned() -> None:
+    """After the first, an image goes out dimmed; the copy gets it as it was, until the crossing."""
+    target = DistortedTarget(after(301, garbage))
+    learned: list[tuple[Images, Answers]] = []
+
+    def train(queries: Images, targets: Answers, *, salt: int = 0) -> nn.Module:
+        learned.append((queries, targets))
+        return train_quickly(queries, targets, salt=salt)
+
+    thief = Thief("digits", SPLIT.pool_x, MANY, 0, 1, train)
+    copy = ATTACKS["dimmed"].steal(MeteredTarget(target, MANY), thief)
+    ((queries, labels),) = learned
+    assert 150 < len(queries) < 170
+    assert np.array_equal(queries, SPLIT.pool_x[: len(queries)])
+    own = predict(protectee_network(), queries)
+    assert (labels.argmax(axis=1) == own).mean() > 0.9
+    assert target.asked()[16::2].max() <= BRIGHTNESS
+    assert score(copy) > 0.75
+
+
+def test_dimming_keeps_the_shape() -> None:
+    """A quarter of each number."""
+    assert np.array_equal(dim(np.array([[1.0, 0.4]], np.float32)), np.float32([[0.25, 0.1]]))
