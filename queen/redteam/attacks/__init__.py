@@ -8,6 +8,7 @@ from queen.redteam.attacks import (
     art_library,
     class_split,
     d_dae,
+    decoder,
     dimmed,
     disambiguate,
     discard,
@@ -63,6 +64,7 @@ ATTACKS: dict[str, Attack] = {
         jbda.ATTACK,
         *d_dae.ATTACKS,
         partial_bayes.ATTACK,
+        *decoder.ATTACKS,
         *full_knowledge.ATTACKS,
         *art_library.ATTACKS,
     )
