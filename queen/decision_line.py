@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from queen.method.facts import FACTS, GROUP_SHIFT, Fact, FactArray
+from queen.method.crossing import CAP_OFF, OFF
+from queen.method.facts import FACTS, GROUP_SHIFT, POLICIES, Fact, FactArray
 from queen.method.ledger import Cause, Scope, Verdict
 
 LOGGER = "decisions"
@@ -29,13 +30,19 @@ NUMBERS = {
     "generation": "generations",
 }
 """Lists of numbers, with the field of `FACTS` that they hold."""
-BITS = {"novel": Fact.NOVEL, "crossed": Fact.CROSSED, "off": Fact.OFF_DISTRIBUTION}
+BITS = {"novel": Fact.NOVEL, "over": Fact.OVER, "off": Fact.OFF_DISTRIBUTION}
 """Lists of 0 and 1, with the fact that they tell."""
 GROUP_NUMBERS = {
     f"group_{name}": f"group_{field}" for name, field in NUMBERS.items() if name != "d"
 }
 GROUP_BITS = {f"group_{name}": int(bit) << GROUP_SHIFT for name, bit in BITS.items()}
 """The lists of the group; a record of an account without a group has none of these."""
+SINGLE = {
+    f"{prefix}{name}": f"{prefix}{name}s"
+    for prefix in ("", "group_")
+    for name in ("budget", "breadth", "class_cap")
+}
+"""Numbers of a request, with the field of `FACTS` that they hold; a class cap may be `off`."""
 SCOPES = {scope.name.lower(): scope for scope in Scope}
 VERDICTS = {verdict.name: verdict for verdict in Verdict}
 
@@ -46,13 +53,23 @@ def fact_fields(facts: FactArray) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "scope": Scope(int(first["scopes"])).name.lower(),
         "exempt": bool(first["bits"] & Fact.EXEMPT),
-        "budget": int(first["budgets"]),
+        **_policy(first, ""),
     }
     fields |= _lists(facts, NUMBERS, BITS)
     if first["group_budgets"]:
-        fields["group_budget"] = int(first["group_budgets"])
+        fields |= _policy(first, "group_")
         fields |= _lists(facts, GROUP_NUMBERS, GROUP_BITS)
     return fields
+
+
+def _policy(first: np.void, prefix: str) -> dict[str, Any]:
+    """The crossing policy of the account, or of the group, as single values."""
+    budget, breadth, class_cap = (int(first[f"{prefix}{name}"]) for name in POLICIES.names or ())
+    return {
+        f"{prefix}budget": budget,
+        f"{prefix}breadth": breadth,
+        f"{prefix}class_cap": OFF if class_cap == CAP_OFF else class_cap,
+    }
 
 
 def _lists(
@@ -74,7 +91,7 @@ def facts_from(columns: Mapping[str, NDArray[Any]], rows: int) -> FactArray:
         facts[field] = columns[name]
     for name, bit in ({**BITS, **GROUP_BITS, "exempt": int(Fact.EXEMPT)}).items():
         facts["bits"] |= (columns[name] != 0) * np.uint8(bit)
-    for name, field in (("budget", "budgets"), ("group_budget", "group_budgets")):
+    for name, field in SINGLE.items():
         facts[field] = columns[name]
     facts["scopes"] = columns["scope"]
     return facts

@@ -21,8 +21,8 @@ from queen_sensitivity.ledger_store import MemoryLedgerStore
 from queen.bench.samples import open_protectee, read_samples, see_samples
 from queen.bundle import Bundle, open_bundle
 from queen.fit.findings.honest_volume import honest_volume
+from queen.method.crossing import Thresholds, published
 from queen.method.ledger import Cause, Scope, Verdict
-from queen.method.sensitivity import Thresholds
 
 HISTORIES = (500, 1000, 2000, 5000, 10_000)
 _BATCH = 512
@@ -95,7 +95,7 @@ def run_honest_bench(
     """
     bundle = open_bundle(options.bundle)
     protectee = open_protectee(bundle)
-    thresholds = Thresholds(bundle.geometry, bundle.mean_squared_sqs, options.budget)
+    thresholds = Thresholds(bundle.geometry, bundle.mean_squared_sqs, published(options.budget))
     known = _Stream(*see_samples(protectee, read_samples(options.train)))
     volume = _published_volume(bundle, thresholds, known, options.seed)
     unseen = _Stream(*see_samples(protectee, read_samples(options.data)))
@@ -133,7 +133,7 @@ def _send(
     limits = Limits(bundle.geometry, thresholds, bundle.meter)
     book = open_book(limits, MemoryLedgerStore(), cached_accounts=len(streams))
     return [
-        _walk(book, AccountPolicy(f"honest-{index}", 0, Scope.ACCOUNT), stream)
+        _walk(book, AccountPolicy(f"honest-{index}", scope=Scope.ACCOUNT), stream)
         for index, stream in enumerate(streams)
     ]
 
@@ -154,7 +154,7 @@ def _walk(book: LedgerBook, policy: AccountPolicy, stream: _Stream) -> tuple[flo
 
 
 def _published_volume(bundle: Bundle, thresholds: Thresholds, known: _Stream, seed: int) -> int:
-    table = thresholds.table(0).tolist()
+    table = thresholds.of_policy().thresholds.tolist()
     volume = honest_volume(bundle.geometry, known.embeddings, known.labels, table, seed)
     return len(known.labels) if volume is None else volume
 

@@ -18,11 +18,11 @@ from queen.method.ledger import (
     Charges,
     LedgerLevels,
     LedgerRows,
+    Owners,
     Standing,
     Verdict,
     assess_candidates,
     enforce,
-    owner_was_crossed,
     spare,
 )
 
@@ -37,12 +37,18 @@ FACTS = np.dtype(
         ("group_generations", "<u8"),
         ("budgets", "<u4"),
         ("group_budgets", "<u4"),
+        ("breadths", "<u4"),
+        ("group_breadths", "<u4"),
+        ("class_caps", "<u4"),
+        ("group_class_caps", "<u4"),
         ("bits", "u1"),
         ("scopes", "u1"),
     ]
 )
 """Facts of a query. Numbers are float64: a comparison that was made in float64 may have another
 result in float32. Those of the group are 0 for a query without a group."""
+POLICIES = np.dtype([("budgets", "<u4"), ("breadths", "<u4"), ("class_caps", "<u4")])
+"""Policies in force, a `CrossingPolicy` each; `CAP_OFF` is a class cap that is off."""
 FactArray = NDArray[np.void]
 
 
@@ -51,8 +57,8 @@ class Fact(IntFlag):
 
     NOVEL = 1
     """The row is inside its region and farther than r from every record of the ledger."""
-    CROSSED = 2
-    """A class of the owner was crossed."""
+    OVER = 2
+    """The owner was over its budget."""
     OFF_DISTRIBUTION = 4
     """The owner was off-distribution."""
     EXEMPT = 64
@@ -69,18 +75,17 @@ def gather_facts(
     charges: Charges,
     standing: Standing,
     generations: NDArray[np.integer],
-    budgets: NDArray[np.integer],
+    policies: NDArray[np.void],
     is_exempt: NDArray[np.bool_],
 ) -> FactArray:
     """Facts (B,) of `FACTS`, from the arguments of `enforce` and what a log states besides.
 
-    `generations` and `budgets` (R,) are those of each row's owner, `is_exempt` (B,) is that of
-    each query's account.
+    `generations` and `policies` (R,), of `POLICIES`, are those of each row's owner, `is_exempt`
+    (B,) is that of each query's account.
     """
     count = len(charges.scopes)
-    crossed = owner_was_crossed(step, charges, standing)
     bits = (step.verdicts != Verdict.PRESERVE) * np.uint8(Fact.NOVEL)
-    bits |= crossed * np.uint8(Fact.CROSSED)
+    bits |= step.is_over * np.uint8(Fact.OVER)
     bits |= standing.is_off * np.uint8(Fact.OFF_DISTRIBUTION)
     facts, grouped = np.zeros(count, FACTS), charges.row[count:]
     facts["distances"], facts["bits"] = step.distances[:count], bits[:count]
@@ -91,7 +96,7 @@ def gather_facts(
         ("cqs_before", step.cqs_before),
         ("cqs_after", step.cqs_after),
         ("generations", generations),
-        ("budgets", budgets),
+        *((name, policies[name]) for name in POLICIES.names or ()),
     ):
         facts[name] = values[:count]
         facts[f"group_{name}"][grouped] = values[count:]
@@ -123,10 +128,12 @@ def reenact(
     is_candidate &= bits & Fact.NOVEL > 0
     # Embeddings are compared within a ledger only, so none are needed here.
     rows = LedgerRows(np.empty((len(row), 0), np.float32), labels[row], positions)
-    levels = LedgerLevels(before, limits)
+    over, off = bits & Fact.OVER > 0, bits & Fact.OFF_DISTRIBUTION > 0
+    # No row puts its owner over: the bits say that, too.
+    crossed, needed = np.zeros_like(positions), np.ones_like(positions) << 32
+    levels = LedgerLevels(before, limits, Owners(positions, crossed, needed, over, None))
     step = assess_candidates(geometry, rows, distances, is_candidate, levels)
-    crossed, off = bits & Fact.CROSSED > 0, bits & Fact.OFF_DISTRIBUTION > 0
     group_after = facts["group_cqs_before"].copy()
     group_after[grouped] = step.cqs_after[len(facts) :]
-    enforced = enforce(step, charges, Standing(limits, crossed, off))
+    enforced = enforce(step, charges, Standing(limits, off))
     return spare(enforced, facts["bits"] & Fact.EXEMPT > 0), group_after

@@ -1,7 +1,8 @@
 """The ledger step: from records and queries to verdicts and new records.
 
 One micro-batch carries B queries of many accounts. It reaches L ledgers, one for
-each (account, predicted class); `ledger_index` says which row belongs to which.
+each (account, predicted class); `ledger_index` says which row belongs to which. The ledgers
+of one owner meet in its crossing policy: what is crossed is reversed once the owner is over.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from queen.method.sensitivity import center_distances, record_weight, single_que
 
 
 class Scope(IntEnum):
-    """The queries that become REVERSE after a crossing. The numbers are those of the wire."""
+    """The queries that become REVERSE once the owner is over. The numbers are those of the wire."""
 
     QUERY = 1
-    """Queries that are inside a region and novel, as in the paper."""
+    """Queries of crossed classes that are inside their region and novel, as in the paper."""
     CLASS = 2
     """Every query of a crossed class."""
     ACCOUNT = 3
-    """Every query, once any class is crossed or the account is off-distribution."""
+    """Every query, and every query of an off-distribution account."""
 
 
 # NumPy compares with a NumPy number many times faster than with an IntEnum.
@@ -56,6 +57,7 @@ class Verdict(IntEnum):
 _PRESERVE, _RECORD, _REVERSE = (np.uint8(verdict) for verdict in Verdict)
 _BY_ACCOUNT, _BY_GROUP = np.uint8(Cause.ACCOUNT), np.uint8(Cause.GROUP)
 _BY_METER = np.uint8(Cause.OFF_DISTRIBUTION)
+_ABOVE_ROUNDING = 1.0 + 1e-9
 
 
 class LedgerRows(NamedTuple):
@@ -69,13 +71,39 @@ class LedgerRows(NamedTuple):
     """(B,) in 0..L-1."""
 
 
+class Owners(NamedTuple):
+    """O owners of L ledgers, and what their crossing policies say before the batch."""
+
+    of_ledger: NDArray[np.integer]
+    """Owner of each ledger, (L,) in 0..O-1."""
+    crossed: NDArray[np.integer]
+    """Number of crossed classes of each owner, (O,)."""
+    needed: NDArray[np.integer]
+    """Number of crossed classes at which it is over, (O,)."""
+    is_over: NDArray[np.bool_]
+    """(O,)."""
+    caps: FloatArray | None
+    """Cqs of each ledger above which its owner is over, (L,); None without caps."""
+
+
 class LedgerLevels(NamedTuple):
-    """The cqs of L ledgers, and their thresholds."""
+    """The cqs of L ledgers, their thresholds and their owners."""
 
     cqs: FloatArray
     """(L,)."""
     thresholds: FloatArray
     """T, (L,)."""
+    owners: Owners | None = None
+    """None makes each ledger an owner of its own, under the policy of the paper."""
+
+    def known_owners(self) -> Owners:
+        """The owners, made up where there are none."""
+        if self.owners is not None:
+            return self.owners
+        is_over = self.cqs > self.thresholds
+        count = len(is_over)
+        crossed, needed = is_over.astype(np.int64), np.ones(count, np.int64)
+        return Owners(np.arange(count), crossed, needed, is_over, None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +120,8 @@ class Assessment:
     """cqs of the row's ledger before the row, (B,)."""
     cqs_after: FloatArray
     """cqs of the row's ledger after the row, (B,)."""
+    is_over: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+    """Whether the row's owner was over its budget before the row, (B,); empty after `enforce`."""
     causes: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
     """(B,) bits of `Cause`, 0 unless the verdict is REVERSE; empty before `enforce`."""
     facts: NDArray[np.void] | None = None
@@ -112,12 +142,13 @@ def assess_rows(
     `nearest` (B,) is each row's distance to the records of its ledger before the batch,
     infinite where there is none.
 
-        inside and novel and cqs >  T  -> REVERSE   nothing is recorded
-        inside and novel and cqs <= T  -> RECORD    z is kept, cqs grows
-        otherwise                      -> PRESERVE
+        inside and novel and cqs > T and over  -> REVERSE   nothing is recorded
+        inside and novel otherwise             -> RECORD    z is kept, cqs grows
+        otherwise                              -> PRESERVE
 
     inside is d < rs_y; novel is farther than r_y from every record of the ledger,
-    including the records that earlier rows of this batch added.
+    including the records that earlier rows of this batch added. An owner is over once as many
+    of its classes have cqs > T as it needs, or once one class has passed its cap.
     """
     distances = center_distances(geometry, rows.embeddings, rows.labels)
     inside = distances < geometry.sensitive_radius[rows.labels]
@@ -137,37 +168,76 @@ def assess_candidates(
     sqs = single_query_sensitivity(geometry, distances, labels)
     verdicts = np.empty(len(labels), np.uint8)
     verdicts.fill(_PRESERVE)
-    start = levels.cqs[ledger_index]
+    start, owners = levels.cqs[ledger_index], levels.known_owners()
+    is_over = owners.is_over[owners.of_ledger[ledger_index]]
     novel = is_candidate.nonzero()[0]
     if not len(novel):
-        return Assessment(verdicts, distances, sqs, start, start)
-    is_crossed = (start > levels.thresholds[ledger_index])[novel]
-    verdicts[novel[is_crossed]] = _REVERSE
-    ordered = novel[~is_crossed]
+        return Assessment(verdicts, distances, sqs, start, start, is_over)
+    is_reversed = (start > levels.thresholds[ledger_index])[novel]
+    is_reversed &= is_over[novel]
+    verdicts[novel[is_reversed]] = _REVERSE
+    ordered = novel[~is_reversed]
     weights = record_weight(geometry, sqs[ordered])
     reached = start.copy()
-    walk = _OrderedRows(geometry, levels)
-    # A row alone in its ledger cannot change the verdict of another row: it is recorded.
-    is_only = (np.bincount(ledger_index[ordered], minlength=1) == 1)[ledger_index[ordered]]
-    verdicts[ordered[is_only]] = _RECORD
-    reached[ordered[is_only]] += weights[is_only]
-    for position in (~is_only).nonzero()[0].tolist():
-        row = int(ordered[position])
-        label, index = int(labels[row]), int(ledger_index[row])
-        weight = float(weights[position])
-        verdicts[row] = walk.decide(index, label, rows.embeddings[row], weight)
-        reached[row] = walk.cqs(index)
+    ledgers = ledger_index[ordered]
+    # A row alone in its ledger cannot change the verdict of another row, unless it can put its
+    # owner over: it is recorded.
+    is_walked = (np.bincount(ledgers, minlength=1) > 1)[ledgers]
+    turning = _turning_owners(levels, owners, ledgers, weights)
+    if turning is not None:
+        is_walked |= turning[owners.of_ledger[ledgers]]
+    is_recorded = ~is_walked
+    verdicts[ordered[is_recorded]] = _RECORD
+    reached[ordered[is_recorded]] += weights[is_recorded]
+    walked = is_walked.nonzero()[0].tolist()
+    if walked:
+        walk = _OrderedRows(geometry, levels, owners)
+        for position in walked:
+            row = int(ordered[position])
+            index, weight = int(ledger_index[row]), float(weights[position])
+            verdicts[row] = walk.decide(row, index, int(labels[row]), rows.embeddings[row], weight)
+            reached[row] = walk.cqs(index)
+        walk.mark_over(is_over, owners.of_ledger[ledger_index])
     before, after = _running_cqs(reached, verdicts, ledger_index, start)
-    return Assessment(verdicts, distances, sqs, before, after)
+    return Assessment(verdicts, distances, sqs, before, after, is_over)
+
+
+def _turning_owners(
+    levels: LedgerLevels, owners: Owners, ledgers: NDArray[np.integer], weights: FloatArray
+) -> NDArray[np.bool_] | None:
+    """Owners that may get over if all of R rows are recorded, (O,); None if none may.
+
+    `ledgers` (R,) are those of the rows, and `weights` (R,) what each would add. The rows of
+    these owners are decided in order, across their ledgers.
+    """
+    gained = np.bincount(ledgers, weights, len(levels.cqs))
+    # Weights are summed in another order than in the ledgers: the slack is far above the rounding.
+    reach = (levels.cqs + gained) * _ABOVE_ROUNDING
+    is_crossing = (reach > levels.thresholds) & (levels.cqs <= levels.thresholds)
+    is_capped = None if owners.caps is None else reach > owners.caps
+    if not np.count_nonzero(is_crossing) and (is_capped is None or not is_capped.any()):
+        return None
+    crossed = owners.crossed + np.bincount(
+        owners.of_ledger[is_crossing], minlength=len(owners.needed)
+    )
+    may_turn: NDArray[np.bool_] = crossed >= owners.needed
+    if is_capped is not None:
+        may_turn[owners.of_ledger[is_capped]] = True
+    may_turn &= ~owners.is_over
+    return may_turn
 
 
 class _OrderedRows:
     """The part of the step in which a row can change the verdict of the next."""
 
-    def __init__(self, geometry: Geometry, levels: LedgerLevels) -> None:
+    def __init__(self, geometry: Geometry, levels: LedgerLevels, owners: Owners) -> None:
         self._geometry = geometry
+        self._owners = owners
         self._cqs = levels.cqs.tolist()
         self._thresholds = levels.thresholds
+        self._is_over = owners.is_over.tolist()
+        self._crossed: dict[int, int] = {}
+        self._turned: dict[int, int] = {}
         self._fresh: dict[int, FreshRecords] = {}
 
     def cqs(self, index: int) -> float:
@@ -175,7 +245,7 @@ class _OrderedRows:
         return float(self._cqs[index])
 
     def decide(
-        self, index: int, label: int, embedding: NDArray[np.float32], weight: float
+        self, row: int, index: int, label: int, embedding: NDArray[np.float32], weight: float
     ) -> Verdict:
         """Verdict on a row that is inside its region and novel before the batch."""
         wide = embedding.astype(np.float64)
@@ -184,11 +254,30 @@ class _OrderedRows:
             fresh = self._fresh[index] = FreshRecords(len(wide))
         if fresh.cover(wide, self._geometry.coverage_radius[label]):
             return Verdict.PRESERVE
-        if self._cqs[index] > self._thresholds[index]:
+        owner, before = int(self._owners.of_ledger[index]), self._cqs[index]
+        if before > self._thresholds[index] and self._is_over[owner]:
             return Verdict.REVERSE
         fresh.append(wide)
-        self._cqs[index] += weight
+        self._cqs[index] = before + weight
+        if not self._is_over[owner] and self._turns(owner, index, before):
+            self._is_over[owner] = True
+            self._turned[owner] = row
         return Verdict.RECORD
+
+    def mark_over(self, is_over: NDArray[np.bool_], owner: NDArray[np.integer]) -> None:
+        """Mark the rows, of `is_over` and `owner` (B,), that follow the one that put them over."""
+        for turned, row in self._turned.items():
+            is_over[row + 1 :] |= owner[row + 1 :] == turned
+
+    def _turns(self, owner: int, index: int, before: float) -> bool:
+        """Whether the record that raised a ledger from `before` puts its owner over."""
+        threshold, caps = self._thresholds[index], self._owners.caps
+        if before <= threshold < self._cqs[index]:
+            crossed = self._crossed.get(owner, int(self._owners.crossed[owner])) + 1
+            self._crossed[owner] = crossed
+            if crossed >= self._owners.needed[owner]:
+                return True
+        return caps is not None and bool(self._cqs[index] > caps[index])
 
 
 def _running_cqs(
@@ -231,12 +320,10 @@ class Charges(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """The state of O owners when R rows are charged to them."""
+    """The state of the owners when R rows are charged to them."""
 
     thresholds: FloatArray
     """T of each row's ledger, (R,)."""
-    is_crossed: NDArray[np.bool_]
-    """Whether a class of the owner was crossed before the batch, (O,)."""
     is_off: NDArray[np.bool_]
     """Whether the row's owner was off-distribution before the row, (R,)."""
 
@@ -254,9 +341,10 @@ def enforce(step: Assessment, charges: Charges, standing: Standing) -> Assessmen
     scopes = charges.scopes[charges.row] if has_groups else charges.scopes
     spent = step.verdicts == _REVERSE
     if _CLASS in in_use:
-        spent |= (scopes == _CLASS) & (step.cqs_before > standing.thresholds)
+        is_crossed = step.cqs_before > standing.thresholds
+        spent |= (scopes == _CLASS) & is_crossed & step.is_over
     if _ACCOUNT in in_use:
-        spent |= (scopes == _ACCOUNT) & owner_was_crossed(step, charges, standing)
+        spent |= (scopes == _ACCOUNT) & step.is_over
     causes = spent * _BY_ACCOUNT
     if has_groups:
         causes[count:] *= _BY_GROUP
@@ -275,14 +363,8 @@ def enforce(step: Assessment, charges: Charges, standing: Standing) -> Assessmen
         step.sqs[own],
         step.cqs_before[own],
         step.cqs_after[own],
-        causes,
+        causes=causes,
     )
-
-
-def owner_was_crossed(step: Assessment, charges: Charges, standing: Standing) -> NDArray[np.bool_]:
-    """Whether a class of each row's owner was crossed before the row, (R,)."""
-    crossed = (step.cqs_before > standing.thresholds) | standing.is_crossed[charges.owner]
-    return crossed | _any_before(step.cqs_after > standing.thresholds, charges.owner)
 
 
 def spare(assessment: Assessment, is_exempt: NDArray[np.bool_]) -> Assessment:
@@ -293,17 +375,3 @@ def spare(assessment: Assessment, is_exempt: NDArray[np.bool_]) -> Assessment:
     verdicts = np.where(spared, np.uint8(Verdict.PRESERVE), assessment.verdicts)
     causes = np.where(spared, np.uint8(Cause.NONE), assessment.causes)
     return replace(assessment, verdicts=verdicts, causes=causes)
-
-
-def _any_before(claims: NDArray[np.bool_], owner: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether an earlier row of the same owner makes the claim, (R,)."""
-    if not claims.any():
-        return claims
-    order = np.argsort(owner, kind="stable")
-    total = np.cumsum(claims[order])
-    first = np.r_[True, np.diff(owner[order]) != 0]
-    # Claims before each owner's first row, carried over the owner's rows.
-    offset = np.maximum.accumulate(np.where(first, total - claims[order], 0))
-    is_claimed = np.empty_like(claims)
-    is_claimed[order] = total - claims[order] > offset
-    return is_claimed

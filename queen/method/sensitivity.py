@@ -7,14 +7,11 @@ T the cumulative query sensitivity (cqs) above which reversal begins.
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from queen.errors import ConfigError, InvalidQuery
+from queen.errors import ConfigError
 from queen.method.geometry import FloatArray, Geometry, LabelArray
 
 # Records arrive in any order and keep a distance of r, which is the random sequential packing
@@ -24,9 +21,6 @@ from queen.method.geometry import FloatArray, Geometry, LabelArray
 # to come near, and more so in more dimensions: a budget up there would never be used up.
 _REACHABLE_DENSITY = {1: 0.690, 2: 0.449, 3: 0.265, 4: 0.153, 5: 0.085, 6: 0.0466, 7: 0.025}
 _REACHABLE_DENSITY |= {8: 0.0132}
-
-_KEPT = 1024
-"""Distinct budgets whose thresholds are kept; more are computed again."""
 
 
 def center_distances(
@@ -141,86 +135,6 @@ def budget_ceiling(coverage_fraction: float, embedding_width: int) -> int:
     """
     least_weight = 0.25 * coverage_fraction**embedding_width
     return int(packing_limit(1.0, embedding_width) / least_weight)
-
-
-class OwnerThresholds(NamedTuple):
-    """The thresholds of O owners."""
-
-    budgets: NDArray[np.int64]
-    """Budget of each owner, (O,); 0 for the service's own."""
-    tables: Mapping[int, FloatArray]
-    """T (C,) of every budget among them."""
-
-    def of_owner(self, owner: int) -> FloatArray:
-        """T (C,) of an owner."""
-        return self.tables[int(self.budgets[owner])]
-
-    def of_ledgers(self, owner: NDArray[np.integer], labels: NDArray[np.integer]) -> FloatArray:
-        """T (L,) of ledgers, by their owner and class, (L,) each."""
-        thresholds: FloatArray
-        if len(self.tables) == 1:
-            (table,) = self.tables.values()
-            thresholds = table[labels]
-            return thresholds
-        distinct = sorted(self.tables)
-        rows = np.searchsorted(np.array(distinct), self.budgets)
-        thresholds = np.stack([self.tables[budget] for budget in distinct])[rows[owner], labels]
-        return thresholds
-
-    def select(self, owners: NDArray[np.integer]) -> OwnerThresholds:
-        """The thresholds of some of the owners, by their index (S,)."""
-        return OwnerThresholds(self.budgets[owners], self.tables)
-
-
-class Thresholds:
-    """T_y for each budget in use, computed once.
-
-    `default_budget` is used for accounts without a budget of their own. Raises ConfigError if it is
-    above the packing limit: no account could ever reach it.
-    """
-
-    def __init__(
-        self, geometry: Geometry, mean_squared_sqs: FloatArray, default_budget: int
-    ) -> None:
-        self.default_budget = default_budget
-        self._geometry = geometry
-        self._mean_squared_sqs = mean_squared_sqs
-        self._default = budget_thresholds(geometry, mean_squared_sqs, default_budget)
-        self._tables: OrderedDict[int, FloatArray] = OrderedDict()
-
-    def in_force(self, budget: int) -> int:
-        """`budget`, or the default budget in place of 0, in records of a class."""
-        return budget or self.default_budget
-
-    def table(self, budget: int) -> FloatArray:
-        """T (C,) for `budget` records of a class, 0 for the default.
-
-        Raises InvalidQuery for a budget above the packing limit.
-        """
-        if budget == 0:
-            return self._default
-        if budget not in self._tables:
-            self._tables[budget] = self._compute(budget)
-            if len(self._tables) > _KEPT:
-                self._tables.popitem(last=False)
-        return self._tables[budget]
-
-    def of_budgets(self, budgets: Sequence[int]) -> OwnerThresholds:
-        """The thresholds of owners with these budgets, (O,); errors as in `table`."""
-        tables = {budget: self.table(budget) for budget in set(budgets)}
-        if len(tables) == 1:
-            # Most batches have one budget; this is several times faster than the list for many
-            # owners.
-            same = np.empty(len(budgets), np.int64)
-            same.fill(budgets[0])
-            return OwnerThresholds(same, tables)
-        return OwnerThresholds(np.array(budgets, np.int64), tables)
-
-    def _compute(self, budget: int) -> FloatArray:
-        try:
-            return budget_thresholds(self._geometry, self._mean_squared_sqs, budget)
-        except ConfigError as error:
-            raise InvalidQuery(f"accounts: {error}", field="accounts.budget") from error
 
 
 def _half_erfc(values: FloatArray) -> FloatArray:

@@ -17,10 +17,12 @@ from queen.decision_line import (
     GROUP_NUMBERS,
     NUMBERS,
     SCOPES,
+    SINGLE,
     VERDICTS,
     facts_from,
 )
 from queen.errors import DecisionLogInvalid
+from queen.method.crossing import CAP_OFF, OFF
 from queen.method.facts import FactArray
 
 _LISTS = ("class", "verdict", "cause", "sqs", *NUMBERS, *BITS)
@@ -100,6 +102,13 @@ def whole_of(entry: dict[str, Any], name: str, bound: int, fail: Fail) -> int:
     return value
 
 
+def _single_of(entry: dict[str, Any], name: str, fail: Fail) -> int:
+    """The value of a field of a crossing policy."""
+    if name.endswith("class_cap") and entry[name] == OFF:
+        return CAP_OFF
+    return whole_of(entry, name, CAP_OFF, fail)
+
+
 class Draft:
     """Collects the records of a chunk: one list for each field, over all requests."""
 
@@ -108,14 +117,18 @@ class Draft:
         self.count = 0
         self._rows: list[int] = []
         self._origins: list[Origin] = []
-        self._terms: list[tuple[int, int, int, bool]] = []
+        self._terms: list[tuple[int, ...]] = []
         self._lists: dict[str, list[Any]] = {name: [] for name in (*_LISTS, *_GROUP_LISTS)}
 
     def add(self, entry: dict[str, Any], rows: int, origin: Origin, fail: Fail) -> None:
         """Add a record of `rows` queries."""
         is_grouped = origin.group >= 0
-        budget = whole_of(entry, "budget", 2**32, fail)
-        group_budget = whole_of(entry, "group_budget", 2**32, fail) if is_grouped else 0
+        own = [_single_of(entry, name, fail) for name in SINGLE if not name.startswith("group_")]
+        of_group = [
+            _single_of(entry, name, fail) if is_grouped else 0
+            for name in SINGLE
+            if name.startswith("group_")
+        ]
         scope, exempt = SCOPES.get(text_of(entry, "scope", fail)), entry["exempt"]
         if scope is None or not isinstance(exempt, bool):
             names = ", ".join(SCOPES)
@@ -129,7 +142,7 @@ class Draft:
             nothing = [0] * rows
             for name in _GROUP_LISTS:
                 self._lists[name] += nothing
-        self._terms.append((budget, group_budget, scope, exempt))
+        self._terms.append((*own, *of_group, scope, exempt))
         self._rows.append(rows)
         self._origins.append(origin)
         self.count += rows
@@ -143,7 +156,7 @@ class Draft:
         terms = np.array(self._terms, np.int64)[request]
         columns: dict[str, NDArray[Any]] = {name: self._real(name) for name in _REAL}
         columns |= {name: self._whole(name, most) for name, most in _WHOLE.items()}
-        columns |= dict(zip(("budget", "group_budget", "scope", "exempt"), terms.T, strict=True))
+        columns |= dict(zip((*SINGLE, "scope", "exempt"), terms.T, strict=True))
         return Chunk(
             files=origins[:, 0],
             lines=origins[:, 1],

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from queen.bundle import Bundle
 from queen.decision_line import cause_name
 from queen.errors import ConfigError, DecisionLogInvalid
-from queen.method.facts import GROUP_SHIFT, Fact, reenact
+from queen.method.crossing import UNSTATED, CrossingPolicy, PolicyThresholds, policy_thresholds
+from queen.method.facts import GROUP_SHIFT, POLICIES, Fact, reenact
 from queen.method.geometry import FloatArray
 from queen.method.ledger import Verdict
-from queen.method.sensitivity import budget_thresholds
 from queen.replay.chunks import Chunk
 from queen.replay.report import MOST_SHOWN, Contradiction, ReplayReport
 
@@ -44,10 +44,13 @@ class VerdictCheck:
         self._geometry = bundle.geometry
         self._mean_squared_sqs = bundle.mean_squared_sqs
         self._report = report
-        self._tables: dict[int, FloatArray] = {0: np.full(bundle.manifest.num_classes, np.inf)}
+        never = np.full(bundle.manifest.num_classes, np.inf)
+        # A query without a group states no policy for one.
+        nothing = PolicyThresholds(0, never, None, bundle.manifest.num_classes)
+        self._tables: dict[CrossingPolicy, PolicyThresholds] = {UNSTATED: nothing}
 
     def add(self, chunk: Chunk) -> None:
-        """Check a chunk's queries; DecisionLogInvalid for a budget too large for this bundle."""
+        """Check a chunk's queries; DecisionLogInvalid for a policy too large for this bundle."""
         is_wrong = np.zeros(len(chunk), np.bool_)
         for claim in self._claims(chunk):
             is_wrong |= claim.differs
@@ -63,8 +66,8 @@ class VerdictCheck:
 
     def _claims(self, chunk: Chunk) -> Iterator[_Claim]:
         facts = chunk.facts
-        own = self._thresholds(chunk, "budgets")
-        grouped = self._thresholds(chunk, "group_budgets")
+        own, own_alone = self._limits(chunk, "")
+        grouped, grouped_alone = self._limits(chunk, "group_")
         again, group_after = reenact(self._geometry, facts, chunk.labels, own, grouped)
         differs = again.verdicts != chunk.verdicts
         yield _Claim("verdict", again.verdicts, chunk.verdicts, differs, _verdict)
@@ -75,29 +78,34 @@ class VerdictCheck:
         for what, expected in (("cqs_after", again.cqs_after), ("group_cqs_after", group_after)):
             near = np.isclose(facts[what], expected, DOUBLE_ROUNDING, 0.0)
             yield _Claim(what, expected, facts[what], ~near, _number)
-        for what, limits, shift in (("", own, 0), ("group_", grouped, GROUP_SHIFT)):
-            is_over = facts[f"{what}cqs_before"] > limits
-            is_said = (facts["bits"] >> shift) & Fact.CROSSED > 0
-            yield _Claim(f"{what}crossed", is_over, is_said, is_over & ~is_said, _bit)
+        for what, alone, shift in (("", own_alone, 0), ("group_", grouped_alone, GROUP_SHIFT)):
+            is_over = facts[f"{what}cqs_before"] > alone
+            is_said = (facts["bits"] >> shift) & Fact.OVER > 0
+            yield _Claim(f"{what}over", is_over, is_said, is_over & ~is_said, _bit)
 
-    def _thresholds(self, chunk: Chunk, field: str) -> FloatArray:
-        """T of each row's ledger under its budget, (B,)."""
-        budgets, index = np.unique(chunk.facts[field], return_inverse=True)
-        tables = np.stack([self._table(chunk, field, budget) for budget in budgets.tolist()])
-        thresholds: FloatArray = tables[index, chunk.labels]
-        return thresholds
+    def _limits(self, chunk: Chunk, prefix: str) -> tuple[FloatArray, FloatArray]:
+        """T of each row's ledger, and the cqs above which it alone puts its owner over, (B,)."""
+        policies = np.empty(len(chunk), POLICIES)
+        for name in POLICIES.names or ():
+            policies[name] = chunk.facts[f"{prefix}{name}"]
+        distinct, first, index = np.unique(policies, return_index=True, return_inverse=True)
+        pairs = zip(distinct.tolist(), first.tolist(), strict=True)
+        tables = [self._table(chunk, CrossingPolicy(*policy), row) for policy, row in pairs]
+        thresholds = np.stack([table.thresholds for table in tables])[index, chunk.labels]
+        alone = np.stack([_alone(table) for table in tables])[index, chunk.labels]
+        return thresholds, alone
 
-    def _table(self, chunk: Chunk, field: str, budget: int) -> FloatArray:
-        if budget not in self._tables:
+    def _table(self, chunk: Chunk, policy: CrossingPolicy, row: int) -> PolicyThresholds:
+        """The thresholds of a policy that the query `row` states."""
+        if policy not in self._tables:
             try:
-                table = budget_thresholds(self._geometry, self._mean_squared_sqs, budget)
+                table = policy_thresholds(self._geometry, self._mean_squared_sqs, policy)
             except ConfigError as error:
-                at = int(np.flatnonzero(chunk.facts[field] == budget)[0])
-                request = chunk.request[at]
+                request = chunk.request[row]
                 file = self._report.files[chunk.files[request]]
                 raise DecisionLogInvalid(f"{file}:{chunk.lines[request]}: {error}") from error
-            self._tables[budget] = table
-        return self._tables[budget]
+            self._tables[policy] = table
+        return self._tables[policy]
 
     def _count(self, chunk: Chunk) -> None:
         for verdict, count in enumerate(np.bincount(chunk.verdicts, minlength=4).tolist()):
@@ -116,6 +124,13 @@ def contradiction_at(
     file = report.files[int(chunk.files[request])]
     row = int(chunk.row[at])
     return Contradiction(file, int(chunk.lines[request]), row, what, expected, got)
+
+
+def _alone(table: PolicyThresholds) -> FloatArray:
+    """The cqs above which a class alone puts its owner over, (C,); infinite if none does."""
+    if table.needed == 1:
+        return table.thresholds
+    return np.full_like(table.thresholds, np.inf) if table.caps is None else table.caps
 
 
 def _verdict(code: Any) -> str:

@@ -14,6 +14,7 @@ from watchfiles import Change, awatch
 
 from queen.errors import ConfigError, Unauthenticated
 from queen.method.contracts import Profile
+from queen.method.crossing import UNSTATED, CrossingPolicy
 from queen.serving.accounts import AccountEntry, AccountsFile, Check, read_accounts
 from queen.serving.logging import account_hash, logger
 from queen.serving.metrics import Metrics
@@ -28,17 +29,17 @@ _WATCH_AGAIN_SECONDS = 5.0
 class Account:
     """The account that a request is charged to, with its policy.
 
-    A budget of None leaves it to the settings of the sensitivity service.
+    The settings of the sensitivity service decide what its crossing policies do not state.
     """
 
     account_id: str
     profile: Profile
-    budget: int | None
     hash: str
     """Name of the account in logs."""
     group: str | None = None
     """The group whose accounts are charged together; None if it is in no group."""
-    group_budget: int | None = None
+    crossing: CrossingPolicy = UNSTATED
+    group_crossing: CrossingPolicy = UNSTATED
     is_exempt: bool = False
     """Whether the account is charged like any other and never reversed."""
 
@@ -64,9 +65,9 @@ class Keyring:
 
     def swap(self, accounts: AccountsFile) -> None:
         """Serve these accounts from now on."""
-        budgets = {group.id: group.budget for group in accounts.groups}
+        crossings = {group.id: group.crossing for group in accounts.groups}
         self._by_digest: dict[str, tuple[str, Account | None]] = {
-            entry.key_sha256.lower(): (entry.key_sha256.lower(), self._account(entry, budgets))
+            entry.key_sha256.lower(): (entry.key_sha256.lower(), self._account(entry, crossings))
             for entry in accounts.accounts
         }
 
@@ -91,14 +92,14 @@ class Keyring:
             raise Unauthenticated(_UNKNOWN)
         return account
 
-    def _account(self, entry: AccountEntry, group_budgets: Mapping[str, int]) -> Account:
+    def _account(self, entry: AccountEntry, groups: Mapping[str, CrossingPolicy]) -> Account:
         return Account(
             entry.id,
             entry.profile or self._default_profile,
-            entry.budget,
             account_hash(entry.id),
             entry.group,
-            group_budgets.get(entry.group or ""),
+            entry.crossing,
+            groups.get(entry.group or "", UNSTATED),
             entry.exempt,
         )
 

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from queen.errors import ConfigError
+from queen.method.crossing import cap_text, read_cap
 
 CONFIG = "config"
 """The name of the flag and variable for the settings file, which is no setting itself."""
+
+
+def _cap_word(value: object) -> str:
+    try:
+        return cap_text(read_cap(value))
+    except ConfigError as error:
+        raise ValueError(str(error)) from error
+
+
+ClassCap = Annotated[str, BeforeValidator(_cap_word)]
+"""A class cap as a setting: a whole number from 1 on, or `off`."""
 
 
 class ServiceSettings(BaseSettings):

@@ -13,10 +13,12 @@ from queen.decision_line import (
     GROUP_BITS,
     GROUP_NUMBERS,
     NUMBERS,
+    SINGLE,
     cause_name,
     fact_fields,
     facts_from,
 )
+from queen.method.crossing import CAP_OFF
 from queen.method.facts import FACTS, GROUP_SHIFT, Fact, FactArray
 from queen.method.ledger import Cause, Scope
 
@@ -27,12 +29,14 @@ def facts_of(group_budget: int) -> FactArray:
     """Facts of noise, of one request; those of the group are 0 without a group budget."""
     rng = np.random.default_rng(group_budget)
     facts = np.zeros(COUNT, FACTS)
-    own = int(Fact.NOVEL | Fact.CROSSED | Fact.OFF_DISTRIBUTION)
+    own = int(Fact.NOVEL | Fact.OVER | Fact.OFF_DISTRIBUTION)
     facts["bits"] = rng.integers(0, own + 1, COUNT) | Fact.EXEMPT
     facts["scopes"], facts["budgets"] = Scope.CLASS, 7
+    facts["breadths"], facts["class_caps"] = 3, CAP_OFF
     names = ["distances", "cqs_before", "cqs_after"]
     if group_budget:
         facts["group_budgets"] = group_budget
+        facts["group_breadths"], facts["group_class_caps"] = 5, 2
         facts["bits"] |= (rng.integers(0, own + 1, COUNT) << GROUP_SHIFT).astype(np.uint8)
         facts["group_generations"] = rng.integers(0, 9, COUNT)
         names += ["group_cqs_before", "group_cqs_after"]
@@ -47,7 +51,9 @@ def test_facts_come_back_from_json_bit_for_bit(group_budget: int) -> None:
     """In all their digits, since verdicts were decided on them; a group only where there is one."""
     facts = facts_of(group_budget)
     fields = json.loads(json.dumps(fact_fields(facts)))
-    single = {"scope": Scope.CLASS, "exempt": True, "budget": 7, "group_budget": group_budget}
+    assert fields["class_cap"] == "off"
+    single = {name: fields.get(name, 0) for name in SINGLE}
+    single |= {"scope": Scope.CLASS, "exempt": True, "class_cap": CAP_OFF}
     columns = {name: np.full(COUNT, value) for name, value in single.items()}
     for name in (*NUMBERS, *BITS, *GROUP_NUMBERS, *GROUP_BITS):
         assert (name in fields) is (bool(group_budget) or not name.startswith("group_"))

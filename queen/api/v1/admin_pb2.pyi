@@ -12,9 +12,13 @@ class Crossing(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CROSSING_UNSPECIFIED: _ClassVar[Crossing]
     CROSSING_THRESHOLD: _ClassVar[Crossing]
     CROSSING_OFF_DISTRIBUTION: _ClassVar[Crossing]
+    CROSSING_BREADTH: _ClassVar[Crossing]
+    CROSSING_CLASS_CAP: _ClassVar[Crossing]
 CROSSING_UNSPECIFIED: Crossing
 CROSSING_THRESHOLD: Crossing
 CROSSING_OFF_DISTRIBUTION: Crossing
+CROSSING_BREADTH: Crossing
+CROSSING_CLASS_CAP: Crossing
 
 class ListAccountsRequest(_message.Message):
     __slots__ = ("page_size", "page_token", "budgets")
@@ -27,12 +31,16 @@ class ListAccountsRequest(_message.Message):
     def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., budgets: _Optional[_Iterable[_Union[AccountBudget, _Mapping]]] = ...) -> None: ...
 
 class AccountBudget(_message.Message):
-    __slots__ = ("account_id", "budget")
+    __slots__ = ("account_id", "budget", "breadth", "class_cap")
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
     BUDGET_FIELD_NUMBER: _ClassVar[int]
+    BREADTH_FIELD_NUMBER: _ClassVar[int]
+    CLASS_CAP_FIELD_NUMBER: _ClassVar[int]
     account_id: str
     budget: int
-    def __init__(self, account_id: _Optional[str] = ..., budget: _Optional[int] = ...) -> None: ...
+    breadth: int
+    class_cap: int
+    def __init__(self, account_id: _Optional[str] = ..., budget: _Optional[int] = ..., breadth: _Optional[int] = ..., class_cap: _Optional[int] = ...) -> None: ...
 
 class ListAccountsResponse(_message.Message):
     __slots__ = ("accounts", "next_page_token")
@@ -43,28 +51,38 @@ class ListAccountsResponse(_message.Message):
     def __init__(self, accounts: _Optional[_Iterable[_Union[AccountSummary, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class AccountSummary(_message.Message):
-    __slots__ = ("account_id", "records", "crossed_classes", "budget_spent", "off_distribution", "budget")
+    __slots__ = ("account_id", "records", "crossed_classes", "budget_spent", "off_distribution", "budget", "over_budget", "needed_classes", "class_cap")
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
     RECORDS_FIELD_NUMBER: _ClassVar[int]
     CROSSED_CLASSES_FIELD_NUMBER: _ClassVar[int]
     BUDGET_SPENT_FIELD_NUMBER: _ClassVar[int]
     OFF_DISTRIBUTION_FIELD_NUMBER: _ClassVar[int]
     BUDGET_FIELD_NUMBER: _ClassVar[int]
+    OVER_BUDGET_FIELD_NUMBER: _ClassVar[int]
+    NEEDED_CLASSES_FIELD_NUMBER: _ClassVar[int]
+    CLASS_CAP_FIELD_NUMBER: _ClassVar[int]
     account_id: str
     records: int
     crossed_classes: _containers.RepeatedScalarFieldContainer[int]
     budget_spent: float
     off_distribution: float
     budget: int
-    def __init__(self, account_id: _Optional[str] = ..., records: _Optional[int] = ..., crossed_classes: _Optional[_Iterable[int]] = ..., budget_spent: _Optional[float] = ..., off_distribution: _Optional[float] = ..., budget: _Optional[int] = ...) -> None: ...
+    over_budget: bool
+    needed_classes: int
+    class_cap: int
+    def __init__(self, account_id: _Optional[str] = ..., records: _Optional[int] = ..., crossed_classes: _Optional[_Iterable[int]] = ..., budget_spent: _Optional[float] = ..., off_distribution: _Optional[float] = ..., budget: _Optional[int] = ..., over_budget: _Optional[bool] = ..., needed_classes: _Optional[int] = ..., class_cap: _Optional[int] = ...) -> None: ...
 
 class GetAccountRequest(_message.Message):
-    __slots__ = ("account_id", "budget")
+    __slots__ = ("account_id", "budget", "breadth", "class_cap")
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
     BUDGET_FIELD_NUMBER: _ClassVar[int]
+    BREADTH_FIELD_NUMBER: _ClassVar[int]
+    CLASS_CAP_FIELD_NUMBER: _ClassVar[int]
     account_id: str
     budget: int
-    def __init__(self, account_id: _Optional[str] = ..., budget: _Optional[int] = ...) -> None: ...
+    breadth: int
+    class_cap: int
+    def __init__(self, account_id: _Optional[str] = ..., budget: _Optional[int] = ..., breadth: _Optional[int] = ..., class_cap: _Optional[int] = ...) -> None: ...
 
 class GetAccountResponse(_message.Message):
     __slots__ = ("summary", "classes", "bundle_digest")

@@ -143,8 +143,8 @@ class AdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchCrossings(self, request, context):
-        """Sends an event when an account crosses a threshold or is off-distribution, as this
-        replica sees it, until the caller ends the call.
+        """Sends an event when an account crosses a threshold, gets over its budget or is
+        off-distribution, as this replica sees it, until the caller ends the call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

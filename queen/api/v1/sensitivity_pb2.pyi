@@ -30,20 +30,28 @@ SCOPE_CLASS: Scope
 SCOPE_ACCOUNT: Scope
 
 class AccountPolicy(_message.Message):
-    __slots__ = ("account_id", "budget", "scope", "group", "group_budget", "exempt")
+    __slots__ = ("account_id", "budget", "scope", "group", "group_budget", "exempt", "breadth", "class_cap", "group_breadth", "group_class_cap")
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
     BUDGET_FIELD_NUMBER: _ClassVar[int]
     SCOPE_FIELD_NUMBER: _ClassVar[int]
     GROUP_FIELD_NUMBER: _ClassVar[int]
     GROUP_BUDGET_FIELD_NUMBER: _ClassVar[int]
     EXEMPT_FIELD_NUMBER: _ClassVar[int]
+    BREADTH_FIELD_NUMBER: _ClassVar[int]
+    CLASS_CAP_FIELD_NUMBER: _ClassVar[int]
+    GROUP_BREADTH_FIELD_NUMBER: _ClassVar[int]
+    GROUP_CLASS_CAP_FIELD_NUMBER: _ClassVar[int]
     account_id: str
     budget: int
     scope: Scope
     group: str
     group_budget: int
     exempt: bool
-    def __init__(self, account_id: _Optional[str] = ..., budget: _Optional[int] = ..., scope: _Optional[_Union[Scope, str]] = ..., group: _Optional[str] = ..., group_budget: _Optional[int] = ..., exempt: _Optional[bool] = ...) -> None: ...
+    breadth: int
+    class_cap: int
+    group_breadth: int
+    group_class_cap: int
+    def __init__(self, account_id: _Optional[str] = ..., budget: _Optional[int] = ..., scope: _Optional[_Union[Scope, str]] = ..., group: _Optional[str] = ..., group_budget: _Optional[int] = ..., exempt: _Optional[bool] = ..., breadth: _Optional[int] = ..., class_cap: _Optional[int] = ..., group_breadth: _Optional[int] = ..., group_class_cap: _Optional[int] = ...) -> None: ...
 
 class AssessRequest(_message.Message):
     __slots__ = ("bundle_digest", "accounts", "account_index", "labels", "embeddings", "with_facts")
@@ -74,7 +82,7 @@ class AssessResponse(_message.Message):
     def __init__(self, verdicts: _Optional[bytes] = ..., causes: _Optional[bytes] = ..., sqs: _Optional[bytes] = ..., facts: _Optional[_Union[Facts, _Mapping]] = ...) -> None: ...
 
 class Facts(_message.Message):
-    __slots__ = ("distances", "cqs_before", "cqs_after", "group_cqs_before", "group_cqs_after", "generations", "group_generations", "budgets", "group_budgets", "bits", "scopes")
+    __slots__ = ("distances", "cqs_before", "cqs_after", "group_cqs_before", "group_cqs_after", "generations", "group_generations", "budgets", "group_budgets", "bits", "scopes", "breadths", "group_breadths", "class_caps", "group_class_caps")
     DISTANCES_FIELD_NUMBER: _ClassVar[int]
     CQS_BEFORE_FIELD_NUMBER: _ClassVar[int]
     CQS_AFTER_FIELD_NUMBER: _ClassVar[int]
@@ -86,6 +94,10 @@ class Facts(_message.Message):
     GROUP_BUDGETS_FIELD_NUMBER: _ClassVar[int]
     BITS_FIELD_NUMBER: _ClassVar[int]
     SCOPES_FIELD_NUMBER: _ClassVar[int]
+    BREADTHS_FIELD_NUMBER: _ClassVar[int]
+    GROUP_BREADTHS_FIELD_NUMBER: _ClassVar[int]
+    CLASS_CAPS_FIELD_NUMBER: _ClassVar[int]
+    GROUP_CLASS_CAPS_FIELD_NUMBER: _ClassVar[int]
     distances: bytes
     cqs_before: bytes
     cqs_after: bytes
@@ -97,4 +109,8 @@ class Facts(_message.Message):
     group_budgets: bytes
     bits: bytes
     scopes: bytes
-    def __init__(self, distances: _Optional[bytes] = ..., cqs_before: _Optional[bytes] = ..., cqs_after: _Optional[bytes] = ..., group_cqs_before: _Optional[bytes] = ..., group_cqs_after: _Optional[bytes] = ..., generations: _Optional[bytes] = ..., group_generations: _Optional[bytes] = ..., budgets: _Optional[bytes] = ..., group_budgets: _Optional[bytes] = ..., bits: _Optional[bytes] = ..., scopes: _Optional[bytes] = ...) -> None: ...
+    breadths: bytes
+    group_breadths: bytes
+    class_caps: bytes
+    group_class_caps: bytes
+    def __init__(self, distances: _Optional[bytes] = ..., cqs_before: _Optional[bytes] = ..., cqs_after: _Optional[bytes] = ..., group_cqs_before: _Optional[bytes] = ..., group_cqs_after: _Optional[bytes] = ..., generations: _Optional[bytes] = ..., group_generations: _Optional[bytes] = ..., budgets: _Optional[bytes] = ..., group_budgets: _Optional[bytes] = ..., bits: _Optional[bytes] = ..., scopes: _Optional[bytes] = ..., breadths: _Optional[bytes] = ..., group_breadths: _Optional[bytes] = ..., class_caps: _Optional[bytes] = ..., group_class_caps: _Optional[bytes] = ...) -> None: ...

@@ -18,9 +18,9 @@ from queen_sensitivity.engine.book import LedgerBook, Limits
 from queen_sensitivity.engine.wiring import open_book
 from queen_sensitivity.ledger_store import Append, LedgerKey, LedgerStore
 
+from queen.method.crossing import Thresholds, published
 from queen.method.geometry import Geometry
 from queen.method.off_distribution import OffDistributionMeter
-from queen.method.sensitivity import Thresholds
 
 CLASSES = 10
 MEAN_SQUARED_SQS = 0.45
@@ -75,7 +75,7 @@ class Site:
     def thresholds(self, budget: int) -> Thresholds:
         """The engine's thresholds for a budget."""
         mean = np.full(CLASSES, MEAN_SQUARED_SQS)
-        return Thresholds(self.geometry, mean, budget)
+        return Thresholds(self.geometry, mean, published(budget))
 
     def book(self, store: LedgerStore, *, budget: int, cached_accounts: int) -> LedgerBook:
         """An engine over `store`."""

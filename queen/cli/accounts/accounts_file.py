@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from queen.errors import ConfigError
+from queen.method.crossing import UNSTATED, CrossingPolicy, cap_text
 from queen.owners import group_owner, is_group
 from queen.serving.accounts import AccountEntry, AccountsFile, read_accounts
 from queen.serving.auth import key_digest
@@ -23,10 +24,10 @@ _EMPTY = re.compile(r"^accounts:[ \t]*\[\s*\][ \t]*(?=#|$)", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Policies:
-    """Accounts by id, and the budgets of accounts and groups that have a budget of their own."""
+    """Accounts by id, and the crossing policies of accounts and groups that state any."""
 
     entries: Mapping[str, AccountEntry]
-    budgets: Mapping[str, int]
+    crossings: Mapping[str, CrossingPolicy]
 
     def group(self, account_id: str) -> str | None:
         """The group of an account, None if it has none or is not known."""
@@ -34,15 +35,18 @@ class Policies:
         return entry.group if entry else None
 
     def words(self, owner: str) -> str:
-        """Group, profile and exemption of an account, as far as they are stated."""
+        """Group, profile, exemption, breadth and class cap of an owner, as far as stated."""
+        _, breadth, class_cap = self.crossings.get(owner, UNSTATED)
+        crossing = [f"breadth {breadth}"] if breadth else []
+        crossing += [f"class cap {cap_text(class_cap)}"] if class_cap else []
         if is_group(owner):
-            return ""
+            return ", ".join(crossing)
         entry = self.entries.get(owner)
         if entry is None:
             return "no entry"
         stated = [group_owner(entry.group)] if entry.group else []
         stated += [entry.profile.value] if entry.profile else []
-        return ", ".join([*stated, *(["exempt"] if entry.exempt else [])])
+        return ", ".join([*stated, *(["exempt"] if entry.exempt else []), *crossing])
 
     def is_exempt(self, owner: str) -> bool:
         """Whether the queries of an owner are never reversed, even over its budget."""
@@ -55,11 +59,11 @@ NO_POLICIES = Policies({}, {})
 
 def policies_of(content: AccountsFile) -> Policies:
     """Policies of an accounts file."""
-    budgets = {entry.id: entry.budget for entry in content.accounts}
-    budgets |= {group_owner(group.id): group.budget for group in content.groups}
+    crossings = {entry.id: entry.crossing for entry in content.accounts}
+    crossings |= {group_owner(group.id): group.crossing for group in content.groups}
     return Policies(
         {entry.id: entry for entry in content.accounts},
-        {owner: budget for owner, budget in budgets.items() if budget is not None},
+        {owner: crossing for owner, crossing in crossings.items() if any(crossing)},
     )
 
 
@@ -72,14 +76,14 @@ def account_lines(
     account_id: str,
     key: str,
     *,
-    group: str | None = None,
-    profile: str | None = None,
-    budget: int | None = None,
     indent: int = 2,
+    **policy: str | int | None,
 ) -> str:
-    """The YAML list entry of one account, with the key's digest and not the key."""
-    stated: dict[str, str | int | None] = {"id": account_id, "key_sha256": key_digest(key)}
-    stated |= {"group": group, "profile": profile, "budget": budget}
+    """The YAML list entry of one account, with the key's digest and not the key.
+
+    `policy` are other fields of the entry; those that are None are left out.
+    """
+    stated = {"id": account_id, "key_sha256": key_digest(key), **policy}
     return _entry({name: value for name, value in stated.items() if value is not None}, indent)
 
 

@@ -25,6 +25,7 @@ from queen.cli.accounts.admin_values import (
     SurveyedLinks,
 )
 from queen.errors import InvalidQuery
+from queen.method.crossing import UNSTATED, CrossingPolicy
 from queen.operators import AuditEntry, Mandate
 from queen.wire import read_tensor
 
@@ -44,19 +45,22 @@ class AdminClient:
         self._timeout = timeout_seconds
 
     def accounts(
-        self, budgets: Mapping[str, int] = MappingProxyType({})
+        self, policies: Mapping[str, CrossingPolicy] = MappingProxyType({})
     ) -> Iterator[AccountSummary]:
         """All accounts that have a ledger, in order of their id.
 
-        Each is measured against its budget in `budgets`, or the service's default.
+        Each is judged by its policy in `policies`, or the service's default.
         """
-        own = [pb.AccountBudget(account_id=name, budget=budgets[name]) for name in budgets]
+        own = [
+            pb.AccountBudget(account_id=name, **policy._asdict())
+            for name, policy in policies.items()
+        ]
         for page in self._pages(self._stub.ListAccounts, pb.ListAccountsRequest(budgets=own)):
             yield from map(summary_of, page.accounts)
 
-    def account(self, account_id: str, budget: int = 0) -> Account:
-        """An account, measured against a budget, 0 for the service's default."""
-        request = pb.GetAccountRequest(account_id=account_id, budget=budget)
+    def account(self, account_id: str, policy: CrossingPolicy = UNSTATED) -> Account:
+        """An account, judged by a policy, with the service's choices in place of 0."""
+        request = pb.GetAccountRequest(account_id=account_id, **policy._asdict())
         answer = self._stub.GetAccount(request, timeout=self._timeout)
         classes = tuple(map(_class_ledger, answer.classes))
         return Account(summary_of(answer.summary), classes, answer.bundle_digest)
@@ -143,6 +147,9 @@ def summary_of(message: pb.AccountSummary) -> AccountSummary:
         message.budget_spent,
         message.off_distribution,
         message.budget,
+        message.over_budget,
+        message.needed_classes,
+        message.class_cap,
     )
 
 
@@ -150,11 +157,12 @@ def event_of(message: pb.WatchCrossingsResponse) -> Crossing | Missed:
     """An event of a watch."""
     if message.missed:
         return Missed(message.missed)
-    is_class = message.crossing == pb.CROSSING_THRESHOLD
+    kind = pb.Crossing.Name(message.crossing).removeprefix("CROSSING_").lower()
     return Crossing(
         message.time_unix_nanos,
         message.account_id,
-        message.label if is_class else None,
+        kind.replace("_", " "),
+        message.label,
         message.level,
         message.limit,
     )

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from queen.method.crossing import CAP_OFF
+
 
 @dataclass(frozen=True)
 class AccountSummary:
@@ -22,6 +24,12 @@ class AccountSummary:
     """Highest level of the off-distribution meter, divided by its limit; off for good from 1 on."""
     budget: int = 0
     """The budget that it is measured against, in records of a class."""
+    is_over: bool = False
+    """Whether it is over its budget."""
+    needed_classes: int = 1
+    """Crossed classes at which it is over."""
+    class_cap: int = CAP_OFF
+    """Budgets of one class at which it is over as well."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,11 +70,16 @@ class Imported:
 
 @dataclass(frozen=True)
 class Crossing:
-    """An account crossed class `label` or, without a label, became off-distribution."""
+    """An account crossed the threshold of class `label`, or something else.
+
+    `kind` is `threshold`, `class cap`, `breadth` or `off distribution`; the last two have no
+    class.
+    """
 
     time_unix_nanos: int
     account_id: str
-    label: int | None
+    kind: str
+    label: int
     level: float
     limit: float
 

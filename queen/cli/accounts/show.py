@@ -14,6 +14,7 @@ from queen.cli.accounts.deployment import Deployment, accounts_option, deploymen
 from queen.cli.accounts.tables import account_table, accounts_table
 from queen.cli.state import StateFolder
 from queen.errors import ConfigError
+from queen.method.crossing import UNSTATED
 
 
 @click.command("list")
@@ -22,11 +23,11 @@ from queen.errors import ConfigError
 def list_accounts(deployment: Deployment, accounts: Path | None) -> None:
     """List the accounts and groups that have a ledger, and how much of a budget each has spent.
 
-    Each is measured against its own budget in accounts.yaml, or the service's default.
+    Each is judged by its own policy in accounts.yaml, or the service's default.
     """
     policies = deployment.policies(accounts)
     with deployment.client() as client:
-        summaries = list(client.accounts(policies.budgets if policies else {}))
+        summaries = list(client.accounts(policies.crossings if policies else {}))
     if summaries:
         Console().print(accounts_table(summaries, policies))
     else:
@@ -55,11 +56,11 @@ def show(
     bundle: Path | None,
     plot: Path | None,
 ) -> None:
-    """Show account ID, class by class, against its own budget."""
+    """Show account ID, class by class, against its own policy."""
     policies = deployment.policies(accounts)
-    budget = policies.budgets.get(account_id, 0) if policies else 0
+    crossing = policies.crossings.get(account_id, UNSTATED) if policies else UNSTATED
     with deployment.client() as client:
-        account = client.account(account_id, budget)
+        account = client.account(account_id, crossing)
     opened = _bundle(bundle, deployment.state, account, is_needed=plot is not None)
     names = opened.manifest.class_names if opened else ()
     Console().print(account_table(account, names, policies))

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from queen.cli.accounts.accounts_file import Policies
 from queen.cli.accounts.admin_values import Account, AccountSummary, ClassLedger, Link
+from queen.method.crossing import CAP_OFF, UNSTATED
 from queen.operators import AuditEntry
 from queen.owners import is_group
 
@@ -28,20 +29,21 @@ def accounts_table(summaries: Sequence[AccountSummary], policies: Policies | Non
     table.add_column("budget", justify="right")
     table.add_column("spent, in the fullest class")
     table.add_column("crossed classes")
+    table.add_column("over budget")
     table.add_column("off-distribution", justify="right")
     if policies is not None:
         table.add_column("policy", overflow="fold")
     for summary in summaries:
         crossed = ", ".join(map(str, summary.crossed_classes)) or "none"
         is_exempt = policies is not None and policies.is_exempt(summary.account_id)
-        is_reversed = summary.crossed_classes and not is_exempt
         words = [] if policies is None else [Text(policies.words(summary.account_id))]
         table.add_row(
             Text(summary.account_id),
             str(summary.records),
             _budget(summary, policies),
             bar(summary.budget_spent),
-            Text(crossed, "red" if is_reversed else "dim"),
+            Text(crossed, "yellow" if summary.crossed_classes else "dim"),
+            Text(_over(summary), "red" if summary.is_over and not is_exempt else "dim"),
             level(summary.off_distribution),
             *words,
         )
@@ -57,6 +59,7 @@ def account_table(
     facts = (
         f"bundle {account.bundle_digest[:12]}",
         f"T of a budget of {_budget(summary, policies)}",
+        f"over its budget: {_over(summary)}",
         f"off-distribution meter {level(summary.off_distribution)}",
         policy,
     )
@@ -141,8 +144,15 @@ def _count(count: int, noun: str) -> str:
 
 def _budget(summary: AccountSummary, policies: Policies | None) -> str:
     """Records of a class, and whether that is the service's default."""
-    own = policies is not None and summary.account_id in policies.budgets
+    own = policies is not None and policies.crossings.get(summary.account_id, UNSTATED).budget
     return str(summary.budget) if own else f"{summary.budget or ''} (default)".strip()
+
+
+def _over(summary: AccountSummary) -> str:
+    """Whether an owner is over its budget, and what it takes."""
+    share = f"{len(summary.crossed_classes)} of {summary.needed_classes} classes"
+    limit = "" if summary.class_cap == CAP_OFF else f", class cap {summary.class_cap}"
+    return f"{'yes' if summary.is_over else 'no'} ({share}{limit})"
 
 
 def _records(ledger: ClassLedger, account: Account) -> int:

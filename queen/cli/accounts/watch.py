@@ -45,7 +45,9 @@ Follow = Callable[[str, str, SimpleQueue[News]], None]
 @click.command()
 @deployment_options
 def watch(deployment: Deployment) -> None:
-    """Print a line when a class is crossed or an account is off-distribution, until Ctrl-C.
+    """Print a line for each crossing, until Ctrl-C.
+
+    A class is crossed, an account is over its budget, or it is off-distribution.
 
     The command watches all replicas of `queen up`, also a replica that is started again.
     """
@@ -65,9 +67,14 @@ def event_line(event: Crossing | Missed) -> str:
     when = datetime.fromtimestamp(event.time_unix_nanos / 1e9, UTC).isoformat(timespec="seconds")
     # repr: an id may hold characters that a terminal would obey.
     account = f"{when} {event.account_id!r}"
-    if event.label is None:
+    if event.kind == "off distribution":
         return f"{account} is off-distribution: {event.level:.4g} of {event.limit:.4g}"
-    return f"{account} class {event.label}: cqs {event.level:.4g} over T {event.limit:.4g}"
+    if event.kind == "breadth":
+        return f"{account} is over its budget: {event.level:.0f} of {event.limit:.0f} classes"
+    cqs = f"class {event.label}: cqs {event.level:.4g} over"
+    if event.kind == "class cap":
+        return f"{account} is over its budget, {cqs} its cap {event.limit:.4g}"
+    return f"{account} {cqs} T {event.limit:.4g}"
 
 
 def watch_all(addresses: Mapping[str, str], follow: Follow | None = None) -> Iterator[News]:

@@ -7,11 +7,13 @@ from typing import Any
 
 import click
 
+from queen.cli.class_cap import ClassCapType
 from queen.cli.state import DEFAULT_STATE
 from queen.cli.up.preparation import prepared
 from queen.cli.up.running import serve
-from queen.defaults import BUDGET, PROFILE
+from queen.defaults import BREADTH, BUDGET, CLASS_CAP, PROFILE
 from queen.method.contracts import Profile
+from queen.method.crossing import cap_text
 
 
 @click.command(
@@ -71,7 +73,21 @@ environment: QUEEN_INFERENCE_THREADS=4, for instance.
     type=click.IntRange(min=1),
     default=BUDGET,
     show_default=True,
-    help="Distinct sensitive queries of a class before reversal begins.",
+    help="Distinct sensitive queries of a class before it is crossed.",
+)
+@click.option(
+    "--breadth",
+    type=click.IntRange(min=1),
+    default=BREADTH,
+    show_default=True,
+    help="Crossed classes at which an account is over its budget, at most half of all.",
+)
+@click.option(
+    "--class-cap",
+    type=ClassCapType(),
+    default=cap_text(CLASS_CAP),
+    show_default=True,
+    help="Budgets of one class at which an account is over as well, or off.",
 )
 @click.option(
     "--failure-mode",

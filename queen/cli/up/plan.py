@@ -14,7 +14,9 @@ from queen_perturber.settings import PerturberSettings
 from queen.bundle import Bundle
 from queen.cli.state import StateFolder
 from queen.cli.up.child import Child, Ready
+from queen.defaults import BREADTH, CLASS_CAP
 from queen.errors import ConfigError
+from queen.method.crossing import cap_text
 from queen.serving.settings import ServiceSettings
 from queen.serving.settings_sources import load_settings
 
@@ -44,6 +46,8 @@ class Plan:
     """URL of the ledgers; None if they are a file in the state folder."""
     replicas: int = 1
     """Processes of the sensitivity service."""
+    breadth: int = BREADTH
+    class_cap: int = CLASS_CAP
 
     def names(self, service: str) -> list[str]:
         """Names of a service's processes: its own, or sensitivity-0, sensitivity-1, ..."""
@@ -84,7 +88,8 @@ class Plan:
         if service == "perturber":
             return own | {"secret-file": str(self.state.secret), "device": self.device}
         state = {} if self.ledger else {"state": str(self.state.ledger)}
-        return own | state | {"budget": str(self.budget), "admin-port": "0"}
+        own |= {"budget": str(self.budget), "breadth": str(self.breadth), "admin-port": "0"}
+        return own | state | {"class-cap": cap_text(self.class_cap)}
 
     def _environment(self, service: str) -> dict[str, str]:
         """Variables of a service: a URL may hold a password, and flags are visible to others."""

@@ -13,7 +13,8 @@ from queen.cli.state import DEFAULT_STATE, StateFolder
 from queen.cli.up.credentials import ensure_local_account, ensure_secret
 from queen.cli.up.plan import Plan, missing_extras
 from queen.errors import ConfigError
-from queen.method.sensitivity import budget_thresholds, largest_budget
+from queen.method.crossing import CrossingPolicy, policy_thresholds
+from queen.method.sensitivity import largest_budget
 from queen.serving.accounts import read_accounts
 from queen.serving.free_port import require_free
 
@@ -33,7 +34,8 @@ def prepared(
     with ExitStack() as stack:
         with refusing(EXIT_REFUSED):
             _require_extras()
-            opened = _open(bundle, asked["budget"])
+            crossing = (asked[name] for name in CrossingPolicy._fields)
+            opened = _open(bundle, CrossingPolicy(*crossing))
             folder, ledger = _state(state)
             stack.enter_context(folder.locked())
             known = _accounts(folder, accounts, opened)
@@ -52,9 +54,9 @@ def _require_extras() -> None:
         )
 
 
-def _open(path: Path, budget: int) -> Bundle:
+def _open(path: Path, crossing: CrossingPolicy) -> Bundle:
     bundle = open_bundle(path.absolute())
-    budget_thresholds(bundle.geometry, bundle.mean_squared_sqs, budget)
+    policy_thresholds(bundle.geometry, bundle.mean_squared_sqs, crossing)
     return bundle
 
 

@@ -31,7 +31,9 @@ from queen_sensitivity.settings import SensitivitySettings
 from queen_sensitivity.wiring import open_service as open_sensitivity
 
 from queen.bundle import Bundle
+from queen.defaults import BREADTH, CLASS_CAP
 from queen.method.contracts import Profile
+from queen.method.crossing import cap_text
 from queen.method.ledger import Verdict
 from queen.redteam.datasets import Images
 from queen.redteam.targets.base import Answers, LocalAccount
@@ -47,7 +49,7 @@ _PATIENCE_SECONDS = 3600.0
 
 @dataclass(frozen=True)
 class OperatorChoice:
-    """The choices of an operator: profile, budget, and the perturber's secret.
+    """The choices of an operator: profile, crossing policy, and the perturber's secret.
 
     `grouped` puts every account into one group, as accounts of one customer.
     """
@@ -56,6 +58,8 @@ class OperatorChoice:
     budget: int
     secret: bytes
     grouped: bool = False
+    breadth: int = BREADTH
+    class_cap: int = CLASS_CAP
 
 
 @contextmanager
@@ -64,7 +68,7 @@ def open_in_process(
 ) -> Iterator[InProcessTarget]:
     """A fresh deployment of a bundle, with empty ledgers.
 
-    Raises ConfigError for a budget for which the regions have no room.
+    Raises ConfigError for a budget or a class cap for which the regions have no room.
     """
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()
@@ -101,7 +105,6 @@ class InProcessTarget:
         account = Account(
             account_id=name,
             profile=self._choice.profile,
-            budget=self._choice.budget,
             hash=name,
             group=GROUP if self._choice.grouped else None,
         )
@@ -137,7 +140,13 @@ class _Peers:
 
 
 async def _open_peers(stack: AsyncExitStack, bundle: Bundle, choice: OperatorChoice) -> _Peers:
-    settings = SensitivitySettings(bundle=bundle.path, state="memory", budget=choice.budget)
+    settings = SensitivitySettings(
+        bundle=bundle.path,
+        state="memory",
+        budget=choice.budget,
+        breadth=choice.breadth,
+        class_cap=cap_text(choice.class_cap),
+    )
     sensitivity = await open_in_memory(stack, open_sensitivity, settings)
     with tempfile.TemporaryDirectory() as folder:
         secret = Path(folder) / "secret"

@@ -20,6 +20,8 @@ from queen_sensitivity.wiring import open_service as open_sensitivity
 
 from queen.api.v1 import sensitivity_pb2, sensitivity_pb2_grpc
 from queen.bundle import Bundle
+from queen.defaults import BREADTH, CLASS_CAP
+from queen.method.crossing import cap_text
 from queen.method.label_preserving import preserve_label
 from queen.method.ledger import Scope, Verdict
 from queen.redteam.datasets import Images
@@ -36,17 +38,25 @@ AssessVerdicts = Callable[[sensitivity_pb2.AssessRequest], NDArray[np.uint8]]
 
 @dataclass(frozen=True)
 class Trial:
-    """An answer to reversed queries; the scope and the budget decide which queries those are."""
+    """An answer to reversed queries; scope and crossing policy decide which queries those are."""
 
     answer: AnswerReversed
     scope: Scope
     budget: int
+    breadth: int = BREADTH
+    class_cap: int = CLASS_CAP
 
 
 @contextmanager
 def open_trial(trial: Trial, bundle: Bundle, protectee: CachedProtectee) -> Iterator[TrialTarget]:
     """A target with empty ledgers; ConfigError for a budget for which the regions have no room."""
-    settings = SensitivitySettings(bundle=bundle.path, state="memory", budget=trial.budget)
+    settings = SensitivitySettings(
+        bundle=bundle.path,
+        state="memory",
+        budget=trial.budget,
+        breadth=trial.breadth,
+        class_cap=cap_text(trial.class_cap),
+    )
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()
         try:

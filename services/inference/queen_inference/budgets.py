@@ -1,4 +1,4 @@
-"""The budgets of accounts.yaml, held to the bundle that is served."""
+"""The crossing policies of accounts.yaml, held to the bundle that is served."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from queen.serving.accounts import AccountsFile
 
 
 def require_budgets(bundle: Bundle, accounts: AccountsFile) -> None:
-    """Refuse a budget for which this bundle's regions have no room; ConfigError names its entry.
+    """Refuse a budget or a class cap for which this bundle's regions have no room.
 
-    Sensitivity would refuse every micro-batch with a query of such an account, and with it
-    the verdicts on the other accounts' queries.
+    Raises ConfigError, which names the entry. Sensitivity would refuse every micro-batch with a
+    query of such an account, and with it the verdicts on the other accounts' queries.
     """
     accounts.require_budgets(largest_budget(bundle.geometry, bundle.mean_squared_sqs))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from queen.api.v1 import sensitivity_pb2 as pb
 from queen.bundle import Bundle
 from queen.errors import InvalidQuery
+from queen.method.crossing import CrossingPolicy
 from queen.method.ledger import Scope
 from queen.owners import GROUP_PREFIX, LONGEST_OWNER
 from queen.wire import read_tensor, require_bundle, require_finite, require_rows
@@ -48,7 +49,7 @@ def read_queries(request: pb.AssessRequest, expected: Expected) -> Queries:
     embeddings = read_tensor(request.embeddings, "<f4", shape, "embeddings")
     accounts = [_read_policy(index, entry) for index, entry in enumerate(request.accounts)]
     _require_accounts([account.account_id for account in accounts])
-    _require_group_budgets(accounts)
+    _require_group_policies(accounts)
     _require_below(account_index, len(accounts), "account_index")
     _require_below(labels, expected.classes, "labels")
     require_finite(embeddings, "embeddings")
@@ -69,20 +70,24 @@ def _read_policy(index: int, entry: pb.AccountPolicy) -> AccountPolicy:
             field=f"accounts[{index}].group",
         )
     scope = Scope(entry.scope or Scope.QUERY)
+    crossing = CrossingPolicy(entry.budget, entry.breadth, entry.class_cap)
+    of_group = CrossingPolicy(entry.group_budget, entry.group_breadth, entry.group_class_cap)
     return AccountPolicy(
-        entry.account_id, entry.budget, scope, entry.group, entry.group_budget, entry.exempt
+        entry.account_id, crossing, scope, entry.group, of_group, is_exempt=entry.exempt
     )
 
 
-def _require_group_budgets(accounts: Sequence[AccountPolicy]) -> None:
-    budgets: dict[str, int] = {}
+def _require_group_policies(accounts: Sequence[AccountPolicy]) -> None:
+    groups: dict[str, CrossingPolicy] = {}
     for policy in accounts:
-        if policy.group and budgets.setdefault(policy.group, policy.group_budget) != (
-            policy.group_budget
-        ):
+        stated = policy.group_crossing
+        known = groups.setdefault(policy.group, stated) if policy.group else stated
+        if known != stated:
+            names = CrossingPolicy._fields
+            field = next(name for name in names if getattr(known, name) != getattr(stated, name))
             raise InvalidQuery(
-                "accounts: expected the same group_budget for all accounts of a group, got two",
-                field="accounts.group_budget",
+                f"accounts: expected the same group_{field} for all accounts of a group, got two",
+                field=f"accounts.group_{field}",
             )
 
 

@@ -8,8 +8,9 @@ from typing import Literal
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from queen.defaults import BUDGET
-from queen.serving.settings import ServiceSettings
+from queen.defaults import BREADTH, BUDGET, CLASS_CAP
+from queen.method.crossing import CrossingPolicy, cap_text, read_cap
+from queen.serving.settings import ClassCap, ServiceSettings
 from queen_sensitivity.ledger_store import is_url, read_address
 
 
@@ -49,8 +50,14 @@ class SensitivitySettings(ServiceSettings):
     """Calls in a row without an answer after which Redis is not called for a while."""
     redis_breaker_seconds: float = Field(default=1.0, gt=0)
     """Time for which Redis is not called after these failures."""
-    budget: int = Field(default=BUDGET, ge=1)
-    """Records of a class before reversal begins, for accounts without a budget of their own."""
+    budget: int = Field(default=BUDGET, ge=1, lt=2**32)
+    """Records of a class before it is crossed, for owners without a budget of their own."""
+    breadth: int = Field(default=BREADTH, ge=1, lt=2**32)
+    """Crossed classes at which an owner is over its budget, at most half of all classes; for
+    owners without a breadth of their own."""
+    class_cap: ClassCap = cap_text(CLASS_CAP)
+    """Budgets of one class at which an owner is over whatever its other classes hold, or off; for
+    owners without a cap of their own."""
     cached_accounts: int = Field(default=10_000, ge=1)
     """Accounts kept in memory; the others are read from the store when they next ask."""
     survey_seconds: float = Field(default=300.0, ge=0)
@@ -62,6 +69,11 @@ class SensitivitySettings(ServiceSettings):
     """Most queries in one call."""
     max_waiting: int = Field(default=256, ge=1)
     """Most calls that wait for the ledgers; more are refused."""
+
+    @property
+    def crossing(self) -> CrossingPolicy:
+        """The crossing policy of owners that state none."""
+        return CrossingPolicy(self.budget, self.breadth, read_cap(self.class_cap))
 
     @model_validator(mode="after")
     def _require_state(self) -> SensitivitySettings:

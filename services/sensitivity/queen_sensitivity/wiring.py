@@ -13,8 +13,8 @@ from pathlib import Path
 
 from queen.api.v1 import admin_pb2_grpc, sensitivity_pb2_grpc
 from queen.bundle import open_bundle
+from queen.method.crossing import Thresholds
 from queen.method.packing import RegionProbes
-from queen.method.sensitivity import Thresholds
 from queen.serving.server import Offer, Shell
 from queen_sensitivity.admin.administration import Administration
 from queen_sensitivity.admin.audit import Audit
@@ -56,7 +56,7 @@ async def open_service(
         store = TimedStore(plain, metrics.stages["load"], metrics.stages["append"])
         listeners = Listeners(metrics.appends, metrics.repaired, feed.publish)
         book = open_book(
-            Limits.of_bundle(bundle, settings.budget),
+            Limits.of_bundle(bundle, settings.crossing),
             store,
             cached_accounts=settings.cached_accounts,
             search=settings.search,
@@ -66,11 +66,11 @@ async def open_service(
         expected = Expected.of_bundle(bundle, settings.max_rows)
         servicer = SensitivityServicer(expected, dispatcher, metrics)
         # The engine's own thresholds belong to its thread.
-        shown = Thresholds(bundle.geometry, bundle.mean_squared_sqs, settings.budget)
+        shown = Thresholds(bundle.geometry, bundle.mean_squared_sqs, settings.crossing)
         reader = AccountReader(bundle.geometry, shown, plain, bundle.meter)
         survey_metrics = SurveyMetrics(shell.metrics)
         probes = RegionProbes(bundle.geometry)
-        surveyor = Surveyor(reader, bundle.geometry, shown.table(0), probes)
+        surveyor = Surveyor(reader, bundle.geometry, shown.of_policy().thresholds, probes)
         surveys = SurveyLoop(
             surveyor.survey,
             settings.survey_seconds,

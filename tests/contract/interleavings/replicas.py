@@ -19,6 +19,7 @@ from queen_sensitivity.ledger_store import LedgerKey, Records
 from queen_sensitivity.ledgers.account_cache import Recheck
 
 from queen.errors import DependencyUnavailable
+from queen.method.crossing import CrossingPolicy
 from queen.method.ledger import Assessment, Charges, Scope, Standing, Verdict
 from queen.method.neighbors import nearest_distances
 from queen.owners import group_owner
@@ -44,9 +45,9 @@ from tests.unit.sensitivity.regions import CLASSES, batch_of, book_of, counting,
 
 METER = meter_of(GEOMETRY, limit=5.0)
 POLICIES = (
-    AccountPolicy("a", 4, Scope.QUERY, "north", 9),
-    AccountPolicy("b", 6, Scope.CLASS, "north", 9),
-    AccountPolicy("c", 3, Scope.ACCOUNT),
+    AccountPolicy("a", CrossingPolicy(4), Scope.QUERY, "north", CrossingPolicy(9)),
+    AccountPolicy("b", CrossingPolicy(6), Scope.CLASS, "north", CrossingPolicy(9)),
+    AccountPolicy("c", CrossingPolicy(3), Scope.ACCOUNT),
 )
 OWNERS = (*(policy.account_id for policy in POLICIES), group_owner("north"))
 CACHED = (10, 10, 2)

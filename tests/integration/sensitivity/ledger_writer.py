@@ -26,9 +26,9 @@ from queen_sensitivity.ledger_store import (
 )
 from queen_sensitivity.ledger_store.redis.store import open_redis_link
 
+from queen.method.crossing import Thresholds, published
 from queen.method.geometry import Geometry
 from queen.method.ledger import Verdict
-from queen.method.sensitivity import Thresholds
 from tests.unit.sensitivity.regions import counting
 
 ACCOUNT = "hot"
@@ -77,7 +77,7 @@ def main(url: str, kind: str, seed: int, steps: int, rows: int, out: Path) -> No
     geometry, counts = race_geometry(), Counter[str]()
     link = open_redis_link(url, PATIENT)
     store = (WithoutCompareAndSet if kind == "broken" else RedisLedgerStore)(link)
-    thresholds = Thresholds(geometry, np.full(CLASSES, 0.4), 500_000)
+    thresholds = Thresholds(geometry, np.full(CLASSES, 0.4), published(500_000))
     listeners = counting(counts)
     book = open_book(Limits(geometry, thresholds), store, cached_accounts=1, listeners=listeners)
     batches = [points(geometry, source, steps * rows) for source in (0, seed)]

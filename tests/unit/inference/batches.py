@@ -16,7 +16,7 @@ from tests.bundles import SmallBundle
 
 def account_of(profile: Profile, name: str = "") -> Account:
     """An account under a profile, named after it unless it has a name."""
-    return Account(name or profile.value, profile, None, f"hash-{name or profile.value}")
+    return Account(name or profile.value, profile, f"hash-{name or profile.value}")
 
 
 def pending_of(account: Account, rows: np.ndarray, expires: float = np.inf) -> Pending:

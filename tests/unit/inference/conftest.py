@@ -61,4 +61,4 @@ def counted(registry: Metrics) -> Counted:
 @pytest.fixture
 def account() -> Account:
     """An account without a policy of its own."""
-    return Account("alice", Profile.PAPER, None, "hash-of-alice")
+    return Account("alice", Profile.PAPER, "hash-of-alice")

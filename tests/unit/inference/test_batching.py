@@ -159,7 +159,7 @@ async def test_a_full_queue_refuses_and_then_recovers(
     small: SmallBundle, protectee: Protectee, metrics: InferenceMetrics, account: Account
 ) -> None:
     """The account's bound comes first, then that of the queue; both free up with the answers."""
-    other = Account("bob", Profile.PAPER, None, "hash-of-bob")
+    other = Account("bob", Profile.PAPER, "hash-of-bob")
     finisher = Finisher()
     async with batching(protectee, finisher, metrics) as batcher:
         waiting = [

@@ -17,6 +17,7 @@ from queen.method.ledger import (
     Charges,
     LedgerLevels,
     LedgerRows,
+    Owners,
     Scope,
     Standing,
     Verdict,
@@ -36,6 +37,8 @@ Key = tuple[int, int]
 class Rules:
     """Scope and group of each account (-1 for none), and threshold and limit of each owner.
 
+    An owner is over once `needed` of its classes are above its threshold, or one class is above
+    `caps` times its threshold; by default it is as published.
     An owner is off-distribution from its query number `limits` on: any claim that
     begins somewhere and does not end would do.
     """
@@ -44,6 +47,8 @@ class Rules:
     groups: tuple[int, ...]
     thresholds: tuple[float, ...]
     limits: tuple[int, ...]
+    needed: tuple[int, ...] = (1,) * (ACCOUNTS + GROUPS)
+    caps: tuple[float, ...] = (math.inf,) * (ACCOUNTS + GROUPS)
 
     def owners(self, account: int) -> list[int]:
         """Who is charged for a query of `account`."""
@@ -65,6 +70,8 @@ rules = st.builds(
     groups=st.tuples(*[st.integers(-1, GROUPS - 1)] * ACCOUNTS),
     thresholds=st.tuples(*[_levels] * (ACCOUNTS + GROUPS)),
     limits=st.tuples(*[_limits] * (ACCOUNTS + GROUPS)),
+    needed=st.tuples(*[st.integers(1, CLASSES)] * (ACCOUNTS + GROUPS)),
+    caps=st.tuples(*[st.sampled_from([1.0, 2.0, math.inf])] * (ACCOUNTS + GROUPS)),
 )
 PLAIN = Rules((Scope.QUERY,) * ACCOUNTS, (-1,) * ACCOUNTS, (0.0654,) * 5, (1000,) * 5)
 """The paper: every account for itself, and only queries inside and novel are reversed."""
@@ -94,7 +101,19 @@ class Book:
         points = embeddings(batch)[rows]
         keys = list(zip(owners, labels.tolist(), strict=True))
         ledgers = sorted(set(keys))
-        level = np.array(self.rules.thresholds)
+        level, caps = np.array(self.rules.thresholds), np.array(self.rules.caps)
+        held = np.array(
+            [
+                [self._cqs((owner, label)) for label in range(CLASSES)]
+                for owner in range(ACCOUNTS + GROUPS)
+            ]
+        )
+        crossed = (held > level[:, None]).sum(axis=1)
+        needed = np.array(self.rules.needed)
+        # 0 times infinity is no cap either.
+        cap_levels = np.where(np.isinf(caps), np.inf, np.where(np.isinf(caps), 0.0, caps) * level)
+        is_over = (crossed >= needed) | (held > cap_levels[:, None]).any(axis=1)
+        owner_of = np.array([owner for owner, _ in ledgers])
         index = np.array([ledgers.index(key) for key in keys])
         step = assess_rows(
             GEOMETRY,
@@ -102,17 +121,14 @@ class Book:
             np.array([self._nearest(key, at) for key, at in zip(keys, points, strict=True)]),
             LedgerLevels(
                 np.array([self._cqs(key) for key in ledgers]),
-                level[[owner for owner, _ in ledgers]],
+                level[owner_of],
+                Owners(owner_of, crossed, needed, is_over, cap_levels[owner_of]),
             ),
         )
-        crossed = [
-            any(self._cqs((owner, label)) > level[owner] for label in range(CLASSES))
-            for owner in range(ACCOUNTS + GROUPS)
-        ]
         scopes = np.array([self.rules.scopes[row[0]] for row in batch], np.uint8)
         charges = Charges(np.array(rows), np.array(owners), scopes)
         is_off = np.array([self._count(owner) for owner in owners])
-        found = enforce(step, charges, Standing(level[owners], np.array(crossed), is_off))
+        found = enforce(step, charges, Standing(level[owners], is_off))
         for row in step.recorded.tolist():
             self.records.setdefault(keys[row], []).append(tuple(points[row].tolist()))
         return step, found
@@ -160,6 +176,8 @@ class _Owner:
 
     threshold: float
     limit: int
+    needed: int
+    cap: float
     asked: int = 0
     cqs: list[float] = field(default_factory=lambda: [0.0] * CLASSES)
     records: list[list[tuple[float, ...]]] = field(
@@ -170,18 +188,21 @@ class _Owner:
         self, label: int, point: tuple[float, ...], scope: Scope
     ) -> tuple[Verdict, bool, bool]:
         """The paper's verdict, whether the budget reverses the query, and whether it is off."""
-        over = [cqs > self.threshold for cqs in self.cqs]
+        crossed = [cqs > self.threshold for cqs in self.cqs]
+        cap = math.inf if math.isinf(self.cap) else self.cap * self.threshold
+        over = sum(crossed) >= self.needed or any(cqs > cap for cqs in self.cqs)
+        spent = crossed[label] and over
         off = self.asked >= self.limit
         self.asked += 1
-        verdict = self._step(label, point, over[label])
-        wide = {Scope.QUERY: False, Scope.CLASS: over[label], Scope.ACCOUNT: any(over)}[scope]
+        verdict = self._step(label, point, spent)
+        wide = {Scope.QUERY: False, Scope.CLASS: spent, Scope.ACCOUNT: over}[scope]
         return verdict, verdict == Verdict.REVERSE or wide, off and scope is Scope.ACCOUNT
 
-    def _step(self, label: int, point: tuple[float, ...], is_over: bool) -> Verdict:
+    def _step(self, label: int, point: tuple[float, ...], is_spent: bool) -> Verdict:
         distance = math.dist(point, GEOMETRY.cluster_centers[label].tolist())
         if distance >= 1.0 or any(math.dist(point, r) <= 0.25 for r in self.records[label]):
             return Verdict.PRESERVE
-        if is_over:
+        if is_spent:
             return Verdict.REVERSE
         self.records[label].append(point)
         self.cqs[label] += (0.5 * math.erfc(distance - 1.0)) ** 2 * 0.25**2
@@ -190,7 +211,8 @@ class _Owner:
 
 def enforce_literally(rules: Rules, stream: Sequence[Row]) -> Enforced:
     """The definition, query after query, in plain Python: the truth for `enforce`."""
-    owners = [_Owner(*pair) for pair in zip(rules.thresholds, rules.limits, strict=True)]
+    terms = zip(rules.thresholds, rules.limits, rules.needed, rules.caps, strict=True)
+    owners = [_Owner(*own) for own in terms]
     outcome = Enforced()
     for (account, label, *_rest), point in zip(stream, embeddings(stream).tolist(), strict=True):
         verdict, cause = Verdict.PRESERVE, Cause.NONE

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from queen.method.facts import FACTS, GROUP_SHIFT, Fact, gather_facts, reenact
+from queen.method.facts import FACTS, GROUP_SHIFT, POLICIES, Fact, gather_facts, reenact
 from queen.method.ledger import (
     Cause,
     Charges,
     LedgerLevels,
     LedgerRows,
+    Owners,
     Scope,
     Standing,
     Verdict,
@@ -35,12 +36,14 @@ def drawn(seed: int, rows: int) -> tuple[LedgerRows, np.ndarray, LedgerLevels, C
     points = GEOMETRY.cluster_centers[labels] + rng.normal(scale=0.7, size=(rows, 2))
     ledger_index = owner * 2 + labels[row]
     charged = LedgerRows(points.astype(np.float32)[row], labels[row], ledger_index)
-    levels = LedgerLevels(rng.uniform(0.0, 1.2, 6), np.full(6, 0.9))
+    cqs, needed = rng.uniform(0.0, 1.2, 6), rng.integers(1, 3, 3)
+    crossed = (cqs.reshape(3, 2) > 0.9).sum(axis=1)
+    owners = Owners(np.arange(6) // 2, crossed, needed, crossed >= needed, None)
+    levels = LedgerLevels(cqs, np.full(6, 0.9), owners)
     nearest = np.where(rng.random(len(row)) < 0.5, np.inf, 0.0)
     scopes = np.array(SCOPES, np.uint8)[rng.integers(0, 3, 3)][account]
     standing = Standing(
         levels.thresholds[ledger_index],
-        (levels.cqs.reshape(3, 2) > 0.9).any(axis=1),
         rng.random(len(row)) < 0.2,
     )
     return charged, nearest, levels, Charges(row, owner, scopes), standing
@@ -53,8 +56,9 @@ def test_the_facts_of_a_batch_give_its_verdicts_again(seed: int) -> None:
     step = assess_rows(GEOMETRY, rows, nearest, levels)
     is_exempt = charges.owner[:40] == seed % 2
     expected = spare(enforce(step, charges, standing), is_exempt)
-    budgets = charges.owner + 5
-    facts = gather_facts(step, charges, standing, charges.owner + 1, budgets, is_exempt)
+    policies = np.zeros(len(charges.owner), POLICIES)
+    policies["budgets"], policies["breadths"] = charges.owner + 5, charges.owner + 2
+    facts = gather_facts(step, charges, standing, charges.owner + 1, policies, is_exempt)
     thresholds = np.full(40, 0.9)
     found, group_after = reenact(GEOMETRY, facts, rows.labels[:40], thresholds, thresholds)
     assert facts.dtype == FACTS
@@ -64,6 +68,7 @@ def test_the_facts_of_a_batch_give_its_verdicts_again(seed: int) -> None:
     assert np.array_equal(group_after[grouped], step.cqs_after[40:])
     assert np.array_equal(facts["group_generations"][grouped], np.full(len(grouped), 3))
     assert (facts["group_budgets"] > 0).sum() == len(grouped)
+    assert set(facts["group_breadths"][grouped].tolist()) <= {4}
 
 
 def test_the_bits_say_what_held_before_the_row() -> None:
@@ -71,14 +76,14 @@ def test_the_bits_say_what_held_before_the_row() -> None:
     charges = Charges(np.array([0, 0]), np.array([0, 1]), np.array([Scope.ACCOUNT], np.uint8))
     rows = LedgerRows(GEOMETRY.cluster_centers[[0, 0]], np.zeros(2, int), np.array([0, 1]))
     levels = LedgerLevels(np.array([0.0, 2.0]), np.ones(2))
-    standing = Standing(np.ones(2), np.array([False, True]), np.array([True, False]))
+    standing = Standing(np.ones(2), np.array([True, False]))
     step = assess_rows(GEOMETRY, rows, np.full(2, np.inf), levels)
     assert step.verdicts.tolist() == [Verdict.RECORD, Verdict.REVERSE]
     causes = enforce(step, charges, standing).causes.tolist()
     assert causes == [Cause.GROUP | Cause.OFF_DISTRIBUTION]
     facts = gather_facts(
-        step, charges, standing, np.zeros(2, int), np.ones(2, int), np.array([True])
+        step, charges, standing, np.zeros(2, int), np.zeros(2, POLICIES), np.array([True])
     )
     own = Fact.NOVEL | Fact.OFF_DISTRIBUTION | Fact.EXEMPT
-    of_group = (Fact.NOVEL | Fact.CROSSED) << GROUP_SHIFT
+    of_group = (Fact.NOVEL | Fact.OVER) << GROUP_SHIFT
     assert facts["bits"].tolist() == [int(own) | int(of_group)]

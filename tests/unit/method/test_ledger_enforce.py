@@ -90,9 +90,13 @@ def test_only_reversed_queries_have_a_cause(stream: Stream, by: Rules) -> None:
         assert cause in range(8)
 
 
-def _step(verdicts: list[Verdict], before: list[float], after: list[float]) -> Assessment:
+def _step(
+    verdicts: list[Verdict], before: list[float], is_over: list[bool] | None = None
+) -> Assessment:
     zeros = np.zeros(len(verdicts))
-    return Assessment(np.array(verdicts, np.uint8), zeros, zeros, np.array(before), np.array(after))
+    over = zeros > 0 if is_over is None else np.array(is_over)
+    levels = np.array(before)
+    return Assessment(np.array(verdicts, np.uint8), zeros, zeros, levels, levels, over)
 
 
 P, R, X = Verdict.PRESERVE, Verdict.RECORD, Verdict.REVERSE
@@ -118,33 +122,35 @@ def test_the_harsher_of_two_verdicts_wins(
     """A query is reversed if either of those it is charged to has spent its budget."""
     charges = Charges(np.array([0, 0]), np.array([0, 1]), np.array([Scope.QUERY], np.uint8))
     none = np.zeros(2, np.bool_)
-    step = _step([own, of_group], [0.0, 0.0], [0.0, 0.0])
-    found = enforce(step, charges, Standing(np.ones(2), none, none))
+    step = _step([own, of_group], [0.0, 0.0])
+    found = enforce(step, charges, Standing(np.ones(2), none))
     assert (found.verdicts.tolist(), found.causes.tolist()) == ([expected], [cause])
 
 
 @pytest.mark.parametrize(
-    ("scope", "own_class", "other_class", "off", "cause"),
+    ("scope", "own_class", "over", "off", "cause"),
     [
         (Scope.QUERY, True, True, True, Cause.NONE),
-        (Scope.CLASS, True, False, False, Cause.ACCOUNT),
+        (Scope.CLASS, True, True, False, Cause.ACCOUNT),
+        (Scope.CLASS, True, False, False, Cause.NONE),
         (Scope.CLASS, False, True, True, Cause.NONE),
         (Scope.ACCOUNT, False, True, False, Cause.ACCOUNT),
         (Scope.ACCOUNT, False, False, True, Cause.OFF_DISTRIBUTION),
-        (Scope.ACCOUNT, True, False, True, Cause.ACCOUNT | Cause.OFF_DISTRIBUTION),
+        (Scope.ACCOUNT, True, True, True, Cause.ACCOUNT | Cause.OFF_DISTRIBUTION),
+        (Scope.ACCOUNT, True, False, False, Cause.NONE),
         (Scope.ACCOUNT, False, False, False, Cause.NONE),
     ],
 )
 def test_a_scope_widens_what_a_spent_budget_reverses(
-    scope: Scope, own_class: bool, other_class: bool, off: bool, cause: Cause
+    scope: Scope, own_class: bool, over: bool, off: bool, cause: Cause
 ) -> None:
     """A query that the paper preserves, by its scope and what is known of its account."""
     charges = Charges(np.array([0]), np.array([0]), np.array([scope], np.uint8))
     cqs = 2.0 if own_class else 0.5
     found = enforce(
-        _step([P], [cqs], [cqs]),
+        _step([P], [cqs], [over]),
         charges,
-        Standing(np.ones(1), np.array([own_class or other_class]), np.array([off])),
+        Standing(np.ones(1), np.array([off])),
     )
     assert found.causes.tolist() == [cause]
     assert found.verdicts.tolist() == [X if cause else P]
@@ -152,10 +158,10 @@ def test_a_scope_widens_what_a_spent_budget_reverses(
 
 def test_the_query_that_crosses_is_still_recorded() -> None:
     """The next one of its account is reversed, whatever its class; another account's is not."""
-    step = _step([R, P, P, P], [0.9, 0.9, 0.0, 0.0], [1.1, 0.9, 0.0, 0.0])
+    step = _step([R, P, P, P], [0.9, 0.9, 0.0, 0.0], [False, False, True, False])
     charges = Charges(np.arange(4), np.array([0, 1, 0, 1]), np.full(4, Scope.ACCOUNT, np.uint8))
     none = np.zeros(4, np.bool_)
-    found = enforce(step, charges, Standing(np.ones(4), none[:2], none))
+    found = enforce(step, charges, Standing(np.ones(4), none))
     assert found.verdicts.tolist() == [R, P, X, P]
     assert found.causes.tolist() == [0, 0, Cause.ACCOUNT, 0]
 
@@ -164,11 +170,11 @@ def test_an_account_has_its_own_numbers_whatever_its_group_has() -> None:
     """Distances, sqs and cqs of a query are those against its account."""
     step = Assessment(
         *(np.array([P, R], np.uint8), np.array([0.1, 0.1]), np.array([0.7, 0.7])),
-        *(np.array([0.2, 0.3]), np.array([0.2, 0.4])),
+        *(np.array([0.2, 0.3]), np.array([0.2, 0.4]), np.zeros(2, np.bool_)),
     )
     charges = Charges(np.array([0, 0]), np.array([0, 1]), np.array([Scope.QUERY], np.uint8))
     none = np.zeros(2, np.bool_)
-    found = enforce(step, charges, Standing(np.ones(2), none, none))
+    found = enforce(step, charges, Standing(np.ones(2), none))
     assert (found.cqs_before.tolist(), found.cqs_after.tolist()) == ([0.2], [0.2])
     assert found.verdicts.tolist() == [R]
 
@@ -178,5 +184,5 @@ def test_an_empty_batch_is_enforced_into_an_empty_assessment() -> None:
     none = np.empty(0, np.int64)
     charges = Charges(none, none, none.astype(np.uint8))
     off = np.empty(0, np.bool_)
-    found = enforce(_step([], [], []), charges, Standing(np.empty(0), off, off))
+    found = enforce(_step([], []), charges, Standing(np.empty(0), off))
     assert found.verdicts.shape == found.causes.shape == (0,)

@@ -6,11 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import erfc
 
-from queen.errors import ConfigError, InvalidQuery
+from queen.errors import ConfigError
 from queen.method.geometry import Geometry
 from queen.method.neighbors import nearest_distances
 from queen.method.sensitivity import (
-    Thresholds,
     budget_ceiling,
     budget_thresholds,
     center_distances,
@@ -22,7 +21,6 @@ from queen.method.sensitivity import (
     single_query_sensitivity,
 )
 from tests.unit.method.regions import bounded, discs, inside_region
-from tests.unit.sensitivity.regions import small_geometry
 
 
 @given(st.floats(0, 5), st.floats(0.1, 4), st.integers(0, 2))
@@ -166,37 +164,3 @@ def test_empty_batches_have_empty_answers() -> None:
     distances = center_distances(geometry, np.empty((0, 2), np.float32), np.empty(0, np.int64))
     sqs = single_query_sensitivity(geometry, distances, np.empty(0, np.int64))
     assert distances.shape == sqs.shape == (0,)
-
-
-GEOMETRY = small_geometry()
-MEAN = np.linspace(0.3, 0.6, GEOMETRY.num_classes)
-THRESHOLDS = Thresholds(GEOMETRY, MEAN, 20)
-
-
-def test_no_budget_is_the_default() -> None:
-    """0 stands for the service's own budget, in the records and in the thresholds."""
-    assert (THRESHOLDS.in_force(0), THRESHOLDS.in_force(7)) == (20, 7)
-    assert np.array_equal(THRESHOLDS.table(0), THRESHOLDS.table(20))
-
-
-@pytest.mark.parametrize("budgets", [[7, 7, 7], [0, 7, 30, 7]])
-def test_ledgers_have_the_thresholds_of_their_owner_and_class(budgets: list[int]) -> None:
-    """Whether the owners have one budget or several."""
-    of_owners = THRESHOLDS.of_budgets(budgets)
-    owner = np.repeat(np.arange(len(budgets)), GEOMETRY.num_classes)
-    labels = np.tile(np.arange(GEOMETRY.num_classes), len(budgets))
-    expected = np.concatenate([budget_thresholds(GEOMETRY, MEAN, b or 20) for b in budgets])
-    assert np.array_equal(of_owners.of_ledgers(owner, labels), expected)
-    some = np.array([2, 0])
-    assert np.array_equal(
-        of_owners.select(some).of_owner(0), budget_thresholds(GEOMETRY, MEAN, budgets[2] or 20)
-    )
-
-
-def test_a_budget_that_no_class_can_spend_is_refused() -> None:
-    """At the start as a setting, later as a field of the request."""
-    with pytest.raises(ConfigError, match="expected a budget of at most"):
-        Thresholds(GEOMETRY, MEAN, 10**9)
-    with pytest.raises(InvalidQuery, match="expected a budget of at most") as caught:
-        THRESHOLDS.of_budgets([7, 10**9])
-    assert caught.value.field == "accounts.budget"

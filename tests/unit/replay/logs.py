@@ -11,9 +11,13 @@ import numpy as np
 from queen_sensitivity.engine.batch import AccountPolicy
 
 from queen.bundle import Bundle
+from queen.method.crossing import CrossingPolicy
 from tests.unit.replay.written import Row, WrittenLog
 
-PLAIN = [AccountPolicy("alice"), AccountPolicy("bob", group="acme", group_budget=6)]
+PLAIN = [
+    AccountPolicy("alice"),
+    AccountPolicy("bob", group="acme", group_crossing=CrossingPolicy(6)),
+]
 Records = list[dict[str, Any]]
 
 

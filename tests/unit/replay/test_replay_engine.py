@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from queen_sensitivity.engine.batch import AccountPolicy
 
 from queen.bundle import Bundle
+from queen.method.crossing import CrossingPolicy
 from queen.method.ledger import Scope, Verdict
 from queen.replay import replay
 from tests.unit.replay.written import Row, WrittenLog
@@ -34,10 +35,13 @@ policies = st.tuples(
         st.builds(
             AccountPolicy,
             st.just(f"account-{number}"),
-            st.sampled_from([0, 1, 3]),
+            st.sampled_from(
+                [CrossingPolicy(), CrossingPolicy(1), CrossingPolicy(3, 2), CrossingPolicy(1, 2, 3)]
+            ),
             st.sampled_from(list(Scope)),
             st.sampled_from(["", "acme", "other"]),
-            st.just(2),
+            # One policy for all accounts of a group.
+            st.just(CrossingPolicy(2, 2, 2)),
             st.booleans(),
         )
         for number in range(3)

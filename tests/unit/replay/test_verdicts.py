@@ -73,7 +73,7 @@ def changed(name: str, verdict: str, by: Any) -> Callable[[list[dict[str, Any]]]
         (changed("novel", "REVERSE", lambda _: 0), "verdict"),
         (changed("cqs_after", "RECORD", lambda cqs: cqs * (1 + 1e-9)), "cqs_after"),
         (changed("cqs_before", "REVERSE", lambda cqs: cqs / 100), "verdict"),
-        (changed("crossed", "REVERSE", lambda _: 0), "crossed"),
+        (changed("over", "REVERSE", lambda _: 0), "over"),
     ],
 )
 def test_a_tampered_line_is_found(

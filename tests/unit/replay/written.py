@@ -21,6 +21,7 @@ from queen_sensitivity.servicer import encode_assessment
 
 from queen.bundle import Bundle
 from queen.method.contracts import Profile
+from queen.method.crossing import CrossingPolicy, published
 from queen.serving.auth import Account
 from queen.serving.logging import account_hash
 from queen.wire import read_facts
@@ -34,17 +35,24 @@ _LOOP.close()
 class WrittenLog:
     """A sensitivity engine over a real store, and the log of the front door that asks it."""
 
-    def __init__(self, bundle: Bundle, *, budget: int = 12, store: LedgerStore | None = None):
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        budget: int = 12,
+        crossing: CrossingPolicy | None = None,
+        store: LedgerStore | None = None,
+    ) -> None:
         self.bundle = bundle
         self.records: list[DecisionRecord] = []
         self._store = store or MemoryLedgerStore()
-        self._budget = budget
+        self._default = crossing or published(budget)
         self._log = DecisionLog("all", bundle, self.records.append)
         self.restart()
 
     def restart(self) -> None:
         """Another engine over the same store."""
-        limits = Limits.of_bundle(self.bundle, self._budget)
+        limits = Limits.of_bundle(self.bundle, self._default)
         self.book = open_book(limits, self._store, cached_accounts=100, recheck=Recheck(0.0))
 
     def records_of(self, owner: str) -> int:
@@ -101,10 +109,10 @@ def _spans(policies: Sequence[AccountPolicy], owners: Sequence[int]) -> list[Spa
             account = Account(
                 policy.account_id,
                 Profile.PAPER,
-                policy.budget or None,
                 account_hash(policy.account_id),
                 policy.group or None,
-                policy.group_budget or None,
+                policy.crossing,
+                policy.group_crossing,
                 policy.is_exempt,
             )
             inputs, answers = np.zeros((place - start, 1)), asyncio.Future(loop=_LOOP)

@@ -5,11 +5,20 @@ from __future__ import annotations
 import numpy as np
 from queen_sensitivity.engine.batch import AccountPolicy
 
+from queen.method.crossing import CrossingPolicy, Thresholds
 from queen.method.geometry import Geometry
-from queen.method.ledger import Cause, LedgerLevels, LedgerRows, Scope, Verdict, assess_rows
+from queen.method.ledger import (
+    Cause,
+    LedgerLevels,
+    LedgerRows,
+    Owners,
+    Scope,
+    Verdict,
+    assess_rows,
+)
 from queen.method.neighbors import nearest_distances
 from queen.method.off_distribution import OffDistributionMeter
-from queen.method.sensitivity import Thresholds, center_distances, cumulative_query_sensitivity
+from queen.method.sensitivity import center_distances, cumulative_query_sensitivity
 
 REMEMBERED = 64
 
@@ -42,14 +51,14 @@ class Oracle:
         self, policy: AccountPolicy, embedding: np.ndarray, label: int
     ) -> tuple[int, int, float]:
         """Verdict, causes, and cqs of the account's class after the query."""
-        charged = [(policy.account_id, policy.budget, Cause.ACCOUNT)]
+        charged = [(policy.account_id, policy.crossing, Cause.ACCOUNT)]
         if policy.group:
-            charged.append((f"group {policy.group}", policy.group_budget, Cause.GROUP))
+            charged.append((f"group {policy.group}", policy.group_crossing, Cause.GROUP))
         steps = [
             self._charge(
-                self.owners.setdefault(name, Owner()), budget, cause, policy, embedding, label
+                self.owners.setdefault(name, Owner()), crossing, cause, policy, embedding, label
             )
-            for name, budget, cause in charged
+            for name, crossing, cause in charged
         ]
         causes = Cause(0)
         for _, found, _ in steps:
@@ -60,20 +69,33 @@ class Oracle:
     def _charge(
         self,
         owner: Owner,
-        budget: int,
+        crossing: CrossingPolicy,
         cause: Cause,
         policy: AccountPolicy,
         embedding: np.ndarray,
         label: int,
     ) -> tuple[int, Cause, float]:
-        thresholds = self._thresholds.table(budget)
-        is_over = [owner.cqs.get(each, 0.0) > limit for each, limit in enumerate(thresholds)]
+        limits = self._thresholds.of_policy(crossing)
+        thresholds = limits.thresholds
+        levels = [owner.cqs.get(each, 0.0) for each in range(len(thresholds))]
+        crossed = [level > limit for level, limit in zip(levels, thresholds, strict=True)]
+        caps = np.full(len(levels), np.inf) if limits.caps is None else limits.caps
+        is_over = sum(crossed) >= limits.needed or any(
+            level > cap for level, cap in zip(levels, caps, strict=True)
+        )
         known = owner.stored(label)
         step = assess_rows(
             self._geometry,
             LedgerRows(embedding[None], np.array([label]), np.zeros(1, int)),
             nearest_distances(known, embedding[None]),
-            LedgerLevels(np.array([owner.cqs.get(label, 0.0)]), thresholds[[label]]),
+            LedgerLevels(
+                np.array([levels[label]]),
+                thresholds[[label]],
+                # One row cannot put its owner over before itself.
+                Owners(
+                    np.zeros(1, int), np.zeros(1, int), np.full(1, 99), np.array([is_over]), None
+                ),
+            ),
         )
         verdict = int(step.verdicts[0])
         if verdict == Verdict.RECORD:
@@ -82,8 +104,8 @@ class Oracle:
                 self._geometry, owner.stored(label), label
             )
         is_spent = verdict == Verdict.REVERSE
-        is_spent |= policy.scope == Scope.CLASS and bool(is_over[label])
-        is_spent |= policy.scope == Scope.ACCOUNT and any(is_over)
+        is_spent |= policy.scope == Scope.CLASS and crossed[label] and is_over
+        is_spent |= policy.scope == Scope.ACCOUNT and is_over
         found = cause if is_spent else Cause(0)
         if policy.scope == Scope.ACCOUNT and owner.is_off:
             found |= Cause.OFF_DISTRIBUTION

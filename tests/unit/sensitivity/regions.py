@@ -23,9 +23,9 @@ from queen_sensitivity.ledger_store import (
 from queen_sensitivity.metrics import CAS_RESULTS
 
 from queen.errors import DependencyUnavailable
+from queen.method.crossing import CrossingPolicy, Thresholds, published
 from queen.method.geometry import Geometry
 from queen.method.off_distribution import OffDistributionMeter
-from queen.method.sensitivity import Thresholds
 
 CLASSES = 3
 
@@ -57,7 +57,7 @@ def queries_of(
 ) -> Queries:
     """A micro-batch; without `owners` all of it is the first account's."""
     index = np.zeros(len(labels), np.int64) if owners is None else np.asarray(owners)
-    policies = [AccountPolicy(account_id, budget) for account_id in accounts]
+    policies = [AccountPolicy(account_id, CrossingPolicy(budget)) for account_id in accounts]
     return Queries(policies, index, np.asarray(labels), np.asarray(embeddings, np.float32))
 
 
@@ -102,9 +102,11 @@ def book_of(
 ) -> LedgerBook:
     """An engine over `store`; the mean sqs^2 is that of a uniform stream, about.
 
-    `options` are those of `open_book`.
+    Owners that state no policy are under the option `crossing`, or the published policy of
+    `budget`. The other options are those of `open_book`.
     """
-    thresholds = Thresholds(geometry, np.full(geometry.num_classes, 0.4), budget)
+    mean = np.full(geometry.num_classes, 0.4)
+    thresholds = Thresholds(geometry, mean, options.pop("crossing", published(budget)))
     limits = Limits(geometry, thresholds, meter)
     return open_book(limits, store, cached_accounts=cached_accounts, **options)
 

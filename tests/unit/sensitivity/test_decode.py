@@ -11,6 +11,7 @@ from queen_sensitivity.decode import Expected, read_queries
 from queen.api.v1 import sensitivity_pb2 as pb
 from queen.bundle import Bundle, open_bundle
 from queen.errors import BatchTooLarge, BundleMismatch, InvalidQuery
+from queen.method.crossing import CAP_OFF, UNSTATED, CrossingPolicy
 from queen.method.ledger import Scope
 from tests.bundles import make_bundle
 
@@ -21,6 +22,9 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return open_bundle(make_bundle(Path(tmp_path_factory.mktemp("bundle")) / "b").path)
 
 
+OWN = {"breadth": 2, "class_cap": 3, "group_breadth": 4, "group_class_cap": CAP_OFF}
+
+
 def request_of(bundle: Bundle, **fields: object) -> pb.AssessRequest:
     """Two rows of two accounts; `fields` in place of its own."""
     width = bundle.geometry.embedding_width
@@ -28,7 +32,7 @@ def request_of(bundle: Bundle, **fields: object) -> pb.AssessRequest:
         "bundle_digest": bundle.digest,
         "accounts": [
             pb.AccountPolicy(account_id="a"),
-            pb.AccountPolicy(account_id="b", budget=7, scope=3, group="us", group_budget=9),
+            pb.AccountPolicy(account_id="b", budget=7, scope=3, group="us", group_budget=9, **OWN),
         ],
         "account_index": np.array([1, 0], "<u4").tobytes(),
         "labels": np.array([0, 1], "<i4").tobytes(),
@@ -41,9 +45,11 @@ def test_a_request_becomes_queries(bundle: Bundle) -> None:
     """An account without a scope has the paper's; numbers keep their order."""
     queries = read_queries(request_of(bundle, with_facts=True), Expected.of_bundle(bundle, 10))
     first, second = queries.accounts
-    assert (first.account_id, first.budget, first.scope, first.group) == ("a", 0, Scope.QUERY, "")
-    assert (second.budget, second.scope) == (7, Scope.ACCOUNT)
-    assert (second.group, second.group_budget, second.is_exempt) == ("us", 9, False)
+    assert (first.account_id, first.scope, first.group) == ("a", Scope.QUERY, "")
+    assert first.crossing == first.group_crossing == UNSTATED
+    assert (second.crossing, second.scope) == (CrossingPolicy(7, 2, 3), Scope.ACCOUNT)
+    assert (second.group, second.is_exempt) == ("us", False)
+    assert second.group_crossing == CrossingPolicy(9, 4, CAP_OFF)
     assert queries.account_index.tolist() == [1, 0]
     assert queries.labels.tolist() == [0, 1]
     assert queries.embeddings.shape == (2, bundle.geometry.embedding_width)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from queen.errors import ConfigError
-from queen.serving.accounts import AccountsFile, read_accounts
+from queen.method.crossing import CAP_OFF, CrossingPolicy
+from queen.serving.accounts import AccountsFile, GroupEntry, read_accounts
 from queen.serving.auth import key_digest
 
 ONE = key_digest("one")
@@ -37,12 +38,14 @@ TWO = key_digest("two")
         (f"accounts: [{{id: a, key_sha256: {ONE}, group: ''}}]", "entry 1, group"),
         (f"accounts: [{{id: a, key_sha256: {ONE}, group: {'g' * 257}}}]", "entry 1, group"),
         (f'accounts: [{{id: a, key_sha256: {ONE}, group: "a\\nb"}}]', "entry 1, group"),
-        ("accounts: []\ngroups: [{id: g}]", "groups, entry 1, budget"),
+        ("accounts: []\ngroups: [{id: g, breadth: 0}]", "groups, entry 1, breadth"),
+        ("accounts: []\ngroups: [{id: g, class_cap: 0}]", "entry 1, class_cap: .*or off, got 0"),
+        (f"accounts: [{{id: a, key_sha256: {ONE}, class_cap: none}}]", "entry 1, class_cap"),
         ("accounts: []\ngroups: [{id: g, budget: 0}]", "groups, entry 1, budget"),
         ("accounts: []\ngroups: [{id: g, budget: 4294967296}]", "groups, entry 1, budget"),
         (f"accounts: []\ngroups: [{{id: {'g' * 257}, budget: 1}}]", "groups, entry 1, id"),
         ("accounts: []\ngroups: [{id: g, budget: 1, profile: safe}]", "groups, entry 1, profile"),
-        ("accounts: []\ngroups: g", r"groups: .*groups: \[{id, budget}\]"),
+        ("accounts: []\ngroups: g", r"groups: .*groups: \[{id, budget, breadth, class_cap}\]"),
         (
             "accounts: []\ngroups: [{id: g, budget: 1}, {id: h, budget: 1}, {id: g, budget: 2}]",
             "entries 1 and 3 have the same group id",
@@ -71,3 +74,30 @@ def test_accounts_that_cannot_be_served_are_one_sentence_as_well(tmp_path: Path)
     with pytest.raises(ConfigError, match="entry 1, budget: expected at most 7") as caught:
         read_accounts(file, check)
     assert str(caught.value).startswith(f"{file}: entry 1")
+
+
+def test_a_class_cap_is_held_to_the_room_for_its_budget(tmp_path: Path) -> None:
+    """As many budgets as regions have room for; `off`, false in YAML, is right everywhere."""
+    file = tmp_path / "accounts.yaml"
+    keys = (f"key_sha256: {ONE}", f"key_sha256: {TWO}")
+    file.write_text(
+        f"accounts: [{{id: a, {keys[0]}, budget: 8, class_cap: 3}}, "
+        f"{{id: b, {keys[1]}, breadth: 2, class_cap: off}}]\n"
+        "groups: [{id: g, class_cap: 'off'}, {id: h, class_cap: 20}]"
+    )
+    accounts = read_accounts(file)
+    assert [entry.crossing for entry in accounts.accounts] == [
+        CrossingPolicy(8, 0, 3),
+        CrossingPolicy(0, 2, CAP_OFF),
+    ]
+    assert [group.crossing for group in accounts.groups] == [
+        CrossingPolicy(0, 0, CAP_OFF),
+        CrossingPolicy(0, 0, 20),
+    ]
+    accounts.require_budgets(24)
+    with pytest.raises(ConfigError, match="entry 1, class_cap: expected at most 2 budgets, or off"):
+        accounts.require_budgets(23)
+    with pytest.raises(ConfigError, match="group 2, class_cap: expected at most 24"):
+        AccountsFile(
+            accounts=[], groups=[accounts.groups[0], GroupEntry(id="i", class_cap="25")]
+        ).require_budgets(24)

@@ -11,6 +11,7 @@ import pytest
 
 from queen.errors import ConfigError, Unauthenticated
 from queen.method.contracts import Profile
+from queen.method.crossing import UNSTATED, CrossingPolicy
 from queen.serving.accounts import read_accounts
 from queen.serving.auth import Keyring, key_digest, watched_keyring
 from queen.serving.metrics import Metrics
@@ -43,25 +44,30 @@ def keyring(tmp_path: Path) -> Keyring:
 def test_a_key_finds_its_account_with_its_policy(keyring: Keyring) -> None:
     """The account of a key carries the profile and the budget of the file, or the default."""
     account = keyring.authenticate(bearer("one"))
-    assert (account.account_id, account.profile, account.budget) == ("a", Profile.SAFE, 7)
+    assert (account.account_id, account.profile, account.crossing) == (
+        *("a", Profile.SAFE),
+        CrossingPolicy(7),
+    )
     other = keyring.authenticate([("authorization", "bearer  two")])
-    assert (other.account_id, other.profile, other.budget) == ("b", Profile.STRICT, None)
+    assert (other.account_id, other.profile, other.crossing) == ("b", Profile.STRICT, UNSTATED)
 
 
-def test_accounts_of_a_group_carry_its_budget(tmp_path: Path) -> None:
-    """The budget stands once, with the group; a group without an entry takes the service's."""
-    text = f"groups: [{{id: acme & sons, budget: 300}}]\naccounts:\n- {{id: a, key_sha256: {ONE}, "
+def test_accounts_of_a_group_carry_its_policy(tmp_path: Path) -> None:
+    """The policy stands once, with the group; a group without an entry takes the service's."""
+    text = "groups: [{id: acme & sons, budget: 300, breadth: 2}]\n"
+    text += f"accounts:\n- {{id: a, key_sha256: {ONE}, "
     text += f"group: acme & sons}}\n- {{id: b, key_sha256: {TWO}, group: other}}\n"
     keyring = Keyring(read_accounts(write(tmp_path, text)), Profile.STRICT)
     first, second = (keyring.authenticate(bearer(key)) for key in ("one", "two"))
-    assert (first.group, first.group_budget, first.budget) == ("acme & sons", 300, None)
-    assert (second.group, second.group_budget) == ("other", None)
+    assert (first.group, first.crossing) == ("acme & sons", UNSTATED)
+    assert first.group_crossing == CrossingPolicy(300, 2)
+    assert (second.group, second.group_crossing) == ("other", UNSTATED)
 
 
 def test_an_account_without_a_group_has_none(keyring: Keyring) -> None:
     """Accounts are charged together only if the file says so."""
     account = keyring.authenticate(bearer("one"))
-    assert (account.group, account.group_budget) == (None, None)
+    assert (account.group, account.group_crossing) == (None, UNSTATED)
 
 
 @pytest.mark.parametrize(

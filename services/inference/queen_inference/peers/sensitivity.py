@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from queen.api.v1 import sensitivity_pb2, sensitivity_pb2_grpc
 from queen.errors import DependencyUnavailable, ShapeMismatch
 from queen.method.contracts import SCOPES
+from queen.method.crossing import CrossingPolicy
 from queen.method.facts import FACTS, FactArray
 from queen.method.ledger import Verdict
 from queen.serving.auth import Account
@@ -131,12 +132,12 @@ class SensitivityClient:
 
     async def assess(self, share: Share, timeout_seconds: float) -> Assessed:
         """Verdicts on a share; DependencyUnavailable if they do not come in time."""
-        # While accounts.yaml is swapped, accounts of one group may come with two budgets;
+        # While accounts.yaml is swapped, accounts of one group may come with two policies;
         # sensitivity accepts one.
-        group_budgets = {account.group: account.group_budget for account in share.accounts}
+        groups = {account.group: account.group_crossing for account in share.accounts}
         request = sensitivity_pb2.AssessRequest(
             bundle_digest=self._digest,
-            accounts=[_policy(account, group_budgets) for account in share.accounts],
+            accounts=[_policy(account, groups) for account in share.accounts],
             account_index=tensor_bytes(share.account_index, "<u4"),
             labels=tensor_bytes(share.labels, "<i4"),
             embeddings=tensor_bytes(share.embeddings),
@@ -159,13 +160,18 @@ class SensitivityClient:
 
 
 def _policy(
-    account: Account, group_budgets: Mapping[str | None, int | None]
+    account: Account, groups: Mapping[str | None, CrossingPolicy]
 ) -> sensitivity_pb2.AccountPolicy:
+    own, of_group = account.crossing, groups[account.group]
     return sensitivity_pb2.AccountPolicy(
         account_id=account.account_id,
-        budget=account.budget or 0,
+        budget=own.budget,
+        breadth=own.breadth,
+        class_cap=own.class_cap,
         scope=sensitivity_pb2.Scope.Name(SCOPES[account.profile]),
         group=account.group or "",
-        group_budget=group_budgets[account.group] or 0,
+        group_budget=of_group.budget,
+        group_breadth=of_group.breadth,
+        group_class_cap=of_group.class_cap,
         exempt=account.is_exempt,
     )

@@ -14,6 +14,7 @@ import numpy as np
 
 from queen.api.v1 import admin_pb2 as pb
 from queen.errors import BatchTooLarge, InvalidQuery
+from queen.method.crossing import CrossingPolicy
 from queen.method.geometry import Geometry
 from queen.method.sensitivity import center_distances
 from queen.operators import Mandate
@@ -57,10 +58,24 @@ def read_account_ids(account_ids: Iterable[str]) -> list[str]:
     return [read_account_id(account_id, "account_ids") for account_id in account_ids]
 
 
-def read_budgets(messages: Sequence[pb.AccountBudget]) -> dict[str, int]:
-    """Budgets by account, 0 for the default; no account may have two."""
+class Measured(Protocol):
+    """A message with a crossing policy, 0 for the service's own."""
+
+    budget: int
+    breadth: int
+    class_cap: int
+
+
+def read_crossing(message: Measured) -> CrossingPolicy:
+    """The crossing policy of a message."""
+    return CrossingPolicy(message.budget, message.breadth, message.class_cap)
+
+
+def read_budgets(messages: Sequence[pb.AccountBudget]) -> dict[str, CrossingPolicy]:
+    """Crossing policies by account; no account may have two."""
     budgets = {
-        read_account_id(message.account_id, "budgets"): message.budget for message in messages
+        read_account_id(message.account_id, "budgets"): read_crossing(message)
+        for message in messages
     }
     if len(budgets) < len(messages):
         raise InvalidQuery(

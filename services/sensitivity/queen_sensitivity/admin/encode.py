@@ -65,11 +65,10 @@ def crossing_response(event: Seen | Missed) -> pb.WatchCrossingsResponse:
     if isinstance(event, Missed):
         return pb.WatchCrossingsResponse(missed=event.count)
     crossing = event.crossing
-    is_class = crossing.label is not None
     return pb.WatchCrossingsResponse(
         time_unix_nanos=event.time_unix_nanos,
         account_id=crossing.account_id,
-        crossing=pb.CROSSING_THRESHOLD if is_class else pb.CROSSING_OFF_DISTRIBUTION,
+        crossing=pb.Crossing.Name(crossing.kind),
         label=crossing.label or 0,
         level=crossing.level,
         limit=crossing.limit,
@@ -102,7 +101,10 @@ def _summary(state: AccountState) -> pb.AccountSummary:
         crossed_classes=state.crossed,
         budget_spent=state.budget_spent,
         off_distribution=state.off_distribution,
-        budget=state.budget,
+        budget=state.policy.budget,
+        over_budget=state.is_over,
+        needed_classes=state.limits.needed,
+        class_cap=state.policy.class_cap,
     )
 
 
@@ -110,7 +112,7 @@ def _class_ledger(state: AccountState, label: int) -> pb.ClassLedger:
     return pb.ClassLedger(
         label=label,
         cqs=state.cqs[label],
-        threshold=float(state.thresholds[label]),
+        threshold=float(state.limits.thresholds[label]),
         embeddings=tensor_bytes(state.records[label]),
     )
 

@@ -19,6 +19,7 @@ from queen_sensitivity.admin.decode import (
     read_account_token,
     read_audit_token,
     read_budgets,
+    read_crossing,
     read_import,
     read_mandate,
     read_page_size,
@@ -68,8 +69,8 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
     ) -> pb.ListAccountsResponse:
         """A page of accounts, in order of their id."""
         size, after = read_page_size(request.page_size), read_account_token(request.page_token)
-        budgets = read_budgets(request.budgets)
-        states, has_more = await self._work(self._reader.page, after, size, budgets)
+        policies = read_budgets(request.budgets)
+        states, has_more = await self._work(self._reader.page, after, size, policies)
         return accounts_response(states, has_more)
 
     async def GetAccount(  # noqa: N802 - gRPC's name
@@ -78,8 +79,8 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
         context: Any,  # noqa: ARG002
     ) -> pb.GetAccountResponse:
         """An account with all its ledgers; NOT_FOUND for an account without records."""
-        account_id = read_account_id(request.account_id)
-        state = await self._work(self._reader.get, account_id, request.budget)
+        account_id, policy = read_account_id(request.account_id), read_crossing(request)
+        state = await self._work(self._reader.get, account_id, policy)
         return account_response(state, self._bundle.digest)
 
     async def ResetAccount(  # noqa: N802 - gRPC's name

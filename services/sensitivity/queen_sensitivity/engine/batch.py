@@ -9,12 +9,21 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from queen.method.crossing import UNSTATED, CrossingPolicy, OwnerThresholds
 from queen.method.geometry import FloatArray
-from queen.method.ledger import Assessment, Charges, LedgerRows, Scope, Standing, spare
+from queen.method.ledger import (
+    Assessment,
+    Charges,
+    LedgerLevels,
+    LedgerRows,
+    Owners,
+    Scope,
+    Standing,
+    spare,
+)
 from queen.method.off_distribution import OffDistributionMeter
-from queen.method.sensitivity import OwnerThresholds
 from queen.owners import group_owner
-from queen_sensitivity.engine.crossings import Crossing
+from queen_sensitivity.engine.crossings import Crossing, CrossingKind
 from queen_sensitivity.ledgers.account import Account
 from queen_sensitivity.ledgers.account_cache import Fetched
 from queen_sensitivity.ledgers.ledger_memory import LedgerMemory
@@ -23,18 +32,17 @@ from queen_sensitivity.ledgers.ledger_table import Numbers
 
 @dataclass(frozen=True, slots=True)
 class AccountPolicy:
-    """The budgets of an account, its scope, and whether it is exempt.
+    """The crossing policy of an account, its scope, and whether it is exempt.
 
-    Budgets are records of a class, 0 for the service's own. `group`, if not empty, names
-    the accounts that are also charged together, against `group_budget`. An exempt account
-    never gets REVERSE; it is charged like any other.
+    `group`, if not empty, names the accounts that are also charged together, under
+    `group_crossing`. An exempt account never gets REVERSE; it is charged like any other.
     """
 
     account_id: str
-    budget: int = 0
+    crossing: CrossingPolicy = UNSTATED
     scope: Scope = Scope.QUERY
     group: str = ""
-    group_budget: int = 0
+    group_crossing: CrossingPolicy = UNSTATED
     is_exempt: bool = False
 
 
@@ -69,11 +77,11 @@ def charge_owners(queries: Queries) -> tuple[Queries, Charges]:
     if not groups:
         return queries, Charges(own_rows, index, scopes[index])
     owners_of = {group: len(queries.accounts) + index for index, group in enumerate(groups)}
-    budgets = {policy.group: policy.group_budget for policy in queries.accounts}
+    crossing = {policy.group: policy.group_crossing for policy in queries.accounts}
     group_of = np.array([owners_of.get(policy.group, -1) for policy in queries.accounts])[index]
     rows = np.concatenate([own_rows, np.flatnonzero(group_of >= 0)])
     owner = np.concatenate([index, group_of[group_of >= 0]])
-    owners = [AccountPolicy(group_owner(group), budgets[group]) for group in groups]
+    owners = [AccountPolicy(group_owner(group), crossing[group]) for group in groups]
     policies, embeddings = [*queries.accounts, *owners], queries.embeddings[rows]
     charged = Queries(policies, owner, queries.labels[rows], embeddings, queries.with_facts)
     return charged, Charges(rows, owner, scopes[index])
@@ -101,15 +109,19 @@ class Snapshot(NamedTuple):
     """(L,)."""
     peaks: FloatArray
     """Highest marks of the owners' meters, (O,)."""
+    crossed: NDArray[np.int64]
+    """Number of crossed classes of the owners, (O,)."""
+    is_over: NDArray[np.bool_]
+    """Whether the owners are over their budgets, (O,)."""
 
 
 class Batch:
     """R rows that charge O owners, on the L distinct ledgers that they reach.
 
     `charged` are the rows, and `charges` says whose queries they are. `owner` (L,) and
-    `labels` (L,) name each ledger, `thresholds` T (L,) is its own, and `ledger_index` (R,) is the
-    ledger of each row. Of the owners, `accounts` (O,) are in memory at the `slots` (O,), and
-    `is_crossed` (O,) says whether a class was crossed before the batch.
+    `labels` (L,) name each ledger, `thresholds` T and `caps` (L,) are its own (`caps` is None if
+    no owner has any), and `ledger_index` (R,) is the ledger of each row. Of the owners,
+    `accounts` (O,) are in memory at the `slots` (O,).
 
     `snapshot` is the memory as of the last `refresh`: all decisions on rows are made on it.
     """
@@ -128,8 +140,8 @@ class Batch:
         self._memory = memory
         self._owner_thresholds = owner_thresholds
         self.owner, self.labels, self.ledger_index = _ledgers(charged, memory.accounts.classes)
-        self.thresholds = owner_thresholds.of_ledgers(self.owner, self.labels)
-        self.is_crossed = memory.accounts.is_crossed[self.slots]
+        self.thresholds, self.caps = owner_thresholds.of_ledgers(self.owner, self.labels)
+        self._needed = owner_thresholds.needed
         self.size = len(charged)
         """Number of rows, R."""
         self.generations = np.zeros(self.size if charged.with_facts else 0, np.uint64)
@@ -148,13 +160,30 @@ class Batch:
         embeddings, labels = charged.embeddings[rows], charged.labels[rows]
         return LedgerRows(embeddings, labels, self.ledger_index[rows])
 
+    def levels(self) -> LedgerLevels:
+        """The ledgers and their owners, by the snapshot."""
+        seen = self.snapshot
+        owners = Owners(self.owner, seen.crossed, self._needed, seen.is_over, self.caps)
+        return LedgerLevels(seen.cqs, self.thresholds, owners)
+
     def standing(self, is_off: NDArray[np.bool_]) -> Standing:
         """The state of the owners; `is_off` (R,) marks rows of off-distribution owners."""
-        return Standing(self.thresholds[self.ledger_index], self.is_crossed, is_off)
+        return Standing(self.thresholds[self.ledger_index], is_off)
 
     def refresh(self) -> None:
-        """Read the memory again after it has changed."""
-        self.snapshot = self._look()
+        """Read the memory again after it has changed, and judge owners by their new records."""
+        before, after = self.snapshot, self._look()
+        is_passed = (before.cqs <= self.thresholds) & (after.cqs > self.thresholds)
+        if self.caps is not None:
+            is_passed |= (before.cqs <= self.caps) & (after.cqs > self.caps)
+        table = self._memory.accounts
+        is_changed = table.judged[self.slots] != self._owner_thresholds.policy_ids
+        is_changed[self.owner[is_passed]] = True
+        changed = is_changed.nonzero()[0]
+        if len(changed):
+            self._memory.judge(self.slots[changed], self._owner_thresholds.select(changed))
+            after = self._look()
+        self.snapshot = after
 
     def settle(self, rows: NDArray[np.integer]) -> None:
         """Note the generations that `rows` were decided on, if facts are asked for."""
@@ -162,49 +191,62 @@ class Batch:
             known = np.array([account.generation for account in self.accounts], np.uint64)
             self.generations[rows] = known[self.owner[self.ledger_index[rows]]]
 
-    def note_crossed(self) -> None:
-        """Note the owners of ledgers that are crossed after records were kept."""
-        is_over = self.snapshot.cqs > self.thresholds
-        if np.count_nonzero(is_over):
-            self._memory.accounts.cross(self.slots[self.owner[is_over]])
-
     def renew(self, owner: int, account: Account) -> list[int]:
         """Use another account for an erased owner; returns the ledgers to be decided again."""
         self.accounts[owner] = account
         self.slots[owner] = account.slot
-        at = np.array([owner])
-        self._memory.judge(self.slots[at], self._owner_thresholds.select(at))
-        self.is_crossed[at] = self._memory.accounts.is_crossed[self.slots[at]]
         return np.flatnonzero(self.owner == owner).tolist()
 
     def crossings(self, meter: OffDistributionMeter | None) -> list[Crossing]:
-        """The crossings of this batch: of classes, and of owners that became off-distribution."""
+        """The crossings of this batch: of classes, and of owners that are over or far off now."""
         if self.snapshot is self._before:
             return []
-        crossings = self._classes_crossed()
+        crossings = [*self._classes_crossed(), *self._owners_over()]
         return crossings if meter is None else crossings + self._limits_reached(meter.limit)
 
     def _look(self) -> Snapshot:
         accounts = self._memory.accounts
         cells = self.slots[self.owner] * accounts.classes + self.labels
         numbers = accounts.numbers.take(cells).astype(np.int64)
-        return Snapshot(numbers, self._memory.ledgers.cqs[numbers], accounts.peak[self.slots])
+        return Snapshot(
+            numbers,
+            self._memory.ledgers.cqs[numbers],
+            accounts.peak[self.slots],
+            accounts.crossed[self.slots],
+            accounts.is_over[self.slots],
+        )
 
     def _classes_crossed(self) -> list[Crossing]:
         before, after = self._before.cqs, self.snapshot.cqs
-        crossings = []
         is_crossing = (before <= self.thresholds) & (after > self.thresholds)
-        for ledger in is_crossing.nonzero()[0].tolist():
-            owner, label = self.locate(ledger)
-            level, threshold = float(after[ledger]), float(self.thresholds[ledger])
-            crossings.append(Crossing(self.accounts[owner].owner, label, level, threshold))
-        return crossings
+        crossed = is_crossing.nonzero()[0].tolist()
+        return [self._passed(ledger, CrossingKind.THRESHOLD, self.thresholds) for ledger in crossed]
+
+    def _owners_over(self) -> list[Crossing]:
+        is_turned = self.snapshot.is_over & ~self._before.is_over
+        return [self._turned(owner) for owner in is_turned.nonzero()[0].tolist()]
+
+    def _turned(self, owner: int) -> Crossing:
+        """The crossing that put an owner over."""
+        crossed, needed = int(self.snapshot.crossed[owner]), int(self._needed[owner])
+        if crossed < needed and self.caps is not None:
+            is_full = (self.owner == owner) & (self.snapshot.cqs > self.caps)
+            for ledger in is_full.nonzero()[0].tolist():
+                return self._passed(ledger, CrossingKind.CLASS_CAP, self.caps)
+        name = self.accounts[owner].owner
+        return Crossing(CrossingKind.BREADTH, name, None, float(crossed), float(needed))
+
+    def _passed(self, ledger: int, kind: CrossingKind, limits: FloatArray) -> Crossing:
+        owner, label = self.locate(ledger)
+        level, limit = float(self.snapshot.cqs[ledger]), float(limits[ledger])
+        return Crossing(kind, self.accounts[owner].owner, label, level, limit)
 
     def _limits_reached(self, limit: float) -> list[Crossing]:
         peaks = self.snapshot.peaks
         owners = ((self._before.peaks < limit) & (peaks >= limit)).nonzero()[0].tolist()
+        kind = CrossingKind.OFF_DISTRIBUTION
         return [
-            Crossing(self.accounts[owner].owner, None, float(peaks[owner]), limit)
+            Crossing(kind, self.accounts[owner].owner, None, float(peaks[owner]), limit)
             for owner in owners
         ]
 
@@ -237,12 +279,13 @@ def first_of_each(ordered: NDArray[np.integer]) -> NDArray[np.bool_]:
 def empty_assessment(rows: int) -> Assessment:
     """Room for the decisions on `rows` rows."""
     distances, sqs, before, after = (np.zeros(rows) for _ in range(4))
-    return Assessment(np.zeros(rows, np.uint8), distances, sqs, before, after)
+    is_over = np.zeros(rows, np.bool_)
+    return Assessment(np.zeros(rows, np.uint8), distances, sqs, before, after, is_over)
 
 
 def fill_rows(
     into: Assessment, rows: NDArray[np.integer], step: Assessment, is_settled: NDArray[np.bool_]
 ) -> None:
     """Put the settled rows of a step on `rows`, (S,) each, at their places in `into`."""
-    for name in ("verdicts", "distances", "sqs", "cqs_before", "cqs_after"):
+    for name in ("verdicts", "distances", "sqs", "cqs_before", "cqs_after", "is_over"):
         getattr(into, name)[rows[is_settled]] = getattr(step, name)[is_settled]

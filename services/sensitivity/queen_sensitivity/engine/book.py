@@ -17,18 +17,19 @@ from numpy.typing import NDArray
 
 from queen.bundle import Bundle
 from queen.errors import LedgerConflict
-from queen.method.facts import gather_facts
+from queen.method.crossing import CrossingPolicy, Thresholds
+from queen.method.facts import POLICIES, gather_facts
 from queen.method.geometry import FloatArray, Geometry
 from queen.method.ledger import (
     Assessment,
     Charges,
-    LedgerLevels,
     LedgerRows,
+    Verdict,
     assess_candidates,
     enforce,
 )
 from queen.method.off_distribution import MeterRows, OffDistributionMeter, walk_owners
-from queen.method.sensitivity import Thresholds, center_distances
+from queen.method.sensitivity import center_distances
 from queen_sensitivity.engine.batch import (
     Batch,
     Queries,
@@ -55,9 +56,9 @@ class Limits:
     meter: OffDistributionMeter | None = None
 
     @classmethod
-    def of_bundle(cls, bundle: Bundle, budget: int) -> Limits:
-        """The limits that a bundle was fitted for, with a default budget in records of a class."""
-        thresholds = Thresholds(bundle.geometry, bundle.mean_squared_sqs, budget)
+    def of_bundle(cls, bundle: Bundle, default: CrossingPolicy) -> Limits:
+        """The limits that a bundle was fitted for, with the policy of owners that state none."""
+        thresholds = Thresholds(bundle.geometry, bundle.mean_squared_sqs, default)
         return cls(bundle.geometry, thresholds, bundle.meter)
 
 
@@ -101,8 +102,9 @@ class LedgerBook:
     def assess(self, queries: Queries) -> Assessment:
         """Verdicts on `queries`; their records are in the store when this returns.
 
-        Raises InvalidQuery for a budget above the packing limit, DependencyUnavailable if
-        the store does not answer, and LedgerConflict if another writer kept winning.
+        Raises InvalidQuery for a budget or a class cap above the packing limit,
+        DependencyUnavailable if the store does not answer, and LedgerConflict if another writer
+        kept winning.
         """
         charged, charges = charge_owners(queries)
         try:
@@ -123,19 +125,20 @@ class LedgerBook:
         enforced = spare_exempt(enforce(step, charges, standing), queries)
         if not queries.with_facts:
             return enforced
-        budgets = [self.limits.thresholds.in_force(policy.budget) for policy in charged.accounts]
+        in_force = self.limits.thresholds.in_force
+        policies = [in_force(policy.crossing) for policy in charged.accounts]
         facts = gather_facts(
             *(step, charges, standing),
             batch.generations,
-            np.array(budgets)[charged.account_index],
+            np.array(policies, POLICIES)[charged.account_index],
             exempt_rows(queries),
         )
         return replace(enforced, facts=facts)
 
     def _open(self, charged: Queries, charges: Charges) -> Batch:
         """The batch with the accounts that it charges."""
-        budgets = [policy.budget for policy in charged.accounts]
-        thresholds = self.limits.thresholds.of_budgets(budgets)
+        policies = [policy.crossing for policy in charged.accounts]
+        thresholds = self.limits.thresholds.of_owners(policies)
         owners = [policy.account_id for policy in charged.accounts]
         fetched = self.cache.fetch(owners, thresholds)
         return Batch(charged, charges, thresholds, fetched, self.memory)
@@ -145,14 +148,14 @@ class LedgerBook:
         rows = np.arange(batch.size)
         decided: Assessment | None = None
         for attempt in range(APPEND_ATTEMPTS):
+            was_over = batch.snapshot.is_over
             step = self._step.decide(batch, rows)
             lost = self._recorder.record(batch, rows, step)
             if not attempt and not lost:
                 batch.settle(rows)
                 return step
             decided = empty_assessment(batch.size) if decided is None else decided
-            # Ledgers are independent: only those that lost the race are decided again.
-            is_lost = np.isin(batch.ledger_index[rows], lost)
+            is_lost = _lost_rows(batch, rows, step, lost, was_over)
             fill_rows(decided, rows, step, ~is_lost)
             batch.settle(rows[~is_lost])
             rows = rows[is_lost]
@@ -194,8 +197,7 @@ class LedgerStep:
         selected = batch.select(rows)
         distances = center_distances(self._geometry, selected.embeddings, selected.labels)
         is_candidate = self._candidates(batch.snapshot.numbers, selected, distances)
-        levels = LedgerLevels(batch.snapshot.cqs, batch.thresholds)
-        return assess_candidates(self._geometry, selected, distances, is_candidate, levels)
+        return assess_candidates(self._geometry, selected, distances, is_candidate, batch.levels())
 
     def _candidates(
         self, numbers: Numbers, rows: LedgerRows, distances: FloatArray
@@ -211,3 +213,29 @@ class LedgerStep:
                 numbers[rows.ledger_index[inside]], points, labels
             )
         return is_candidate
+
+
+def _lost_rows(
+    batch: Batch,
+    rows: NDArray[np.integer],
+    step: Assessment,
+    lost: Sequence[int],
+    was_over: NDArray[np.bool_],
+) -> NDArray[np.bool_]:
+    """Which of `rows` (S,) are to be decided again, since the ledgers `lost` a race.
+
+    Those of these ledgers. And an owner whose records did not get into the store may not be over
+    after all: where a claim that they put it over has reversed a row, that row and what follows
+    it in its ledger, none of which was recorded. `was_over` (O,) are the owners over before the
+    step; a row that stands falls back to that claim, which can only be too mild.
+    """
+    ledgers = batch.ledger_index[rows]
+    is_lost = np.isin(ledgers, lost)
+    owners = batch.owner[ledgers]
+    is_unsure = step.is_over & ~was_over[owners] & np.isin(owners, batch.owner[lost])
+    harsh = (is_unsure & (step.verdicts == Verdict.REVERSE)).nonzero()[0]
+    first = np.full(len(batch.owner), len(rows))
+    np.minimum.at(first, ledgers[harsh], harsh)
+    is_lost |= is_unsure & (np.arange(len(rows)) >= first[ledgers])
+    step.is_over[is_unsure & ~is_lost] = False
+    return is_lost

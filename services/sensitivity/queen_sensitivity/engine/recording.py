@@ -96,7 +96,6 @@ class Recorder:
             owner, _ = batch.locate(ledger)
             lost += [ledger, *self._catch_up(batch, owner, appends[index], results[index])]
         batch.refresh()
-        batch.note_crossed()
         return lost
 
     def keep_mark(self, batch: Batch, owner: int, mark: float) -> None:

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from queen.errors import DependencyUnavailable, LedgerCorrupt
+from queen.method.crossing import OwnerThresholds
 from queen.method.geometry import FloatArray
-from queen.method.sensitivity import OwnerThresholds
 from queen_sensitivity.ledger_store import Conflict, LedgerStore, Regressed, Renewed
 from queen_sensitivity.ledgers.account import Account, absent_account, restore_accounts
 from queen_sensitivity.ledgers.ledger_memory import LedgerMemory, Slots
@@ -28,8 +28,8 @@ class Recheck:
     """When the store is asked again about accounts that are answered from memory."""
 
     seconds: float = 1.0
-    """Longest time that a crossed account is answered from memory before the store is asked
-    again."""
+    """Longest time that an account over its budget is answered from memory before the store is
+    asked again."""
     clock: Callable[[], float] = time.monotonic
 
 
@@ -44,10 +44,11 @@ class AccountCache:
     """The `size` accounts that asked last, each at a known generation of the store.
 
     An account that records learns from the compare-and-set that it was erased, or that the
-    store lost records of it. A crossed account records nothing: its erasure would never be noticed,
-    nor its lost records given back. As often as `recheck` says, the store is asked about its
-    crossed lists by empty appends. A store that lost records of an account may have lost records of
-    others: it is asked about all lists of every other account when that account is next fetched.
+    store lost records of it. An account over its budget records nothing in its crossed classes: its
+    erasure would never be noticed, nor its lost records given back. As often as `recheck` says, the
+    store is asked about its crossed lists by empty appends. A store that lost records of an account
+    may have lost records of others: it is asked about all lists of every other account when that
+    account is next fetched.
     """
 
     def __init__(
@@ -107,7 +108,7 @@ class AccountCache:
     def _look_up(self, owners: Sequence[str], thresholds: OwnerThresholds) -> Fetched:
         accounts = list(map(self._accounts.get, owners, repeat(self._absent)))
         slots = _slots(accounts)
-        stale = (self._table.judged[slots] != thresholds.budgets).nonzero()[0]
+        stale = (self._table.judged[slots] != thresholds.policy_ids).nonzero()[0]
         if len(stale):
             self._memory.judge(slots[stale], thresholds.select(stale))
         return Fetched(accounts, slots)
@@ -182,7 +183,9 @@ class AccountCache:
     ) -> dict[str, list[int]]:
         """Labels of the lists that are due to be compared with the store, by owner."""
         return {
-            accounts[index].owner: self._due_labels(accounts[index], thresholds.of_owner(index))
+            accounts[index].owner: self._due_labels(
+                accounts[index], thresholds.of_owner(index).thresholds
+            )
             for index in due
         }
 

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from queen.method.crossing import Judgement, OwnerThresholds
 from queen.method.geometry import FloatArray, Geometry
 from queen.method.growing import grown
-from queen.method.sensitivity import OwnerThresholds, record_weights
+from queen.method.sensitivity import record_weights
 from queen_sensitivity.ledger_store import Records
 from queen_sensitivity.ledgers.ledger_table import LedgerTable, Numbers
 from queen_sensitivity.ledgers.neighbor_index import NeighborIndex
@@ -21,7 +22,8 @@ _COLUMNS = {
     "numbers": 0,
     "level": 0.0,
     "peak": 0.0,
-    "is_crossed": False,
+    "crossed": 0,
+    "is_over": False,
     "judged": _UNKNOWN,
     "is_in_doubt": False,
     "checked_at": 0.0,
@@ -37,9 +39,10 @@ class AccountTable:
     """Accounts by slot: N of them, C classes.
 
     `numbers` (N, C) are those of their ledgers in the ledger table. `level` and `peak` (N,) are
-    those of their off-distribution meters; `is_crossed` (N,) says whether a class is crossed
-    under the budget `judged` (N,). About an account that is crossed, off-distribution or in
-    doubt, the store is to be asked again at `due` (N,) seconds; about others never.
+    those of their off-distribution meters; `crossed` (N,) is the number of crossed classes and
+    `is_over` (N,) says whether the account is over its budget, both under the policy whose id is
+    `judged` (N,). About an account that is over, off-distribution or in doubt, the store is to be
+    asked again at `due` (N,) seconds; about others never.
     """
 
     def __init__(self, classes: int, limit: float, recheck_seconds: float) -> None:
@@ -52,7 +55,8 @@ class AccountTable:
         self.numbers = np.zeros((64, classes), np.int32)
         self.level = np.zeros(64)
         self.peak = np.zeros(64)
-        self.is_crossed = np.zeros(64, np.bool_)
+        self.crossed = np.zeros(64, np.int64)
+        self.is_over = np.zeros(64, np.bool_)
         self.judged = np.full(64, _UNKNOWN, np.int64)
         self.is_in_doubt = np.zeros(64, np.bool_)
         self.checked_at = np.zeros(64)
@@ -99,23 +103,18 @@ class AccountTable:
         self.schedule(slots)
 
     def unjudge(self, slot: int) -> None:
-        """Have the next batch find out whether a class of the account is crossed."""
+        """Have the next batch judge the account by its records again."""
         self.judged[slot] = _UNKNOWN
 
-    def judge(self, slots: Slots, budget: int, is_crossed: NDArray[np.bool_]) -> None:
-        """Note whether a class of these accounts is crossed under a budget, (S,)."""
-        self.judged[slots] = budget
-        self.is_crossed[slots] = is_crossed
-        self.schedule(slots)
-
-    def cross(self, slots: Slots) -> None:
-        """Note that a class of these accounts is crossed."""
-        self.is_crossed[slots] = True
+    def judge(self, slots: Slots, policy_id: int, judgement: Judgement) -> None:
+        """Note the standing of these accounts (S,) under a policy, by its id."""
+        self.judged[slots] = policy_id
+        self.crossed[slots], self.is_over[slots] = judgement
         self.schedule(slots)
 
     def schedule(self, slots: Slots) -> None:
         """Set `due` after a change of the arrays that it follows from."""
-        is_spent = self.is_crossed[slots] | (self.peak[slots] >= self._limit)
+        is_spent = self.is_over[slots] | (self.peak[slots] >= self._limit)
         is_asked = is_spent | self.is_in_doubt[slots]
         due = self.checked_at[slots] + self._recheck_seconds
         self.due[slots] = np.where(is_asked, due, np.inf)
@@ -149,7 +148,7 @@ class LedgerMemory:
     ) -> None:
         """Append `records` (R, E) with their `weights` (R,), `counts` (L,) to each of `numbers`.
 
-        The caller updates `is_crossed` of their accounts.
+        The caller judges their accounts again.
         """
         self.ledgers.extend(numbers, counts, records, weights)
         self.index.add(numbers, counts, records)
@@ -167,9 +166,9 @@ class LedgerMemory:
         self.ledgers.close(numbers)
 
     def judge(self, slots: Slots, thresholds: OwnerThresholds) -> None:
-        """Find out whether any class of some accounts (S,) is crossed under their thresholds."""
-        for budget, table in thresholds.tables.items():
-            of_budget = slots[thresholds.budgets == budget]
-            if len(of_budget):
-                is_over = self.ledgers.cqs[self.accounts.numbers[of_budget]] > table
-                self.accounts.judge(of_budget, budget, is_over.any(axis=1))
+        """Judge some accounts (S,) by their records, under their thresholds."""
+        for policy_id, table in thresholds.tables.items():
+            of_policy = slots[thresholds.policy_ids == policy_id]
+            if len(of_policy):
+                cqs = self.ledgers.cqs[self.accounts.numbers[of_policy]]
+                self.accounts.judge(of_policy, policy_id, table.judge(cqs))

@@ -9,9 +9,10 @@ from types import MappingProxyType
 import numpy as np
 
 from queen.errors import AccountNotFound
-from queen.method.geometry import FloatArray, Geometry
+from queen.method.crossing import UNSTATED, CrossingPolicy, PolicyThresholds, Thresholds
+from queen.method.geometry import Geometry
 from queen.method.off_distribution import OffDistributionMeter
-from queen.method.sensitivity import Thresholds, record_weights
+from queen.method.sensitivity import record_weights
 from queen_sensitivity.ledger_store import LedgerStore, Records
 
 ACCOUNTS_AT_A_TIME = 64
@@ -20,7 +21,7 @@ ACCOUNTS_AT_A_TIME = 64
 
 @dataclass(frozen=True, eq=False)
 class AccountState:
-    """The records of one account by class, its cqs by class, and the thresholds T (C,) of `budget`.
+    """The records of one account by class, its cqs by class, and its policy with its `limits`.
 
     `off_distribution` is the highest mark of its off-distribution meter over the limit; at
     1 the account is off-distribution for good.
@@ -29,9 +30,9 @@ class AccountState:
     account_id: str
     records: Mapping[int, Records]
     cqs: Mapping[int, float]
-    thresholds: FloatArray
+    limits: PolicyThresholds
     off_distribution: float
-    budget: int
+    policy: CrossingPolicy
 
     @property
     def record_count(self) -> int:
@@ -41,20 +42,29 @@ class AccountState:
     @property
     def crossed(self) -> list[int]:
         """Crossed classes, under the thresholds T."""
-        return [label for label, cqs in self.cqs.items() if cqs > self.thresholds[label]]
+        thresholds = self.limits.thresholds
+        return [label for label, cqs in self.cqs.items() if cqs > thresholds[label]]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the account is over its budget, under its policy."""
+        cqs = np.zeros((1, len(self.limits.thresholds)))
+        for label, level in self.cqs.items():
+            cqs[0, label] = level
+        return bool(self.limits.judge(cqs).is_over[0])
 
     @property
     def budget_spent(self) -> float:
         """Largest share of the budget that is spent in any class."""
-        shares = (cqs / float(self.thresholds[label]) for label, cqs in self.cqs.items())
+        shares = (cqs / float(self.limits.thresholds[label]) for label, cqs in self.cqs.items())
         return max(shares, default=0.0)
 
 
 class AccountReader:
     """Reads accounts; safe beside the dispatcher thread, since both share only the store.
 
-    `thresholds` must not be the engine's: a budget other than the default adds a table to them,
-    so that only one thread may ask for such budgets.
+    `thresholds` must not be the engine's: a policy other than the default adds a table to them,
+    so that only one thread may ask for such policies.
     """
 
     def __init__(
@@ -70,26 +80,30 @@ class AccountReader:
         self._store = store
 
     def page(
-        self, after: str, size: int, budgets: Mapping[str, int] = MappingProxyType({})
+        self,
+        after: str,
+        size: int,
+        policies: Mapping[str, CrossingPolicy] = MappingProxyType({}),
     ) -> tuple[list[AccountState], bool]:
         """The first `size` accounts above the id `after`, and whether there are more.
 
-        Each is measured against its budget in `budgets`, or the default. Raises InvalidQuery
-        for a budget above the packing limit.
+        Each is judged by its policy in `policies`, or the default. Raises InvalidQuery for a
+        policy above the packing limit.
         """
         account_ids = self._store.list_accounts(self._geometry.digest, after, size + 1)
         states = [
-            self._read(account_id, budgets.get(account_id, 0)) for account_id in account_ids[:size]
+            self._read(account_id, policies.get(account_id, UNSTATED))
+            for account_id in account_ids[:size]
         ]
         return states, len(account_ids) > size
 
-    def get(self, account_id: str, budget: int = 0) -> AccountState:
-        """An account, measured against a budget, 0 for the default.
+    def get(self, account_id: str, policy: CrossingPolicy = UNSTATED) -> AccountState:
+        """An account, judged by a policy.
 
-        Raises AccountNotFound for an account without records, and InvalidQuery for a budget above
+        Raises AccountNotFound for an account without records, and InvalidQuery for a policy above
         the packing limit.
         """
-        state = self._read(account_id, budget)
+        state = self._read(account_id, policy)
         if not state.records and not state.off_distribution:
             raise AccountNotFound(
                 "expected an account with records under this bundle, got one without",
@@ -97,15 +111,15 @@ class AccountReader:
             )
         return state
 
-    def _read(self, account_id: str, budget: int) -> AccountState:
-        thresholds = self._thresholds.table(budget)
+    def _read(self, account_id: str, policy: CrossingPolicy) -> AccountState:
+        limits = self._thresholds.of_policy(policy)
         stored = dict(self._store.load(account_id, self._geometry.digest))
         marks = stored.pop(self._geometry.num_classes, None)
         level = 0.0 if marks is None else float(marks[:, 0].max(initial=0.0))
         cqs = {label: self._cqs(label, records) for label, records in stored.items()}
         share = level / self._meter.limit
-        budget = self._thresholds.in_force(budget)
-        return AccountState(account_id, stored, cqs, thresholds, share, budget)
+        in_force = self._thresholds.in_force(policy)
+        return AccountState(account_id, stored, cqs, limits, share, in_force)
 
     def _cqs(self, label: int, records: Records) -> float:
         weights = record_weights(self._geometry, records, np.full(len(records), label))

@@ -21,7 +21,8 @@ class SurveyMetrics:
         self._seconds = metrics.gauge("queen_survey_seconds", "How long the last survey took.")
         self._accounts = metrics.gauge("queen_survey_accounts", "Accounts that have a ledger.")
         self._over_budget = metrics.gauge(
-            "queen_survey_accounts_over_budget", "Accounts over a default budget."
+            "queen_survey_accounts_over_budget",
+            "Accounts over a default budget.",
         )
         self._links = metrics.gauge("queen_survey_links", "Links between accounts, suggested.")
         self._not_compared = metrics.gauge(

@@ -107,7 +107,7 @@ class _Tally:
         """Add accounts."""
         self._accounts += len(states)
         self._records += sum(state.record_count for state in states)
-        self._over_budget += sum(bool(state.crossed) for state in states)
+        self._over_budget += sum(state.is_over for state in states)
         for label in sorted({label for state in states for label in state.records}):
             pieces = [state.records[label] for state in states if label in state.records]
             self._joint.add(label, pieces)

@@ -9,15 +9,17 @@ from queen.cli.accounts.accounts_file import (
     policies_of,
 )
 from queen.errors import ConfigError
+from queen.method.crossing import CAP_OFF, CrossingPolicy
 from queen.serving.accounts import read_accounts
 from queen.serving.auth import key_digest
 
+POLICY = "budget: 200, breadth: 5, class_cap: off"
 CONTENT = f"""
 groups:
-  - {{id: acme, budget: 300}}
+  - {{id: acme, budget: 300, class_cap: 3}}
 accounts:
   - {{id: web, key_sha256: {key_digest("a")}, group: acme, profile: safe}}
-  - {{id: batch, key_sha256: {key_digest("b")}, group: acme, budget: 200}}
+  - {{id: batch, key_sha256: {key_digest("b")}, group: acme, {POLICY}}}
   - {{id: checks, key_sha256: {key_digest("c")}, exempt: true}}
 """
 
@@ -30,17 +32,23 @@ def policies(tmp_path):
     return policies_of(read_accounts(path))
 
 
-def test_an_account_has_its_own_budget_and_a_group_its_own(policies):
-    """An account's budget is never its group's; an account without one has the service's."""
-    assert policies.budgets == {"batch": 200, "group acme": 300}
+def test_an_account_has_its_own_policy_and_a_group_its_own(policies):
+    """An account's policy is never its group's; an account without one has the service's."""
+    assert policies.crossings == {
+        "batch": CrossingPolicy(200, 5, CAP_OFF),
+        "group acme": CrossingPolicy(300, 0, 3),
+    }
     groups = [policies.group(name) for name in ("web", "checks", "x")]
     assert groups == ["acme", None, None]
 
 
 def test_stated_policies_are_shown_in_words(policies):
-    """Group, profile, exemption; a ledger without an entry is told from one without a policy."""
+    """Group, profile, exemption, breadth and cap; a ledger without an entry is told from others."""
     owners = ("web", "batch", "checks", "gone", "group acme")
-    words = ["group acme, safe", "group acme", "exempt", "no entry", ""]
+    words = [
+        *("group acme, safe", "group acme, breadth 5, class cap off", "exempt", "no entry"),
+        "class cap 3",
+    ]
     assert [policies.words(owner) for owner in owners] == words
     assert [policies.is_exempt(owner) for owner in owners] == [False, False, True, False, False]
 

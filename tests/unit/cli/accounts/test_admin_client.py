@@ -14,6 +14,7 @@ from queen.cli.accounts.admin_values import (
     SurveyedLinks,
 )
 from queen.errors import InvalidQuery
+from queen.method.crossing import CrossingPolicy
 from queen.operators import AuditEntry, Mandate
 from tests.unit.cli.accounts.admin_port import AdminPort
 
@@ -22,28 +23,38 @@ BY_ANA = Mandate("ana", "ticket 7")
 
 def test_a_summary_has_the_meter_and_the_budget() -> None:
     """Every field of the wire has its place."""
-    message = pb.AccountSummary(account_id="a", records=2, off_distribution=0.5, budget=70)
-    assert summary_of(message) == AccountSummary("a", 2, (), 0.0, 0.5, 70)
+    message = pb.AccountSummary(
+        account_id="a",
+        records=2,
+        off_distribution=0.5,
+        budget=70,
+        over_budget=True,
+        needed_classes=5,
+        class_cap=3,
+    )
+    assert summary_of(message) == AccountSummary("a", 2, (), 0.0, 0.5, 70, True, 5, 3)
 
 
-def test_a_crossing_of_class_0_is_no_crossing_of_the_meter() -> None:
-    """A crossing of the meter has no class; missed events are a number."""
+def test_a_crossing_says_what_was_crossed() -> None:
+    """Class 0 is a class, too; missed events are a number."""
     message = pb.WatchCrossingsResponse(
         time_unix_nanos=42, account_id="a", crossing=pb.CROSSING_THRESHOLD, level=1.5, limit=1.0
     )
-    assert event_of(message) == Crossing(42, "a", 0, 1.5, 1.0)
+    assert event_of(message) == Crossing(42, "a", "threshold", 0, 1.5, 1.0)
     message.crossing = pb.CROSSING_OFF_DISTRIBUTION
-    assert event_of(message) == Crossing(42, "a", None, 1.5, 1.0)
+    assert event_of(message) == Crossing(42, "a", "off distribution", 0, 1.5, 1.0)
     assert event_of(pb.WatchCrossingsResponse(missed=7)) == Missed(7)
 
 
 def test_all_pages_are_read(port: AdminPort) -> None:
-    """Accounts and audit entries come one by one, and budgets go with every page."""
+    """Accounts and audit entries come one by one, and policies go with every page."""
     with AdminClient(port.address) as client:
-        assert [account.account_id for account in client.accounts({"acme": 9})] == ["acme", "batch"]
-        assert [(request.page_token, request.budgets[0].budget) for request in port.requests] == [
-            ("", 9),
-            ("1", 9),
+        shown = client.accounts({"acme": CrossingPolicy(9, 2, 3)})
+        assert [account.account_id for account in shown] == ["acme", "batch"]
+        own = [pb.AccountBudget(account_id="acme", budget=9, breadth=2, class_cap=3)]
+        assert [(request.page_token, request.budgets) for request in port.requests] == [
+            ("", own),
+            ("1", own),
         ]
         entries = list(client.audit())
     assert entries == [AuditEntry("noon", "ana", f"ticket {n}", "reset", "ab", n) for n in range(2)]
@@ -52,7 +63,7 @@ def test_all_pages_are_read(port: AdminPort) -> None:
 def test_an_account_has_its_classes(port: AdminPort) -> None:
     """The embeddings of a class are numbers in a row, since the wire does not say their width."""
     with AdminClient(port.address) as client:
-        account = client.account("acme", 70)
+        account = client.account("acme", CrossingPolicy(70))
     assert port.requests == [pb.GetAccountRequest(account_id="acme", budget=70)]
     (ledger,) = account.classes
     assert (ledger.label, ledger.cqs, ledger.threshold) == (1, 0.25, 0.5)
@@ -92,7 +103,7 @@ def test_a_watch_begins_before_its_first_event(port: AdminPort) -> None:
     heard: list[object] = []
     with AdminClient(port.address) as client:
         heard.extend(client.crossings(begun=lambda: heard.append("begun")))
-    assert heard == ["begun", Crossing(0, "acme", 0, 1.5, 1.0), Missed(7)]
+    assert heard == ["begun", Crossing(0, "acme", "threshold", 0, 1.5, 1.0), Missed(7)]
 
 
 def test_links_have_their_survey(port: AdminPort) -> None:

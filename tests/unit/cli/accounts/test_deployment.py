@@ -36,13 +36,13 @@ def published(folder: Path, **content: object) -> Deployment:
 def test_the_file_of_the_running_deployment_is_read(file, tmp_path):
     """Its path is in up.json; another admin port has no file, nor has a folder without one."""
     assert Deployment(None, tmp_path).policies(None) is None
-    assert published(tmp_path, accounts=str(file)).policies(None).budgets["batch"] == 200
+    assert published(tmp_path, accounts=str(file)).policies(None).crossings["batch"].budget == 200
     assert Deployment("127.0.0.1:8103", tmp_path).policies(None) is None
 
 
 def test_a_file_that_is_given_comes_first(file, tmp_path):
     """Whichever deployment is asked."""
-    assert Deployment("127.0.0.1:8103", tmp_path).policies(file).budgets["batch"] == 200
+    assert Deployment("127.0.0.1:8103", tmp_path).policies(file).crossings["batch"].budget == 200
 
 
 @pytest.mark.parametrize("content", [None, "accounts: 3\n"])

@@ -6,8 +6,11 @@ from click.testing import CliRunner
 
 from queen.cli import main
 from queen.cli.accounts.accounts_file import account_lines
+from queen.method.crossing import CAP_OFF, CrossingPolicy
 from queen.serving.accounts import read_accounts
 from queen.serving.auth import key_digest
+
+POLICY = ["--budget", "7", "--breadth", "5", "--class-cap", "off", "--profile", "safe"]
 
 
 @pytest.mark.parametrize(
@@ -25,12 +28,11 @@ def test_new_account_is_appended_to_any_form(tmp_path, before):
     file = tmp_path / "accounts.yaml"
     if before is not None:
         file.write_text(before)
-    ran = CliRunner().invoke(
-        main, ["accounts", "new", "b:1", "--budget", "7", "--profile", "safe", "--file", str(file)]
-    )
+    ran = CliRunner().invoke(main, ["accounts", "new", "b:1", *POLICY, "--file", str(file)])
     assert ran.exit_code == 0, ran.output
     entry = read_accounts(file).accounts[-1]
-    assert (entry.id, entry.budget, entry.profile) == ("b:1", 7, "safe")
+    assert (entry.id, entry.profile) == ("b:1", "safe")
+    assert entry.crossing == CrossingPolicy(7, 5, CAP_OFF)
     assert entry.key_sha256 == key_digest(ran.stdout.strip())
     comments = re.findall("#.*", before or "")
     assert all(comment in file.read_text() for comment in comments)

@@ -14,6 +14,7 @@ from queen.cli.accounts.tables import (
     level,
     links_table,
 )
+from queen.method.crossing import CAP_OFF
 from queen.operators import AuditEntry
 from queen.serving.accounts import AccountEntry, AccountsFile, GroupEntry
 
@@ -95,6 +96,22 @@ def test_the_list_says_which_budget_an_account_is_measured_against():
     assert "T of a budget of 200\n" in "\n".join(map(str.strip, shown.splitlines()))
     assert "group acme" in shown
     assert "T of a budget of 200 (default)" in printed(account_table(account, ()))
+
+
+def test_the_list_says_whether_an_account_is_over_its_budget():
+    """And how many crossed classes it takes, with the class cap if there is one."""
+    summaries = [
+        AccountSummary("broad", 12, (1, 2), 1.5, 0.0, 100, False, 5, CAP_OFF),
+        AccountSummary("deep", 40, (1,), 3.5, 0.0, 100, True, 5, 3),
+    ]
+    lines = printed(accounts_table(summaries)).splitlines()
+    (broad,) = [line for line in lines if "broad" in line]
+    (deep,) = [line for line in lines if "deep" in line]
+    assert "no (2 of 5 classes)" in broad
+    assert "yes (1 of 5 classes, class cap 3)" in deep
+    account = printed(account_table(Account(summaries[1], (), "ab" * 32), ()))
+    words = " ".join(account.split())
+    assert "over its budget: yes (1 of 5 classes, class cap 3)" in words
 
 
 def test_links_stand_beside_what_chance_explains():

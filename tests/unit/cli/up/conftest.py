@@ -17,6 +17,8 @@ ASKED: dict[str, Any] = {
     "port": 0,
     "metrics_port": 0,
     "budget": 20,
+    "breadth": 2,
+    "class_cap": 3,
     "profile": "paper",
     "failure_mode": "protect",
     "allow_clean_answers": False,

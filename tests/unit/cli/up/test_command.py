@@ -23,7 +23,15 @@ def test_a_bundle_that_is_missing_ends_the_command(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "flags", [["--port", "70000"], ["--profile", "kind"], ["--replicas", "0"], ["--budget", "0"]]
+    "flags",
+    [
+        ["--port", "70000"],
+        ["--profile", "kind"],
+        ["--replicas", "0"],
+        ["--budget", "0"],
+        ["--breadth", "0"],
+        ["--class-cap", "none"],
+    ],
 )
 def test_a_value_that_no_service_accepts_is_a_usage_error(flags: list[str]) -> None:
     """Before anything is read."""

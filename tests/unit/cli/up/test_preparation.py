@@ -43,6 +43,7 @@ def test_ledgers_elsewhere_leave_the_folder_where_it_is(
     ("change", "words"),
     [
         ({"budget": 10**6}, "expected a budget of at most"),
+        ({"class_cap": 10**6}, "expected a class cap of 1 to"),
         ({"replicas": 2}, "--replicas 2 needs ledgers"),
         ({"failure_mode": "allow"}, "allow-clean-answers"),
         ({"host": "no.such.host.invalid"}, r"cannot listen on no\.such\.host\.invalid:0"),

@@ -17,13 +17,14 @@ from queen_inference.peers.sensitivity import Assessed
 from queen.bundle import Bundle
 from queen.errors import DependencyUnavailable
 from queen.method.contracts import Profile
+from queen.method.crossing import CAP_OFF
 from queen.method.facts import FACTS, Fact
 from queen.method.ledger import Cause, Scope, Verdict
 from queen.serving.auth import Account
 from queen.serving.logging import account_hash
 
-ALICE = Account("alice", Profile.PAPER, None, account_hash("alice"))
-GROUPED = Account("bob", Profile.STRICT, 7, account_hash("bob"), "acme", 9)
+ALICE = Account("alice", Profile.PAPER, account_hash("alice"))
+GROUPED = Account("bob", Profile.STRICT, account_hash("bob"), "acme")
 
 
 def spans_of(sizes: Sequence[int], account: Account = ALICE, request_id: str = "") -> list[Span]:
@@ -109,7 +110,7 @@ def test_a_request_that_changed_a_ledger_is_never_sampled_out(bundle: Bundle, na
 def test_a_record_holds_what_its_verdicts_follow_from(bundle: Bundle) -> None:
     """By query in lists, by request in single values; cqs and d in all their digits."""
     third = 1 / 3
-    bits = [Fact.NOVEL | Fact.CROSSED << 3, Fact.EXEMPT]
+    bits = [Fact.NOVEL | Fact.OVER << 3, Fact.EXEMPT]
     assessed = assessed_of(
         [X, P],
         distances=[third, 2.0],
@@ -120,6 +121,10 @@ def test_a_record_holds_what_its_verdicts_follow_from(bundle: Bundle) -> None:
         group_generations=[5, 5],
         group_budgets=9,
         budgets=7,
+        breadths=3,
+        class_caps=CAP_OFF,
+        group_breadths=5,
+        group_class_caps=2,
         bits=bits,
     )
     (line,) = written(bundle, spans_of([2], GROUPED, "order-66"), assessed)
@@ -132,7 +137,11 @@ def test_a_record_holds_what_its_verdicts_follow_from(bundle: Bundle) -> None:
         "profile": "strict",
         "scope": "account",
         "budget": 7,
+        "breadth": 3,
+        "class_cap": "off",
         "group_budget": 9,
+        "group_breadth": 5,
+        "group_class_cap": 2,
         "exempt": False,
         "rows": 2,
     }
@@ -146,13 +155,13 @@ def test_a_record_holds_what_its_verdicts_follow_from(bundle: Bundle) -> None:
         "cqs_after": [third, 0.5],
         "generation": [0, 0],
         "novel": [1, 0],
-        "crossed": [0, 0],
+        "over": [0, 0],
         "off": [0, 0],
         "group_cqs_before": [0.25, third],
         "group_cqs_after": [0.25, third],
         "group_generation": [5, 5],
         "group_novel": [0, 0],
-        "group_crossed": [1, 0],
+        "group_over": [1, 0],
         "group_off": [0, 0],
     }
     assert {name: line[name] for name in lists} == lists
@@ -179,7 +188,7 @@ def test_what_answered_instead_of_the_verdict_is_told(bundle: Bundle) -> None:
     log = DecisionLog("all", bundle, records.append)
     spans = spans_of([1])
     log.record(spans, np.zeros(1, np.int64), assessed_of([X]), {spans[0][0]: "protect"})
-    observer = Account("o", Profile.OBSERVE, None, "hash")
+    observer = Account("o", Profile.OBSERVE, "hash")
     batch = [spans_of([3])[0][0], spans_of([2], observer)[0][0]]
     outcomes = {batch[0]: "deny"}
     log.record_unassessed(batch, outcomes, DependencyUnavailable("sensitivity: UNAVAILABLE"))

@@ -59,6 +59,6 @@ def test_an_endpoint_that_leaves_moves_its_own_owners_only() -> None:
 
 def test_a_group_is_one_owner() -> None:
     """Its accounts go together; an account is never confused with a group of its name."""
-    one, two = (Account(name, Profile.PAPER, None, "hash", "acme") for name in ("one", "two"))
+    one, two = (Account(name, Profile.PAPER, "hash", "acme") for name in ("one", "two"))
     assert owner_of(one) == owner_of(two) == "group acme"
-    assert owner_of(Account("acme", Profile.PAPER, None, "hash")) == "acme"
+    assert owner_of(Account("acme", Profile.PAPER, "hash")) == "acme"

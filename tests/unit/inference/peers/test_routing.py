@@ -30,7 +30,7 @@ from tests.unit.inference.conftest import Counted
 
 FAILOVERS = "queen_sensitivity_failovers_total"
 ENDPOINTS = ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"]
-ACCOUNTS = [Account(f"account-{number}", Profile.PAPER, None, "hash") for number in range(30)]
+ACCOUNTS = [Account(f"account-{number}", Profile.PAPER, "hash") for number in range(30)]
 
 
 class EchoingPeer(Peer):
@@ -121,9 +121,7 @@ async def test_each_account_goes_home_and_rows_come_back_in_order(
 
 async def test_a_group_stays_together(metrics: InferenceMetrics) -> None:
     """Accounts of one group are asked about in one place, wherever each alone would go."""
-    grouped = [
-        Account(f"account-{number}", Profile.PAPER, None, "hash", "acme") for number in range(30)
-    ]
+    grouped = [Account(f"account-{number}", Profile.PAPER, "hash", "acme") for number in range(30)]
     async with routed(metrics, ENDPOINTS) as to:
         await to.ask(grouped)
         asked = [endpoint for endpoint, peer in to.peers.items() if peer.requests]

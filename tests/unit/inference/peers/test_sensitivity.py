@@ -18,6 +18,7 @@ from queen_inference.protectee import Protectee
 from queen.api.v1 import sensitivity_pb2
 from queen.errors import DependencyUnavailable, PeerUnavailable
 from queen.method.contracts import Profile
+from queen.method.crossing import CAP_OFF, CrossingPolicy
 from queen.method.facts import FACTS
 from queen.serving.auth import Account
 from queen.wire import encode_facts
@@ -85,29 +86,32 @@ async def test_the_scope_follows_the_profile(profile: Profile, scope: int) -> No
     assert policy.scope == scope
 
 
-async def test_a_group_travels_with_its_budget() -> None:
+async def test_a_group_travels_with_its_policy() -> None:
     """0 and the empty text stand for a policy that the account does not state."""
-    grouped = Account("a", Profile.PAPER, 7, "hash", "acme", 40)
-    plain = Account("b", Profile.PAPER, None, "hash")
+    own, of_group = CrossingPolicy(7, 2, 3), CrossingPolicy(40, 4, CAP_OFF)
+    grouped = Account("a", Profile.PAPER, "hash", "acme", own, of_group)
+    plain = Account("b", Profile.PAPER, "hash")
     first, second = await policies_of([grouped, plain])
-    assert (first.account_id, first.budget) == ("a", 7)
-    assert (first.group, first.group_budget) == ("acme", 40)
+    assert (first.account_id, first.group) == ("a", "acme")
+    assert (first.budget, first.breadth, first.class_cap) == own
+    assert (first.group_budget, first.group_breadth, first.group_class_cap) == of_group
     assert (second.budget, second.group, second.group_budget) == (0, "", 0)
+    assert (second.breadth, second.class_cap, second.group_breadth) == (0, 0, 0)
 
 
-async def test_one_group_has_one_budget_while_accounts_are_swapped() -> None:
+async def test_one_group_has_one_policy_while_accounts_are_swapped() -> None:
     """Requests from before and after a reload may share a micro-batch; it must not be refused."""
-    before = Account("a", Profile.PAPER, None, "hash", "acme", None)
-    after = Account("b", Profile.PAPER, None, "hash", "acme", 40)
+    before = Account("a", Profile.PAPER, "hash", "acme")
+    after = Account("b", Profile.PAPER, "hash", "acme", group_crossing=CrossingPolicy(40, 2))
     for accounts in ([before, after], [after, before]):
-        budgets = {policy.group_budget for policy in await policies_of(accounts)}
-        assert len(budgets) == 1
+        sent = await policies_of(accounts)
+        assert len({(policy.group_budget, policy.group_breadth) for policy in sent}) == 1
 
 
 async def test_an_exemption_travels_with_its_account() -> None:
     """The policy of an exempt account says so, and no other one does."""
-    spared = Account("a", Profile.PAPER, None, "hash-a", is_exempt=True)
-    policies = await policies_of([spared, Account("b", Profile.PAPER, None, "hash-b")])
+    spared = Account("a", Profile.PAPER, "hash-a", is_exempt=True)
+    policies = await policies_of([spared, Account("b", Profile.PAPER, "hash-b")])
     assert [policy.exempt for policy in policies] == [True, False]
 
 

@@ -6,14 +6,14 @@ import asyncio
 
 import pytest
 from queen_sensitivity.admin.crossing_feed import MOST_WATCHERS, CrossingFeed, Missed, Seen
-from queen_sensitivity.engine.crossings import Crossing
+from queen_sensitivity.engine.crossings import Crossing, CrossingKind
 
 from queen.errors import Overloaded
 
 
 def seen(level: int) -> Seen:
     """A crossing that is told from others by its level."""
-    return Seen(Crossing("a", 0, float(level), 0.5), 42)
+    return Seen(Crossing(CrossingKind.THRESHOLD, "a", 0, float(level), 0.5), 42)
 
 
 async def test_watchers_get_the_events_that_are_published_while_they_watch() -> None:

@@ -26,6 +26,7 @@ from queen_sensitivity.ledger_store import MemoryLedgerStore
 
 from queen.api.v1 import admin_pb2 as pb
 from queen.errors import BatchTooLarge, InvalidQuery
+from queen.method.crossing import UNSTATED, CrossingPolicy
 from queen.owners import LONGEST_OWNER
 from tests.unit.sensitivity.admin.accounts import BY_ANA, DIGEST, GEOMETRY, filled
 
@@ -66,8 +67,9 @@ def test_an_owner_has_a_name_of_a_certain_length(name: str) -> None:
 
 def test_an_account_has_at_most_one_budget() -> None:
     """Two budgets of one account are refused, since only one could count."""
-    messages = [pb.AccountBudget(account_id="a", budget=3), pb.AccountBudget(account_id="b")]
-    assert read_budgets(messages) == {"a": 3, "b": 0}
+    own = pb.AccountBudget(account_id="a", budget=3, breadth=5, class_cap=2)
+    messages = [own, pb.AccountBudget(account_id="b")]
+    assert read_budgets(messages) == {"a": CrossingPolicy(3, 5, 2), "b": UNSTATED}
     with pytest.raises(InvalidQuery, match="at most once"):
         read_budgets([*messages, pb.AccountBudget(account_id="a", budget=4)])
 

@@ -15,19 +15,22 @@ from queen_sensitivity.admin.encode import (
     deleted_response,
     links_response,
 )
-from queen_sensitivity.engine.crossings import Crossing
+from queen_sensitivity.engine.crossings import Crossing, CrossingKind
 from queen_sensitivity.survey.accounts import AccountState
 from queen_sensitivity.survey.comparison import Comparison, SuggestedLink
 from queen_sensitivity.survey.surveyor import Survey, Totals
 
 from queen.api.v1 import admin_pb2 as pb
+from queen.method.crossing import CAP_OFF, CrossingPolicy, PolicyThresholds
 from queen.operators import AuditEntry
 
 
 def state_of(account_id: str) -> AccountState:
     """An account with two records of class 1, whose budget is spent twice."""
     records = np.array([[1, 2], [3, 4]], np.float32)
-    return AccountState(account_id, {1: records}, {1: 1.0}, np.array([0.25, 0.5]), 0.75, 9)
+    limits = PolicyThresholds(0, np.array([0.25, 0.5]), None, 1)
+    policy = CrossingPolicy(9, 3, CAP_OFF)
+    return AccountState(account_id, {1: records}, {1: 1.0}, limits, 0.75, policy)
 
 
 def test_a_page_of_accounts_has_a_token_if_more_follow() -> None:
@@ -47,6 +50,7 @@ def test_an_account_is_told_with_its_classes() -> None:
     summary = answer.summary
     assert (summary.records, list(summary.crossed_classes), summary.budget_spent) == (2, [1], 2.0)
     assert (summary.off_distribution, summary.budget) == (0.75, 9)
+    assert (summary.over_budget, summary.needed_classes, summary.class_cap) == (True, 1, CAP_OFF)
     (ledger,) = answer.classes
     assert (ledger.label, ledger.cqs, ledger.threshold) == (1, 1.0, 0.5)
     assert np.frombuffer(ledger.embeddings, "<f4").tolist() == [1, 2, 3, 4]
@@ -59,13 +63,19 @@ def test_a_deletion_says_how_much_was_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("label", "kind"),
-    [(0, pb.CROSSING_THRESHOLD), (3, pb.CROSSING_THRESHOLD), (None, pb.CROSSING_OFF_DISTRIBUTION)],
+    ("kind", "label", "told"),
+    [
+        (CrossingKind.THRESHOLD, 0, pb.CROSSING_THRESHOLD),
+        (CrossingKind.THRESHOLD, 3, pb.CROSSING_THRESHOLD),
+        (CrossingKind.OFF_DISTRIBUTION, None, pb.CROSSING_OFF_DISTRIBUTION),
+        (CrossingKind.BREADTH, None, pb.CROSSING_BREADTH),
+        (CrossingKind.CLASS_CAP, 3, pb.CROSSING_CLASS_CAP),
+    ],
 )
-def test_a_crossing_is_of_a_class_or_of_the_meter(label: int | None, kind: int) -> None:
-    """Class 0 is a class, too."""
-    event = crossing_response(Seen(Crossing("a", label, 1.5, 1.0), 42))
-    assert (event.crossing, event.label) == (kind, label or 0)
+def test_a_crossing_says_what_was_crossed(kind: CrossingKind, label: int | None, told: int) -> None:
+    """A class, the meter, or the policy by which an account is over its budget."""
+    event = crossing_response(Seen(Crossing(kind, "a", label, 1.5, 1.0), 42))
+    assert (event.crossing, event.label) == (told, label or 0)
     assert (event.account_id, event.level, event.limit) == ("a", 1.5, 1.0)
     assert (event.time_unix_nanos, event.missed) == (42, 0)
 

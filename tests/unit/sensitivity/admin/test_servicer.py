@@ -15,7 +15,7 @@ from queen_sensitivity.admin.administration import Administration
 from queen_sensitivity.admin.audit import Audit
 from queen_sensitivity.admin.crossing_feed import CrossingFeed
 from queen_sensitivity.admin.servicer import AdminServicer
-from queen_sensitivity.engine.crossings import Crossing
+from queen_sensitivity.engine.crossings import Crossing, CrossingKind
 from queen_sensitivity.ledger_store import Append, LedgerKey, MemoryLedgerStore
 from queen_sensitivity.survey.accounts import AccountReader
 from queen_sensitivity.survey.loop import SurveyLoop
@@ -23,7 +23,7 @@ from queen_sensitivity.survey.loop import SurveyLoop
 from queen.api.v1 import admin_pb2 as pb
 from queen.api.v1 import admin_pb2_grpc
 from queen.bundle import Bundle, open_bundle
-from queen.method.sensitivity import Thresholds
+from queen.method.crossing import Thresholds, published
 from tests.bundles import make_bundle
 
 NAMES = ["a", "b", "c"]
@@ -51,7 +51,7 @@ async def serving(bundle: Bundle) -> AsyncIterator[Service]:
     store, geometry = MemoryLedgerStore(), bundle.geometry
     record = geometry.cluster_centers[:1]
     store.append_many([Append(LedgerKey(name, geometry.digest, 0), 0, record) for name in NAMES])
-    thresholds = Thresholds(geometry, bundle.mean_squared_sqs, 20)
+    thresholds = Thresholds(geometry, bundle.mean_squared_sqs, published(20))
     audit, feed = Audit(store), CrossingFeed(asyncio.get_running_loop())
     with ThreadPoolExecutor(1) as working:
         servicer = AdminServicer(
@@ -127,7 +127,7 @@ async def test_a_watch_has_begun_once_its_headers_are_there(bundle: Bundle) -> N
     async with serving(bundle) as service:
         watch = service.stub.WatchCrossings(pb.WatchCrossingsRequest())
         await watch.initial_metadata()
-        service.feed.publish([Crossing("a", 1, 1.5, 1.0)])
+        service.feed.publish([Crossing(CrossingKind.THRESHOLD, "a", 1, 1.5, 1.0)])
         event = await watch.read()
         watch.cancel()
     assert (event.account_id, event.label) == ("a", 1)

@@ -13,10 +13,13 @@ from queen_sensitivity.ledgers.account_cache import AccountCache, Recheck
 from queen_sensitivity.ledgers.ledger_memory import LedgerMemory
 from queen_sensitivity.ledgers.repair import LedgerRepair
 
+from queen.method.crossing import CrossingPolicy, Thresholds, published
 from queen.method.geometry import Geometry
-from queen.method.sensitivity import Thresholds
 from tests.unit.sensitivity.ledgers.memories import memory_of
 from tests.unit.sensitivity.regions import Tally
+
+TWELVE = published(12)
+"""The published policy of 12 records of a class."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +33,13 @@ class Room:
     def open(self, queries: Queries) -> Batch:
         """The batch of `queries`, with its accounts in memory."""
         charged, charges = charge_owners(queries)
-        budgets = self.thresholds.of_budgets([policy.budget for policy in charged.accounts])
+        limits = self.thresholds.of_owners([policy.crossing for policy in charged.accounts])
         owners = [policy.account_id for policy in charged.accounts]
-        fetched = self.cache.fetch(owners, budgets)
-        return Batch(charged, charges, budgets, fetched, self.memory)
+        fetched = self.cache.fetch(owners, limits)
+        return Batch(charged, charges, limits, fetched, self.memory)
 
 
-def room_over(geometry: Geometry, store: LedgerStore, budget: int = 12) -> Room:
+def room_over(geometry: Geometry, store: LedgerStore, crossing: CrossingPolicy = TWELVE) -> Room:
     """A room of 10 accounts; its store is asked again about spent accounts each time."""
     memory = memory_of(geometry)
     counts = Counter[str]()
@@ -44,7 +47,7 @@ def room_over(geometry: Geometry, store: LedgerStore, budget: int = 12) -> Room:
     recheck = Recheck(0.0, lambda: 0.0)
     cache = AccountCache(memory, store, repair, size=10, limit=9.0, recheck=recheck)
     mean = np.full(geometry.num_classes, 0.4)
-    return Room(memory, cache, Thresholds(geometry, mean, budget))
+    return Room(memory, cache, Thresholds(geometry, mean, crossing))
 
 
 def labels_of(*labels: int) -> np.ndarray:

@@ -13,8 +13,10 @@ from queen_sensitivity.engine.batch import (
     first_of_each,
     spare_exempt,
 )
+from queen_sensitivity.engine.crossings import Crossing, CrossingKind
 from queen_sensitivity.ledger_store import MemoryLedgerStore
 
+from queen.method.crossing import CrossingPolicy, published
 from queen.method.ledger import Assessment, Cause, Scope, Verdict
 from tests.unit.sensitivity.engine.batches import centers, labels_of, room_over
 from tests.unit.sensitivity.regions import batch_of, disc, meter_of, small_geometry
@@ -26,7 +28,7 @@ POINTS = GEOMETRY.cluster_centers[LABELS]
 
 def test_without_groups_the_batch_is_charged_as_it_is() -> None:
     """Every query to its account, under its scope."""
-    policies = [AccountPolicy("a", 5, Scope.CLASS), AccountPolicy("b")]
+    policies = [AccountPolicy("a", CrossingPolicy(5), Scope.CLASS), AccountPolicy("b")]
     queries = batch_of(policies, POINTS, LABELS, [1, 0, 1, 1])
     charged, charges = charge_owners(queries)
     assert charged is queries
@@ -38,13 +40,13 @@ def test_without_groups_the_batch_is_charged_as_it_is() -> None:
 def test_a_group_is_charged_behind_its_accounts_in_their_order() -> None:
     """It is an owner of its own, with its own budget; accounts without a group add no row."""
     policies = [
-        AccountPolicy("a", group="us", group_budget=9),
+        AccountPolicy("a", group="us", group_crossing=CrossingPolicy(9)),
         AccountPolicy("b"),
-        AccountPolicy("c", group="us", group_budget=9),
+        AccountPolicy("c", group="us", group_crossing=CrossingPolicy(9)),
     ]
     queries = batch_of(policies, POINTS, LABELS, [2, 1, 0, 2])
     charged, charges = charge_owners(queries)
-    assert [(policy.account_id, policy.budget) for policy in charged.accounts] == [
+    assert [(policy.account_id, policy.crossing.budget) for policy in charged.accounts] == [
         *(("a", 0), ("b", 0), ("c", 0)),
         ("group us", 9),
     ]
@@ -63,7 +65,7 @@ def test_exempt_accounts_are_spared_and_no_others() -> None:
     given = [Verdict.REVERSE, Verdict.REVERSE, Verdict.RECORD, Verdict.PRESERVE]
     verdicts = np.array(given, np.uint8)
     causes = np.array([Cause.ACCOUNT, Cause.ACCOUNT, 0, 0], np.uint8)
-    enforced = Assessment(verdicts, numbers, numbers, numbers, numbers, causes)
+    enforced = Assessment(verdicts, numbers, numbers, numbers, numbers, causes=causes)
     spared = spare_exempt(enforced, queries)
     assert exempt_rows(queries).tolist() == [True, False, True, False]
     assert spared.verdicts.tolist() == [
@@ -75,7 +77,10 @@ def test_exempt_accounts_are_spared_and_no_others() -> None:
 
 
 GEOMETRY = small_geometry()
-POLICIES = [AccountPolicy("a", 5, group="us", group_budget=9), AccountPolicy("b")]
+POLICIES = [
+    AccountPolicy("a", CrossingPolicy(5), group="us", group_crossing=CrossingPolicy(9)),
+    AccountPolicy("b"),
+]
 
 
 @pytest.mark.parametrize("owners", [[0, 0, 1, 1], [1, 0, 1, 0], [0, 1, 0, 1]])
@@ -98,11 +103,13 @@ def test_each_ledger_has_the_threshold_of_its_owners_budget() -> None:
     room = room_over(GEOMETRY, MemoryLedgerStore())
     labels = labels_of(0, 0)
     batch = room.open(batch_of(POLICIES, centers(GEOMETRY, labels), labels, [0, 1]))
-    expected = [float(room.thresholds.table(budget)[0]) for budget in (5, 0, 9)]
+    policies = [CrossingPolicy(budget) for budget in (5, 0, 9)]
+    expected = [float(room.thresholds.of_policy(policy).thresholds[0]) for policy in policies]
     assert batch.thresholds.tolist() == expected
     standing = batch.standing(np.zeros(batch.size, np.bool_))
     assert standing.thresholds.tolist() == expected
-    assert not standing.is_crossed.any()
+    assert batch.caps is None
+    assert not batch.levels().known_owners().is_over.any()
 
 
 def test_a_selection_of_rows_keeps_their_ledgers() -> None:
@@ -118,7 +125,7 @@ def test_a_selection_of_rows_keeps_their_ledgers() -> None:
 
 def test_crossings_are_seen_at_the_next_look() -> None:
     """Of a class and of the meter, once the memory has changed and was looked at again."""
-    room = room_over(GEOMETRY, MemoryLedgerStore(), budget=3)
+    room = room_over(GEOMETRY, MemoryLedgerStore(), published(3))
     labels = labels_of(1)
     batch = room.open(batch_of([AccountPolicy("a")], centers(GEOMETRY, labels), labels))
     (account,) = batch.accounts
@@ -127,14 +134,13 @@ def test_crossings_are_seen_at_the_next_look() -> None:
     account.extend(GEOMETRY.num_classes, account.meter.as_record(9.0))
     assert batch.crossings(meter) == []
     batch.refresh()
-    batch.note_crossed()
-    of_class, of_meter = batch.crossings(meter)
+    of_class, of_owner, of_meter = batch.crossings(meter)
     assert (of_class.account_id, of_class.label) == ("a", 1)
     assert of_class.level > of_class.limit == float(batch.thresholds[0])
     assert (of_meter.label, of_meter.level, of_meter.limit) == (None, 9.0, 9.0)
-    assert batch.crossings(None) == [of_class]
-    assert room.memory.accounts.is_crossed[account.slot]
-    assert not batch.is_crossed.any()
+    assert of_owner == Crossing(CrossingKind.BREADTH, "a", None, 1.0, 1.0)
+    assert batch.crossings(None) == [of_class, of_owner]
+    assert room.memory.accounts.is_over[account.slot]
 
 
 def test_an_owner_that_was_erased_is_decided_again_on_its_new_account() -> None:
@@ -160,10 +166,13 @@ def test_settled_rows_fill_an_assessment_and_the_others_wait() -> None:
     """The rows of a later attempt are put beside those of an earlier one."""
     whole = empty_assessment(4)
     values = np.array([0.1, 0.2])
-    step = Assessment(np.array([1, 2], np.uint8), values, values, values, values)
+    step = Assessment(
+        *(np.array([1, 2], np.uint8), values, values, values, values), np.array([False, True])
+    )
     fill_rows(whole, np.array([1, 3]), step, np.array([False, True]))
     assert whole.verdicts.tolist() == [0, 0, 0, 2]
     assert whole.cqs_after.tolist() == [0.0, 0.0, 0.0, 0.2]
+    assert whole.is_over.tolist() == [False, False, False, True]
 
 
 def test_the_first_of_each_run_is_found() -> None:

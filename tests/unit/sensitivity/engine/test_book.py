@@ -23,8 +23,9 @@ from queen.errors import (
     LedgerConflict,
     LedgerCorrupt,
 )
+from queen.method.crossing import CAP_OFF, UNSTATED, CrossingPolicy, Thresholds, published
 from queen.method.ledger import Scope, Verdict
-from queen.method.sensitivity import Thresholds, cumulative_query_sensitivity
+from queen.method.sensitivity import cumulative_query_sensitivity
 from tests.unit.sensitivity.oracle import Oracle
 from tests.unit.sensitivity.regions import (
     CLASSES,
@@ -42,25 +43,37 @@ from tests.unit.sensitivity.regions import (
 
 GEOMETRY = small_geometry()
 
-
+CROSSINGS = st.sampled_from(
+    [
+        UNSTATED,
+        CrossingPolicy(4),
+        CrossingPolicy(20),
+        CrossingPolicy(4, 2),
+        CrossingPolicy(4, 9, 3),
+        CrossingPolicy(2, 2, 1),
+        CrossingPolicy(0, 2, CAP_OFF),
+        CrossingPolicy(0, 0, 2),
+    ]
+)
+"""Of 3 classes 2 must be crossed at the most."""
 POLICIES = st.lists(
     st.builds(
         AccountPolicy,
         st.just("replaced"),
-        st.sampled_from([0, 4, 20]),
+        CROSSINGS,
         st.sampled_from(list(Scope)),
         st.sampled_from(["", "", "north", "south"]),
     ),
     min_size=1,
     max_size=5,
 )
-GROUP_BUDGETS = {"": 0, "north": 0, "south": 25}
+GROUP_CROSSINGS = {"": UNSTATED, "north": UNSTATED, "south": CrossingPolicy(25, 2, 2)}
 
 
 def as_accounts(drawn: list[AccountPolicy]) -> list[AccountPolicy]:
     """The drawn policies with ids of their own and their groups' budgets."""
     return [
-        replace(one, account_id=f"account-{number}", group_budget=GROUP_BUDGETS[one.group])
+        replace(one, account_id=f"account-{number}", group_crossing=GROUP_CROSSINGS[one.group])
         for number, one in enumerate(drawn)
     ]
 
@@ -94,7 +107,7 @@ def test_micro_batches_decide_as_one_query_at_a_time(
         causes += step.causes.tolist()
         cqs_after += step.cqs_after.tolist()
 
-    oracle = Oracle(GEOMETRY, Thresholds(GEOMETRY, np.full(CLASSES, 0.4), 12), meter)
+    oracle = Oracle(GEOMETRY, Thresholds(GEOMETRY, np.full(CLASSES, 0.4), published(12)), meter)
     expected = [
         oracle.decide(policies[owner], embedding, int(label))
         for embedding, label, owner in zip(embeddings, labels, whose.tolist(), strict=True)
@@ -312,7 +325,7 @@ def test_an_accounts_own_budget_holds() -> None:
 def test_a_budget_above_the_packing_limit_is_refused_at_start_and_per_request() -> None:
     """A threshold that no account can reach is an error where it is stated."""
     with pytest.raises(ConfigError, match="expected a budget of at most"):
-        Thresholds(GEOMETRY, np.full(CLASSES, 0.4), 100_000)
+        Thresholds(GEOMETRY, np.full(CLASSES, 0.4), published(100_000))
     store = StoreWithEvents(MemoryLedgerStore())
     book = book_of(GEOMETRY, store)
     embeddings, labels = stream(GEOMETRY, 1, 10)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 from queen_sensitivity.engine.batch import AccountPolicy
-from queen_sensitivity.engine.crossings import Crossing
+from queen_sensitivity.engine.crossings import Crossing, CrossingKind
 from queen_sensitivity.engine.wiring import Listeners
 from queen_sensitivity.ledger_store import Append, LedgerKey, MemoryLedgerStore
 from queen_sensitivity.ledgers.account_cache import Recheck
@@ -177,7 +177,7 @@ def test_an_exempt_account_is_counted_and_never_reversed() -> None:
 
 
 def test_each_crossing_is_announced_once() -> None:
-    """Of an account, of its group, and of the meter; with what was reached, and the limit."""
+    """Of classes, of owners and of the meter; with what was reached, and the limit."""
     told: list[Crossing] = []
     book = book_of(
         GEOMETRY, MemoryLedgerStore(), meter=METER, listeners=Listeners(announce=told.extend)
@@ -185,9 +185,15 @@ def test_each_crossing_is_announced_once() -> None:
     policy = AccountPolicy("a", group="us")
     for seed in range(40):
         book.assess(batch_of([policy], *stream(GEOMETRY, seed, 50, reach=0.9)))
-    expected = {(owner, label) for owner in ("a", "group us") for label in range(CLASSES)}
-    assert sorted((one.account_id, one.label) for one in told) == sorted(expected)
-    assert all(one.level > one.limit > 0 for one in told)
+    owners = ("a", "group us")
+    expected = {(owner, label) for owner in owners for label in range(CLASSES)}
+    classes = [one for one in told if one.kind is CrossingKind.THRESHOLD]
+    assert sorted((one.account_id, one.label) for one in classes) == sorted(expected)
+    assert all(one.level > one.limit > 0 for one in classes)
+    over = [one for one in told if one.kind is CrossingKind.BREADTH]
+    assert sorted(one.account_id for one in over) == sorted(owners)
+    assert all(one.level >= one.limit == 1 for one in over)
+    assert len(classes) + len(over) == len(told)
     told.clear()
     book.assess(batch_of([policy], ring(GEOMETRY, 0, 40), np.zeros(40, int)))
     book.assess(batch_of([policy], ring(GEOMETRY, 1, 40), np.ones(40, int)))

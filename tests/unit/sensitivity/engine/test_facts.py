@@ -8,6 +8,7 @@ import numpy as np
 from queen_sensitivity.engine.batch import AccountPolicy
 from queen_sensitivity.ledger_store import MemoryLedgerStore
 
+from queen.method.crossing import CAP_OFF, CrossingPolicy
 from queen.method.facts import Fact
 from queen.method.ledger import Scope, Verdict
 from tests.unit.sensitivity.regions import batch_of, book_of, disc, meter_of, ring, small_geometry
@@ -30,7 +31,7 @@ def test_facts_come_only_where_they_are_asked_for() -> None:
 
 
 def test_facts_are_those_of_the_row_in_its_turn() -> None:
-    """Novel, crossed and off-distribution as earlier rows of the same batch left them."""
+    """Novel, over and off-distribution as earlier rows of the same batch left them."""
     book = book_of(GEOMETRY, MemoryLedgerStore(), budget=3, meter=meter_of(GEOMETRY))
     points = np.concatenate([disc(GEOMETRY, LABEL, 1, 30), ring(GEOMETRY, LABEL, 20)])
     policies = [AccountPolicy("a", scope=Scope.ACCOUNT, is_exempt=True)]
@@ -38,9 +39,9 @@ def test_facts_are_those_of_the_row_in_its_turn() -> None:
     step = book.assess(replace(batch_of(policies, points, labels), with_facts=True))
     assert step.facts is not None
     bits = step.facts["bits"]
-    threshold = float(book.limits.thresholds.table(0)[LABEL])
+    threshold = float(book.limits.thresholds.of_policy().thresholds[LABEL])
     crossed = (step.cqs_before > threshold).tolist()
-    assert (bits & Fact.CROSSED > 0).tolist() == crossed
+    assert (bits & Fact.OVER > 0).tolist() == crossed
     assert step.verdicts[: crossed.index(True)].tolist() == [Verdict.RECORD] * 3
     is_off = (bits & Fact.OFF_DISTRIBUTION > 0).tolist()
     assert not is_off[37]
@@ -49,11 +50,18 @@ def test_facts_are_those_of_the_row_in_its_turn() -> None:
     assert not (bits[30:] & Fact.NOVEL).any()
     assert (step.facts["scopes"] == Scope.ACCOUNT).all()
     assert (step.facts["budgets"] == 3).all()
+    assert (step.facts["breadths"] == 1).all()
+    assert (step.facts["class_caps"] == CAP_OFF).all()
 
 
 def test_rows_without_a_group_have_none_of_its_facts() -> None:
     """In one batch with rows that have one."""
-    policies = [AccountPolicy("a"), AccountPolicy("b", budget=5, group="acme", group_budget=2)]
+    policies = [
+        AccountPolicy("a"),
+        AccountPolicy(
+            "b", CrossingPolicy(5, 2), group="acme", group_crossing=CrossingPolicy(2, 1, 3)
+        ),
+    ]
     points, owners = disc(GEOMETRY, LABEL, 1, 40), np.arange(40) % 2
     batch = batch_of(policies, points, np.full(40, LABEL), owners)
     step = book_of(GEOMETRY, MemoryLedgerStore()).assess(replace(batch, with_facts=True))
@@ -64,8 +72,12 @@ def test_rows_without_a_group_have_none_of_its_facts() -> None:
     assert not (alone["bits"] >> 3).any()
     assert set(grouped["group_budgets"].tolist()) == {2}
     assert set(grouped["budgets"].tolist()) == {5}
+    assert set(grouped["breadths"].tolist()) == {2}
+    assert set(grouped["group_breadths"].tolist()) == {1}
+    assert set(grouped["class_caps"].tolist()) == {CAP_OFF}
+    assert set(grouped["group_class_caps"].tolist()) == {3}
     assert grouped["group_cqs_after"].max() > 0
-    assert (grouped["bits"] & Fact.CROSSED << 3 > 0).any()
+    assert (grouped["bits"] & Fact.OVER << 3 > 0).any()
 
 
 def test_a_generation_is_that_of_the_ledger_that_decided() -> None:

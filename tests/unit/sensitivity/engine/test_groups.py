@@ -11,6 +11,7 @@ from queen_sensitivity.ledger_store import MemoryLedgerStore
 from queen_sensitivity.survey.accounts import AccountReader
 
 from queen.errors import InvalidQuery
+from queen.method.crossing import CrossingPolicy
 from queen.method.ledger import Cause, Scope, Verdict
 from queen.owners import group_owner
 from tests.unit.sensitivity.regions import (
@@ -27,7 +28,12 @@ LABEL = 2
 
 
 def member(name: str, **policy: object) -> AccountPolicy:
-    """An account of the group `acme`."""
+    """An account of the group `acme`; budgets are shorthand for policies that state no more."""
+    names = {"budget": "crossing", "group_budget": "group_crossing"}
+    policy = {
+        names.get(key, key): CrossingPolicy(value) if key in names else value
+        for key, value in policy.items()
+    }
     return AccountPolicy(name, **{"group": "acme", **policy})  # type: ignore[arg-type]
 
 

@@ -13,6 +13,7 @@ from queen_sensitivity.ledger_store import Append, LedgerKey, MemoryLedgerStore
 from queen_sensitivity.survey.accounts import AccountReader
 
 from queen.errors import DependencyUnavailable
+from queen.method.crossing import CrossingPolicy
 from queen.method.ledger import Cause, Scope, Verdict
 from tests.unit.sensitivity.regions import (
     StoreWithEvents,
@@ -97,7 +98,7 @@ def test_an_honest_mixture_is_not_flagged() -> None:
     rng = np.random.default_rng(1)
     far = np.flatnonzero(rng.random(3000) < 0.02)
     inside[far], labels[far] = ring(GEOMETRY, 1, len(far)), 1
-    policy = [AccountPolicy("a", budget=60)]
+    policy = [AccountPolicy("a", CrossingPolicy(60))]
     for start in range(0, 3000, 100):
         cut = slice(start, start + 100)
         step = book.assess(batch_of(policy, inside[cut], labels[cut]))

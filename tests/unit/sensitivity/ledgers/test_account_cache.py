@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 from queen_sensitivity.engine.batch import AccountPolicy, Queries
-from queen_sensitivity.engine.crossings import Crossing
+from queen_sensitivity.engine.crossings import Crossing, CrossingKind
 from queen_sensitivity.engine.wiring import Listeners
 from queen_sensitivity.ledger_store import MemoryLedgerStore
 
@@ -90,7 +90,8 @@ def test_a_crossing_is_announced_even_if_its_account_leaves_memory_at_once() -> 
     )
     points = np.concatenate([disc(GEOMETRY, 1, 0, 300), ring(GEOMETRY, 1, 40)])
     book.assess(asked(["a", "b", "c"], points))
-    assert [(one.account_id, one.label) for one in told] == [
-        *((name, 1) for name in "abc"),
-        *((name, None) for name in "abc"),
+    assert [(one.account_id, one.kind) for one in told] == [
+        *((name, CrossingKind.THRESHOLD) for name in "abc"),
+        *((name, CrossingKind.BREADTH) for name in "abc"),
+        *((name, CrossingKind.OFF_DISTRIBUTION) for name in "abc"),
     ]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from queen_sensitivity.ledgers.ledger_memory import ABSENT, AccountTable
 
-from queen.method.sensitivity import OwnerThresholds, cumulative_query_sensitivity
+from queen.method.crossing import Judgement, OwnerThresholds, PolicyThresholds
+from queen.method.sensitivity import cumulative_query_sensitivity
 from tests.unit.sensitivity.ledgers.memories import memory_of
 from tests.unit.sensitivity.regions import disc, small_geometry
 
@@ -16,18 +17,18 @@ def table_of() -> AccountTable:
 
 
 def test_the_store_is_asked_about_accounts_that_are_spent_or_in_doubt() -> None:
-    """Crossed, off-distribution or doubted: due a second after the last check; else never."""
+    """Over, off-distribution or doubted: due a second after the last check; else never."""
     table = table_of()
     slots = np.array([table.open() for _ in range(4)])
-    quiet, crossed, off, doubted = slots.tolist()
+    quiet, over, off, doubted = slots.tolist()
     table.checked(slots, 5.0)
-    table.judge(slots, 0, slots == crossed)
+    table.judge(slots, 0, Judgement(np.full(4, 1), slots == over))
     table.set_peak(off, 9.0)
     table.doubt(np.array([doubted]), 7.0)
-    assert table.due[[quiet, crossed, off, doubted]].tolist() == [np.inf, 6.0, 6.0, 8.0]
+    assert table.due[[quiet, over, off, doubted]].tolist() == [np.inf, 6.0, 6.0, 8.0]
     table.checked(np.array([doubted]), 9.0)
     assert table.due[doubted] == np.inf
-    table.cross(np.array([quiet]))
+    table.judge(np.array([quiet]), 0, Judgement(np.array([2]), np.array([True])))
     assert table.due[quiet] == 6.0
 
 
@@ -40,7 +41,7 @@ def test_a_closed_slot_is_as_new_for_the_next_account() -> None:
     table.level[slot] = 3.0
     table.used[slot] = 17
     table.set_peak(slot, 9.0)
-    table.judge(np.array([slot]), 50, np.array([True]))
+    table.judge(np.array([slot]), 50, Judgement(np.array([3]), np.array([True])))
     table.doubt(np.array([slot]), 3.0)
     table.close(slot)
     assert table.open() == slot
@@ -93,16 +94,24 @@ def test_a_closed_ledger_covers_nothing() -> None:
     assert memory.index.is_novel(np.array([again]), center, np.array([1])).all()
 
 
-def test_accounts_are_judged_by_their_own_budgets() -> None:
-    """The same cqs is over a small threshold and not over a large one."""
+def test_accounts_are_judged_by_their_own_policies() -> None:
+    """Threshold, breadth and class cap decide what the same cqs comes to."""
     memory = memory_of(GEOMETRY)
-    slots = np.array([memory.accounts.open() for _ in range(3)])
-    for slot in slots[:2].tolist():
+    slots = np.array([memory.accounts.open() for _ in range(5)])
+    for slot in slots[:4].tolist():
         memory.accounts.numbers[slot, 0] = memory.ledgers.open(0)
-    numbers = memory.accounts.numbers[slots[:2], 0].tolist()
-    memory.keep_lists(numbers, [disc(GEOMETRY, 0, 1, 5), disc(GEOMETRY, 0, 1, 5)])
+    numbers = memory.accounts.numbers[slots[:4], 0].tolist()
+    memory.keep_lists(numbers, [disc(GEOMETRY, 0, 1, 5)] * 4)
     cqs = float(memory.ledgers.cqs[numbers[0]])
-    tables = {1: np.full(3, cqs / 2), 9: np.full(3, cqs * 2)}
-    memory.judge(slots, OwnerThresholds(np.array([1, 9, 1]), tables))
-    assert memory.accounts.is_crossed[slots].tolist() == [True, False, False]
-    assert memory.accounts.judged[slots].tolist() == [1, 9, 1]
+    low, high = np.full(3, cqs / 2), np.full(3, cqs * 2)
+    tables = {
+        1: PolicyThresholds(1, low, None, 1),
+        9: PolicyThresholds(9, high, None, 1),
+        4: PolicyThresholds(4, low, high, 2),
+        5: PolicyThresholds(5, low, low * 1.5, 2),
+    }
+    policies = [1, 9, 4, 5, 1]
+    memory.judge(slots, OwnerThresholds(np.array(policies), tables))
+    assert memory.accounts.is_over[slots].tolist() == [True, False, False, True, False]
+    assert memory.accounts.crossed[slots].tolist() == [1, 0, 1, 1, 0]
+    assert memory.accounts.judged[slots].tolist() == policies

@@ -12,9 +12,9 @@ from queen_sensitivity.survey.accounts import AccountReader
 from queen_sensitivity.survey.loop import SurveyLoop
 from queen_sensitivity.survey.surveyor import Survey, Surveyor
 
+from queen.method.crossing import Thresholds, published
 from queen.method.geometry import Geometry
 from queen.method.packing import RegionProbes
-from queen.method.sensitivity import Thresholds
 from tests.unit.sensitivity.regions import (
     CLASSES,
     batch_of,
@@ -31,7 +31,7 @@ HONEST = tuple(f"honest-{number}" for number in range(20))
 
 def thresholds_of(budget: int = 100, geometry: Geometry = GEOMETRY) -> Thresholds:
     """Thresholds like those of `book_of`."""
-    return Thresholds(geometry, np.full(CLASSES, 0.4), budget)
+    return Thresholds(geometry, np.full(CLASSES, 0.4), published(budget))
 
 
 def reader_of(store: LedgerStore, geometry: Geometry = GEOMETRY) -> AccountReader:
@@ -43,7 +43,7 @@ def surveyor_of(
     store: LedgerStore, budget: int = 100, **options: int | Callable[[], float]
 ) -> Surveyor:
     """A surveyor over `store` whose surveys end 42 ns after 1970 began."""
-    table = thresholds_of(budget).table(0)
+    table = thresholds_of(budget).of_policy().thresholds
     probes = RegionProbes(GEOMETRY)
     return Surveyor(reader_of(store), GEOMETRY, table, probes, now_nanos=lambda: 42, **options)  # type: ignore[arg-type] - keywords of several types
 

@@ -7,6 +7,7 @@ import pytest
 from queen_sensitivity.ledger_store import MemoryLedgerStore
 
 from queen.errors import AccountNotFound, InvalidQuery
+from queen.method.crossing import CAP_OFF, CrossingPolicy
 from queen.method.ledger import Verdict
 from tests.unit.sensitivity.regions import (
     CLASSES,
@@ -42,14 +43,32 @@ def test_an_account_is_measured_against_a_budget() -> None:
     store = MemoryLedgerStore()
     book_of(GEOMETRY, store, budget=60).assess(queries_of(*stream(GEOMETRY, 1, 500)))
     reader = reader_of(store, GEOMETRY)
-    default, own = reader.get("a"), reader.get("a", 10)
-    assert (default.budget, own.budget) == (100, 10)
-    table = thresholds_of(10, GEOMETRY).table(0)
+    default, own = reader.get("a"), reader.get("a", CrossingPolicy(10))
+    assert (default.policy.budget, own.policy.budget) == (100, 10)
+    table = thresholds_of(10, GEOMETRY).of_policy().thresholds
     crossed = [label for label, cqs in own.cqs.items() if cqs > table[label]]
     assert own.crossed == crossed != default.crossed == []
     assert own.budget_spent == pytest.approx(10 * default.budget_spent)
     with pytest.raises(InvalidQuery):
-        reader.get("a", 10**6)
+        reader.get("a", CrossingPolicy(10**6))
+
+
+def test_an_account_is_over_as_its_policy_says() -> None:
+    """By its crossed classes, or by one class at its cap; a class alone is not enough else."""
+    store = MemoryLedgerStore()
+    embeddings, labels = stream(GEOMETRY, 1, 900)
+    is_kept = labels == 1
+    book_of(GEOMETRY, store, budget=60).assess(queries_of(embeddings[is_kept], labels[is_kept]))
+    reader = reader_of(store, GEOMETRY)
+    for policy, is_over in (
+        (CrossingPolicy(10, 1), True),
+        (CrossingPolicy(10, 2), False),
+        (CrossingPolicy(10, 2, 3), True),
+        (CrossingPolicy(10, 2, CAP_OFF), False),
+    ):
+        state = reader.get("a", policy)
+        assert state.crossed == [1]
+        assert state.is_over is is_over
 
 
 def test_an_account_of_tail_queries_alone_has_a_meter_and_no_record() -> None:
@@ -68,8 +87,11 @@ def test_an_account_of_tail_queries_alone_has_a_meter_and_no_record() -> None:
 def test_pages_follow_one_another(populated: MemoryLedgerStore) -> None:
     """Every account comes once, in order of the ids, each against its own budget."""
     reader = reader_of(populated)
-    states, has_more = reader.page("", 5, {HONEST[0]: 200})
-    names, budgets = [state.account_id for state in states], [state.budget for state in states]
+    states, has_more = reader.page("", 5, {HONEST[0]: CrossingPolicy(200)})
+    names, budgets = (
+        [state.account_id for state in states],
+        [state.policy.budget for state in states],
+    )
     assert budgets == [200 if name == HONEST[0] else 100 for name in names]
     while has_more:
         states, has_more = reader.page(names[-1], 5)
