@@ -15,7 +15,8 @@ from queen.demo.accounts import Sent
 from queen.demo.report import Curve
 from queen.demo.scenario import Demo
 from queen.redteam.attacks.base import one_hot
-from queen.redteam.networks import accuracy, train_piracy_model
+from queen.redteam.learner import train_piracy_model
+from queen.redteam.networks import accuracy
 
 
 @dataclass(frozen=True)

@@ -180,38 +180,6 @@ def set_memory_format(network: nn.Module, memory_format: torch.memory_format) ->
             parameter.data = parameter.data.to(memory_format=memory_format)
 
 
-def train_piracy_model(
-    dataset: str, queries: Images, answers: NDArray[np.float32], *, seed: int, width: float = 0.5
-) -> nn.Module:
-    """The thief's copy: soft cross entropy on the answers (Q, C) to `queries` (Q, ...).
-
-    A tenth of the answers is the thief's own validation split, which picks the epoch; the
-    protectee's test set is never used. There are at least 600 steps, so that a copy made of
-    few answers is not weak for want of training. Without any answer the copy is untrained.
-    """
-    torch.manual_seed(seed)
-    network = build_network(dataset, width)
-    if not len(queries):
-        return network
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(len(queries))
-    held, kept = order[: len(order) // 10], order[len(order) // 10 :]
-    epochs = int(np.clip(np.ceil(600 * 64 / max(len(kept), 1)), *_epochs(dataset)))
-
-    def agreement(copy: nn.Module) -> float:
-        if not len(held):
-            return 0.0
-        return float((predict(copy, queries[held]) == answers[held].argmax(axis=1)).mean())
-
-    return train_network(
-        network,
-        queries[kept],
-        answers[kept],
-        Regime(epochs, seed, device=training_device(dataset)),
-        keep=agreement,
-    )
-
-
 def predict(network: nn.Module, inputs: Images, batch: int = 512) -> Labels:
     """Predicted labels (N,) of inputs (N, ...)."""
     with torch.inference_mode():
@@ -245,10 +213,6 @@ def export_onnx(network: nn.Module, sample: Images, path: Path) -> None:
             dynamic_axes={"image": {0: "batch"}, "logits": {0: "batch"}},
             dynamo=False,
         )
-
-
-def _epochs(dataset: str) -> tuple[int, int]:
-    return {"digits": (30, 200), "cifar10": (20, 100)}.get(dataset, (6, 100))
 
 
 def _parts(inputs: Images, batch: int) -> list[Tensor]:

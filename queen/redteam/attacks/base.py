@@ -27,9 +27,9 @@ class TrainCopy(Protocol):
     ) -> nn.Module:
         """Soft cross entropy on `targets` (Q, C) at `queries` (Q, ...).
 
-        Refused queries, whose targets are NaN, are left out. The epoch is picked on a split of
-        the others, never on the protectee's test set. `salt` makes another initialization of the
-        same seed.
+        Refused queries, whose targets are NaN, are left out. A split of the others says how long to
+        train, never the protectee's test set; see `queen.redteam.learner`. `salt` makes another
+        copy of the same seed.
         """
         ...
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from queen.redteam.attacks.base import Attack, Thief, ask_spread
-from queen.redteam.attacks.parts.copies import augmented
+from queen.redteam.attacks.parts.copies import look_alikes
 from queen.redteam.attacks.parts.prefix import Prefix, ask_prefix
 from queen.redteam.attacks.parts.readout import penultimate
 from queen.redteam.datasets import Images
@@ -23,15 +23,15 @@ from queen.redteam.targets.base import MeteredTarget
 _BATCH = 1024
 
 
-def augment(target: MeteredTarget, thief: Thief) -> nn.Module:
-    """After the prefix, ask about augmented copies of it, round after round.
+def near(target: MeteredTarget, thief: Thief) -> nn.Module:
+    """After the prefix, ask about look-alikes of it, round after round.
 
     A copy goes to the account that asked about its image: records cover their own account.
     """
     prefix, rng = ask_prefix(target, thief), thief.rng
     images, answers = [prefix.queries[:0]], [prefix.answers[:0]]
     while target.left:
-        images.append(augmented(prefix.queries, rng)[: target.left])
+        images.append(look_alikes(prefix.queries, rng)[: target.left])
         answers.append(ask_spread(target, images[-1], thief.accounts))
     return thief.train(*prefix.followed_by(np.concatenate(images), np.concatenate(answers)))
 
@@ -55,6 +55,6 @@ def distances(prefix: Prefix, images: Images) -> NDArray[np.float32]:
 
 
 ATTACKS = (
-    Attack("recorded-neighbor", "ask about augmented copies of the first queries", augment),
+    Attack("recorded-neighbor", "ask about look-alikes of the first queries", near),
     Attack("recorded-neighbor-pool", "ask about the images nearest to the first queries", nearest),
 )

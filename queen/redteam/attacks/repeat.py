@@ -12,7 +12,7 @@ from functools import partial
 from torch import nn
 
 from queen.redteam.attacks.base import Attack, Thief
-from queen.redteam.attacks.parts.copies import affordable, ask_copies, augmented, mean_answers
+from queen.redteam.attacks.parts.copies import affordable, ask_copies, look_alikes, mean_answers
 from queen.redteam.targets.base import MeteredTarget
 
 
@@ -24,14 +24,14 @@ def repeat(target: MeteredTarget, thief: Thief, *, copies: int) -> nn.Module:
 
 
 def smooth(target: MeteredTarget, thief: Thief, *, copies: int = 3) -> nn.Module:
-    """Learn the mean answer to augmented copies of an image, which is never sent itself."""
+    """Learn the mean answer to look-alikes of an image, which is never sent itself."""
     images, rng = affordable(thief, copies), thief.rng
-    answers = ask_copies(target, (augmented(images, rng) for _ in range(copies)), thief)
+    answers = ask_copies(target, (look_alikes(images, rng) for _ in range(copies)), thief)
     return thief.train(images, mean_answers(answers))
 
 
 ATTACKS = (
     Attack("repeat-2", "ask everything twice, average", partial(repeat, copies=2)),
     Attack("repeat-8", "ask everything eight times, average", partial(repeat, copies=8)),
-    Attack("smoothing", "average the answers to three augmented copies", smooth),
+    Attack("smoothing", "average the answers to three look-alikes", smooth),
 )

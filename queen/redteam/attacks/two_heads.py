@@ -10,10 +10,8 @@ Shapes: Q queries, C classes.
 
 from __future__ import annotations
 
-import math
 from typing import cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -22,13 +20,19 @@ from queen.redteam.attacks.base import Attack, Thief
 from queen.redteam.attacks.parts.answered import answered
 from queen.redteam.attacks.parts.prefix import ask_prefix, ask_rest
 from queen.redteam.datasets import Images
-from queen.redteam.networks import build_network, set_memory_format
+from queen.redteam.learner import (
+    Examples,
+    Lesson,
+    effort_for,
+    learn,
+    new_copy,
+    validation_split,
+    with_channels_last,
+)
 from queen.redteam.targets.base import Answers, MeteredTarget
 
-_BATCH = 64
 _TRUSTED = 32
-_EPOCHS = 6
-_RATE = 2e-3
+"""Trusted answers in a step."""
 
 
 def steal(target: MeteredTarget, thief: Thief) -> nn.Module:
@@ -46,36 +50,25 @@ def train_two_heads(
 ) -> nn.Module:
     """A network of half width whose head learned only `trusted`, (Q, ...) and (Q, C).
 
-    A step learns 64 later answers and half as many trusted answers; there are six passes over the
-    later answers, and at least 600 steps.
+    A step learns half as many trusted answers as later ones. Augmentation and the length of the
+    training are those of any copy; a tenth of `trusted` is the validation split.
     """
-    torch.manual_seed(seed)
-    network = build_network(dataset, 0.5)
+    network, effort = new_copy(dataset, seed), effort_for(dataset)
     trunk, head = network[:-1], cast(nn.Linear, network[-1])
-    other = nn.Linear(head.in_features, later[1].shape[1])
-    images, answers = (
-        torch.from_numpy(np.concatenate(pair)) for pair in zip(trusted, later, strict=True)
-    )
-    if images.ndim == 4:
-        set_memory_format(network, torch.channels_last)
-        images = images.contiguous(memory_format=torch.channels_last)
-    split, total = len(trusted[0]), len(images)
-    steps = max(600, _EPOCHS * math.ceil((total - split) / _BATCH))
-    optimizer = torch.optim.Adam([*network.parameters(), *other.parameters()], _RATE, fused=True)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    other = nn.Linear(head.in_features, later[1].shape[1]).to(head.weight.device)
     generator = torch.Generator().manual_seed(seed)
-    for _ in range(steps):
-        first = torch.randint(split, (_TRUSTED,), generator=generator)
-        rest = torch.randint(split, total, (_BATCH,), generator=generator)
-        rows = torch.cat([first, rest])
-        features: Tensor = trunk(images[rows])
-        loss = cross_entropy(head(features[:_TRUSTED]), answers[first])
-        loss = loss + cross_entropy(other(features[_TRUSTED:]), answers[rest])
-        optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        optimizer.step()
-        schedule.step()
-    return network
+    held, kept = validation_split(len(trusted[0]), seed)
+    first = Examples(dataset, *(rows[kept] for rows in trusted)).batches(_TRUSTED, generator)
+    rest = Examples(dataset, *later).batches(effort.batch, generator)
+
+    def draw_loss() -> Tensor:
+        (believed, answers), (images, others) = next(first), next(rest)
+        features: Tensor = trunk(with_channels_last(torch.cat([believed, images])))
+        loss = cross_entropy(head(features[:_TRUSTED]), answers)
+        return loss + cross_entropy(other(features[_TRUSTED:]), others)
+
+    score = Examples(dataset, *(rows[held] for rows in trusted)).score
+    return learn(Lesson(network, draw_loss, score, other.parameters()), effort)
 
 
 ATTACK = Attack("two-heads", "learn features from answers that are not believed", steal)

@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 VERSION = 2
-"""A version, increased when training changes, so that no older result is used again."""
+"""A version, increased when anything but the learner changes, so that nothing older is used."""
 DEFAULT_CACHE = Path("build/redteam/cache")
 
 

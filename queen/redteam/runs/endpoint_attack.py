@@ -22,7 +22,8 @@ from queen.errors import ConfigError
 from queen.redteam.attacks import ATTACKS, Thief
 from queen.redteam.attacks.parts.answered import answered
 from queen.redteam.datasets import Images
-from queen.redteam.networks import architecture_for, predict, train_piracy_model
+from queen.redteam.learner import train_piracy_model
+from queen.redteam.networks import architecture_for, predict
 from queen.redteam.plans.cell import QUEEN
 from queen.redteam.report.report import Report, write_report
 from queen.redteam.report.rows import Row, finite

@@ -17,13 +17,8 @@ from queen.bundle import Bundle, open_bundle
 from queen.redteam.attacks.parts.answered import answered
 from queen.redteam.datasets import Images, Labels, Split, load_split
 from queen.redteam.defenses import DEFENSES, Answer, Training
-from queen.redteam.networks import (
-    Regime,
-    build_network,
-    train_network,
-    train_piracy_model,
-    training_device,
-)
+from queen.redteam.learner import LEARNER, train_piracy_model
+from queen.redteam.networks import Regime, build_network, train_network, training_device
 from queen.redteam.pools import draw_pool
 from queen.redteam.runs.bundles import STEPS, fitted_bundle
 from queen.redteam.runs.cache import Cache, content_hash
@@ -127,6 +122,7 @@ class Experiment:
             "queries": queries,
             "targets": targets,
             "architecture": f"{self.dataset} 0.5",
+            "learner": LEARNER,
             "seed": seed,
         }
         return self.cache.network(

@@ -1,4 +1,4 @@
-"""Protectees and piracy models learn, repeat and export."""
+"""Networks learn, repeat and export."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from queen.redteam.networks import (
     export_onnx,
     set_memory_format,
     train_network,
-    train_piracy_model,
 )
 
 
@@ -60,23 +59,6 @@ def test_the_memory_format_is_that_of_images_of_one_channel_too(dataset: str):
                 torch.contiguous_format: (size, height * width, width, 1),
             }
             assert weight.stride() == by_format[memory_format]
-
-
-def test_a_copy_of_more_answers_is_better(split):
-    """Accuracy of the copy rises with the budget on an undefended endpoint."""
-    answers = np.eye(10, dtype=np.float32)[split.train_y]
-    few, many = (
-        train_piracy_model("digits", split.train_x[:count], answers[:count], seed=0)
-        for count in (30, 800)
-    )
-    assert accuracy(many, split.test_x, split.test_y) > accuracy(few, split.test_x, split.test_y)
-
-
-def test_a_copy_of_no_answers_is_untrained(split):
-    """A thief whose queries were all refused has a network, and nothing to teach it."""
-    answers = np.empty((0, 10), np.float32)
-    copy = train_piracy_model("digits", split.train_x[:0], answers, seed=0)
-    assert accuracy(copy, split.test_x, split.test_y) < 0.3
 
 
 def test_the_export_gives_the_same_logits_for_any_batch(split, tmp_path: Path):

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
+import torch
 
 from queen.redteam.attacks.base import Thief, ask_spread
+from queen.redteam.augmentation import shifted
 from queen.redteam.datasets import Images
 from queen.redteam.targets.base import Answers, MeteredTarget
 
@@ -41,7 +43,7 @@ def mean_answers(answers: Answers) -> Answers:
     return mean.astype(np.float32)
 
 
-def augmented(images: Images, rng: np.random.Generator) -> Images:
+def look_alikes(images: Images, rng: np.random.Generator) -> Images:
     """A copy of each image in [0, 1], (N, ...), that looks the same to a person.
 
     Noise of standard deviation 0.03; images with axes (N, channels, height, width) are also
@@ -53,11 +55,6 @@ def augmented(images: Images, rng: np.random.Generator) -> Images:
 
 
 def _shifted(images: Images, rng: np.random.Generator) -> Images:
-    height, width = images.shape[2:]
-    padded = np.pad(images, ((0, 0), (0, 0), (_SHIFT, _SHIFT), (_SHIFT, _SHIFT)), mode="edge")
-    offsets = rng.integers(0, 2 * _SHIFT + 1, (len(images), 2))
-    moved = np.empty_like(images)
-    for down, right in np.unique(offsets, axis=0):
-        rows = (offsets == (down, right)).all(axis=1)
-        moved[rows] = padded[rows, :, down : down + height, right : right + width]
+    generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+    moved: Images = shifted(torch.from_numpy(images), _SHIFT, generator).numpy()
     return moved

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from queen.redteam.attacks import s4l
+from queen.redteam import learner
 from queen.redteam.datasets import Split, load_digits_split
+from queen.redteam.learner import Effort
 from queen.redteam.networks import Regime, build_network, train_network
 
 
@@ -19,7 +20,7 @@ def quick_training() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(s4l, "STEPS", 200)
+        patch.setitem(learner.EFFORTS, "digits", Effort(check=100, patience=1, most=300))
         yield
     torch.set_num_threads(threads)
 

@@ -11,7 +11,7 @@ from torch import nn
 from queen.redteam.attacks import ATTACKS
 from queen.redteam.attacks.base import Simulation, Thief
 from queen.redteam.datasets import Images, Split
-from queen.redteam.networks import train_piracy_model
+from queen.redteam.learner import train_piracy_model
 from queen.redteam.targets.base import Answers, MeteredTarget
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from tests.unit.redteam.attacks.distorted import DistortedTarget, steal, thief_with
 
 
-def test_augmented_neighbors_go_to_the_account_of_their_image():
+def test_look_alikes_go_to_the_account_of_their_image():
     """A copy is covered by the records of its own account only."""
     target = DistortedTarget()
     steal("recorded-neighbor", target, thief_with(200, accounts=3))

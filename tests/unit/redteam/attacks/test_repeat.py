@@ -27,7 +27,7 @@ def test_repeated_answers_are_averaged() -> None:
     assert eight_times < twice
 
 
-def test_augmented_copies_are_charged_and_differ():
+def test_look_alikes_are_charged_and_differ():
     """Smoothing sends three different copies and never the image itself."""
     target = DistortedTarget()
     _, meter = steal("smoothing", target, thief_with(61))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from queen.redteam.attacks.parts.copies import augmented, mean_answers
+from queen.redteam.attacks.parts.copies import look_alikes, mean_answers
 
 
-def test_augmented_images_move_by_a_pixel():
+def test_look_alikes_move_by_a_pixel():
     """Copies stay in [0, 1], keep their shape, and shift where there are pixels to shift."""
     images = np.zeros((64, 1, 28, 28), np.float32)
     images[:, :, 14, 14] = 1
-    copies = augmented(images, np.random.default_rng(0))
+    copies = look_alikes(images, np.random.default_rng(0))
     assert copies.shape == images.shape
     assert copies.dtype == np.float32
     assert copies.min() >= 0
