@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from queen.defaults import BREADTH, CLASS_CAP
 from queen.method.contracts import Profile
 from queen.redteam.defenses import none
 from queen.redteam.plans.cell import QUEEN
@@ -85,6 +86,8 @@ def _by_profile(all_standings: list[Standing], plan: Plan) -> dict[Profile, Stan
             "defense": QUEEN,
             "profile": profile.value,
             "budget": plan.budget,
+            "breadth": BREADTH,
+            "class_cap": CLASS_CAP,
         }
         if profile is Profile.OBSERVE:
             key = {"defense": none.DEFENSE.name}

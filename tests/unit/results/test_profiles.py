@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from queen.defaults import BREADTH, CLASS_CAP
 from queen.method.contracts import Profile
 from queen.redteam.plans.full import full_plan
 from queen.redteam.report.leaks import write_leaks
@@ -22,6 +23,8 @@ def row(defense: str, profile: str | None, attack: str, copy: float) -> dict[str
         "defense": defense,
         "profile": profile,
         "budget": PLAN.budget if is_ours else None,
+        "breadth": BREADTH if is_ours else None,
+        "class_cap": CLASS_CAP if is_ours else None,
         "attack": attack,
         "pool": "in-distribution",
         "accounts": 1,
@@ -79,7 +82,13 @@ def test_other_budgets_and_pools_are_no_main_setting(tmp_path: Path) -> None:
     rows = [row("queen", profile, "knockoff", 0.7) for profile in profiles]
     rows.append(row("none", None, "knockoff", 0.89))
     section = profile_section(write_rows(tmp_path, rows))
-    for change in ({"budget": 1}, {"pool": "mixup"}, {"accounts": 10}, {"queries": 5}):
+    for change in (
+        {"budget": 1},
+        {"breadth": 99},
+        {"pool": "mixup"},
+        {"accounts": 10},
+        {"queries": 5},
+    ):
         rows.insert(0, {**row("queen", "paper", "knockoff", 0.1), **change})
     assert profile_section(write_rows(tmp_path, rows)) == section
 
