@@ -12,10 +12,6 @@ from queen.method.ledger import Scope
 
 UNAFFECTED = (Profile.OBSERVE, Profile.SAFE)
 """Profiles under which no answer depends on a verdict."""
-EXACTNESS = {Scope.QUERY: "at least", Scope.CLASS: "", Scope.ACCOUNT: ""}
-"""How the share of changed answers is to be read, by scope. Under `paper` an account that is over
-records nothing more of its crossed classes, so that more queries are new to it than the log knows.
-"""
 
 
 @dataclass(frozen=True)
@@ -137,5 +133,10 @@ def policy_json(policy: CrossingPolicy) -> dict[str, Any]:
 
 
 def exactness(profile: Profile) -> str:
-    """Words before a share of changed answers: empty if it is exact."""
-    return EXACTNESS[SCOPES[profile]]
+    """Words before a share of changed answers: empty if it is exact.
+
+    Under `paper` an account that is over records nothing more of its crossed classes, so that more
+    queries are new to it than the log knows.
+    """
+    scope = SCOPES[profile]
+    return "at least" if scope is Scope.QUERY else "" if scope <= Scope.ACCOUNT else "at most"
