@@ -1,7 +1,7 @@
-"""Counts how often a budget and the off-distribution meter harm honest accounts.
+"""Counts how often a policy and the off-distribution meter harm honest accounts, by their traffic.
 
-Each simulated account sends the same samples in an order of its own; the services' own
-ledgers give the verdicts under the scope of `strict`. Shapes: N samples, E embedding width.
+Simulated accounts of each kind send new samples; a walk over their ledgers, held to the engine of
+the sensitivity service by a test, gives the verdicts. Shapes: N samples, A accounts, Q queries.
 """
 
 from __future__ import annotations
@@ -13,152 +13,174 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from queen_sensitivity.engine.batch import AccountPolicy, Queries
-from queen_sensitivity.engine.book import LedgerBook, Limits
-from queen_sensitivity.engine.wiring import open_book
-from queen_sensitivity.ledger_store import MemoryLedgerStore
+from queen_inference.protectee import Protectee
 
-from queen.bench.samples import open_protectee, read_samples, see_samples
+from queen.bench.samples import open_protectee, read_labeled, see_samples
 from queen.bundle import Bundle, open_bundle
-from queen.fit.findings.honest_volume import honest_volume
-from queen.method.crossing import Thresholds, published
-from queen.method.ledger import Cause, Scope, Verdict
+from queen.fit.findings.honest_traffic import Seen, honest_volumes
+from queen.method.contracts import SCOPES, Profile
+from queen.method.crossing import CrossingPolicy, PolicyThresholds, cap_text, policy_thresholds
+from queen.method.ledger import Scope
+from queen.method.ledger_walk import NEVER, LedgerWalk, Positions, first_true
+from queen.method.traffic import CHANGED, HonestSamples, Kind, Rows
 
-HISTORIES = (500, 1000, 2000, 5000, 10_000)
-_BATCH = 512
-_SIMULATED_TOGETHER = 50
+HISTORIES = (0, 500, 2000, 10_000)
+"""Earlier queries of an account at which right answers are reported."""
+_WINDOW = 250
+_OFF_SCOPES = (Scope.ACCOUNT,)
+"""Scopes under which an off-distribution account is reversed or refused."""
 
 
 @dataclass(frozen=True)
 class HonestOptions:
-    """`accounts` simulated accounts of a budget, each with its own order of the samples.
+    """`accounts` simulated accounts of each kind, of `queries` each, under a profile and policy.
 
-    `train` is the npz that the bundle was fitted with, from which the published volume follows;
-    `data` is an npz with samples x that the protectee never saw.
+    `train` is the npz that the bundle was fitted with, from which the published volumes follow;
+    `data` are npz files with samples x that the protectee never saw. Accounts choose what they ask
+    about by the labels y of a file, or by predicted classes without any.
     """
 
     bundle: Path
     train: Path
-    data: Path
-    budget: int
+    data: tuple[Path, ...]
+    profile: Profile
+    policy: CrossingPolicy
     accounts: int = 1000
+    queries: int = 10_000
     seed: int = 0
 
 
 @dataclass(frozen=True)
 class HonestBench:
-    """The results for `accounts` honest accounts.
+    """The results for the accounts of a kind.
 
-    `volume` is the published number of queries before any label may change;
-    `reversed_before_volume` counts accounts with a REVERSE verdict before it,
-    `flagged` those that the off-distribution meter flagged within that many queries;
-    `first_reversal` are the 0.1 %, 50 % and 99.9 % quantiles of the first reversed query.
+    `volume` is the published number of queries within the budget, of this kind (None: 10,000 and
+    more; of repeated items and drift the one of even traffic, since a fit cannot know better).
+    `harmed` counts accounts with a reversed or refused query, `harmed_before_volume` those with
+    one before it. `first_harm` are the 0.1 %, 50 % and 99.9 % quantiles of the answers before the
+    first one. `flagged` counts accounts that the off-distribution meter flagged, by queries.
+    `right` pairs a history with the share of right answers there, where a reversed answer counts as
+    wrong; `right_undefended` is the protectee's own share.
     """
 
+    kind: str
+    profile: str
     budget: int
+    breadth: int
+    class_cap: str
     accounts: int
+    queries: int
     samples: int
-    volume: int
-    reversed_before_volume: int
+    volume: int | None
+    harmed: int
+    harmed_before_volume: int
+    first_harm: list[int | None]
     flagged: dict[str, int]
-    first_reversal: list[float | None]
+    right: list[list[float]]
+    right_undefended: float
     seed: int
     bundle_digest: str
 
 
-@dataclass(frozen=True, eq=False)
-class _Stream:
-    """Embeddings (N, E) and predicted labels (N,) of the samples of an account, in its order."""
+def run_honest_bench(
+    options: HonestOptions, on_kind: Callable[[int, int], None] = lambda _done, _all: None
+) -> list[dict[str, Any]]:
+    """A HonestBench for each kind that makes sense for the samples, as dictionaries.
 
-    embeddings: NDArray[np.float32]
-    labels: NDArray[np.int64]
+    `on_kind` is called with the number of kinds that are done, and of all. Raises ConfigError for a
+    file without samples, and for a policy for which the regions have no room.
+    """
+    bundle = open_bundle(options.bundle)
+    bench = _Bench(options, bundle, open_protectee(bundle))
+    volumes = bench.volumes()
+    kinds, rows = bench.samples.kinds(), []
+    for done, kind in enumerate(kinds, 1):
+        rows.append(asdict(bench.measure(kind, volumes.get(kind, volumes[Kind.EVEN]))))
+        on_kind(done, len(kinds))
+    return rows
 
-    def ordered(self, order: NDArray[np.int64]) -> _Stream:
-        """The same samples in another order (N,)."""
-        return _Stream(self.embeddings[order], self.labels[order])
 
-    def batches(self) -> list[tuple[int, _Stream]]:
-        """(position of the first row, rows) of the micro-batches."""
+class _Bench:
+    """The protectee, the policy's thresholds, and the samples that accounts send."""
+
+    def __init__(self, options: HonestOptions, bundle: Bundle, protectee: Protectee) -> None:
+        self._options = options
+        self._bundle = bundle
+        self._protectee = protectee
+        self._policy: PolicyThresholds = policy_thresholds(
+            bundle.geometry, bundle.mean_squared_sqs, options.policy
+        )
+        files = [read_labeled(file) for file in options.data]
+        inputs = np.concatenate([x for x, _ in files])
+        self._unchanged = see_samples(protectee, inputs)
+        _, predicted = self._unchanged
+        ends = np.cumsum([len(x) for x, _ in files])[:-1]
+        known = zip(files, np.split(predicted, ends), strict=True)
+        self._labels = np.concatenate([own if y is None else y for (_, y), own in known])
+        self.samples = HonestSamples(inputs, self._labels)
+
+    def volumes(self) -> dict[Kind, int | None]:
+        """The volumes that `queen fit` publishes, under this policy."""
+        x, y = read_labeled(self._options.train)
+        embeddings, predicted = see_samples(self._protectee, x)
+        seen = Seen(embeddings, predicted, predicted if y is None else y)
+        return honest_volumes(self._bundle.geometry, seen, self._policy, self._options.seed)
+
+    def measure(self, kind: Kind, volume: int | None) -> HonestBench:
+        """The results for accounts of a kind with that published volume."""
+        options = self._options
+        rng = np.random.default_rng([options.seed, list(Kind).index(kind)])
+        views = self.samples.views(kind, rng)
+        seen = see_samples(self._protectee, views.inputs) if kind in CHANGED else self._unchanged
+        orders = views.orders(options.accounts, options.queries, rng)
+        walk = LedgerWalk(self._bundle.geometry, *seen)
+        is_harmed, flagged = self._harm(walk, orders)
+        is_right = (walk.labels == self._labels[views.rows])[orders]
+        first = first_true(is_harmed)
+        return HonestBench(
+            kind=kind.value,
+            profile=options.profile.value,
+            budget=options.policy.budget,
+            breadth=options.policy.breadth,
+            class_cap=cap_text(options.policy.class_cap),
+            accounts=options.accounts,
+            queries=options.queries,
+            samples=len(self._labels),
+            volume=volume,
+            harmed=int((first < NEVER).sum()),
+            harmed_before_volume=int((first < (volume or options.queries)).sum()),
+            first_harm=_quantiles(first),
+            flagged={str(count): int((flagged < count).sum()) for count in self._counts()},
+            right=self._right_by_history(is_right & ~is_harmed),
+            right_undefended=round(float(is_right.mean()), 4),
+            seed=options.seed,
+            bundle_digest=self._bundle.digest,
+        )
+
+    def _harm(self, walk: LedgerWalk, orders: Rows) -> tuple[NDArray[np.bool_], Positions]:
+        """Reversed and refused queries (A, Q), and the query that flags each account (A,)."""
+        scope = SCOPES[self._options.profile]
+        flagged = walk.flagged(orders, self._bundle.meter)
+        enforced = walk.enforced(orders, self._policy, scope)
+        is_harmed = enforced.is_reversed
+        if scope in _OFF_SCOPES:
+            is_harmed |= np.arange(orders.shape[1]) > flagged[:, None]
+        if self._options.profile in {Profile.SAFE, Profile.OBSERVE}:
+            is_harmed[:] = False
+        return is_harmed, flagged
+
+    def _counts(self) -> list[int]:
+        most = self._options.queries
+        return [*(count for count in HISTORIES[1:] if count < most), most]
+
+    def _right_by_history(self, is_right: NDArray[np.bool_]) -> list[list[float]]:
+        """Shares over 250 queries on either side of a history, over all accounts."""
         return [
-            (first, self.ordered(np.arange(first, min(first + _BATCH, len(self.labels)))))
-            for first in range(0, len(self.labels), _BATCH)
+            [count, round(float(is_right[:, max(0, count - _WINDOW) : count + _WINDOW].mean()), 4)]
+            for count in (0, *self._counts())
         ]
 
 
-def run_honest_bench(
-    options: HonestOptions, on_accounts: Callable[[int], None] = lambda _done: None
-) -> dict[str, Any]:
-    """Send the samples once for each account; a HonestBench as a dictionary.
-
-    `on_accounts` is called with the number of accounts that are done. Raises ConfigError for a
-    file without samples and for a budget for which the regions have no room.
-    """
-    bundle = open_bundle(options.bundle)
-    protectee = open_protectee(bundle)
-    thresholds = Thresholds(bundle.geometry, bundle.mean_squared_sqs, published(options.budget))
-    known = _Stream(*see_samples(protectee, read_samples(options.train)))
-    volume = _published_volume(bundle, thresholds, known, options.seed)
-    unseen = _Stream(*see_samples(protectee, read_samples(options.data)))
-    rng = np.random.default_rng(options.seed)
-    reversals, flags = [], []
-    for start in range(0, options.accounts, _SIMULATED_TOGETHER):
-        count = min(_SIMULATED_TOGETHER, options.accounts - start)
-        orders = [rng.permutation(len(unseen.labels)) for _ in range(count)]
-        streams = [unseen.ordered(order) for order in orders]
-        for reversal, flag in _send(bundle, thresholds, streams):
-            reversals.append(reversal)
-            flags.append(flag)
-        on_accounts(start + count)
-    reversed_at, flagged_at = np.array(reversals, np.float64), np.array(flags, np.float64)
-    shown = [history for history in HISTORIES if history <= len(unseen.labels)]
-    return asdict(
-        HonestBench(
-            budget=options.budget,
-            accounts=options.accounts,
-            samples=len(unseen.labels),
-            volume=volume,
-            reversed_before_volume=int((reversed_at < volume).sum()),
-            flagged={str(count): int((flagged_at < count).sum()) for count in [volume, *shown]},
-            first_reversal=_quantiles(reversed_at),
-            seed=options.seed,
-            bundle_digest=bundle.digest,
-        )
-    )
-
-
-def _send(
-    bundle: Bundle, thresholds: Thresholds, streams: list[_Stream]
-) -> list[tuple[float, float]]:
-    """First reversed and first flagged query of each account, infinite if there is none."""
-    limits = Limits(bundle.geometry, thresholds, bundle.meter)
-    book = open_book(limits, MemoryLedgerStore(), cached_accounts=len(streams))
-    return [
-        _walk(book, AccountPolicy(f"honest-{index}", scope=Scope.ACCOUNT), stream)
-        for index, stream in enumerate(streams)
-    ]
-
-
-def _walk(book: LedgerBook, policy: AccountPolicy, stream: _Stream) -> tuple[float, float]:
-    reversed_at = flagged_at = np.inf
-    for start, rows in stream.batches():
-        index = np.zeros(len(rows.labels), np.int64)
-        step = book.assess(Queries([policy], index, rows.labels, rows.embeddings))
-        reversed_rows = np.flatnonzero(step.verdicts == Verdict.REVERSE)
-        flagged_rows = np.flatnonzero(step.causes & Cause.OFF_DISTRIBUTION)
-        if len(reversed_rows):
-            reversed_at = min(reversed_at, start + int(reversed_rows[0]))
-        if len(flagged_rows):
-            flagged_at = min(flagged_at, start + int(flagged_rows[0]))
-            break
-    return reversed_at, flagged_at
-
-
-def _published_volume(bundle: Bundle, thresholds: Thresholds, known: _Stream, seed: int) -> int:
-    table = thresholds.of_policy().thresholds.tolist()
-    volume = honest_volume(bundle.geometry, known.embeddings, known.labels, table, seed)
-    return len(known.labels) if volume is None else volume
-
-
-def _quantiles(firsts: NDArray[np.float64]) -> list[float | None]:
+def _quantiles(firsts: Positions) -> list[int | None]:
     values = np.quantile(firsts, [0.001, 0.5, 0.999], method="lower")
-    return [float(value) if np.isfinite(value) else None for value in values]
+    return [None if value == NEVER else int(value) for value in values]

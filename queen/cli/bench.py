@@ -13,7 +13,10 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from queen.defaults import BUDGET
+from queen.cli.class_cap import ClassCapType
+from queen.defaults import BREADTH, BUDGET, CLASS_CAP, PROFILE
+from queen.method.contracts import Profile
+from queen.method.crossing import CrossingPolicy, cap_text
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _JSON = click.option(
@@ -124,27 +127,70 @@ def _samples(default: str) -> Callable[[_Command], _Command]:
     show_default=True,
     help="npz that the bundle was fitted with.",
 )
-@_samples("build/demo/test.npz")
-@click.option("--budget", type=click.IntRange(min=1), default=BUDGET, show_default=True)
+@click.option(
+    "--data",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    multiple=True,
+    default=(Path("build/demo/test.npz"), Path("build/demo/pool.npz")),
+    show_default=True,
+    help="npz whose `x` the protectee never saw, with labels `y` or without; may be repeated.",
+)
+@click.option(
+    "--profile",
+    type=click.Choice([profile.value for profile in Profile]),
+    default=PROFILE.value,
+    show_default=True,
+)
+@click.option(
+    "--budget", type=click.IntRange(min=1), default=BUDGET, show_default=True, help="Records."
+)
+@click.option("--breadth", type=click.IntRange(min=1), default=BREADTH, show_default=True)
+@click.option("--class-cap", type=ClassCapType(), default=cap_text(CLASS_CAP), show_default=True)
 @click.option("--accounts", type=click.IntRange(min=1), default=1000, show_default=True)
+@click.option("--queries", type=click.IntRange(min=1), default=10_000, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @_JSON
 def honest(json_path: Path | None, **asked: Any) -> None:
-    """Count what a budget and the off-distribution meter do to honest accounts."""
-    from queen.bench.honest import HonestOptions, run_honest_bench  # noqa: PLC0415 - loads FAISS
+    """Count what a policy and a meter do to honest accounts, by their traffic."""
+    from queen.bench.honest import HonestOptions, run_honest_bench  # noqa: PLC0415 - loads ONNX Runtime
 
-    options = HonestOptions(**asked)
+    policy = CrossingPolicy(*(asked.pop(name) for name in ("budget", "breadth", "class_cap")))
+    profile = Profile(asked.pop("profile"))
+    options = HonestOptions(policy=policy, profile=profile, **asked)
     with Progress(console=Console(stderr=True)) as progress:
-        task = progress.add_task("accounts", total=options.accounts)
-        row = run_honest_bench(options, lambda done: progress.update(task, completed=done))
-    table = Table(title=f"{row['accounts']:,} honest accounts, budget {row['budget']}")
-    table.add_column("measure")
-    table.add_column("count", justify="right")
-    before = f"reversed before the published volume of {row['volume']:,}"
-    table.add_row(before, str(row["reversed_before_volume"]))
-    for history, count in row["flagged"].items():
-        table.add_row(f"flagged as off-distribution within {int(history):,}", str(count))
-    _publish("honest", [row], table, json_path)
+        task = progress.add_task("kinds of traffic")
+        rows = run_honest_bench(
+            options, lambda done, every: progress.update(task, completed=done, total=every)
+        )
+    cap = cap_text(policy.class_cap)
+    table = Table(
+        title=f"{options.accounts:,} honest accounts of each kind, {options.queries:,} queries "
+        f"each: {profile} n{policy.budget}, breadth {policy.breadth}, class cap {cap}",
+        caption="harmed: with a query that was reversed or refused; first: answers before it, "
+        "0.1 % quantile and median",
+        title_justify="left",
+        caption_justify="left",
+    )
+    titles = ("traffic", "volume", "harmed before", "harmed", "first", "flagged", "right at last")
+    for column in titles:
+        table.add_column(column, justify="left" if column == "traffic" else "right")
+    for row in rows:
+        earliest, median, _ = row["first_harm"]
+        *_, flagged = row["flagged"].values()
+        table.add_row(
+            row["kind"],
+            _count(row["volume"]),
+            f"{row['harmed_before_volume']:,}",
+            f"{row['harmed']:,}",
+            f"{_count(earliest)} / {_count(median)}",
+            f"{flagged:,}",
+            f"{row['right'][-1][1]:.1%} of {row['right_undefended']:.1%}",
+        )
+    _publish("honest", rows, table, json_path)
+
+
+def _count(queries: int | None) -> str:
+    return "never" if queries is None else f"{queries:,}"
 
 
 @command.command()
@@ -217,51 +263,6 @@ def state(accounts: int, rounds: int, redis_url: str | None, json_path: Path | N
         for goal in GOALS
     ]
     _write(json_path, {"bench": "state", "machine": machine, "goals": goals, **figures})
-
-
-@command.command()
-@click.option("--dataset", default="fashion-mnist", show_default=True)
-@click.option("--queries", type=click.IntRange(min=500), default=20_000, show_default=True)
-@click.option("--budget", type=click.IntRange(min=1), default=BUDGET, show_default=True)
-@click.option("--secrets", type=click.IntRange(min=1), default=3, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option(
-    "--cache",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("build/redteam/cache"),
-    show_default=True,
-    help="Folder of trained networks and fitted bundles.",
-)
-@click.option(
-    "--data-dir",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of the data set's files, or of folders of that name.",
-)
-@_JSON
-def secrecy(json_path: Path | None, **asked: Any) -> None:
-    """Measure answers between reversal and secrecy: what each tells of the true label."""
-    from queen.bench.secrecy import (  # noqa: PLC0415 - loads Torch
-        ANSWERS,
-        SecrecyOptions,
-        run_secrecy_bench,
-    )
-
-    options = SecrecyOptions(**asked)
-    with Progress(console=Console(stderr=True)) as progress:
-        task = progress.add_task("fits", total=len(ANSWERS))
-
-        def show(title: str) -> None:
-            progress.update(task, advance=1, description=title)
-
-        rows = run_secrecy_bench(options, show)
-    table = Table(title="Reversal and secrecy, answers to flagged queries", title_justify="left")
-    table.add_column("answer")
-    for column in ("reversal", "labels read", "with a belief", "leak"):
-        table.add_column(column, justify="right")
-    for row in rows:
-        shares = (row["read"], row["read_with_belief"], row["leak"])
-        table.add_row(row["title"], f"{row['reversal']:.2f}", *(f"{x:.1%}" for x in shares))
-    _publish("secrecy", rows, table, json_path)
 
 
 def _ratio(values: list[float]) -> str:

@@ -67,7 +67,7 @@ def fit_demo(demo: Demo, protectee: torch.nn.Module, console: Console) -> Path:
     export_onnx(protectee, split.train_x, model)
     np.savez(data, x=split.train_x, y=split.train_y)
     # Data that the protectee never saw, for the benches and for a reader's own trials.
-    np.savez(out / "pool.npz", x=split.pool_x)
+    np.savez(out / "pool.npz", x=split.pool_x, y=split.pool_y)
     np.savez(out / "test.npz", x=split.test_x, y=split.test_y)
     fit_bundle(
         FitOptions(

@@ -6,14 +6,14 @@ from rich.console import Console
 
 from queen.fit.findings.advice import find_warnings
 from queen.fit.findings.embedding_map import draw_embedding_map
-from queen.fit.findings.honest_volume import honest_volume
+from queen.fit.findings.honest_traffic import Seen, honest_volumes
 from queen.fit.findings.profile_prices import price_profiles
 from queen.fit.findings.report import make_report
 from queen.fit.fitted import Fitted
 from queen.fit.options import FitOptions
 from queen.fit.outcome import FitOutcome
 from queen.fit.progress import FitProgress
-from queen.fit.stages.budget import fit_thresholds, require_reachable_budget
+from queen.fit.stages.budget import fit_policy, require_reachable_budget
 from queen.fit.stages.decoys import fit_decoys
 from queen.fit.stages.head import fit_head
 from queen.fit.stages.off_distribution import fit_off_distribution
@@ -22,6 +22,8 @@ from queen.fit.stages.regions import fit_regions
 from queen.fit.stages.responses import collect_responses
 from queen.fit.stages.shadows import fit_shadows
 from queen.fit.stages.writing import require_free_folder, write_fitted, write_report
+from queen.method.crossing import PolicyThresholds
+from queen.method.traffic import Kind
 
 
 def fit_bundle(options: FitOptions, console: Console | None = None) -> FitOutcome:
@@ -42,7 +44,7 @@ def fit_bundle(options: FitOptions, console: Console | None = None) -> FitOutcom
             fitted.head = fit_head(fitted)
         with progress.step("train the mapping network") as update:
             fitted.regions = fit_regions(fitted, update)
-            thresholds = fit_thresholds(fitted)
+            policy = fit_policy(fitted)
         with progress.step("fit the decoys and the off-distribution meter"):
             fitted.sketch_space = fit_decoys(fitted)
             fitted.off_distribution = fit_off_distribution(fitted)
@@ -52,15 +54,16 @@ def fit_bundle(options: FitOptions, console: Console | None = None) -> FitOutcom
             report = make_report(fitted)
             drawing = _draw(fitted)
         with progress.step("price the profiles") as update:
-            volume = _honest_volume(fitted, thresholds)
-            prices = price_profiles(fitted, volume, update)
+            volumes = _honest_volumes(fitted, policy)
+            prices = price_profiles(fitted, volumes[Kind.EVEN], update)
+    thresholds = [float(threshold) for threshold in policy.thresholds]
     outcome = FitOutcome(
         options.out,
         write_fitted(fitted, report),
         report,
         options.budget,
         thresholds,
-        volume,
+        {kind.value: volume for kind, volume in volumes.items()},
         prices,
         progress.seconds,
         find_warnings(report, thresholds, options.budget),
@@ -76,8 +79,7 @@ def _draw(fitted: Fitted) -> bytes:
     )
 
 
-def _honest_volume(fitted: Fitted, thresholds: list[float]) -> int | None:
-    regions, predicted = fitted.regions, fitted.responses.predicted
-    return honest_volume(
-        regions.geometry, regions.embeddings, predicted, thresholds, fitted.options.seed
-    )
+def _honest_volumes(fitted: Fitted, policy: PolicyThresholds) -> dict[Kind, int | None]:
+    regions = fitted.regions
+    seen = Seen(regions.embeddings, fitted.responses.predicted, fitted.samples.y)
+    return honest_volumes(regions.geometry, seen, policy, fitted.options.seed)

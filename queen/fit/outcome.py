@@ -36,8 +36,8 @@ class FitReport:
 class FitOutcome:
     """A written bundle, with its report and the figures that depend on budget and clock.
 
-    `thresholds` T_y for the options' budget; `honest_volume` how many queries an honest
-    account may ask within it (None: a whole pass over the training set); `seconds` by step;
+    `thresholds` T_y for the options' budget; `honest_volumes` how many queries an honest account
+    may ask within it, by its kind of traffic (None: 10,000 and more); `seconds` by step;
     `warnings` are sentences.
     """
 
@@ -46,7 +46,7 @@ class FitOutcome:
     report: FitReport
     budget: int
     thresholds: list[float]
-    honest_volume: int | None
+    honest_volumes: dict[str, int | None]
     prices: list[ProfilePrice]
     seconds: dict[str, float]
     warnings: list[str] = field(default_factory=list)

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from queen.method.crossing import PolicyThresholds
 from queen.method.geometry import FloatArray, Geometry
 from queen.method.ledger import Scope
 from queen.method.neighbor_grid import NeighborGrid
@@ -65,24 +67,6 @@ class Standings:
         """The first query after `over` (A,) that no record covers, (A,)."""
         after = np.arange(self.uncovered.shape[1]) > over[:, None]
         return first_true(after & self.uncovered)
-
-
-@dataclass(frozen=True, eq=False)
-class WalkPolicy:
-    """A crossing policy and a scope: `thresholds` T (C,), and how many crossed classes are over.
-
-    `caps` (C,) are the cqs of one class above which an account is over as well, None for none.
-    """
-
-    thresholds: FloatArray
-    breadth: int
-    scope: Scope
-    caps: FloatArray | None = None
-
-    @property
-    def levels(self) -> FloatArray:
-        """The thresholds and the caps as levels, (1, C) or (2, C)."""
-        return np.stack([self.thresholds] if self.caps is None else [self.thresholds, self.caps])
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +125,11 @@ class LedgerWalk:
             uncovered[part], passed[:, part] = accounts.uncovered, accounts.passed
         return Standings(passed, uncovered)
 
+    def over(self, orders: Orders, policy: PolicyThresholds) -> Positions:
+        """The query that makes each account of `orders` (A, Q) over its budget, (A,)."""
+        cap = None if policy.caps is None else 1
+        return self.standings(orders, _levels(policy)).over(policy.needed, cap=cap)
+
     def within(self, order: Orders, level: float) -> int:
         """The queries of `order` (Q,), of one class, before cqs passes `level`."""
         covered = np.zeros(len(self.labels), np.bool_)
@@ -155,10 +144,10 @@ class LedgerWalk:
             covered[self.covers[start : start + self.counts[row]]] = True
         return len(order)
 
-    def enforced(self, orders: Orders, policy: WalkPolicy) -> Enforced:
-        """Walk over `orders` (A, Q) under a policy for accounts."""
+    def enforced(self, orders: Orders, policy: PolicyThresholds, scope: Scope) -> Enforced:
+        """Walk over `orders` (A, Q) under a crossing policy and a scope."""
         parts = [
-            _Accounts(self, orders[part], policy.levels, policy).walk()
+            _Accounts(self, orders[part], _levels(policy), _Rule(policy.needed, scope)).walk()
             for part in self._parts(len(orders))
         ]
         return Enforced(
@@ -191,6 +180,19 @@ class LedgerWalk:
             yield slice(first, min(first + size, accounts))
 
 
+def _levels(policy: PolicyThresholds) -> FloatArray:
+    """T, and the caps if there are any, as levels, (1, C) or (2, C)."""
+    levels = [policy.thresholds] if policy.caps is None else [policy.thresholds, policy.caps]
+    return np.stack(levels)
+
+
+class _Rule(NamedTuple):
+    """The crossed classes that put an account over, and the scope of the reversal."""
+
+    needed: int
+    scope: Scope
+
+
 class _Accounts:
     """A accounts on their way: the samples that their records cover, and their cqs.
 
@@ -202,13 +204,13 @@ class _Accounts:
         samples: LedgerWalk,
         orders: Orders,
         levels: FloatArray,
-        policy: WalkPolicy | None = None,
+        rule: _Rule | None = None,
     ) -> None:
         accounts, queries = orders.shape
         self._samples = samples
         self._orders = np.ascontiguousarray(orders.T)
         self._levels = levels
-        self._policy = policy
+        self._rule = rule
         self._each = np.arange(accounts)
         self._covered = np.zeros((accounts, len(samples.labels)), np.bool_)
         self._cqs = np.zeros((accounts, levels.shape[1]))
@@ -235,9 +237,9 @@ class _Accounts:
             self._uncovered[position] = uncovered
             recorded = uncovered & self._samples.inside[rows]
             is_over = self.over < position
-            if self._policy is not None and is_over.any():
+            if self._rule is not None and is_over.any():
                 crossed = is_over & self._is_crossed[self._each, self._samples.labels[rows]]
-                self._reversed[position] = _reached(self._policy.scope, is_over, crossed, recorded)
+                self._reversed[position] = _reached(self._rule.scope, is_over, crossed, recorded)
                 recorded &= ~crossed
             accounts = np.flatnonzero(recorded)
             if len(accounts):
@@ -264,9 +266,9 @@ class _Accounts:
     def _cross(self, position: int, accounts: Positions, labels: Positions) -> None:
         """Note that a class of each of some accounts is crossed."""
         self._is_crossed[accounts, labels] = True
-        if self._policy is not None:
+        if self._rule is not None:
             counts = self._is_crossed[accounts].sum(axis=1)
-            self._exceed(position, accounts[counts >= self._policy.breadth])
+            self._exceed(position, accounts[counts >= self._rule.needed])
 
     def _exceed(self, position: int, accounts: Positions) -> None:
         self.over[accounts] = np.minimum(self.over[accounts], position)

@@ -5,16 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 from queen.redteam.report.markdown import table
-from queen.results.files import Content, read_rows
+from queen.results.files import Content, read_content, read_rows
 
 _HONEST = """
 ## Honest accounts
 
 `queen demo --dataset fashion-mnist && queen bench honest --train build/demo/fashion-mnist.npz`:
-accounts under `strict` that each send the test set in an order of their own. *volume* is the
-published number of queries before any label may change, which `queen fit` prints; *reversed before*
-counts accounts with a reversed query before it, *flagged* those that the off-distribution meter
-flagged within that many queries.
+simulated accounts of each kind of traffic, which send images that the protectee never saw and
+choose them by their true classes.
+
+- *volume*: the published number of queries within the budget, which `queen fit` prints.
+- *harmed*: accounts with a query that was reversed or refused; *before* that volume, and in all.
+- *first*: answers before the first such query, 0.1 % quantile and median.
+- *flagged*: accounts that the off-distribution meter flagged.
+- *right*: right answers after so many queries, in percent, where reversed answers count as wrong;
+  *by itself* is the protectee's own share.
 """
 _LINKS = """
 ## Accounts of one thief
@@ -26,24 +31,42 @@ that split a pool into disjoint parts leave no overlap, so an operator has to na
 
 
 def honest_section(files: list[Path]) -> list[str]:
-    """The section, if there are files; each holds the row of a seed."""
-    rows = read_rows(files)
-    if not rows:
-        return []
-    histories = [history for history in rows[0]["flagged"] if history != str(rows[0]["volume"])]
-    flagged = [f"flagged within {int(history):,}" for history in histories]
-    titles = ["seed", "budget", "accounts", "volume", "reversed before", "flagged before"]
-    cells = [_honest_cells(row, histories) for row in rows]
-    return [_HONEST, table([*titles, *flagged], cells), ""]
+    """The section, if there are files; each holds the rows of a policy, a kind of traffic each."""
+    lines = [_HONEST] if files else []
+    for file in files:
+        rows = read_content(file)["rows"]
+        histories = [f"right at {history:,}" for history, _ in rows[0]["right"]]
+        titles = ["traffic", "volume", "harmed before", "harmed", "first", "flagged", *histories]
+        cells = [_honest_cells(row) for row in rows]
+        lines += [_honest_title(rows[0]), "", table([*titles, "by itself"], cells), ""]
+    return lines
 
 
-def _honest_cells(row: Content, histories: list[str]) -> list[str]:
+def _honest_title(row: Content) -> str:
+    return (
+        f"{row['accounts']:,} accounts of each kind, {row['queries']:,} queries each, under "
+        f"`{row['profile']}` with a budget of {row['budget']}, breadth {row['breadth']} and class "
+        f"cap {row['class_cap']}, seed {row['seed']}:"
+    )
+
+
+def _honest_cells(row: Content) -> list[str]:
+    earliest, median, _ = row["first_harm"]
+    *_, flagged = row["flagged"].values()
     return [
-        *(f"{row[name]:,}" for name in ("seed", "budget", "accounts", "volume")),
-        str(row["reversed_before_volume"]),
-        str(row["flagged"][str(row["volume"])]),
-        *(str(row["flagged"][history]) for history in histories),
+        row["kind"],
+        _queries(row["volume"]),
+        f"{row['harmed_before_volume']:,}",
+        f"{row['harmed']:,}",
+        f"{_queries(earliest)} / {_queries(median)}",
+        f"{flagged:,}",
+        *(f"{100 * right:.1f}" for _, right in row["right"]),
+        f"{100 * row['right_undefended']:.1f}",
     ]
+
+
+def _queries(count: int | None) -> str:
+    return "never" if count is None else f"{count:,}"
 
 
 def links_section(files: list[Path]) -> list[str]:

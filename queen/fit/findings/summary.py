@@ -8,6 +8,7 @@ from rich.table import Table
 
 from queen.bundle import layout
 from queen.fit.findings.coverage import ClassCoverage
+from queen.fit.findings.honest_traffic import QUERIES
 from queen.fit.outcome import MAP_FILE, FitOutcome
 
 _MOST_CLASSES = 20
@@ -24,6 +25,7 @@ def print_outcome(outcome: FitOutcome, console: Console) -> None:
         )
     )
     console.print(_classes(outcome))
+    console.print(_honest(outcome))
     console.print(_prices(outcome))
     for warning in outcome.warnings:
         console.print(f"[yellow]![/yellow] {warning}", highlight=False)
@@ -44,7 +46,7 @@ def _figures(outcome: FitOutcome) -> Table:
             f"{min(outcome.thresholds):.4f} to {max(outcome.thresholds):.4f}; "
             f"at most {report.largest_budget}",
         ),
-        ("volume", _volume(outcome)),
+        ("false flags", _false_flags(outcome)),
         ("time", f"{sum(outcome.seconds.values()):.1f} s"),
     ):
         table.add_row(f"[bold]{title}[/bold]", value)
@@ -113,9 +115,7 @@ def _prices(outcome: FitOutcome) -> Table:
     table = Table(
         title="The price of the profiles, against a thief with this model's own backbone",
         caption="over budget: answers of an account over its budget;  "
-        "queen redteam measures real thieves\n"
-        "a decoder reads the label from such answers of paper, safe and balanced; a decoy has none "
-        "to tell: queen redteam --leak",
+        "queen redteam measures real thieves",
         title_justify="left",
         caption_justify="left",
     )
@@ -133,12 +133,25 @@ def _prices(outcome: FitOutcome) -> Table:
     return table
 
 
-def _volume(outcome: FitOutcome) -> str:
-    if outcome.honest_volume is None:
-        return "a whole pass over the training set stays within it"
+def _honest(outcome: FitOutcome) -> Table:
+    """The kinds of honest traffic, each with the queries that an account of it may ask."""
+    table = Table(
+        title="Queries of an honest account within its budget, by its traffic",
+        caption="on training samples; queen bench honest measures new samples, repeated items "
+        "and drift",
+        title_justify="left",
+        caption_justify="left",
+    )
+    table.add_column("traffic")
+    table.add_column("queries", justify="right")
+    for kind, volume in outcome.honest_volumes.items():
+        table.add_row(kind, f"over {QUERIES:,}" if volume is None else f"about {volume:,}")
+    return table
+
+
+def _false_flags(outcome: FitOutcome) -> str:
     flags = outcome.manifest.meter.false_flags
     return (
-        f"an honest account may ask about {outcome.honest_volume:,} queries before any answer is "
-        f"reversed; the off-distribution meter flags {flags['1000']:.2%} of such accounts "
-        f"within 1,000 and {flags['10000']:.2%} within 10,000"
+        f"the off-distribution meter flags {flags['1000']:.2%} of honest accounts "
+        f"within 1,000 queries and {flags['10000']:.2%} within 10,000"
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from queen.defaults import BREADTH, CLASS_CAP
 from queen.errors import ConfigError, FitError
 from queen.fit.fitted import Fitted
 from queen.fit.options import FitOptions
-from queen.method.sensitivity import budget_ceiling, budget_thresholds
+from queen.method.crossing import CAP_OFF, CrossingPolicy, PolicyThresholds, policy_thresholds
+from queen.method.sensitivity import budget_ceiling, largest_budget
 
 
 def require_reachable_budget(options: FitOptions) -> None:
@@ -22,13 +24,22 @@ def require_reachable_budget(options: FitOptions) -> None:
         )
 
 
-def fit_thresholds(fitted: Fitted) -> list[float]:
-    """T_y of the stated budget, (C,); FitError if a region has no room for so many records."""
-    regions = fitted.regions
+def fit_policy(fitted: Fitted) -> PolicyThresholds:
+    """The stated budget under the breadth and the class cap of an operator who states none.
+
+    The cap is lowered where the regions have no room for it. Raises FitError if a region has no
+    room for the budget.
+    """
+    regions, budget = fitted.regions, fitted.options.budget
+    class_cap = CLASS_CAP
+    if class_cap != CAP_OFF:
+        largest = largest_budget(regions.geometry, regions.mean_squared_sqs)
+        class_cap = max(1, min(class_cap, largest // budget))
     try:
-        thresholds = budget_thresholds(
-            regions.geometry, regions.mean_squared_sqs, fitted.options.budget
+        return policy_thresholds(
+            regions.geometry,
+            regions.mean_squared_sqs,
+            CrossingPolicy(budget, BREADTH, class_cap),
         )
     except ConfigError as error:
         raise FitError(str(error)) from error
-    return [float(threshold) for threshold in thresholds]

@@ -90,7 +90,7 @@ def write_report(outcome: FitOutcome, drawing: bytes) -> None:
         "digest": outcome.manifest.digest,
         "budget": outcome.budget,
         "thresholds": outcome.thresholds,
-        "honest_volume": outcome.honest_volume,
+        "honest_volumes": outcome.honest_volumes,
         "prices": [asdict(price) for price in outcome.prices],
         "warnings": outcome.warnings,
         "seconds": outcome.seconds,

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from queen.bench.samples import open_protectee, read_samples, see_samples
+from queen.bench.samples import open_protectee, read_labeled, read_samples, see_samples
 from queen.bundle import open_bundle
 from queen.errors import ConfigError
 from tests.bundles import SmallBundle
@@ -28,3 +28,16 @@ def test_a_file_without_samples_is_refused(tmp_path: Path, content: dict[str, np
     np.savez(tmp_path / "empty.npz", **content)
     with pytest.raises(ConfigError, match=r"empty\.npz: expected an npz file with samples x"):
         read_samples(tmp_path / "empty.npz")
+
+
+def test_labels_are_read_if_there_are_any(tmp_path: Path) -> None:
+    """One a sample; a file without them has none."""
+    np.savez(tmp_path / "labeled.npz", x=np.zeros((3, 2)), y=np.array([0, 1, 1], np.uint8))
+    _, labels = read_labeled(tmp_path / "labeled.npz")
+    assert labels is not None
+    assert labels.tolist() == [0, 1, 1]
+    np.savez(tmp_path / "plain.npz", x=np.zeros((3, 2)))
+    assert read_labeled(tmp_path / "plain.npz")[1] is None
+    np.savez(tmp_path / "wrong.npz", x=np.zeros((3, 2)), y=np.zeros(2))
+    with pytest.raises(ConfigError, match=r"expected labels y of 3 samples, got \(2,\)"):
+        read_labeled(tmp_path / "wrong.npz")

@@ -8,6 +8,7 @@ from queen.bundle import open_bundle
 from queen.fit import FitOptions, FitOutcome, fit_bundle, fitting
 from queen.fit.fitted import OffDistribution
 from queen.method.off_distribution import OffDistributionMeter
+from queen.method.traffic import Kind
 from tests.unit.fit.graph.graphs import FEATURES, write_model
 
 SAMPLES = 640
@@ -24,7 +25,7 @@ def fitted_without_the_long_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     part = OffDistribution(OffDistributionMeter(np.ones(3), 1.6, 0.13, 9.0), {"10000": 0.001})
     monkeypatch.setattr(fitting, "fit_off_distribution", lambda _fitted: part)
     monkeypatch.setattr(fitting, "price_profiles", lambda *_: [])
-    monkeypatch.setattr(fitting, "honest_volume", lambda *_: 123)
+    monkeypatch.setattr(fitting, "honest_volumes", lambda *_: {Kind.EVEN: 123})
     monkeypatch.setattr(fitting, "draw_embedding_map", lambda *_: b"a drawing")
     options: dict[str, Any] = {"shadows": 2, "shadows_drawn": 1, "shadows_on": "features"}
     paths = (tmp_path / "model.onnx", tmp_path / "train.npz", tmp_path / "bundle")
@@ -55,5 +56,5 @@ def test_every_stage_has_its_time(outcome: FitOutcome) -> None:
         "measure",
         "price the profiles",
     ]
-    assert outcome.honest_volume == 123
+    assert outcome.honest_volumes == {"even": 123}
     assert (outcome.path / "report" / "embedding_map.png").read_bytes() == b"a drawing"

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from queen.method.crossing import PolicyThresholds
 from queen.method.ledger import LedgerLevels, LedgerRows, Scope, assess_rows
-from queen.method.ledger_walk import NEVER, LedgerWalk, Standings, WalkPolicy, first_true
+from queen.method.ledger_walk import NEVER, LedgerWalk, Standings, first_true
 from queen.method.off_distribution import AccountMeter, OffDistributionMeter
 from tests.unit.method.regions import discs, inside_region
 
@@ -87,21 +88,23 @@ def test_a_walk_in_parts_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """Accounts do not know each other."""
     levels = np.stack([_level(0.5)])
     whole = WALK.standings(ORDERS, levels)
-    policy = WalkPolicy(_level(0.3), 2, Scope.QUERY)
-    enforced = WALK.enforced(ORDERS, policy)
+    policy = PolicyThresholds(0, _level(0.3), None, 2)
+    enforced = WALK.enforced(ORDERS, policy, Scope.QUERY)
     monkeypatch.setattr("queen.method.ledger_walk._COVER_BYTES", 2 * len(LABELS))
     parts = WALK.standings(ORDERS, levels)
     assert np.array_equal(parts.passed, whole.passed)
     assert np.array_equal(parts.uncovered, whole.uncovered)
-    assert np.array_equal(WALK.enforced(ORDERS, policy).is_reversed, enforced.is_reversed)
+    again = WALK.enforced(ORDERS, policy, Scope.QUERY)
+    assert np.array_equal(again.is_reversed, enforced.is_reversed)
 
 
 @pytest.mark.parametrize("breadth", [1, 3])
 def test_scopes_widen_each_other(breadth: int) -> None:
     """Query within class within account; nothing is reversed before the account is over."""
-    policies = [WalkPolicy(_level(0.3), breadth, scope) for scope in sorted(Scope)[:3]]
-    query, of_class, account = (WALK.enforced(ORDERS, policy) for policy in policies)
-    over = WALK.standings(ORDERS, policies[0].levels).over(breadth)
+    policy = PolicyThresholds(0, _level(0.3), None, breadth)
+    scopes = (Scope.QUERY, Scope.CLASS, Scope.ACCOUNT)
+    query, of_class, account = (WALK.enforced(ORDERS, policy, scope) for scope in scopes)
+    over = WALK.over(ORDERS, policy)
     assert (over < NEVER).all()
     for enforced in (query, of_class, account):
         assert np.array_equal(enforced.over, over)
@@ -115,10 +118,11 @@ def test_scopes_widen_each_other(breadth: int) -> None:
 def test_a_cap_ends_what_a_breadth_allows() -> None:
     """An account of one class is never over by three, but by the cap of that class."""
     order = np.random.default_rng(2).choice(np.flatnonzero(LABELS == 1), (1, 300))
-    policy = WalkPolicy(_level(0.3), 3, Scope.ACCOUNT)
-    assert WALK.enforced(order, policy).over.tolist() == [NEVER]
-    capped = WalkPolicy(policy.thresholds, 3, Scope.ACCOUNT, caps=_level(0.6))
-    over = int(WALK.enforced(order, capped).over[0])
+    policy = PolicyThresholds(0, _level(0.3), None, 3)
+    assert WALK.enforced(order, policy, Scope.ACCOUNT).over.tolist() == [NEVER]
+    capped = PolicyThresholds(0, policy.thresholds, _level(0.6), 3)
+    over = int(WALK.enforced(order, capped, Scope.ACCOUNT).over[0])
+    assert int(WALK.over(order, capped)[0]) == over
     _, cqs = _ledger_step(order[0])
     assert over == int(np.flatnonzero(cqs[:, 1] > _level(0.6)[1])[0])
 

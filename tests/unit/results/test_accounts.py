@@ -15,12 +15,21 @@ def test_honest_accounts_and_links_get_sections(tmp_path: Path) -> None:
     for file in (DOCS / "results").glob("[bd]*.json"):
         (tmp_path / file.name).write_bytes(file.read_bytes())
     honest = {
-        "seed": 0,
+        "kind": "one class",
+        "profile": "strict",
         "budget": 100,
+        "breadth": 3,
+        "class_cap": "off",
         "accounts": 1000,
+        "queries": 10_000,
         "volume": 1029,
-        "reversed_before_volume": 0,
-        "flagged": {"1029": 0, "500": 0, "10000": 2},
+        "harmed": 30,
+        "harmed_before_volume": 0,
+        "first_harm": [3373, None, None],
+        "flagged": {"500": 0, "10000": 2},
+        "right": [[0, 0.912], [10_000, 0.9]],
+        "right_undefended": 0.913,
+        "seed": 0,
     }
     links = {
         "seed": 0,
@@ -34,5 +43,6 @@ def test_honest_accounts_and_links_get_sections(tmp_path: Path) -> None:
     (tmp_path / "honest-a.json").write_text(json.dumps({"rows": [honest]}))
     (tmp_path / "links-a.json").write_text(json.dumps({"rows": [links]}))
     page = render_results(tmp_path)
-    assert "| 0 | 100 | 1,000 | 1,029 | 0 | 0 | 0 | 2 |" in page
+    assert "under `strict` with a budget of 100, breadth 3 and class cap off, seed 0" in page
+    assert "| one class | 1,029 | 0 | 30 | 3,373 / never | 2 | 91.2 | 90.0 | 91.3 |" in page
     assert "| 0 | a tenth in common | 12 x 500 | 0.750 | 50.0 | 0.0 |" in page

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -31,8 +30,9 @@ REPORT = FitReport(
     classes=[ClassCoverage(name, 400, 400, 0.6, 90, 0.02, 1.0) for name in ("cat", "dog", "bird")],
 )
 METER = MeterSpec(rise=1.5, fall=0.25, limit=10.0, false_flags={"1000": 0.0002, "10000": 0.001})
+VOLUMES = {"even": 1234, "one class": None}
 OUTCOME = FitOutcome(
-    *(Path("bundle"), manifest(meter=METER, digest="5e" * 32), REPORT, 10, [0.01] * 3, 1234),
+    *(Path("bundle"), manifest(meter=METER, digest="5e" * 32), REPORT, 10, [0.01] * 3, VOLUMES),
     prices=[
         ProfilePrice("observe", 0.0, 0.0, 0.0, 0.961),
         ProfilePrice("strict", 0.9, 1.75, 0.0, 0.382),
@@ -56,13 +56,15 @@ def test_the_price_of_a_profile_is_printed() -> None:
         assert figure in lines[0]
 
 
-def test_the_honest_volume_stands_beside_the_false_flags() -> None:
-    """How much may be asked before an answer is reversed, and who is flagged for nothing."""
+def test_false_flags_are_told() -> None:
+    """Accounts that the meter flags for nothing."""
     printed = _printed(OUTCOME)
-    for words in ("1,234 queries", "0.02% of such accounts", "0.10% within 10,000"):
+    for words in ("0.02% of honest accounts", "0.10% within 10,000"):
         assert words in printed
 
 
-def test_a_volume_that_nothing_limits_is_said_so() -> None:
-    """A budget that the whole training set does not spend is worth a sentence."""
-    assert "a whole pass over the training set" in _printed(replace(OUTCOME, honest_volume=None))
+def test_every_kind_of_honest_traffic_has_its_volume() -> None:
+    """Queries within the budget; a kind that is never over is told so."""
+    lines = _printed(OUTCOME).splitlines()
+    assert any("even" in line and "about 1,234" in line for line in lines)
+    assert any("one class" in line and "over 10,000" in line for line in lines)

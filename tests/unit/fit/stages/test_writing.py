@@ -70,6 +70,6 @@ def test_the_report_lies_beside_the_files_of_the_bundle(tmp_path: Path) -> None:
     write_report(replace(OUTCOME, path=tmp_path), b"a drawing")
     assert (tmp_path / "report" / "embedding_map.png").read_bytes() == b"a drawing"
     figures = json.loads((tmp_path / "report" / "fit.json").read_text())
-    assert (figures["budget"], figures["honest_volume"]) == (10, 1234)
+    assert (figures["budget"], figures["honest_volumes"]) == (10, OUTCOME.honest_volumes)
     assert [price["profile"] for price in figures["prices"]] == ["observe", "strict"]
     assert figures["seconds"] == {"measure": 2.0}
