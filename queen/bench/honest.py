@@ -160,7 +160,7 @@ class _Bench:
     def _harm(self, walk: LedgerWalk, orders: Rows) -> tuple[NDArray[np.bool_], Positions]:
         """Reversed and refused queries (A, Q), and the query that flags each account (A,)."""
         scope = SCOPES[self._options.profile]
-        flagged = walk.flagged(orders, self._bundle.meter)
+        flagged = walk.flagged(orders, self._bundle.meter, self._policy.thresholds)
         enforced = walk.enforced(orders, self._policy, scope)
         is_harmed = enforced.is_reversed
         if scope in _OFF_SCOPES:

@@ -220,6 +220,56 @@ def links(json_path: Path | None, **asked: Any) -> None:
 
 @command.command()
 @click.option(
+    "--dataset",
+    type=click.Choice(["digits", "fashion-mnist", "mnist"]),
+    default="digits",
+    show_default=True,
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of the files of the data set.",
+)
+@click.option(
+    "--cache",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("build/redteam/cache"),
+    show_default=True,
+    help="Folder of protectees and bundles, that of `queen redteam`.",
+)
+@click.option("--budget", type=click.IntRange(min=1), default=BUDGET, show_default=True)
+@click.option("--accounts", type=click.IntRange(min=1), default=20, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@_JSON
+def meter(
+    dataset: str,
+    data_dir: Path | None,
+    cache: Path,
+    seed: int,
+    json_path: Path | None,
+    **asked: Any,
+) -> None:
+    """Count the images of strange pools that are answered before their account is flagged."""
+    from queen.bench.meter import count_rows, run_meter_bench  # noqa: PLC0415 - loads Torch
+    from queen.redteam.runs.cache import Cache  # noqa: PLC0415 - as the line above
+    from queen.redteam.runs.experiment import Experiment  # noqa: PLC0415 - as the line above
+
+    experiment = Experiment(dataset, seed, Cache(cache), data_dir)
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task("streams", total=count_rows())
+        rows = run_meter_bench(experiment, **asked, on_row=lambda: progress.advance(task))
+    table = Table(title="Images until the account is off-distribution", title_justify="left")
+    for column in ("pool", "known queries", "repeats after each image", "median", "latest"):
+        table.add_column(column, justify="left" if column == "pool" else "right")
+    for row in rows:
+        known = f"{row['known']:,}" if row["repeats"] else ""
+        cells = (known, str(row["repeats"]), f"{row['median']:g}", f"{row['latest']:g}")
+        table.add_row(row["pool"], *cells)
+    _publish("meter", rows, table, json_path)
+
+
+@command.command()
+@click.option(
     "--accounts",
     type=click.IntRange(min=1000),
     default=1_000_000,
@@ -263,51 +313,6 @@ def state(accounts: int, rounds: int, redis_url: str | None, json_path: Path | N
         for goal in GOALS
     ]
     _write(json_path, {"bench": "state", "machine": machine, "goals": goals, **figures})
-
-
-@command.command()
-@click.option("--dataset", default="fashion-mnist", show_default=True)
-@click.option("--queries", type=click.IntRange(min=500), default=20_000, show_default=True)
-@click.option("--budget", type=click.IntRange(min=1), default=BUDGET, show_default=True)
-@click.option("--secrets", type=click.IntRange(min=1), default=3, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option(
-    "--cache",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("build/redteam/cache"),
-    show_default=True,
-    help="Folder of trained networks and fitted bundles.",
-)
-@click.option(
-    "--data-dir",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of the data set's files, or of folders of that name.",
-)
-@_JSON
-def secrecy(json_path: Path | None, **asked: Any) -> None:
-    """Measure answers between reversal and secrecy: what each tells of the true label."""
-    from queen.bench.secrecy import (  # noqa: PLC0415 - loads Torch
-        ANSWERS,
-        SecrecyOptions,
-        run_secrecy_bench,
-    )
-
-    options = SecrecyOptions(**asked)
-    with Progress(console=Console(stderr=True)) as progress:
-        task = progress.add_task("fits", total=len(ANSWERS))
-
-        def show(title: str) -> None:
-            progress.update(task, advance=1, description=title)
-
-        rows = run_secrecy_bench(options, show)
-    table = Table(title="Reversal and secrecy, answers to flagged queries", title_justify="left")
-    table.add_column("answer")
-    for column in ("reversal", "labels read", "with a belief", "leak"):
-        table.add_column(column, justify="right")
-    for row in rows:
-        shares = (row["read"], row["read_with_belief"], row["leak"])
-        table.add_row(row["title"], f"{row['reversal']:.2f}", *(f"{x:.1%}" for x in shares))
-    _publish("secrecy", rows, table, json_path)
 
 
 def _ratio(values: list[float]) -> str:

@@ -20,7 +20,12 @@ from queen.method.crossing import PolicyThresholds
 from queen.method.geometry import FloatArray, Geometry
 from queen.method.ledger import Scope
 from queen.method.neighbor_grid import NeighborGrid
-from queen.method.off_distribution import AccountMeter, OffDistributionMeter
+from queen.method.off_distribution import (
+    AccountMeter,
+    OffDistributionMeter,
+    room_left,
+    tail_cells,
+)
 from queen.method.sensitivity import (
     center_distances,
     record_weight,
@@ -96,6 +101,7 @@ class LedgerWalk:
         self._embeddings = embeddings
         self.inside: Claims = distances < geometry.sensitive_radius[labels]
         self._num_classes = geometry.num_classes
+        self._geometry = geometry
         self.weights = record_weight(geometry, sqs)
         self.starts, self.counts, self.covers = self._neighbors(geometry, embeddings)
 
@@ -155,24 +161,48 @@ class LedgerWalk:
             np.concatenate([accounts.over for accounts in parts]),
         )
 
-    def flagged(self, orders: Orders, meter: OffDistributionMeter) -> Positions:
-        """The query with which each account of `orders` (A, Q) becomes off-distribution, (A,)."""
-        is_far = meter.is_far(self.distances, self.labels)
-        level, highest = np.zeros(len(orders)), np.zeros(len(orders))
-        for rows in orders.T:
-            level = np.where(is_far[rows], level + meter.rise, np.maximum(level - meter.fall, 0.0))
-            np.maximum(highest, level, out=highest)
+    def flagged(
+        self, orders: Orders, meter: OffDistributionMeter, thresholds: FloatArray
+    ) -> Positions:
+        """The query with which each account of `orders` (A, Q) becomes off-distribution, (A,).
+
+        `thresholds` T (C,): the queries of a crossed class move no meter.
+        """
+        uncovered = self.standings(orders, thresholds[None]).uncovered
         flagged = np.full(len(orders), NEVER)
-        # Tail queries that are sent again do not count, so that no level is above this one.
-        for account in np.flatnonzero(highest >= meter.limit).tolist():
-            order = orders[account]
-            width = self._embeddings.shape[1]
-            walk = AccountMeter(width).walk(
-                meter, 0.0, range(len(order)), is_far[order].tolist(), self._embeddings[order]
-            )
-            if walk.off_from < len(order):
-                flagged[account] = walk.off_from - 1
+        for account, order in enumerate(orders):
+            recorded = uncovered[account] & self.inside[order]
+            steps = self._meter_steps(order, recorded, meter, thresholds)
+            # A cell that is asked about again does not count, so that no level is above this one.
+            total = np.cumsum(steps)
+            highest = (total - np.minimum(np.minimum.accumulate(total), 0.0)).max(initial=0.0)
+            if highest >= meter.limit:
+                flagged[account] = self._flag(order, steps, meter)
         return flagged
+
+    def _meter_steps(
+        self, order: Orders, recorded: Claims, meter: OffDistributionMeter, thresholds: FloatArray
+    ) -> FloatArray:
+        """How each query of `order` (Q,) moves the meter, (Q,), if `recorded` (Q,) are."""
+        labels = self.labels[order]
+        gained = np.where(recorded, self.weights[order], 0.0)
+        before = np.empty(len(order))
+        for label in np.unique(labels).tolist():
+            own = np.flatnonzero(labels == label)
+            before[own] = np.cumsum(gained[own]) - gained[own]
+        is_live = before <= thresholds[labels]
+        room = is_live * room_left(self._geometry, before)
+        return meter.steps(meter.is_far(self.distances[order], labels), recorded & is_live, room)
+
+    def _flag(self, order: Orders, steps: FloatArray, meter: OffDistributionMeter) -> int:
+        """The query of `order` (Q,) with which the account becomes off-distribution, or NEVER."""
+        rising = np.flatnonzero(steps > 0)
+        rows = order[rising]
+        cells = tail_cells(self._geometry, self._embeddings[rows], self.labels[rows])
+        walk = AccountMeter(self._embeddings.shape[1]).walk(
+            meter, 0.0, range(len(order)), steps.tolist(), dict(zip(rising, cells, strict=True))
+        )
+        return walk.off_from - 1 if walk.off_from < len(order) else NEVER
 
     def _parts(self, accounts: int) -> Iterator[slice]:
         size = max(1, _COVER_BYTES // max(len(self.labels), 1))

@@ -6,6 +6,7 @@ Shapes: N samples, C classes. The shares p0 and p1 are those of `queen.method.of
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,6 +21,7 @@ _SHARE_FACTOR = 2.5
 """p0 over the measured share: the protectee was trained on the samples that measure it."""
 _ODDS = 5.0
 """p1 over p0."""
+_FEWEST_INSIDE = 0.1
 _SIMULATED = 20_000
 _MARKS = (500, 1000, 2000, 5000, 10_000)
 
@@ -68,29 +70,44 @@ def fit_meter(
 
     `distances` d (N,) and predicted `labels` (N,) are of honest samples that did not train
     the mapping network. p0 is 2.5 times their own share beyond the tail, at least 0.03,
-    and p1 is 5 p0; the limit is found by simulating accounts whose share is p0. Also
-    returns the simulated share of flagged accounts by number of queries.
+    and p1 is 5 p0. Of the queries before the tail only those inside a region can lower the level,
+    so each lowers it by as much more. The limit is found by simulating accounts whose share is p0.
+    Also returns the simulated share of flagged accounts by number of queries.
     """
     tails = tail_distances(geometry, distances, labels)
-    measured = float((distances > tails[labels]).mean())
-    expected = min(max(LOWEST_SHARE, _SHARE_FACTOR * measured), 0.15)
+    is_far = distances > tails[labels]
+    expected = min(max(LOWEST_SHARE, _SHARE_FACTOR * float(is_far.mean())), 0.15)
+    inside = distances < geometry.sensitive_radius[labels]
+    # Half of a class lies within its mean distance, about; a set without any inside tells nothing.
+    recorded = max(float(inside.sum() / max((~is_far).sum(), 1)), _FEWEST_INSIDE)
     rise, fall = share_steps(expected, _ODDS * expected)
-    peaks = _simulated_peaks(expected, rise, fall, volume, np.random.default_rng(seed))
+    meter = OffDistributionMeter(tails, rise, fall / recorded, np.finfo(np.float64).max)
+    rng = np.random.default_rng(seed)
+    peaks = _simulated_peaks(meter, expected, recorded, volume, rng)
     limit = float(np.quantile(peaks[volume], 1.0 - false_flags)) + rise
     rates = {count: float((peak >= limit).mean()) for count, peak in peaks.items()}
-    return OffDistributionMeter(tails, rise, fall, limit), rates
+    return replace(meter, limit=limit), rates
 
 
 def _simulated_peaks(
-    share: float, rise: float, fall: float, volume: int, rng: np.random.Generator
+    meter: OffDistributionMeter,
+    share: float,
+    recorded: float,
+    volume: int,
+    rng: np.random.Generator,
 ) -> dict[int, FloatArray]:
-    """Highest level of each simulated honest account by number of queries, for a few numbers."""
+    """Highest level of each simulated honest account by number of queries, for a few numbers.
+
+    `share` of the queries is far, and `recorded` of the others become records.
+    """
     marks = sorted({volume, *_MARKS})
     level, peak = np.zeros(_SIMULATED), np.zeros(_SIMULATED)
     peaks: dict[int, FloatArray] = {}
     for asked in range(1, marks[-1] + 1):
-        far = rng.random(_SIMULATED) < share
-        level = np.where(far, level + rise, np.maximum(level - fall, 0.0))
+        draws = rng.random(_SIMULATED)
+        is_record = draws >= 1.0 - (1.0 - share) * recorded
+        steps = meter.steps(draws < share, is_record, np.ones(_SIMULATED))
+        level = np.maximum(level + steps, 0.0)
         np.maximum(peak, level, out=peak)
         if asked in marks:
             peaks[asked] = peak.copy()

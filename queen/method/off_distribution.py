@@ -13,7 +13,7 @@ Shapes: B queries, C classes.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -21,10 +21,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from queen.errors import FitError
-from queen.method.geometry import FloatArray, LabelArray, SingleArray
+from queen.method.geometry import FloatArray, Geometry, LabelArray, SingleArray
+from queen.method.sensitivity import packing_limit
 
-_REMEMBERED = 64
-"""Distinct tail queries that are recognized when they are sent again."""
+UNKNOWN_LEVEL = -1.0
+"""Level of an account that was loaded with records. It may repeat old queries, of which the far
+ones would count as new and the others lower nothing: its first record makes the level 0."""
+_REMEMBERED = 256
+"""Cells of tail queries that are recognized when they are asked about again."""
+_CELL_SIDE = 0.2
+"""Side of such a cell in sensitive radii: slight changes move a tail query by less."""
+
+
+def room_left(geometry: Geometry, cqs: FloatArray) -> FloatArray:
+    """(1 - cqs / packing limit)^2, about the share of sensitive queries that are still novel, (B,).
+
+    `cqs` (B,) is that of the ledger that each query reaches. 1 for an empty ledger, 0 for a full
+    one. The square fits honest traffic in two dimensions (ADR 16).
+    """
+    limit = packing_limit(geometry.alpha, geometry.embedding_width)
+    room: FloatArray = np.square(np.maximum(1.0 - cqs / limit, 0.0))
+    return room
+
+
+def tail_cells(geometry: Geometry, embeddings: SingleArray, labels: LabelArray) -> list[bytes]:
+    """The cell of each of `embeddings` (B, E) of predicted `labels` (B,), its class in it."""
+    side = _CELL_SIDE * geometry.sensitive_radius[labels][:, None]
+    # Adding 0 makes -0 the same bytes as 0.
+    cells = np.floor(embeddings / side) + 0.0
+    return [row.tobytes() for row in np.column_stack([labels.astype(np.float64), cells])]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +57,7 @@ class OffDistributionMeter:
     """Fitted on honest data alone.
 
     `tail_distance` (C,) is the distance to the cluster center that 99 % of a class stay
-    under; `rise` is added for a query beyond it, `fall` subtracted for any other; an
+    under; at most `rise` is added for a query beyond it, `fall` is subtracted for a record; an
     account is off-distribution once its level reaches `limit`.
     """
 
@@ -45,9 +70,9 @@ class OffDistributionMeter:
         # A NaN would be a distance that nothing exceeds.
         if not (np.isfinite(self.tail_distance).all() and (self.tail_distance > 0).all()):
             raise FitError("expected finite tail distances above 0, got others")
-        if not (0 < self.fall < self.rise < np.inf and 0 < self.limit < np.inf):
+        if not all(0 < value < np.inf for value in (self.rise, self.fall, self.limit)):
             raise FitError(
-                f"expected 0 < fall < rise and a limit above 0, got {self.fall}, {self.rise}, "
+                f"expected a finite rise, fall and limit above 0, got {self.rise}, {self.fall}, "
                 f"{self.limit}"
             )
 
@@ -55,17 +80,24 @@ class OffDistributionMeter:
         """Whether each of `distances` d (B,) of predicted `labels` (B,) lies in the tail, (B,)."""
         return distances > self.tail_distance[labels]
 
-    def after(self, level: float, is_far: bool) -> float:
-        """The level after a query: S_i = max(0, S_{i-1} + rise) or max(0, S_{i-1} - fall)."""
-        return level + self.rise if is_far else max(0.0, level - self.fall)
+    def steps(
+        self,
+        is_far: NDArray[np.bool_],
+        is_recorded: NDArray[np.bool_],
+        room: FloatArray,
+    ) -> FloatArray:
+        """How each query moves the level, (B,): up in the tail, down with any other record.
 
-    def walk(self, level: float, is_far: Sequence[bool]) -> list[float]:
-        """The level after each of several queries in order."""
-        levels = []
-        for far in is_far:
-            level = self.after(level, far)
-            levels.append(level)
-        return levels
+        `room` (B,) is `room_left` in the ledger of the query; a query of a crossed class has no
+        step, which the caller says by a room of 0 and a record that is not marked.
+        """
+        steps: FloatArray = np.where(is_far, self.rise * room, -self.fall * is_recorded)
+        return steps
+
+
+def after(level: float, step: float) -> float:
+    """The level after a query: S_i = max(0, S_{i-1} + step)."""
+    return max(0.0, level + step)
 
 
 class Walk(NamedTuple):
@@ -130,33 +162,40 @@ class AccountMeter:
         meter: OffDistributionMeter,
         level: float,
         rows: Sequence[int],
-        is_far: Sequence[bool],
-        embeddings: SingleArray,
+        steps: Sequence[float],
+        cells: Mapping[int, bytes],
     ) -> Walk:
         """Walk over the owner's next queries in order, from `level` on: `rows` (Q,) of a batch.
 
-        A repeated tail query is no further evidence: an account that retries an odd sample must not
-        look like a thief.
+        `steps` are those of all rows of the batch, `cells` those of its tail queries by row. A
+        tail query in a cell that was asked about is no further evidence: an account that
+        retries an odd sample must not look like a thief.
         """
         highest, off_from = 0.0, len(rows)
         for position, row in enumerate(rows):
-            if is_far[row] and self._was_sent(embeddings[row].tobytes()):
+            step = steps[row]
+            if step > 0 and (self._was_asked(cells[row]) or self._is_unknown(level)):
                 continue
-            level = meter.after(level, is_far[row])
+            if step:
+                level = after(max(level, 0.0), step)
             highest = max(highest, level)
             if level >= meter.limit:
                 off_from = min(off_from, position + 1)
         return Walk(level, off_from, self._new_mark(meter, highest))
 
-    def _was_sent(self, query: bytes) -> bool:
-        """Whether a tail query was sent before, lately; it is remembered from now on."""
+    def _is_unknown(self, level: float) -> bool:
+        """Whether the level is not known yet; a full memory ends that, too."""
+        return level < 0 and self.recent is not None and len(self.recent) < _REMEMBERED
+
+    def _was_asked(self, cell: bytes) -> bool:
+        """Whether a cell was asked about lately; it is remembered from now on."""
         recent = self.recent = OrderedDict() if self.recent is None else self.recent
-        was_sent = query in recent
-        recent[query] = None
-        recent.move_to_end(query)
+        was_asked = cell in recent
+        recent[cell] = None
+        recent.move_to_end(cell)
         if len(recent) > _REMEMBERED:
             recent.popitem(last=False)
-        return was_sent
+        return was_asked
 
     def _new_mark(self, meter: OffDistributionMeter, highest: float) -> float | None:
         """The highest level of a batch, if it is a whole rise above the last mark or the limit."""
@@ -172,10 +211,10 @@ class MeterRows(NamedTuple):
 
     owner: NDArray[np.integer]
     """(R,) in 0..O-1."""
-    is_far: NDArray[np.bool_]
-    """Whether the row lies in the tail of its class, (R,)."""
-    embeddings: SingleArray
-    """(R, E)."""
+    steps: FloatArray
+    """How each row moves the level, (R,)."""
+    cells: Mapping[int, bytes]
+    """Cell of each row that moves it up, by row."""
 
 
 class Walks(NamedTuple):
@@ -201,22 +240,22 @@ def walk_owners(
 
     `levels` and `peaks` (O,) are those before the batch; `meter_of` gives an owner's meter.
     """
-    owner, is_far = rows.owner, rows.is_far
+    owner, steps = rows.owner, rows.steps
     # Right for all owners without a tail query, which are most owners of a batch.
-    after = np.maximum(levels - meter.fall * np.bincount(owner, minlength=len(levels)), 0.0)
+    falls = np.bincount(owner[steps < 0], minlength=len(levels))
+    fallen = np.maximum(levels - meter.fall * falls, 0.0)
+    after_rows: FloatArray = np.where(falls > 0, fallen, levels)
     marks: list[tuple[int, float]] = []
     was_off = peaks >= meter.limit
     is_off: NDArray[np.bool_] = was_off[owner]
-    if np.count_nonzero(was_off):
-        after[was_off] = levels[was_off]
-        is_far = is_far & ~is_off
-    far = is_far.tolist()
-    for index in sorted(set(owner[is_far].tolist())):
+    after_rows[was_off] = levels[was_off]
+    rising = owner[(steps > 0) & ~is_off]
+    every_step = steps.tolist() if len(rising) else []
+    for index in sorted(set(rising.tolist())):
         of_owner = (owner == index).nonzero()[0].tolist()
-        level = float(levels[index])
-        walk = meter_of(index).walk(meter, level, of_owner, far, rows.embeddings)
-        after[index] = walk.level
+        walk = meter_of(index).walk(meter, float(levels[index]), of_owner, every_step, rows.cells)
+        after_rows[index] = walk.level
         is_off[of_owner[walk.off_from :]] = True
         if walk.mark is not None:
             marks.append((index, walk.mark))
-    return Walks(is_off, after, marks)
+    return Walks(is_off, after_rows, marks)

@@ -7,6 +7,7 @@ T the cumulative query sensitivity (cqs) above which reversal begins.
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +88,7 @@ def mean_squared_sensitivity(
     return np.where(counts > 0, sums / np.maximum(counts, 1), uniform)
 
 
+@cache
 def packing_limit(alpha: float, embedding_width: int) -> float:
     """The cqs that records a distance r apart can reach in a region of even queries.
 

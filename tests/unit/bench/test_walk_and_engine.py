@@ -44,7 +44,7 @@ def test_the_walk_and_the_engine_agree(
     walk = LedgerWalk(bundle.geometry, embeddings, labels)
     numbers = policy_thresholds(bundle.geometry, bundle.mean_squared_sqs, policy)
     enforced = walk.enforced(orders, numbers, scope)
-    flagged = walk.flagged(orders, bundle.meter)
+    flagged = walk.flagged(orders, bundle.meter, numbers.thresholds)
     is_off = np.arange(QUERIES) > flagged[:, None]
 
     limits = Limits.of_bundle(bundle, policy)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -7,7 +9,7 @@ from numpy.typing import NDArray
 from queen.method.crossing import PolicyThresholds
 from queen.method.ledger import LedgerLevels, LedgerRows, Scope, assess_rows
 from queen.method.ledger_walk import NEVER, LedgerWalk, Standings, first_true
-from queen.method.off_distribution import AccountMeter, OffDistributionMeter
+from queen.method.off_distribution import OffDistributionMeter, after, room_left, tail_cells
 from tests.unit.method.regions import discs, inside_region
 
 CLASSES = 4
@@ -137,16 +139,34 @@ def test_the_queries_within_a_level_do_not_pass_it() -> None:
     assert WALK.within(order, np.inf) == len(order)
 
 
-def test_off_distribution_accounts_are_flagged_as_by_the_meter() -> None:
-    """Tail queries that are sent again are no evidence, here as there."""
-    meter = OffDistributionMeter(np.full(CLASSES, 1.2), 1.6, 0.2, 6.0)
-    flagged = WALK.flagged(ORDERS, meter)
-    is_far = meter.is_far(WALK.distances, LABELS)
+METER = OffDistributionMeter(np.full(CLASSES, 1.2), 1.6, 0.2, 3.0)
+
+
+@pytest.mark.parametrize("share", [0.3, np.inf])
+def test_off_distribution_accounts_are_flagged_as_by_the_meter(share: float) -> None:
+    """Query by query; a crossed class moves nothing, and a cell counts once."""
+    threshold = _level(share)
+    flagged = WALK.flagged(ORDERS, METER, threshold)
+    is_far = METER.is_far(WALK.distances, LABELS)
+    cells = tail_cells(GEOMETRY, EMBEDDINGS, LABELS)
     for account, order in enumerate(ORDERS):
-        rows = range(len(order))
-        far = is_far[order].tolist()
-        walk = AccountMeter(2).walk(meter, 0.0, rows, far, EMBEDDINGS[order])
-        assert walk.off_from == min(int(flagged[account]) + 1, len(order))
+        recorded, cqs = _ledger_step(order)
+        level, first, known = 0.0, NEVER, set()
+        for position, row in enumerate(order.tolist()):
+            before = cqs[position - 1, LABELS[row]] if position else 0.0
+            if before > threshold[LABELS[row]] or (is_far[row] and cells[row] in known):
+                continue
+            known |= {cells[row]} if is_far[row] else set()
+            room = room_left(GEOMETRY, np.array([before]))
+            (step,) = METER.steps(is_far[[row]], recorded[[position]], room)
+            level = after(level, float(step))
+            first = min(first, position) if level >= METER.limit else first
+        assert flagged[account] == first
     assert (flagged < NEVER).any()
-    again = np.tile(np.flatnonzero(is_far)[:2], (1, 50))
-    assert WALK.flagged(again, meter).tolist() == [NEVER]
+
+
+def test_tail_queries_that_are_sent_again_flag_nobody() -> None:
+    """Two of them, fifty times."""
+    again = np.tile(np.flatnonzero(METER.is_far(WALK.distances, LABELS))[:2], (1, 50))
+    meter = replace(METER, limit=6.0)
+    assert WALK.flagged(again, meter, np.full(CLASSES, np.inf)).tolist() == [NEVER]

@@ -11,7 +11,7 @@ import pytest
 from queen.errors import FitError
 from queen.method.geometry import FloatArray
 from queen.method.meter_fit import LOWEST_SHARE, fit_meter, share_steps, tail_distances
-from queen.method.off_distribution import OffDistributionMeter
+from queen.method.off_distribution import OffDistributionMeter, after
 from tests.unit.method.regions import discs
 
 VOLUME, FALSE_FLAGS = 2000, 0.01
@@ -98,12 +98,43 @@ def fitted_meter() -> Fitted:
 def _flagged(meter: OffDistributionMeter, share: float, queries: int, accounts: int) -> list[int]:
     """Queries before the limit of simulated accounts with this share in the tail; -1 for none."""
     rng = np.random.default_rng(99)
+    inside = _share_inside()
     firsts = []
     for _ in range(accounts):
-        levels = np.array(meter.walk(0.0, (rng.random(queries) < share).tolist()))
-        over = np.flatnonzero(levels >= meter.limit)
-        firsts.append(int(over[0]) if len(over) else -1)
+        draws = rng.random(queries)
+        is_record = draws >= 1 - (1 - share) * inside
+        steps = meter.steps(draws < share, is_record, np.ones(queries)).tolist()
+        level, first = 0.0, -1
+        for query, step in enumerate(steps):
+            level = after(level, step)
+            if level >= meter.limit:
+                first = query
+                break
+        firsts.append(first)
     return firsts
+
+
+def _share_inside() -> float:
+    """Share of the honest samples before the tail that lie inside a region of radius 1."""
+    distances, _ = _honest(6000)
+    return float((distances < 1.0).sum() / (distances <= np.quantile(distances, 0.99)).sum())
+
+
+def test_a_record_falls_for_the_queries_that_cannot_be_one(fitted: Fitted) -> None:
+    """Per query before the tail the level falls on average as if each lowered it."""
+    meter, _rates = fitted
+    _rise, fall = share_steps(LOWEST_SHARE, 5 * LOWEST_SHARE)
+    assert meter.fall * _share_inside() == pytest.approx(fall, rel=1e-3)
+
+
+def test_samples_outside_of_every_region_still_give_a_meter() -> None:
+    """Its records are taken for rare, not for impossible."""
+    distances, labels = _honest(6000)
+    meter, _rates = fit_meter(
+        discs(3), distances + 1.0, labels, volume=500, false_flags=FALSE_FLAGS, seed=1
+    )
+    _rise, fall = share_steps(LOWEST_SHARE, 5 * LOWEST_SHARE)
+    assert meter.fall == pytest.approx(10 * fall)
 
 
 def test_honest_accounts_are_flagged_at_most_at_the_stated_rate(fitted: Fitted) -> None:

@@ -43,12 +43,11 @@ policies = st.tuples(
             # One policy for all accounts of a group.
             st.just(CrossingPolicy(2, 2, 2)),
             st.booleans(),
-            st.booleans(),
         )
         for number in range(3)
     )
 )
-events = st.sampled_from(["", "", "", "restart", "account-0", "group acme", "observed account-0"])
+events = st.sampled_from(["", "", "", "restart", "account-0", "group acme"])
 """Between two micro-batches: nothing, another engine on the store, or an erasure."""
 
 
@@ -60,7 +59,7 @@ def test_every_sequence_of_the_engine_is_reproduced(
     chosen: Sequence[AccountPolicy],
     batches: Sequence[tuple[Sequence[Row], str]],
 ) -> None:
-    """Groups, scopes, exemptions, the meter, erasures, restarts, observation: no contradiction."""
+    """Groups, scopes, exemptions, the meter, erasures and restarts: no verdict contradicts."""
     log = WrittenLog(bundle, budget=3)
     verdicts: list[int] = []
     for batch, event in batches:

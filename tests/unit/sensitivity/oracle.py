@@ -18,9 +18,13 @@ from queen.method.ledger import (
 )
 from queen.method.neighbors import nearest_distances
 from queen.method.off_distribution import OffDistributionMeter
-from queen.method.sensitivity import center_distances, cumulative_query_sensitivity
+from queen.method.sensitivity import (
+    center_distances,
+    cumulative_query_sensitivity,
+    packing_limit,
+)
 
-REMEMBERED = 64
+REMEMBERED = 256
 
 
 class Owner:
@@ -31,7 +35,7 @@ class Owner:
         self.cqs: dict[int, float] = {}
         self.level = 0.0
         self.is_off = False
-        self.seen: list[bytes] = []
+        self.seen: list[tuple[float, ...]] = []
 
     def stored(self, label: int) -> np.ndarray:
         """Its records of a class, (M, E)."""
@@ -109,21 +113,28 @@ class Oracle:
         found = cause if is_spent else Cause(0)
         if policy.scope == Scope.ACCOUNT and owner.is_off:
             found |= Cause.OFF_DISTRIBUTION
-        self._walk(owner, embedding, label)
+        is_live = not crossed[label]
+        self._walk(owner, embedding, label, is_live, is_live and verdict == Verdict.RECORD)
         return verdict, found, float(step.cqs_after[0])
 
-    def _walk(self, owner: Owner, embedding: np.ndarray, label: int) -> None:
+    def _walk(
+        self, owner: Owner, embedding: np.ndarray, label: int, is_live: bool, is_recorded: bool
+    ) -> None:
         meter = self._meter
-        if meter is None or owner.is_off:
+        if meter is None or owner.is_off or not is_live:
             return
         (distance,) = center_distances(self._geometry, embedding[None], np.array([label]))
         if distance <= meter.tail_distance[label]:
-            owner.level = max(0.0, owner.level - meter.fall)
+            if is_recorded:
+                owner.level = max(0.0, owner.level - meter.fall)
             return
-        key = embedding.tobytes()
+        side = 0.2 * self._geometry.sensitive_radius[label]
+        key = (label, *np.floor(embedding.astype(np.float64) / side).tolist())
         if key in owner.seen:
             owner.seen.remove(key)
         else:
-            owner.level += meter.rise
+            # Nothing lies in the tail and inside its region, so cqs is that before the query.
+            limit = packing_limit(self._geometry.alpha, 2)
+            owner.level += meter.rise * max(0.0, 1 - owner.cqs.get(label, 0.0) / limit) ** 2
             owner.is_off = owner.level >= meter.limit
         owner.seen = [*owner.seen, key][-REMEMBERED:]

@@ -18,20 +18,26 @@ from numpy.typing import NDArray
 from queen.bundle import Bundle
 from queen.errors import LedgerConflict
 from queen.method.crossing import CrossingPolicy, Thresholds
-from queen.method.facts import POLICIES, gather_facts, state_observed
+from queen.method.facts import POLICIES, gather_facts
 from queen.method.geometry import FloatArray, Geometry
 from queen.method.ledger import (
     Assessment,
+    Charges,
     LedgerRows,
     Verdict,
     assess_candidates,
     enforce,
 )
-from queen.method.off_distribution import MeterRows, OffDistributionMeter, walk_owners
+from queen.method.off_distribution import (
+    MeterRows,
+    OffDistributionMeter,
+    room_left,
+    tail_cells,
+    walk_owners,
+)
 from queen.method.sensitivity import center_distances
 from queen_sensitivity.engine.batch import (
     Batch,
-    Charged,
     Queries,
     charge_owners,
     empty_assessment,
@@ -106,43 +112,42 @@ class LedgerBook:
         DependencyUnavailable if the store does not answer, and LedgerConflict if another writer
         kept winning.
         """
-        charged = charge_owners(queries)
+        charged, charges = charge_owners(queries)
         try:
-            batch = self._open(charged)
+            batch = self._open(charged, charges)
             step = self._decide(batch)
             is_off = self._walk_meters(batch, step)
             crossings = batch.crossings(self.limits.meter)
         except BaseException:
             # It is unknown which records the store has: read the accounts again before their next
             # verdict.
-            self.cache.set_aside([policy.account_id for policy in charged.rows.accounts])
+            self.cache.set_aside([policy.account_id for policy in charged.accounts])
             raise
         finally:
             self.cache.trim()
         if crossings:
             self._announce(crossings)
-        counted, standing = step.first(batch.counted), batch.standing(is_off)
-        enforced = spare_exempt(enforce(counted, charged.charges, standing), queries)
+        standing = batch.standing(is_off)
+        enforced = spare_exempt(enforce(step, charges, standing), queries)
         if not queries.with_facts:
             return enforced
         in_force = self.limits.thresholds.in_force
-        owners = charged.rows.accounts[: int(charged.charges.owner.max()) + 1]
-        policies = [in_force(policy.crossing) for policy in owners]
+        policies = [in_force(policy.crossing) for policy in charged.accounts]
         facts = gather_facts(
-            *(counted, charged.charges, standing),
-            batch.generations[: batch.counted],
-            np.array(policies, POLICIES)[charged.charges.owner],
+            *(step, charges, standing),
+            batch.generations,
+            np.array(policies, POLICIES)[charged.account_index],
             exempt_rows(queries),
         )
-        state_observed(facts, charged.observed, step, batch.generations)
         return replace(enforced, facts=facts)
 
-    def _open(self, charged: Charged) -> Batch:
+    def _open(self, charged: Queries, charges: Charges) -> Batch:
         """The batch with the accounts that it charges."""
-        policies = charged.rows.accounts
-        thresholds = self.limits.thresholds.of_owners([policy.crossing for policy in policies])
-        fetched = self.cache.fetch([policy.account_id for policy in policies], thresholds)
-        return Batch(charged, thresholds, fetched, self.memory)
+        policies = [policy.crossing for policy in charged.accounts]
+        thresholds = self.limits.thresholds.of_owners(policies)
+        owners = [policy.account_id for policy in charged.accounts]
+        fetched = self.cache.fetch(owners, thresholds)
+        return Batch(charged, charges, thresholds, fetched, self.memory)
 
     def _decide(self, batch: Batch) -> Assessment:
         """The ledger step on all rows, once its records are in the store."""
@@ -167,18 +172,14 @@ class LedgerBook:
         )
 
     def _walk_meters(self, batch: Batch, step: Assessment) -> NDArray[np.bool_]:
-        """Whether the owner of each row that counts was off-distribution before it.
-
-        New marks are kept.
-        """
-        meter, counted = self.limits.meter, batch.counted
+        """Whether each row's owner was off-distribution before it, (R,); new marks are kept."""
+        meter = self.limits.meter
         if meter is None:
-            return np.zeros(counted, np.bool_)
-        charged, table, slots = batch.charged, self.memory.accounts, batch.slots
-        is_far = meter.is_far(step.distances[:counted], charged.labels[:counted])
+            return np.zeros(batch.size, np.bool_)
+        table, slots = self.memory.accounts, batch.slots
         walks = walk_owners(
             meter,
-            MeterRows(charged.account_index[:counted], is_far, charged.embeddings[:counted]),
+            self._meter_rows(meter, batch, step),
             table.level[slots],
             table.peak[slots],
             lambda owner: batch.accounts[owner].meter,
@@ -187,6 +188,20 @@ class LedgerBook:
         for owner, mark in walks.marks:
             self._recorder.keep_mark(batch, owner, mark)
         return walks.is_off
+
+    def _meter_rows(self, meter: OffDistributionMeter, batch: Batch, step: Assessment) -> MeterRows:
+        """How each row moves the meter of its owner."""
+        geometry, charged = self.limits.geometry, batch.charged
+        is_live = step.cqs_before <= batch.thresholds[batch.ledger_index]
+        steps = meter.steps(
+            meter.is_far(step.distances, charged.labels),
+            is_live & (step.verdicts == Verdict.RECORD),
+            is_live * room_left(geometry, step.cqs_before),
+        )
+        rising = (steps > 0).nonzero()[0]
+        cells = tail_cells(geometry, charged.embeddings[rising], charged.labels[rising])
+        by_row = dict(zip(rising.tolist(), cells, strict=True))
+        return MeterRows(charged.account_index, steps, by_row)
 
 
 class LedgerStep:

@@ -183,6 +183,10 @@ def test_each_crossing_is_announced_once() -> None:
         GEOMETRY, MemoryLedgerStore(), meter=METER, listeners=Listeners(announce=told.extend)
     )
     policy = AccountPolicy("a", group="us")
+    book.assess(batch_of([policy], ring(GEOMETRY, 0, 40), np.zeros(40, int)))
+    book.assess(batch_of([policy], ring(GEOMETRY, 1, 40), np.ones(40, int)))
+    assert [(one.account_id, one.label) for one in told] == [("a", None), ("group us", None)]
+    told.clear()
     for seed in range(40):
         book.assess(batch_of([policy], *stream(GEOMETRY, seed, 50, reach=0.9)))
     owners = ("a", "group us")
@@ -194,10 +198,6 @@ def test_each_crossing_is_announced_once() -> None:
     assert sorted(one.account_id for one in over) == sorted(owners)
     assert all(one.level >= one.limit == 1 for one in over)
     assert len(classes) + len(over) == len(told)
-    told.clear()
-    book.assess(batch_of([policy], ring(GEOMETRY, 0, 40), np.zeros(40, int)))
-    book.assess(batch_of([policy], ring(GEOMETRY, 1, 40), np.ones(40, int)))
-    assert [(one.account_id, one.label) for one in told] == [("a", None), ("group us", None)]
 
 
 def test_another_replica_that_was_told_to_forget_reads_again() -> None:

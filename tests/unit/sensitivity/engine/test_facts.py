@@ -14,7 +14,7 @@ from queen.method.ledger import Scope, Verdict
 from tests.unit.sensitivity.regions import batch_of, book_of, disc, meter_of, ring, small_geometry
 
 GEOMETRY = small_geometry()
-LABEL = 2
+LABEL, OTHER = 2, 1
 
 
 def test_facts_come_only_where_they_are_asked_for() -> None:
@@ -33,14 +33,14 @@ def test_facts_come_only_where_they_are_asked_for() -> None:
 def test_facts_are_those_of_the_row_in_its_turn() -> None:
     """Novel, over and off-distribution as earlier rows of the same batch left them."""
     book = book_of(GEOMETRY, MemoryLedgerStore(), budget=3, meter=meter_of(GEOMETRY))
-    points = np.concatenate([disc(GEOMETRY, LABEL, 1, 30), ring(GEOMETRY, LABEL, 20)])
+    points = np.concatenate([disc(GEOMETRY, LABEL, 1, 30), ring(GEOMETRY, OTHER, 20)])
     policies = [AccountPolicy("a", scope=Scope.ACCOUNT, is_exempt=True)]
-    labels = np.full(len(points), LABEL)
+    labels = np.repeat([LABEL, OTHER], [30, 20])
     step = book.assess(replace(batch_of(policies, points, labels), with_facts=True))
     assert step.facts is not None
     bits = step.facts["bits"]
     threshold = float(book.limits.thresholds.of_policy().thresholds[LABEL])
-    crossed = (step.cqs_before > threshold).tolist()
+    crossed = [*(step.cqs_before[:30] > threshold).tolist(), *[True] * 20]
     assert (bits & Fact.OVER > 0).tolist() == crossed
     assert step.verdicts[: crossed.index(True)].tolist() == [Verdict.RECORD] * 3
     is_off = (bits & Fact.OFF_DISTRIBUTION > 0).tolist()

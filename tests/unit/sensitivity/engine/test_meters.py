@@ -20,6 +20,7 @@ from tests.unit.sensitivity.regions import (
     batch_of,
     book_of,
     counting,
+    disc,
     meter_of,
     open_store,
     ring,
@@ -88,6 +89,40 @@ def test_a_tail_query_that_is_repeated_counts_once() -> None:
     for _ in range(30):
         assert not book.assess(asked(np.repeat(TAIL[:3], 4, axis=0))).causes.any()
     assert marks_of(store).max() <= 3 * METER.rise + 1e-6
+
+
+def test_known_queries_do_not_hide_tail_queries() -> None:
+    """A thief who repeats five known queries after each tail query is flagged as soon."""
+    book = book_of(GEOMETRY, MemoryLedgerStore(), meter=METER)
+    known = np.concatenate([GEOMETRY.cluster_centers[[1]], ring(GEOMETRY, 1, 4, reach=1.1)])
+    book.assess(asked(known))
+    for row in range(NEEDED):
+        step = book.assess(asked(np.concatenate([TAIL[row : row + 1], known])))
+        assert not step.causes[:-1].any() or row == NEEDED - 1
+    assert (book.assess(asked(known)).causes == Cause.OFF_DISTRIBUTION).all()
+
+
+def test_a_crossed_class_moves_no_meter() -> None:
+    """Neither do its tail queries raise the level, nor can it be lowered by that class."""
+    store = MemoryLedgerStore()
+    book = book_of(GEOMETRY, store, meter=METER)
+    book.assess(asked(disc(GEOMETRY, 1, 0, 300)))
+    book.assess(asked(TAIL))
+    assert len(marks_of(store)) == 0
+
+
+def test_old_tail_queries_are_no_news_after_a_restart() -> None:
+    """An account that repeats what it has always asked is not flagged by a new process."""
+    store = MemoryLedgerStore()
+    inside = disc(GEOMETRY, 1, 0, 6)
+    catalog = np.concatenate([inside, TAIL[:7]])
+    book_of(GEOMETRY, store, budget=40, meter=METER).assess(asked(catalog))
+    for _ in range(3):
+        again = book_of(GEOMETRY, store, budget=40, meter=METER)
+        assert not again.assess(asked(np.concatenate([catalog, TAIL[7:14]]))).causes.any()
+    # A new record ends the doubt, and further tail queries count.
+    again.assess(asked(GEOMETRY.cluster_centers[[1]] + np.float32(0.9)))
+    assert again.assess(asked(TAIL[20:])).causes.any()
 
 
 def test_an_honest_mixture_is_not_flagged() -> None:

@@ -48,8 +48,8 @@ def test_accounts_leave_in_the_order_in_which_they_asked(size: int) -> None:
 def test_nothing_of_an_account_passes_to_the_one_that_takes_its_place() -> None:
     """A spent and off-distribution account leaves memory; the next one in its slot is neither."""
     book = book_of(GEOMETRY, MemoryLedgerStore(), cached_accounts=1, budget=12, meter=METER)
-    book.assess(asked(["spent"], disc(GEOMETRY, 1, 0, 200)))
     book.assess(asked(["spent"], ring(GEOMETRY, 1, 40)))
+    book.assess(asked(["spent"], disc(GEOMETRY, 1, 0, 200)))
     causes = book.assess(asked(["spent"], GEOMETRY.cluster_centers[[1]])).causes
     assert causes.tolist() == [Cause.ACCOUNT | Cause.OFF_DISTRIBUTION]
     (spent,) = book.cache
@@ -88,7 +88,7 @@ def test_a_crossing_is_announced_even_if_its_account_leaves_memory_at_once() -> 
         meter=METER,
         listeners=Listeners(announce=told.extend),
     )
-    points = np.concatenate([disc(GEOMETRY, 1, 0, 300), ring(GEOMETRY, 1, 40)])
+    points = np.concatenate([ring(GEOMETRY, 1, 40), disc(GEOMETRY, 1, 0, 300)])
     book.assess(asked(["a", "b", "c"], points))
     assert [(one.account_id, one.kind) for one in told] == [
         *((name, CrossingKind.THRESHOLD) for name in "abc"),

@@ -1,0 +1,131 @@
+"""Measures how soon the off-distribution meter flags strange pools that known queries dilute.
+
+A thief asks about a number of images like the training data once, and then repeats some of them
+after each image of a pool from elsewhere. The services' own engine gives the verdicts.
+Shapes: N images, R rows of a stream, E embedding width.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from queen_sensitivity.engine.batch import AccountPolicy, Queries
+from queen_sensitivity.engine.book import LedgerBook, Limits
+from queen_sensitivity.engine.wiring import open_book
+from queen_sensitivity.ledger_store import MemoryLedgerStore
+
+from queen.method.crossing import published
+from queen.method.ledger import Cause, Scope
+from queen.redteam.runs.experiment import Experiment
+
+STRANGE = ("mixup", "shift", "off-distribution")
+"""The pools from elsewhere."""
+KNOWN, REPEATS = (1, 300), (0, 1, 5)
+_IMAGES = 1500
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class MeterRow:
+    """The images of a pool that are answered before its account is off-distribution.
+
+    After each image come `repeats` of `known` queries, in turn. `median` and `latest` are over the
+    accounts, infinite for an account that 1,500 images did not flag.
+    """
+
+    pool: str
+    known: int
+    repeats: int
+    median: float
+    latest: float
+
+
+class _Seen(NamedTuple):
+    """Embeddings (N, E) and predicted labels (N,) of images."""
+
+    embeddings: NDArray[np.float32]
+    labels: NDArray[np.int64]
+
+    def select(self, rows: NDArray[np.integer]) -> _Seen:
+        return _Seen(self.embeddings[rows], self.labels[rows])
+
+
+def run_meter_bench(
+    experiment: Experiment,
+    *,
+    budget: int,
+    accounts: int = 20,
+    on_row: Callable[[], None] = lambda: None,
+) -> list[dict[str, Any]]:
+    """Rows of `MeterRow` as dictionaries, over so many thieves of each kind.
+
+    `on_row` is called after each row.
+    """
+    bundle = experiment.bundle()
+    limits = Limits.of_bundle(bundle, published(budget))
+    own = _see(experiment, "in-distribution")
+    rows = []
+    for pool in STRANGE:
+        strange = _see(experiment, pool)
+        for known, repeats in streams():
+            firsts = []
+            for account in range(accounts):
+                rng = np.random.default_rng([experiment.seed, account])
+                drawn = strange.select(rng.permutation(len(strange.labels))[:_IMAGES])
+                stream = _diluted(
+                    drawn, own.select(rng.permutation(len(own.labels))[:known]), repeats
+                )
+                book = open_book(limits, MemoryLedgerStore(), cached_accounts=1)
+                firsts.append(_first_flag(book, stream, known, repeats))
+            rows.append(
+                MeterRow(pool, known, repeats, float(np.median(firsts)), float(max(firsts)))
+            )
+            on_row()
+    return [asdict(row) for row in rows]
+
+
+def streams() -> list[tuple[int, int]]:
+    """(known queries, repeats after each image) of the streams, the undiluted one first."""
+    return [(KNOWN[0], 0), *((known, repeats) for known in KNOWN for repeats in REPEATS if repeats)]
+
+
+def count_rows() -> int:
+    """The number of rows of the bench."""
+    return len(STRANGE) * len(streams())
+
+
+def _see(experiment: Experiment, pool: str) -> _Seen:
+    images = experiment.pool(pool)[: 2 * _IMAGES]
+    outputs = experiment.plain_protectee.run(images)
+    return _Seen(outputs.embeddings, outputs.logits.argmax(axis=1))
+
+
+def _diluted(strange: _Seen, known: _Seen, repeats: int) -> _Seen:
+    """The known queries once, then each strange image with `repeats` of the known behind it."""
+    count, own = len(strange.labels), len(known.labels)
+    order = np.empty((count, 1 + repeats), np.int64)
+    order[:, 0] = own + np.arange(count)
+    order[:, 1:] = (np.arange(count * repeats) % own).reshape(count, repeats)
+    both = _Seen(
+        np.concatenate([known.embeddings, strange.embeddings]),
+        np.concatenate([known.labels, strange.labels]),
+    )
+    return both.select(np.concatenate([np.arange(own), order.ravel()]))
+
+
+def _first_flag(book: LedgerBook, stream: _Seen, known: int, repeats: int) -> float:
+    """Strange images answered before the account is off-distribution; infinite if it never is."""
+    policy = AccountPolicy("thief", scope=Scope.ACCOUNT)
+    for start in range(0, len(stream.labels), _BATCH):
+        rows = stream.select(np.arange(start, min(start + _BATCH, len(stream.labels))))
+        index = np.zeros(len(rows.labels), np.int64)
+        step = book.assess(Queries([policy], index, rows.labels, rows.embeddings))
+        flagged = np.flatnonzero(step.causes & Cause.OFF_DISTRIBUTION)
+        if len(flagged):
+            return max(0.0, math.ceil((start + int(flagged[0]) - known) / (1 + repeats)))
+    return math.inf
