@@ -30,6 +30,16 @@ NUMBERS = {
     "generation": "generations",
 }
 """Lists of numbers, with the field of `FACTS` that they hold."""
+OBSERVED_NUMBERS = {
+    f"observed_{name}": f"observed_{field}" for name, field in NUMBERS.items() if name != "d"
+}
+"""The lists of the account's observed ledgers; only in a record of an account under `observe`."""
+OBSERVED_GROUP_NUMBERS = {
+    f"observed_group_{name}": f"observed_group_{field}"
+    for name, field in NUMBERS.items()
+    if name != "d"
+}
+"""The same of its group."""
 BITS = {"novel": Fact.NOVEL, "over": Fact.OVER, "off": Fact.OFF_DISTRIBUTION}
 """Lists of 0 and 1, with the fact that they tell."""
 GROUP_NUMBERS = {
@@ -43,6 +53,7 @@ SINGLE = {
     for name in ("budget", "breadth", "class_cap")
 }
 """Numbers of a request, with the field of `FACTS` that they hold; a class cap may be `off`."""
+ALL_NUMBERS = NUMBERS | GROUP_NUMBERS | OBSERVED_NUMBERS | OBSERVED_GROUP_NUMBERS
 SCOPES = {scope.name.lower(): scope for scope in Scope}
 VERDICTS = {verdict.name: verdict for verdict in Verdict}
 
@@ -59,6 +70,10 @@ def fact_fields(facts: FactArray) -> dict[str, Any]:
     if first["group_budgets"]:
         fields |= _policy(first, "group_")
         fields |= _lists(facts, GROUP_NUMBERS, GROUP_BITS)
+    if first["observed"]:
+        fields |= _lists(facts, OBSERVED_NUMBERS, {})
+        if first["group_budgets"]:
+            fields |= _lists(facts, OBSERVED_GROUP_NUMBERS, {})
     return fields
 
 
@@ -84,16 +99,16 @@ def facts_from(columns: Mapping[str, NDArray[Any]], rows: int) -> FactArray:
     """Facts (B,) from the lists of all records, each list joined to an array (B,).
 
     `columns` hold the fields of `fact_fields` by name, with scopes as numbers. A query without a
-    group has zeros in the columns of groups.
+    group has zeros in the columns of groups, one that is not observed in the observed columns.
     """
     facts = np.zeros(rows, FACTS)
-    for name, field in (NUMBERS | GROUP_NUMBERS).items():
+    for name, field in ALL_NUMBERS.items():
         facts[field] = columns[name]
     for name, bit in ({**BITS, **GROUP_BITS, "exempt": int(Fact.EXEMPT)}).items():
         facts["bits"] |= (columns[name] != 0) * np.uint8(bit)
     for name, field in SINGLE.items():
         facts[field] = columns[name]
-    facts["scopes"] = columns["scope"]
+    facts["scopes"], facts["observed"] = columns["scope"], columns["observed"]
     return facts
 
 

@@ -1,7 +1,8 @@
 """Names of owners: accounts and groups, whose ledgers lie side by side in one store.
 
-An account is kept under its own id, a group under "group NAME". No account id holds a space, so
-the two never meet.
+An account is kept under its own id, a group under "group NAME". What either asks under `observe` is
+kept a second time, without a limit, under "observed OWNER". No account id holds a space, so the
+three never meet.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ GROUP_NAME = r"[^\x00-\x1f\x7f]+"
 """Regular expression of a group's name: one line, since operators read it."""
 
 GROUP_PREFIX = "group "
+OBSERVED_PREFIX = "observed "
 
 
 def group_owner(group: str) -> str:
@@ -30,6 +32,16 @@ def group_owner(group: str) -> str:
 def is_group(owner: str) -> bool:
     """Whether an owner is a group rather than an account."""
     return owner.startswith(GROUP_PREFIX)
+
+
+def observed_owner(owner: str) -> str:
+    """The owner under which the observed ledgers of an account or a group are kept."""
+    return OBSERVED_PREFIX + owner
+
+
+def is_observed(owner: str) -> bool:
+    """Whether an owner holds the observed ledgers of another."""
+    return owner.startswith(OBSERVED_PREFIX)
 
 
 def require_account_id(account_id: str) -> str:

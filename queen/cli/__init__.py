@@ -17,6 +17,7 @@ _COMMANDS = (
     LazyCommand("redteam", "Attack a defense or your own endpoint, and report.", "demo"),
     LazyCommand("accounts", "Make accounts, show and change their ledgers.", room="accounts"),
     LazyCommand("replay", "Check a decision log: compute every verdict again."),
+    LazyCommand("plan", "Say what other policies would have done to the accounts of a log."),
     LazyCommand("bench", "Measure what the defense costs.", "demo"),
 )
 

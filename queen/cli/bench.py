@@ -315,6 +315,51 @@ def state(accounts: int, rounds: int, redis_url: str | None, json_path: Path | N
     _write(json_path, {"bench": "state", "machine": machine, "goals": goals, **figures})
 
 
+@command.command()
+@click.option("--dataset", default="fashion-mnist", show_default=True)
+@click.option("--queries", type=click.IntRange(min=500), default=20_000, show_default=True)
+@click.option("--budget", type=click.IntRange(min=1), default=BUDGET, show_default=True)
+@click.option("--secrets", type=click.IntRange(min=1), default=3, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--cache",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("build/redteam/cache"),
+    show_default=True,
+    help="Folder of trained networks and fitted bundles.",
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of the data set's files, or of folders of that name.",
+)
+@_JSON
+def secrecy(json_path: Path | None, **asked: Any) -> None:
+    """Measure answers between reversal and secrecy: what each tells of the true label."""
+    from queen.bench.secrecy import (  # noqa: PLC0415 - loads Torch
+        ANSWERS,
+        SecrecyOptions,
+        run_secrecy_bench,
+    )
+
+    options = SecrecyOptions(**asked)
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task("fits", total=len(ANSWERS))
+
+        def show(title: str) -> None:
+            progress.update(task, advance=1, description=title)
+
+        rows = run_secrecy_bench(options, show)
+    table = Table(title="Reversal and secrecy, answers to flagged queries", title_justify="left")
+    table.add_column("answer")
+    for column in ("reversal", "labels read", "with a belief", "leak"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        shares = (row["read"], row["read_with_belief"], row["leak"])
+        table.add_row(row["title"], f"{row['reversal']:.2f}", *(f"{x:.1%}" for x in shares))
+    _publish("secrecy", rows, table, json_path)
+
+
 def _ratio(values: list[float]) -> str:
     middle, low, high = values
     return f"{middle:.2f} ({low:.2f} - {high:.2f})"

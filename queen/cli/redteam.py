@@ -11,7 +11,8 @@ from typing import Any
 import click
 from rich.console import Console
 
-from queen.defaults import BUDGET, PROFILE
+from queen.cli.class_cap import ClassCapType
+from queen.defaults import BREADTH, BUDGET, CLASS_CAP, PROFILE
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class RedteamOptions:
     attacks: tuple[str, ...]
     profiles: tuple[str, ...]
     budgets: tuple[int, ...]
+    breadths: tuple[int, ...]
+    class_caps: tuple[int, ...]
     pools: tuple[str, ...]
     accounts: tuple[int, ...]
     linked: bool | None
@@ -71,6 +74,20 @@ A run that was stopped continues: finished cells are in OUT/rows.jsonl.
 @click.option("--profile", "profiles", multiple=True, help="Profile of Queen; may be repeated.")
 @click.option(
     "--budget", "budgets", type=click.IntRange(1), multiple=True, help="Records of a class."
+)
+@click.option(
+    "--breadth",
+    "breadths",
+    type=click.IntRange(1),
+    multiple=True,
+    help="Crossed classes at which an account is over its budget; may be repeated.",
+)
+@click.option(
+    "--class-cap",
+    "class_caps",
+    type=ClassCapType(),
+    multiple=True,
+    help="Budgets of one class at which it is over as well; may be repeated.",
 )
 @click.option("--pool", "pools", multiple=True, help="Pool of the thief's images; may be repeated.")
 @click.option(
@@ -152,6 +169,8 @@ def _run_plan(options: RedteamOptions, console: Console) -> None:
         attacks=options.attacks,
         profiles=options.profiles,
         budgets=options.budgets,
+        breadths=options.breadths,
+        class_caps=options.class_caps,
         pools=options.pools,
         accounts=options.accounts,
         linked=options.linked,
@@ -188,6 +207,8 @@ def _attack_endpoint(endpoint: str, options: RedteamOptions, console: Console) -
         seeds=options.seeds or (0,),
         profile=next(iter(options.profiles), PROFILE.value),
         budget=next(iter(options.budgets), BUDGET),
+        breadth=next(iter(options.breadths), BREADTH),
+        class_cap=next(iter(options.class_caps), CLASS_CAP),
         out=options.out or Path("build/redteam/endpoint"),
         cache=options.cache,
         command=_shown_command(),

@@ -22,13 +22,13 @@ class Profile(StrEnum):
     """The way in which an account is answered."""
 
     PAPER = "paper"
-    """Gradient reverse as published: any point of the simplex."""
+    """Gradient reverse as published, which whoever reads the paper undoes: any simplex point."""
     SAFE = "safe"
-    """Keeps the label with a margin of 0.01, within an L1 distance of 1, in every answer."""
+    """Keeps the label with a margin of 0.01, within an L1 distance of 1: every answer tells it."""
     BALANCED = "balanced"
-    """Within a stated L1 distance of the protectee's answer."""
+    """Within a stated L1 distance of the protectee's answer. Whoever learns the rule undoes it."""
     STRICT = "strict"
-    """The strongest unlearning; a label changes only once the account is over its budget."""
+    """Once the account is over its budget, answers that tell nothing of the protectee."""
     OBSERVE = "observe"
     """The protectee's own answer, untouched; verdicts are counted and logged."""
 

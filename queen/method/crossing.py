@@ -52,6 +52,8 @@ class CrossingPolicy(NamedTuple):
 
 UNSTATED = CrossingPolicy()
 """The policy that leaves every choice to the service."""
+NO_LIMIT = CrossingPolicy(2**32, 1, CAP_OFF)
+"""The policy of an owner that is never over; its budget is the least that the wire cannot carry."""
 
 
 def published(budget: int) -> CrossingPolicy:
@@ -242,6 +244,8 @@ class Thresholds:
         return OwnerThresholds(policy_ids, {table.policy_id: table for table in tables})
 
     def _compute(self, policy: CrossingPolicy, policy_id: int) -> PolicyThresholds:
+        if policy == NO_LIMIT:
+            return PolicyThresholds(policy_id, np.full(self._geometry.num_classes, np.inf), None, 1)
         in_force = self.in_force(policy)
         try:
             return policy_thresholds(self._geometry, self._mean_squared_sqs, in_force, policy_id)

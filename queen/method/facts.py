@@ -8,6 +8,7 @@ R >= B rows that are charged, as in `queen.method.ledger.Charges`.
 from __future__ import annotations
 
 from enum import IntFlag
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ from queen.method.ledger import (
     enforce,
     spare,
 )
+from queen.method.sensitivity import record_weight, single_query_sensitivity
 
 FACTS = np.dtype(
     [
@@ -43,10 +45,18 @@ FACTS = np.dtype(
         ("group_class_caps", "<u4"),
         ("bits", "u1"),
         ("scopes", "u1"),
+        ("observed", "u1"),
+        ("observed_cqs_before", "<f8"),
+        ("observed_cqs_after", "<f8"),
+        ("observed_generations", "<u8"),
+        ("observed_group_cqs_before", "<f8"),
+        ("observed_group_cqs_after", "<f8"),
+        ("observed_group_generations", "<u8"),
     ]
 )
 """Facts of a query. Numbers are float64: a comparison that was made in float64 may have another
-result in float32. Those of the group are 0 for a query without a group."""
+result in float32. Those of the group are 0 for a query without a group. `observed` is 1 for a query
+that is also charged to observed ledgers; their numbers are 0 for any other."""
 POLICIES = np.dtype([("budgets", "<u4"), ("breadths", "<u4"), ("class_caps", "<u4")])
 """Policies in force, a `CrossingPolicy` each; `CAP_OFF` is a class cap that is off."""
 FactArray = NDArray[np.void]
@@ -101,6 +111,51 @@ def gather_facts(
         facts[name] = values[:count]
         facts[f"group_{name}"][grouped] = values[count:]
     return facts
+
+
+class ObservedCharges(NamedTuple):
+    """S charges to observed ledgers, from which no verdict follows."""
+
+    row: NDArray[np.int64]
+    """The query of each, (S,)."""
+    is_group: NDArray[np.bool_]
+    """Whether the ledger is that of a group, (S,)."""
+
+
+def state_observed(
+    facts: FactArray,
+    observed: ObservedCharges,
+    step: Assessment,
+    generations: NDArray[np.integer],
+) -> None:
+    """Put what became of S observed charges into `facts` (B,).
+
+    They are the last S rows of `step` and `generations`.
+    """
+    facts["observed"][observed.row] = 1
+    last = slice(len(generations) - len(observed.row), None)
+    for prefix, chosen in (("", ~observed.is_group), ("group_", observed.is_group)):
+        for name, values in (
+            ("cqs_before", step.cqs_before),
+            ("cqs_after", step.cqs_after),
+            ("generations", generations),
+        ):
+            facts[f"observed_{prefix}{name}"][observed.row[chosen]] = values[last][chosen]
+
+
+def observed_cqs(geometry: Geometry, facts: FactArray, labels: LabelArray) -> list[FloatArray]:
+    """CQS of the observed ledgers after each query, (B,), of accounts and of groups.
+
+    A record inside its region adds its weight, however much the ledger holds.
+    """
+    sqs = single_query_sensitivity(geometry, facts["distances"], labels)
+    is_inside = facts["distances"] < geometry.sensitive_radius[labels]
+    weights = np.where(is_inside, record_weight(geometry, sqs), 0.0)
+    return [
+        before + weights * (facts[f"observed_{prefix}cqs_after"] > before)
+        for prefix in ("", "group_")
+        for before in [facts[f"observed_{prefix}cqs_before"]]
+    ]
 
 
 def reenact(

@@ -133,6 +133,20 @@ class Assessment:
         rows: NDArray[np.int64] = (self.verdicts == _RECORD).nonzero()[0]
         return rows
 
+    def first(self, count: int) -> Assessment:
+        """The first `count` rows, before `enforce`."""
+        if count == len(self.verdicts):
+            return self
+        rows = slice(0, count)
+        return Assessment(
+            self.verdicts[rows],
+            self.distances[rows],
+            self.sqs[rows],
+            self.cqs_before[rows],
+            self.cqs_after[rows],
+            self.is_over[rows],
+        )
+
 
 def assess_rows(
     geometry: Geometry, rows: LedgerRows, nearest: FloatArray, levels: LedgerLevels

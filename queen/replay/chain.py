@@ -49,10 +49,16 @@ class Chain:
 
     def add(self, chunk: Chunk) -> None:
         """Keep the steps of a chunk; within a request, cqs may not fall."""
-        for kind, owners, prefix in ((0, chunk.accounts, ""), (1, chunk.groups, "group_")):
-            rows = np.flatnonzero(owners[chunk.request] >= 0)
+        is_observed = chunk.facts["observed"] > 0
+        for kind, (owners, prefix) in enumerate(
+            (owners, f"{observed}{prefix}")
+            for observed in ("", "observed_")
+            for owners, prefix in ((chunk.accounts, ""), (chunk.groups, "group_"))
+        ):
+            is_charged = owners[chunk.request] >= 0
+            rows = np.flatnonzero(is_charged & is_observed if kind > 1 else is_charged)
             if len(rows):
-                steps = _steps_of(chunk, rows, 2 * owners[chunk.request[rows]] + kind, prefix)
+                steps = _steps_of(chunk, rows, 4 * owners[chunk.request[rows]] + kind, prefix)
                 self._require_order(chunk, rows, steps, f"{prefix}cqs_before")
                 self._parts.append(_distinct(steps))
 
@@ -65,10 +71,9 @@ class Chain:
         report.records = int((steps.after != steps.before).sum())
         is_same = (steps.ledgers[1:] == steps.ledgers[:-1]).all(axis=1)
         report.ledgers = int((~is_same).sum()) + 1
-        left = np.r_[0.0, np.where(is_same, steps.after[:-1], 0.0)]
-        slack = DOUBLE_ROUNDING * left
-        report.gaps = int((steps.before > left + slack).sum())
-        broken = np.flatnonzero(np.r_[False, is_same] & (steps.before < left - slack))
+        gaps, overlaps = find_breaks(is_same, steps.before, steps.after)
+        report.gaps = int(gaps.sum())
+        broken = np.flatnonzero(overlaps)
         report.broken_chains += len(broken)
         for at in broken[:20].tolist():
             report.add(self._overlap(steps, at))
@@ -100,6 +105,19 @@ class Chain:
             expected, got = f"at least {float(after[at]):.17g}", f"{float(before[at + 1]):.17g}"
             row = int(rows[order[at + 1]])
             self._report.add(contradiction_at(chunk, row, self._report, what, expected, got))
+
+
+def find_breaks(
+    is_same: NDArray[np.bool_], before: FloatArray, after: FloatArray
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Whether records are missing before each of S steps, and whether it overlaps the last, (S,).
+
+    The steps lie in the order of ledger and cqs; `is_same` (S - 1,) says whether a step is of the
+    same ledger as the step before it.
+    """
+    left = np.r_[0.0, np.where(is_same, after[:-1], 0.0)]
+    slack = DOUBLE_ROUNDING * left
+    return before > left + slack, np.r_[False, is_same] & (before < left - slack)
 
 
 def _steps_of(chunk: Chunk, rows: NDArray[np.int64], owners: IntArray, prefix: str) -> _Steps:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from queen.decision_line import (
+    ALL_NUMBERS,
     BITS,
     CAUSES,
     GROUP_BITS,
     GROUP_NUMBERS,
     NUMBERS,
+    OBSERVED_GROUP_NUMBERS,
+    OBSERVED_NUMBERS,
     SCOPES,
     SINGLE,
     VERDICTS,
@@ -27,12 +31,15 @@ from queen.method.facts import FactArray
 
 _LISTS = ("class", "verdict", "cause", "sqs", *NUMBERS, *BITS)
 _GROUP_LISTS = (*GROUP_NUMBERS, *GROUP_BITS)
-_REAL = ("sqs", *(name for name in (*NUMBERS, *GROUP_NUMBERS) if "generation" not in name))
+_OPTIONAL = (*_GROUP_LISTS, *OBSERVED_NUMBERS, *OBSERVED_GROUP_NUMBERS)
+_REAL = ("sqs", *(name for name in ALL_NUMBERS if not name.endswith("generation")))
 _WHOLE = {
     **dict.fromkeys((*BITS, *GROUP_BITS), 1),
-    **dict.fromkeys(("generation", "group_generation"), 2**63 - 1),
+    **dict.fromkeys((name for name in ALL_NUMBERS if name.endswith("generation")), 2**63 - 1),
 }
 """Lists of whole numbers from 0 on, and the largest number that each may hold."""
+_TERMS = ("scope", "exempt", "observed")
+"""Claims that a record makes once for all its queries."""
 _NAMES: Mapping[str, Mapping[str, int]] = {"verdict": VERDICTS, "cause": CAUSES}
 _LARGEST = float(np.finfo(np.float64).max)
 Fail = Callable[[str, str], NoReturn]
@@ -43,14 +50,16 @@ Fail = Callable[[str, str], NoReturn]
 class Chunk:
     """Q requests and their B queries, in the order of the log.
 
-    `files` and `lines` (Q,) tell where a request is in the logs, `accounts` and `groups` (Q,)
-    which owners it charges, -1 for no group. `request` (B,) in 0..Q-1 is the request of a
+    `files` and `lines` (Q,) tell where a request is in the logs, `moments` (Q,) when it was
+    logged, as it is written there, and `accounts` and `groups` (Q,) which owners it charges, -1
+    for no group. `request` (B,) in 0..Q-1 is the request of a
     query, and `row` (B,) the query's position in it. `labels`, `verdicts`, `causes`, `sqs` and
     `facts` are (B,).
     """
 
     files: NDArray[np.int64]
     lines: NDArray[np.int64]
+    moments: Sequence[str]
     request: NDArray[np.int64]
     row: NDArray[np.int64]
     accounts: NDArray[np.int64]
@@ -68,13 +77,14 @@ class Chunk:
 class Origin(NamedTuple):
     """The position of a record in the logs, and the owners that it charges, all as indices from 0.
 
-    The line counts from 1; a group of -1 stands for none.
+    The line counts from 1; a group of -1 stands for none. The moment is the line's time.
     """
 
     file: int
     line: int
     account: int
     group: int
+    moment: str
 
 
 def failing(file: str, line: int) -> Fail:
@@ -118,7 +128,7 @@ class Draft:
         self._rows: list[int] = []
         self._origins: list[Origin] = []
         self._terms: list[tuple[int, ...]] = []
-        self._lists: dict[str, list[Any]] = {name: [] for name in (*_LISTS, *_GROUP_LISTS)}
+        self._lists: dict[str, list[Any]] = {name: [] for name in (*_LISTS, *_OPTIONAL)}
 
     def add(self, entry: dict[str, Any], rows: int, origin: Origin, fail: Fail) -> None:
         """Add a record of `rows` queries."""
@@ -133,16 +143,18 @@ class Draft:
         if scope is None or not isinstance(exempt, bool):
             names = ", ".join(SCOPES)
             fail(f"one of {names} in 'scope' and a truth value in 'exempt'", "another value")
-        for name in (*_LISTS, *(_GROUP_LISTS if is_grouped else ())):
+        is_observed = any(name in entry for name in OBSERVED_NUMBERS)
+        present = _lists_of(is_grouped, is_observed)
+        for name in present:
             values = entry[name]
             if not isinstance(values, list) or len(values) != rows:
                 fail(f"a list of {rows} in '{name}'", _brief(values))
             self._lists[name] += values
-        if not is_grouped:
-            nothing = [0] * rows
-            for name in _GROUP_LISTS:
+        nothing = [0] * rows
+        for name in _OPTIONAL:
+            if name not in present:
                 self._lists[name] += nothing
-        self._terms.append((*own, *of_group, scope, exempt))
+        self._terms.append((*own, *of_group, scope, exempt, is_observed))
         self._rows.append(rows)
         self._origins.append(origin)
         self.count += rows
@@ -152,14 +164,15 @@ class Draft:
         self._files = files
         request = np.repeat(np.arange(len(self._rows)), self._rows)
         starts = np.cumsum([0, *self._rows[:-1]])
-        origins = np.array(self._origins, np.int64)
+        origins = np.array([origin[:-1] for origin in self._origins], np.int64)
         terms = np.array(self._terms, np.int64)[request]
         columns: dict[str, NDArray[Any]] = {name: self._real(name) for name in _REAL}
         columns |= {name: self._whole(name, most) for name, most in _WHOLE.items()}
-        columns |= dict(zip((*SINGLE, "scope", "exempt"), terms.T, strict=True))
+        columns |= dict(zip((*SINGLE, *_TERMS), terms.T, strict=True))
         return Chunk(
             files=origins[:, 0],
             lines=origins[:, 1],
+            moments=[origin.moment for origin in self._origins],
             request=request,
             row=np.arange(self.count) - starts[request],
             accounts=origins[:, 2],
@@ -198,6 +211,15 @@ class Draft:
         failing(self._files[origin.file], origin.line)(
             f"{expected} in '{name}'", _brief(self._lists[name][wrong])
         )
+
+
+@cache
+def _lists_of(is_grouped: bool, is_observed: bool) -> tuple[str, ...]:
+    """The lists that a record must have."""
+    groups = _GROUP_LISTS if is_grouped else ()
+    observed = OBSERVED_NUMBERS if is_observed else ()
+    both = OBSERVED_GROUP_NUMBERS if is_grouped and is_observed else ()
+    return (*_LISTS, *groups, *observed, *both)
 
 
 def _is_finite(value: Any) -> bool:

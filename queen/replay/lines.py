@@ -27,6 +27,11 @@ class LogReader:
         self._owners: dict[str, dict[str, int]] = {"account": {}, "group": {}}
         self._draft = Draft(bundle.manifest.num_classes)
 
+    @property
+    def accounts(self) -> list[str]:
+        """Hashes of the accounts that were read so far, by index."""
+        return list(self._owners["account"])
+
     def chunks(self, logs: Sequence[Path]) -> Iterator[Chunk]:
         """The decisions of all logs, a chunk at a time; DecisionLogInvalid for a bad line."""
         for path in logs:
@@ -82,7 +87,8 @@ class LogReader:
         if self._is_repeated(text_of(entry, "request_id", fail), content, file, line_number):
             return
         rows = whole_of(entry, "rows", 2**32, fail)
-        self._note_time(str(entry.get("ts", "")))
+        moment = str(entry.get("ts", ""))
+        self._note_time(moment)
         if "failure_mode" in entry:
             self._report.failure_modes[str(entry["failure_mode"])] += 1
         if "refused" in entry:
@@ -96,7 +102,7 @@ class LogReader:
         account = self._index("account", text_of(entry, "account_hash", fail))
         grouped = "group_budget" in entry
         group = self._index("group", text_of(entry, "group_hash", fail)) if grouped else -1
-        self._draft.add(entry, rows, Origin(file, line_number, account, group), fail)
+        self._draft.add(entry, rows, Origin(file, line_number, account, group, moment), fail)
 
     def _is_repeated(self, request_id: str, content: int, file: int, line_number: int) -> bool:
         """Whether the same record came before: rotated logs are easily given twice."""

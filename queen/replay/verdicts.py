@@ -13,7 +13,7 @@ from queen.bundle import Bundle
 from queen.decision_line import cause_name
 from queen.errors import ConfigError, DecisionLogInvalid
 from queen.method.crossing import UNSTATED, CrossingPolicy, PolicyThresholds, policy_thresholds
-from queen.method.facts import GROUP_SHIFT, POLICIES, Fact, reenact
+from queen.method.facts import GROUP_SHIFT, POLICIES, Fact, observed_cqs, reenact
 from queen.method.geometry import FloatArray
 from queen.method.ledger import Verdict
 from queen.replay.chunks import Chunk
@@ -75,7 +75,13 @@ class VerdictCheck:
         yield _Claim("cause", again.causes, chunk.causes, differs, _cause)
         near = np.isclose(chunk.sqs, again.sqs, SINGLE_ROUNDING, _SMALLEST_SINGLE)
         yield _Claim("sqs", again.sqs, chunk.sqs, ~near, _number)
-        for what, expected in (("cqs_after", again.cqs_after), ("group_cqs_after", group_after)):
+        observed, observed_group = observed_cqs(self._geometry, facts, chunk.labels)
+        for what, expected in (
+            ("cqs_after", again.cqs_after),
+            ("group_cqs_after", group_after),
+            ("observed_cqs_after", observed),
+            ("observed_group_cqs_after", observed_group),
+        ):
             near = np.isclose(facts[what], expected, DOUBLE_ROUNDING, 0.0)
             yield _Claim(what, expected, facts[what], ~near, _number)
         for what, alone, shift in (("", own_alone, 0), ("group_", grouped_alone, GROUP_SHIFT)):

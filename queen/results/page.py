@@ -11,6 +11,7 @@ from queen.results.files import read_content
 from queen.results.leak import leak_section
 from queen.results.profiles import profile_section
 from queen.results.redteam import redteam_section
+from queen.results.secrecy import secrecy_section
 from queen.results.state import state_section
 
 _INTRO = """# Results
@@ -31,6 +32,7 @@ def render_results(folder: Path) -> str:
             *demo_section(sorted(folder.glob("demo-*.json"))),
             *redteam_section(attacked),
             *leak_section(sorted(folder.glob("leak-*.json"))),
+            *secrecy_section(sorted(folder.glob("secrecy-*.json"))),
             *honest_section(sorted(folder.glob("honest-*.json"))),
             *links_section(sorted(folder.glob("links-*.json"))),
             *serve_section(read_content(folder / "bench-serve.json")),

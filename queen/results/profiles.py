@@ -5,25 +5,28 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from queen.defaults import BREADTH, CLASS_CAP
 from queen.method.contracts import Profile
 from queen.redteam.defenses import none
 from queen.redteam.plans.cell import QUEEN
 from queen.redteam.plans.full import full_plan
 from queen.redteam.plans.plan import IN, Plan
+from queen.redteam.report.leaks import leak_cell, read_leaks
 from queen.redteam.report.markdown import percent, table
 from queen.redteam.report.standings import Standing, over_seeds, standings
 
 _SEES = {
     Profile.PAPER: "the model's label; past the budget, reversed answers where a query is new and "
-    "valuable",
+    "valuable, which whoever reads the paper undoes",
     Profile.SAFE: "the model's label and never its probabilities, within the budget and past it",
-    Profile.BALANCED: "the model's label; past the budget, another class wherever L1 1.2 allows it",
+    Profile.BALANCED: "the model's label; past the budget, another class wherever L1 1.2 allows "
+    "it, which whoever learns the rule undoes",
     Profile.STRICT: "the model's label; past the budget, answers of a decoy that knows nothing",
     Profile.OBSERVE: "the model's own answers, within the budget and past it",
 }
 _COLUMNS = (
     *("profile", "a customer sees", "right within the budget", "right past it"),
-    *("a thief's best copy", "made by", "plain copy", "floor"),
+    *("a thief's best copy", "made by", "plain copy", "floor", "leak"),
 )
 _TEXT = """## The profiles
 
@@ -38,6 +41,8 @@ mean ± standard deviation over {seeds} seeds; from `docs/results/{file}`, which
   believes every answer.
 - *floor*: a copy of the answers before the first reversal, or of their labels if that is better.
   No profile lowers it; a smaller budget does.
+- *leak*: what a decoder reads from reversed answers beyond what the input alone gives away, in
+  points, with its bound of 95 %. More than noise means that the right rule undoes them.
 """
 
 
@@ -60,7 +65,11 @@ def profile_section(files: list[Path]) -> list[str]:
         protectee=percent(protectee),
         past=undefended.curve[-1][0],
     )
-    cells = [_cells(profile, standing) for profile, standing in by_profile.items()]
+    leaks = read_leaks(file.with_name(f"leak-{plan.dataset}.json"))
+    cells = [
+        [*_cells(profile, standing), leak_cell(leaks, standing.key)]
+        for profile, standing in by_profile.items()
+    ]
     return [text, table(_COLUMNS, cells), ""]
 
 
@@ -77,6 +86,8 @@ def _by_profile(all_standings: list[Standing], plan: Plan) -> dict[Profile, Stan
             "defense": QUEEN,
             "profile": profile.value,
             "budget": plan.budget,
+            "breadth": BREADTH,
+            "class_cap": CLASS_CAP,
         }
         if profile is Profile.OBSERVE:
             key = {"defense": none.DEFENSE.name}

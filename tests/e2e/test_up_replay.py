@@ -107,6 +107,12 @@ def test_replay_reproduces_the_traffic_of_a_deployment(small, tmp_path, monkeypa
     assert report["profiles"] == by_profile
     assert min(report["verdicts"][name] for name in ("PRESERVE", "RECORD", "REVERSE")) > 50
     assert {"ACCOUNT", "GROUP"} <= report["causes"].keys()
+    ran = run_queen("plan", *logs, "--bundle", small.path, "--json", tmp_path / "plan.json")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    plan = json.loads((tmp_path / "plan.json").read_text())
+    assert (plan["accounts"], plan["queries"]) == (1, queries["observe"])
+    assert (plan["gaps"], plan["contradictions"]) == (0, 0)
+    assert plan["findings"][0]["over"] == 1
     text = b"".join(log.read_bytes() for log in logs).decode()
     assert not any(f'"{name}"' in text for name in ("one", "two", "three", "spared", "team"))
 

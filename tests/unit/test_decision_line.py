@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 from queen.decision_line import (
+    ALL_NUMBERS,
     BITS,
     CAUSES,
     GROUP_BITS,
-    GROUP_NUMBERS,
-    NUMBERS,
     SINGLE,
     cause_name,
     fact_fields,
@@ -25,8 +24,8 @@ from queen.method.ledger import Cause, Scope
 COUNT = 50
 
 
-def facts_of(group_budget: int) -> FactArray:
-    """Facts of noise, of one request; those of the group are 0 without a group budget."""
+def facts_of(group_budget: int, *, is_observed: bool) -> FactArray:
+    """Facts of noise, of one request; those of no group and no observed ledger are 0."""
     rng = np.random.default_rng(group_budget)
     facts = np.zeros(COUNT, FACTS)
     own = int(Fact.NOVEL | Fact.OVER | Fact.OFF_DISTRIBUTION)
@@ -43,20 +42,30 @@ def facts_of(group_budget: int) -> FactArray:
     for name in names:
         facts[name] = rng.random(COUNT)
     facts["generations"] = rng.integers(0, 9, COUNT)
+    if is_observed:
+        facts["observed"] = 1
+        for prefix in ("observed_", *(["observed_group_"] if group_budget else [])):
+            facts[f"{prefix}generations"] = rng.integers(0, 9, COUNT)
+            for name in ("cqs_before", "cqs_after"):
+                facts[prefix + name] = rng.random(COUNT)
     return facts
 
 
+@pytest.mark.parametrize("is_observed", [False, True])
 @pytest.mark.parametrize("group_budget", [0, 9])
-def test_facts_come_back_from_json_bit_for_bit(group_budget: int) -> None:
+def test_facts_come_back_from_json_bit_for_bit(group_budget: int, is_observed: bool) -> None:
     """In all their digits, since verdicts were decided on them; a group only where there is one."""
-    facts = facts_of(group_budget)
+    facts = facts_of(group_budget, is_observed=is_observed)
     fields = json.loads(json.dumps(fact_fields(facts)))
     assert fields["class_cap"] == "off"
     single = {name: fields.get(name, 0) for name in SINGLE}
     single |= {"scope": Scope.CLASS, "exempt": True, "class_cap": CAP_OFF}
+    single["observed"] = is_observed
     columns = {name: np.full(COUNT, value) for name, value in single.items()}
-    for name in (*NUMBERS, *BITS, *GROUP_NUMBERS, *GROUP_BITS):
-        assert (name in fields) is (bool(group_budget) or not name.startswith("group_"))
+    for name in (*ALL_NUMBERS, *BITS, *GROUP_BITS):
+        of_group, of_observed = "group_" in name, name.startswith("observed_")
+        has_it = (bool(group_budget) or not of_group) and (is_observed or not of_observed)
+        assert (name in fields) is has_it
         columns[name] = np.array(fields.get(name, [0] * COUNT))
     assert facts_from(columns, COUNT).tobytes() == facts.tobytes()
 

@@ -4,7 +4,14 @@ import pytest
 from pydantic import ValidationError
 
 from queen.errors import ConfigError
-from queen.owners import LONGEST_NAME, group_owner, is_group, require_account_id
+from queen.owners import (
+    LONGEST_NAME,
+    group_owner,
+    is_group,
+    is_observed,
+    observed_owner,
+    require_account_id,
+)
 from queen.serving.accounts import AccountEntry
 
 
@@ -15,6 +22,16 @@ def test_a_group_is_told_from_an_account_by_its_name():
     assert not is_group("acme")
     with pytest.raises(ConfigError):
         require_account_id(group_owner("acme"))
+
+
+def test_observed_ledgers_have_a_name_of_their_own():
+    """Neither an account nor a group can have it, and it is no group."""
+    for owner in ("acme", group_owner("acme")):
+        assert is_observed(observed_owner(owner))
+        assert not is_observed(owner)
+        assert not is_group(observed_owner(owner))
+        with pytest.raises(ConfigError):
+            require_account_id(observed_owner(owner))
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1equeen/api/v1/sensitivity.proto\x12\x0cqueen.api.v1\"\xe0\x01\n\rAccountPolicy\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0e\n\x06\x62udget\x18\x02 \x01(\r\x12\"\n\x05scope\x18\x03 \x01(\x0e\x32\x13.queen.api.v1.Scope\x12\r\n\x05group\x18\x04 \x01(\t\x12\x14\n\x0cgroup_budget\x18\x05 \x01(\r\x12\x0e\n\x06\x65xempt\x18\x06 \x01(\x08\x12\x0f\n\x07\x62readth\x18\x07 \x01(\r\x12\x11\n\tclass_cap\x18\x08 \x01(\r\x12\x15\n\rgroup_breadth\x18\t \x01(\r\x12\x17\n\x0fgroup_class_cap\x18\n \x01(\r\"\xa4\x01\n\rAssessRequest\x12\x15\n\rbundle_digest\x18\x01 \x01(\t\x12-\n\x08\x61\x63\x63ounts\x18\x02 \x03(\x0b\x32\x1b.queen.api.v1.AccountPolicy\x12\x15\n\raccount_index\x18\x03 \x01(\x0c\x12\x0e\n\x06labels\x18\x04 \x01(\x0c\x12\x12\n\nembeddings\x18\x05 \x01(\x0c\x12\x12\n\nwith_facts\x18\x06 \x01(\x08\"c\n\x0e\x41ssessResponse\x12\x10\n\x08verdicts\x18\x01 \x01(\x0c\x12\x0e\n\x06\x63\x61uses\x18\x02 \x01(\x0c\x12\x0b\n\x03sqs\x18\x03 \x01(\x0c\x12\"\n\x05\x66\x61\x63ts\x18\x04 \x01(\x0b\x32\x13.queen.api.v1.Facts\"\xc2\x02\n\x05\x46\x61\x63ts\x12\x11\n\tdistances\x18\x01 \x01(\x0c\x12\x12\n\ncqs_before\x18\x02 \x01(\x0c\x12\x11\n\tcqs_after\x18\x03 \x01(\x0c\x12\x18\n\x10group_cqs_before\x18\x04 \x01(\x0c\x12\x17\n\x0fgroup_cqs_after\x18\x05 \x01(\x0c\x12\x13\n\x0bgenerations\x18\x06 \x01(\x0c\x12\x19\n\x11group_generations\x18\x07 \x01(\x0c\x12\x0f\n\x07\x62udgets\x18\x08 \x01(\x0c\x12\x15\n\rgroup_budgets\x18\t \x01(\x0c\x12\x0c\n\x04\x62its\x18\n \x01(\x0c\x12\x0e\n\x06scopes\x18\x0b \x01(\x0c\x12\x10\n\x08\x62readths\x18\x0c \x01(\x0c\x12\x16\n\x0egroup_breadths\x18\r \x01(\x0c\x12\x12\n\nclass_caps\x18\x0e \x01(\x0c\x12\x18\n\x10group_class_caps\x18\x0f \x01(\x0c*a\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x14\n\x10VERDICT_PRESERVE\x10\x01\x12\x12\n\x0eVERDICT_RECORD\x10\x02\x12\x13\n\x0fVERDICT_REVERSE\x10\x03*S\n\x05Scope\x12\x15\n\x11SCOPE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bSCOPE_QUERY\x10\x01\x12\x0f\n\x0bSCOPE_CLASS\x10\x02\x12\x11\n\rSCOPE_ACCOUNT\x10\x03\x32Y\n\x12SensitivityService\x12\x43\n\x06\x41ssess\x12\x1b.queen.api.v1.AssessRequest\x1a\x1c.queen.api.v1.AssessResponseB$\n\x0cqueen.api.v1P\x01Z\x12queen/api/v1;apiv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1equeen/api/v1/sensitivity.proto\x12\x0cqueen.api.v1\"\xf2\x01\n\rAccountPolicy\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0e\n\x06\x62udget\x18\x02 \x01(\r\x12\"\n\x05scope\x18\x03 \x01(\x0e\x32\x13.queen.api.v1.Scope\x12\r\n\x05group\x18\x04 \x01(\t\x12\x14\n\x0cgroup_budget\x18\x05 \x01(\r\x12\x0e\n\x06\x65xempt\x18\x06 \x01(\x08\x12\x0f\n\x07\x62readth\x18\x07 \x01(\r\x12\x11\n\tclass_cap\x18\x08 \x01(\r\x12\x15\n\rgroup_breadth\x18\t \x01(\r\x12\x17\n\x0fgroup_class_cap\x18\n \x01(\r\x12\x10\n\x08observed\x18\x0b \x01(\x08\"\xa4\x01\n\rAssessRequest\x12\x15\n\rbundle_digest\x18\x01 \x01(\t\x12-\n\x08\x61\x63\x63ounts\x18\x02 \x03(\x0b\x32\x1b.queen.api.v1.AccountPolicy\x12\x15\n\raccount_index\x18\x03 \x01(\x0c\x12\x0e\n\x06labels\x18\x04 \x01(\x0c\x12\x12\n\nembeddings\x18\x05 \x01(\x0c\x12\x12\n\nwith_facts\x18\x06 \x01(\x08\"c\n\x0e\x41ssessResponse\x12\x10\n\x08verdicts\x18\x01 \x01(\x0c\x12\x0e\n\x06\x63\x61uses\x18\x02 \x01(\x0c\x12\x0b\n\x03sqs\x18\x03 \x01(\x0c\x12\"\n\x05\x66\x61\x63ts\x18\x04 \x01(\x0b\x32\x13.queen.api.v1.Facts\"\x94\x04\n\x05\x46\x61\x63ts\x12\x11\n\tdistances\x18\x01 \x01(\x0c\x12\x12\n\ncqs_before\x18\x02 \x01(\x0c\x12\x11\n\tcqs_after\x18\x03 \x01(\x0c\x12\x18\n\x10group_cqs_before\x18\x04 \x01(\x0c\x12\x17\n\x0fgroup_cqs_after\x18\x05 \x01(\x0c\x12\x13\n\x0bgenerations\x18\x06 \x01(\x0c\x12\x19\n\x11group_generations\x18\x07 \x01(\x0c\x12\x0f\n\x07\x62udgets\x18\x08 \x01(\x0c\x12\x15\n\rgroup_budgets\x18\t \x01(\x0c\x12\x0c\n\x04\x62its\x18\n \x01(\x0c\x12\x0e\n\x06scopes\x18\x0b \x01(\x0c\x12\x10\n\x08\x62readths\x18\x0c \x01(\x0c\x12\x16\n\x0egroup_breadths\x18\r \x01(\x0c\x12\x12\n\nclass_caps\x18\x0e \x01(\x0c\x12\x18\n\x10group_class_caps\x18\x0f \x01(\x0c\x12\x10\n\x08observed\x18\x14 \x01(\x0c\x12\x1b\n\x13observed_cqs_before\x18\x15 \x01(\x0c\x12\x1a\n\x12observed_cqs_after\x18\x16 \x01(\x0c\x12\x1c\n\x14observed_generations\x18\x17 \x01(\x0c\x12!\n\x19observed_group_cqs_before\x18\x18 \x01(\x0c\x12 \n\x18observed_group_cqs_after\x18\x19 \x01(\x0c\x12\"\n\x1aobserved_group_generations\x18\x1a \x01(\x0c*a\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x14\n\x10VERDICT_PRESERVE\x10\x01\x12\x12\n\x0eVERDICT_RECORD\x10\x02\x12\x13\n\x0fVERDICT_REVERSE\x10\x03*S\n\x05Scope\x12\x15\n\x11SCOPE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bSCOPE_QUERY\x10\x01\x12\x0f\n\x0bSCOPE_CLASS\x10\x02\x12\x11\n\rSCOPE_ACCOUNT\x10\x03\x32Y\n\x12SensitivityService\x12\x43\n\x06\x41ssess\x12\x1b.queen.api.v1.AssessRequest\x1a\x1c.queen.api.v1.AssessResponseB$\n\x0cqueen.api.v1P\x01Z\x12queen/api/v1;apiv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,18 +32,18 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'queen.api.v1.sensitivity_pb
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\014queen.api.v1P\001Z\022queen/api/v1;apiv1'
-  _globals['_VERDICT']._serialized_start=868
-  _globals['_VERDICT']._serialized_end=965
-  _globals['_SCOPE']._serialized_start=967
-  _globals['_SCOPE']._serialized_end=1050
+  _globals['_VERDICT']._serialized_start=1096
+  _globals['_VERDICT']._serialized_end=1193
+  _globals['_SCOPE']._serialized_start=1195
+  _globals['_SCOPE']._serialized_end=1278
   _globals['_ACCOUNTPOLICY']._serialized_start=49
-  _globals['_ACCOUNTPOLICY']._serialized_end=273
-  _globals['_ASSESSREQUEST']._serialized_start=276
-  _globals['_ASSESSREQUEST']._serialized_end=440
-  _globals['_ASSESSRESPONSE']._serialized_start=442
-  _globals['_ASSESSRESPONSE']._serialized_end=541
-  _globals['_FACTS']._serialized_start=544
-  _globals['_FACTS']._serialized_end=866
-  _globals['_SENSITIVITYSERVICE']._serialized_start=1052
-  _globals['_SENSITIVITYSERVICE']._serialized_end=1141
+  _globals['_ACCOUNTPOLICY']._serialized_end=291
+  _globals['_ASSESSREQUEST']._serialized_start=294
+  _globals['_ASSESSREQUEST']._serialized_end=458
+  _globals['_ASSESSRESPONSE']._serialized_start=460
+  _globals['_ASSESSRESPONSE']._serialized_end=559
+  _globals['_FACTS']._serialized_start=562
+  _globals['_FACTS']._serialized_end=1094
+  _globals['_SENSITIVITYSERVICE']._serialized_start=1280
+  _globals['_SENSITIVITYSERVICE']._serialized_end=1369
 # @@protoc_insertion_point(module_scope)

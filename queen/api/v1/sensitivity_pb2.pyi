@@ -30,7 +30,7 @@ SCOPE_CLASS: Scope
 SCOPE_ACCOUNT: Scope
 
 class AccountPolicy(_message.Message):
-    __slots__ = ("account_id", "budget", "scope", "group", "group_budget", "exempt", "breadth", "class_cap", "group_breadth", "group_class_cap")
+    __slots__ = ("account_id", "budget", "scope", "group", "group_budget", "exempt", "breadth", "class_cap", "group_breadth", "group_class_cap", "observed")
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
     BUDGET_FIELD_NUMBER: _ClassVar[int]
     SCOPE_FIELD_NUMBER: _ClassVar[int]
@@ -41,6 +41,7 @@ class AccountPolicy(_message.Message):
     CLASS_CAP_FIELD_NUMBER: _ClassVar[int]
     GROUP_BREADTH_FIELD_NUMBER: _ClassVar[int]
     GROUP_CLASS_CAP_FIELD_NUMBER: _ClassVar[int]
+    OBSERVED_FIELD_NUMBER: _ClassVar[int]
     account_id: str
     budget: int
     scope: Scope
@@ -51,7 +52,8 @@ class AccountPolicy(_message.Message):
     class_cap: int
     group_breadth: int
     group_class_cap: int
-    def __init__(self, account_id: _Optional[str] = ..., budget: _Optional[int] = ..., scope: _Optional[_Union[Scope, str]] = ..., group: _Optional[str] = ..., group_budget: _Optional[int] = ..., exempt: _Optional[bool] = ..., breadth: _Optional[int] = ..., class_cap: _Optional[int] = ..., group_breadth: _Optional[int] = ..., group_class_cap: _Optional[int] = ...) -> None: ...
+    observed: bool
+    def __init__(self, account_id: _Optional[str] = ..., budget: _Optional[int] = ..., scope: _Optional[_Union[Scope, str]] = ..., group: _Optional[str] = ..., group_budget: _Optional[int] = ..., exempt: _Optional[bool] = ..., breadth: _Optional[int] = ..., class_cap: _Optional[int] = ..., group_breadth: _Optional[int] = ..., group_class_cap: _Optional[int] = ..., observed: _Optional[bool] = ...) -> None: ...
 
 class AssessRequest(_message.Message):
     __slots__ = ("bundle_digest", "accounts", "account_index", "labels", "embeddings", "with_facts")
@@ -82,7 +84,7 @@ class AssessResponse(_message.Message):
     def __init__(self, verdicts: _Optional[bytes] = ..., causes: _Optional[bytes] = ..., sqs: _Optional[bytes] = ..., facts: _Optional[_Union[Facts, _Mapping]] = ...) -> None: ...
 
 class Facts(_message.Message):
-    __slots__ = ("distances", "cqs_before", "cqs_after", "group_cqs_before", "group_cqs_after", "generations", "group_generations", "budgets", "group_budgets", "bits", "scopes", "breadths", "group_breadths", "class_caps", "group_class_caps")
+    __slots__ = ("distances", "cqs_before", "cqs_after", "group_cqs_before", "group_cqs_after", "generations", "group_generations", "budgets", "group_budgets", "bits", "scopes", "breadths", "group_breadths", "class_caps", "group_class_caps", "observed", "observed_cqs_before", "observed_cqs_after", "observed_generations", "observed_group_cqs_before", "observed_group_cqs_after", "observed_group_generations")
     DISTANCES_FIELD_NUMBER: _ClassVar[int]
     CQS_BEFORE_FIELD_NUMBER: _ClassVar[int]
     CQS_AFTER_FIELD_NUMBER: _ClassVar[int]
@@ -98,6 +100,13 @@ class Facts(_message.Message):
     GROUP_BREADTHS_FIELD_NUMBER: _ClassVar[int]
     CLASS_CAPS_FIELD_NUMBER: _ClassVar[int]
     GROUP_CLASS_CAPS_FIELD_NUMBER: _ClassVar[int]
+    OBSERVED_FIELD_NUMBER: _ClassVar[int]
+    OBSERVED_CQS_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    OBSERVED_CQS_AFTER_FIELD_NUMBER: _ClassVar[int]
+    OBSERVED_GENERATIONS_FIELD_NUMBER: _ClassVar[int]
+    OBSERVED_GROUP_CQS_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    OBSERVED_GROUP_CQS_AFTER_FIELD_NUMBER: _ClassVar[int]
+    OBSERVED_GROUP_GENERATIONS_FIELD_NUMBER: _ClassVar[int]
     distances: bytes
     cqs_before: bytes
     cqs_after: bytes
@@ -113,4 +122,11 @@ class Facts(_message.Message):
     group_breadths: bytes
     class_caps: bytes
     group_class_caps: bytes
-    def __init__(self, distances: _Optional[bytes] = ..., cqs_before: _Optional[bytes] = ..., cqs_after: _Optional[bytes] = ..., group_cqs_before: _Optional[bytes] = ..., group_cqs_after: _Optional[bytes] = ..., generations: _Optional[bytes] = ..., group_generations: _Optional[bytes] = ..., budgets: _Optional[bytes] = ..., group_budgets: _Optional[bytes] = ..., bits: _Optional[bytes] = ..., scopes: _Optional[bytes] = ..., breadths: _Optional[bytes] = ..., group_breadths: _Optional[bytes] = ..., class_caps: _Optional[bytes] = ..., group_class_caps: _Optional[bytes] = ...) -> None: ...
+    observed: bytes
+    observed_cqs_before: bytes
+    observed_cqs_after: bytes
+    observed_generations: bytes
+    observed_group_cqs_before: bytes
+    observed_group_cqs_after: bytes
+    observed_group_generations: bytes
+    def __init__(self, distances: _Optional[bytes] = ..., cqs_before: _Optional[bytes] = ..., cqs_after: _Optional[bytes] = ..., group_cqs_before: _Optional[bytes] = ..., group_cqs_after: _Optional[bytes] = ..., generations: _Optional[bytes] = ..., group_generations: _Optional[bytes] = ..., budgets: _Optional[bytes] = ..., group_budgets: _Optional[bytes] = ..., bits: _Optional[bytes] = ..., scopes: _Optional[bytes] = ..., breadths: _Optional[bytes] = ..., group_breadths: _Optional[bytes] = ..., class_caps: _Optional[bytes] = ..., group_class_caps: _Optional[bytes] = ..., observed: _Optional[bytes] = ..., observed_cqs_before: _Optional[bytes] = ..., observed_cqs_after: _Optional[bytes] = ..., observed_generations: _Optional[bytes] = ..., observed_group_cqs_before: _Optional[bytes] = ..., observed_group_cqs_after: _Optional[bytes] = ..., observed_group_generations: _Optional[bytes] = ...) -> None: ...

@@ -115,7 +115,9 @@ def _prices(outcome: FitOutcome) -> Table:
     table = Table(
         title="The price of the profiles, against a thief with this model's own backbone",
         caption="over budget: answers of an account over its budget;  "
-        "queen redteam measures real thieves",
+        "queen redteam measures real thieves\n"
+        "a decoder reads the label from such answers of paper, safe and balanced; a decoy has none "
+        "to tell: queen redteam --leak",
         title_justify="left",
         caption_justify="left",
     )

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from queen.redteam.attacks.base import Attack, Thief
-from queen.redteam.attacks.parts.quick_copies import quick_belief
-from queen.redteam.attacks.parts.readout import entropy
+from queen.redteam.attacks.parts.quick_copies import quick_copy
+from queen.redteam.attacks.parts.readout import entropy, posterior
 from queen.redteam.attacks.parts.watch import Probing, clean_answers, open_watches
 from queen.redteam.datasets import Images
 from queen.redteam.targets.base import Answers, MeteredTarget
@@ -27,7 +27,6 @@ _FIRST = 200
 _ROUNDS = 10
 _GROWTH = 1.3
 """Each round asks about more images than the last one: early copies doubt the wrong images."""
-_COPIES = 2
 _SEEN = 6_000
 """Images of the pool that a round chooses from."""
 _CAP = 1.3
@@ -51,7 +50,7 @@ def ask_actively(target: MeteredTarget, thief: Thief, probing: Probing) -> tuple
         images, answers = clean_answers(watches)
         if not asking or not len(images):
             break
-        belief = quick_belief(thief, (images, answers), rest[:_SEEN], copies=_COPIES)
+        belief = posterior(quick_copy(thief, images, answers), rest[:_SEEN])
         asked = np.bincount(answers.argmax(axis=1), minlength=target.num_classes)
         doubted = most_doubted(belief, asked, size)
         groups = with_plain(doubted, len(rest), probing.every)

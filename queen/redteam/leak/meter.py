@@ -85,6 +85,8 @@ class LeakMeter:
                     "defense": cell.defense,
                     "profile": cell.profile,
                     "budget": cell.budget,
+                    "breadth": cell.breadth,
+                    "class_cap": cell.class_cap,
                     "pool": cell.pool,
                     "queries": cell.queries,
                     "seed": cell.seed,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
+from queen.defaults import BREADTH, CLASS_CAP
 from queen.errors import ConfigError
 from queen.method.contracts import Profile
+from queen.method.crossing import CAP_OFF
 from queen.redteam.attacks import ATTACKS
 from queen.redteam.datasets import DATASETS
 from queen.redteam.defenses import DEFENSES
@@ -24,9 +27,10 @@ OURS = (QUEEN, QUEEN_EPOCH)
 class Cell:
     """An attack on a defense; a row of a report.
 
-    `profile` and `budget` (records of a class) belong to Queen, and are None for a
-    baseline. `accounts` share the `queries`; `linked` says whether they are one group.
-    Raises ConfigError for an unknown name.
+    `profile`, `budget` (records of a class), `breadth` and `class_cap` belong to Queen, and are
+    None for a baseline; Queen without a breadth or a class cap has those of `queen.defaults`.
+    `accounts` share the `queries`; `linked` says whether they are one group. Raises ConfigError
+    for an unknown name.
     """
 
     dataset: str
@@ -39,8 +43,11 @@ class Cell:
     linked: bool
     queries: int
     seed: int
+    breadth: int | None = None
+    class_cap: int | None = None
 
     def __post_init__(self) -> None:
+        self._complete()
         _require("data set", self.dataset, DATASETS)
         _require("defense", self.defense, defense_names())
         _require("attack", self.attack, ATTACKS)
@@ -54,6 +61,14 @@ class Cell:
             )
         if min(self.accounts, self.queries) < 1:
             raise ConfigError("expected at least 1 account and 1 query")
+
+    def _complete(self) -> None:
+        """Fill in the rest of the crossing policy; a baseline has none."""
+        for name, default in (("breadth", BREADTH), ("class_cap", CLASS_CAP)):
+            if not self.is_ours:
+                object.__setattr__(self, name, None)
+            elif getattr(self, name) is None:
+                object.__setattr__(self, name, default)
 
     @property
     def is_ours(self) -> bool:
@@ -69,9 +84,16 @@ class Cell:
     @property
     def title(self) -> str:
         """The cell in words, for the progress bar and the report."""
-        shown = f"{self.profile} n{self.budget}" if self.is_ours else self.defense
+        shown = f"{self.profile} {policy_title(asdict(self))}" if self.is_ours else self.defense
         spread = f" x{self.accounts}{' linked' if self.linked else ''}" if self.accounts > 1 else ""
         return f"{self.attack}{spread} on {shown}, seed {self.seed}"
+
+
+def policy_title(key: Mapping[str, Any]) -> str:
+    """A crossing policy in a few words: `n100`, or `n100 b5 c3` with a breadth and a class cap."""
+    breadth = f" b{key['breadth']}" if key["breadth"] != 1 else ""
+    class_cap = f" c{key['class_cap']}" if key["class_cap"] != CAP_OFF else ""
+    return f"n{key['budget']}{breadth}{class_cap}"
 
 
 def defense_names() -> list[str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple
 
+from queen.defaults import BREADTH, CLASS_CAP
 from queen.method.contracts import Profile
 from queen.redteam.attacks import ATTACKS
 from queen.redteam.defenses import DEFENSES
@@ -23,11 +24,13 @@ NEED_AN_ENDPOINT = ("hurried",)
 
 
 class DefenseSetting(NamedTuple):
-    """A defense with its profile and its budget, which only Queen has."""
+    """A defense with its profile and its crossing policy, which only Queen has."""
 
     defense: str
     profile: str | None = None
     budget: int | None = None
+    breadth: int | None = None
+    class_cap: int | None = None
 
 
 class AccountSpread(NamedTuple):
@@ -82,14 +85,24 @@ class Plan:
                 spread.linked,
                 asked,
                 seed,
+                setting.breadth,
+                setting.class_cap,
             )
 
 
 def ours(
-    *budgets: int, profiles: Iterable[str] = PROFILES, defense: str = QUEEN
+    *budgets: int,
+    profiles: Iterable[str] = PROFILES,
+    defense: str = QUEEN,
+    breadth: int = BREADTH,
+    class_cap: int = CLASS_CAP,
 ) -> list[DefenseSetting]:
-    """Queen under all of these profiles and budgets."""
-    return [DefenseSetting(defense, profile, budget) for budget in budgets for profile in profiles]
+    """Queen under all of these profiles and budgets, with one breadth and class cap."""
+    return [
+        DefenseSetting(defense, profile, budget, breadth, class_cap)
+        for budget in budgets
+        for profile in profiles
+    ]
 
 
 def baselines(*names: str) -> list[DefenseSetting]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
+from queen.defaults import BREADTH, CLASS_CAP
 from queen.redteam.plans.cell import OURS, QUEEN, Cell
 from queen.redteam.plans.plan import (
     IN,
@@ -32,6 +34,8 @@ class Selection:
     attacks: tuple[str, ...] = ()
     profiles: tuple[str, ...] = ()
     budgets: tuple[int, ...] = ()
+    breadths: tuple[int, ...] = ()
+    class_caps: tuple[int, ...] = ()
     pools: tuple[str, ...] = ()
     accounts: tuple[int, ...] = ()
     linked: bool | None = None
@@ -67,6 +71,8 @@ class Selection:
             ("attack", self.attacks),
             ("profile", self.profiles),
             ("budget", self.budgets),
+            ("breadth", self.breadths),
+            ("class_cap", self.class_caps),
             ("pool", self.pools),
             ("accounts", self.accounts),
             ("linked", linked),
@@ -93,9 +99,21 @@ class Selection:
         settings: list[DefenseSetting] = []
         for defense in self.defenses or (QUEEN,):
             if defense in OURS:
-                budgets = self.budgets or (plan.budget,)
-                profiles = self.profiles or PROFILES
-                settings += ours(*budgets, profiles=profiles, defense=defense)
+                settings += self._settings_of_ours(plan, defense)
             else:
                 settings += baselines(defense)
         return settings
+
+    def _settings_of_ours(self, plan: Plan, defense: str) -> list[DefenseSetting]:
+        policies = product(self.breadths or (BREADTH,), self.class_caps or (CLASS_CAP,))
+        return [
+            setting
+            for breadth, class_cap in policies
+            for setting in ours(
+                *(self.budgets or (plan.budget,)),
+                profiles=self.profiles or PROFILES,
+                defense=defense,
+                breadth=breadth,
+                class_cap=class_cap,
+            )
+        ]

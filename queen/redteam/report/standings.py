@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Any
 
+from queen.redteam.plans.cell import policy_title
 from queen.redteam.report.rows import Row
 
 PLAIN = "knockoff"
 """The plain copy, which published tables show."""
 KEY = (
-    *("dataset", "defense", "profile", "budget", "pool"),
+    *("dataset", "defense", "profile", "budget", "breadth", "class_cap", "pool"),
     *("accounts", "linked", "queries"),
 )
 FIGURES = (*("clean_prefix_floor", "clean_prefix_queries", "label_only_floor"),)
@@ -105,11 +106,11 @@ def standings(rows: Sequence[Row]) -> list[Standing]:
 
 
 def defense_title(key: Row) -> str:
-    """A defense in a few words: `strict n100`, `modelguard-w`."""
+    """A defense in a few words: `strict n100 b5`, `modelguard-w`."""
     if key["profile"] is None:
         return str(key["defense"])
     suffix = _SUFFIXES.get(str(key["defense"]), "")
-    return f"{key['profile']} n{key['budget']}{suffix}"
+    return f"{key['profile']} {policy_title(key)}{suffix}"
 
 
 def _standing(rows: Sequence[Row]) -> Standing:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from torch import nn
 
+from queen.defaults import BREADTH, CLASS_CAP
 from queen.method.contracts import Profile
 from queen.redteam.attacks import Simulation
 from queen.redteam.datasets import Images
@@ -36,6 +37,8 @@ class DefenseUnderTest:
             cell.budget,
             EPOCH if cell.defense == QUEEN_EPOCH else STEPS,
             cell.seed,
+            cell.breadth,
+            cell.class_cap,
         )
 
     @contextmanager
@@ -56,6 +59,8 @@ class DefenseUnderTest:
             Profile(cell.profile or ""),
             cell.budget or 0,
             secret or seeded_secret(f"defender {cell.seed}"),
+            breadth=cell.breadth or BREADTH,
+            class_cap=cell.class_cap or CLASS_CAP,
             grouped=cell.linked if grouped is None else grouped,
         )
         with open_in_process(bundle, choice, experiment.protectee(bundle)) as target:

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import nn
 
-from queen.defaults import BUDGET, PROFILE
+from queen.defaults import BREADTH, BUDGET, CLASS_CAP, PROFILE
 from queen.errors import ConfigError
 from queen.redteam.attacks import ATTACKS, Thief
 from queen.redteam.attacks.parts.answered import answered
@@ -43,7 +43,7 @@ class EndpointAttack:
     """The attacks on an endpoint that `queen redteam --endpoint` is asked for.
 
     `data` is an npz, see `read_thief_data`. An attack that knows the recipe simulates Queen
-    under `profile` and `budget`.
+    under `profile`, `budget`, `breadth` and `class_cap`.
     """
 
     endpoint: str
@@ -55,6 +55,8 @@ class EndpointAttack:
     seeds: tuple[int, ...] = (0,)
     profile: str = PROFILE.value
     budget: int = BUDGET
+    breadth: int = BREADTH
+    class_cap: int = CLASS_CAP
     out: Path = Path("build/redteam/endpoint")
     cache: Path = DEFAULT_CACHE
     command: str = "queen redteam"
@@ -110,6 +112,8 @@ def _attack(
         "defense": "endpoint",
         "profile": None,
         "budget": None,
+        "breadth": None,
+        "class_cap": None,
         "attack": attack,
         "pool": options.data.name,
         "accounts": thief.accounts,
@@ -141,7 +145,11 @@ def _thief(options: EndpointAttack, data: ThiefData, classes: int, seed: int) ->
     def train(queries: Images, targets: Answers, *, salt: int = 0) -> nn.Module:
         return train_piracy_model(name, *answered(queries, targets), seed=seed + 1009 * salt)
 
-    recipe = Recipe(name, QUEEN, options.profile, options.budget, STEPS, seed)
+    recipe = Recipe(
+        *(name, QUEEN, options.profile, options.budget, STEPS, seed),
+        options.breadth,
+        options.class_cap,
+    )
     return Thief(
         dataset=name,
         pool=data.pool[order],

@@ -91,14 +91,14 @@ class Evaluator:
         }
 
     def _honest_of(self, cell: Cell, defense: DefenseUnderTest) -> Honest:
-        key = (cell.defense, cell.profile, cell.budget)
+        key = _defense_of(cell)
         if key not in self._honest:
             self._honest[key] = measure_honest(self._experiment, defense, cell)
         return self._honest[key]
 
     def _floors_of(self, cell: Cell, defense: DefenseUnderTest, thief: Thief) -> Floors:
         shared = (cell.accounts, cell.linked, cell.queries, cell.pool)
-        key = (cell.defense, cell.profile, cell.budget, *shared)
+        key = (*_defense_of(cell), *shared)
         if key not in self._floors:
             self._floors[key] = self._measure_floors(cell, defense, thief)
         return self._floors[key]
@@ -126,3 +126,8 @@ class Evaluator:
         copy = self._experiment.train_copy(queries, targets)
         split = self._experiment.split
         return accuracy(copy, split.test_x, split.test_y)
+
+
+def _defense_of(cell: Cell) -> tuple[object, ...]:
+    """The fields of a cell that name its defense."""
+    return cell.defense, cell.profile, cell.budget, cell.breadth, cell.class_cap

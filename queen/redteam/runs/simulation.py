@@ -14,6 +14,7 @@ from queen_inference.protectee import Outputs
 from torch import nn
 
 from queen.bundle import open_bundle
+from queen.defaults import BREADTH, CLASS_CAP
 from queen.method.contracts import Profile
 from queen.redteam.attacks import Simulation
 from queen.redteam.datasets import Images
@@ -32,8 +33,8 @@ _BATCH = 512
 class Recipe:
     """The public part of a defense: everything but its secret and its private data.
 
-    `shadows` is a key of `queen.redteam.runs.bundles.SHADOWS`; `profile` and `budget` are
-    Queen's, None for a baseline.
+    `shadows` is a key of `queen.redteam.runs.bundles.SHADOWS`; `profile`, `budget`, `breadth` and
+    `class_cap` are Queen's, None for a baseline.
     """
 
     dataset: str
@@ -42,6 +43,8 @@ class Recipe:
     budget: int | None
     shadows: str
     seed: int
+    breadth: int | None = None
+    class_cap: int | None = None
 
 
 def simulate(cache: Cache, recipe: Recipe, twin: nn.Module, images: Images) -> Simulation:
@@ -82,7 +85,13 @@ def _simulate_queen(
     path = fitted_bundle(cache, twin, images, labels, recipe.shadows, recipe.seed)
     bundle = open_bundle(path)
     secret = seeded_secret(f"thief {recipe.seed}")
-    choice = OperatorChoice(Profile(recipe.profile or ""), recipe.budget or 0, secret)
+    choice = OperatorChoice(
+        Profile(recipe.profile or ""),
+        recipe.budget or 0,
+        secret,
+        breadth=recipe.breadth or BREADTH,
+        class_cap=recipe.class_cap or CLASS_CAP,
+    )
     with open_in_process(bundle, choice, open_protectee(bundle)) as target:
         defended = target.open_account("simulation").ask(images)
         clean, flags = target.traffic.own, target.traffic.is_reversed

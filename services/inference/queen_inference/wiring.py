@@ -164,8 +164,13 @@ async def _open_sensitivity(
     def open_replica(endpoint: str, retries: bool) -> Replica:
         cap = settings.max_message_bytes
         peer = Peer(endpoint, SENSITIVITY, cap, retries=retries, clock=clock.now)
-        with_facts = settings.decision_log != "off"
-        return Replica(peer, SensitivityClient(peer, bundle.digest, with_facts=with_facts))
+        client = SensitivityClient(
+            peer,
+            bundle.digest,
+            with_facts=settings.decision_log != "off",
+            keeps_observed=settings.decision_log == "all",
+        )
+        return Replica(peer, client)
 
     known, up = metrics.endpoints["known"], metrics.endpoints["up"]
     first, *others = parts = read_target(settings.sensitivity_target)

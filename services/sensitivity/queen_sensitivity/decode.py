@@ -13,7 +13,7 @@ from queen.bundle import Bundle
 from queen.errors import InvalidQuery
 from queen.method.crossing import CrossingPolicy
 from queen.method.ledger import Scope
-from queen.owners import GROUP_PREFIX, LONGEST_OWNER
+from queen.owners import GROUP_PREFIX, LONGEST_OWNER, OBSERVED_PREFIX
 from queen.wire import read_tensor, require_bundle, require_finite, require_rows
 from queen_sensitivity.engine.batch import AccountPolicy, Queries
 
@@ -73,7 +73,9 @@ def _read_policy(index: int, entry: pb.AccountPolicy) -> AccountPolicy:
     crossing = CrossingPolicy(entry.budget, entry.breadth, entry.class_cap)
     of_group = CrossingPolicy(entry.group_budget, entry.group_breadth, entry.group_class_cap)
     return AccountPolicy(
-        entry.account_id, crossing, scope, entry.group, of_group, is_exempt=entry.exempt
+        *(entry.account_id, crossing, scope, entry.group, of_group),
+        is_exempt=entry.exempt,
+        is_observed=entry.observed,
     )
 
 
@@ -101,12 +103,13 @@ def _require_accounts(account_ids: Sequence[str]) -> None:
                 f"got {len(account_id)}",
                 field=f"accounts[{index}].account_id",
             )
-        if account_id.startswith(GROUP_PREFIX):
-            raise InvalidQuery(
-                f"accounts[{index}]: expected an account id that does not begin with "
-                f"'{GROUP_PREFIX}', got an id of a group's ledgers",
-                field=f"accounts[{index}].account_id",
-            )
+        for prefix in (GROUP_PREFIX, OBSERVED_PREFIX):
+            if account_id.startswith(prefix):
+                raise InvalidQuery(
+                    f"accounts[{index}]: expected an account id that does not begin with "
+                    f"'{prefix}', got an id of other ledgers",
+                    field=f"accounts[{index}].account_id",
+                )
     if len(set(account_ids)) != len(account_ids):
         # Two entries could carry two budgets, and the order of rows would be lost.
         raise InvalidQuery("accounts: expected each account once, got one twice", field="accounts")

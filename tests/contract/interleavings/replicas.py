@@ -168,7 +168,7 @@ class Replicas:
             self._batches.pop()
             self._busy.remove(operation.replica)
         decision = self._decisions.pop()
-        charged, _ = charge_owners(queries)
+        charged = charge_owners(queries).rows
         self._check(charged, decision, batch)
         self._check_repaired(charged, decision, batch, known)
 
@@ -284,7 +284,7 @@ class Replicas:
 def _known(book: LedgerBook, queries: Queries) -> dict[LedgerKey, Records]:
     """The records that a replica has in memory of the lists that it is about to reach."""
     known = {}
-    for policy in charge_owners(queries)[0].accounts:
+    for policy in charge_owners(queries).rows.accounts:
         account = book.cache.get(policy.account_id)
         for label in () if account is None else account.numbers:
             known[key_of(policy.account_id, label)] = account.records(label)

@@ -263,6 +263,14 @@ BAD: list[tuple[str, int, dict[str, object], grpc.StatusCode, str, str]] = [
         "INVALID_QUERY",
     ),
     (
+        "account named like observed ledgers",
+        1,
+        {"accounts": [pb.AccountPolicy(account_id="observed a")]},
+        INVALID,
+        "expected an account id that does not begin with 'observed '",
+        "INVALID_QUERY",
+    ),
+    (
         "scope 9",
         1,
         {"accounts": [pb.AccountPolicy(account_id="bad", scope=9)]},  # type: ignore[arg-type]

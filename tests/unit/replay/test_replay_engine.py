@@ -43,11 +43,12 @@ policies = st.tuples(
             # One policy for all accounts of a group.
             st.just(CrossingPolicy(2, 2, 2)),
             st.booleans(),
+            st.booleans(),
         )
         for number in range(3)
     )
 )
-events = st.sampled_from(["", "", "", "restart", "account-0", "group acme"])
+events = st.sampled_from(["", "", "", "restart", "account-0", "group acme", "observed account-0"])
 """Between two micro-batches: nothing, another engine on the store, or an erasure."""
 
 
@@ -59,7 +60,7 @@ def test_every_sequence_of_the_engine_is_reproduced(
     chosen: Sequence[AccountPolicy],
     batches: Sequence[tuple[Sequence[Row], str]],
 ) -> None:
-    """Groups, scopes, exemptions, the meter, erasures and restarts: no verdict contradicts."""
+    """Groups, scopes, exemptions, the meter, erasures, restarts, observation: no contradiction."""
     log = WrittenLog(bundle, budget=3)
     verdicts: list[int] = []
     for batch, event in batches:

@@ -12,7 +12,7 @@ from queen_sensitivity.engine.batch import AccountPolicy
 from queen.bundle import Bundle
 from queen.method.ledger import Cause, Scope
 from queen.replay import replay
-from tests.unit.replay.logs import crossing, entries, first_with, relabelled, write
+from tests.unit.replay.logs import crossing, entries, first_with, relabelled, spread, write
 from tests.unit.replay.written import WrittenLog
 
 
@@ -102,3 +102,25 @@ def test_a_budget_that_was_changed_is_found(bundle: Bundle, tmp_path: Path) -> N
     for record in records:
         record["budget"] = 20
     assert replay([write(tmp_path / "log", records)], bundle).contradicting > 5
+
+
+@pytest.mark.parametrize("prefix", ["observed_", "observed_group_"])
+def test_observed_ledgers_are_checked_like_the_others(
+    bundle: Bundle, tmp_path: Path, prefix: str
+) -> None:
+    """A record that weighs too much, and one that stands for a query outside of its region."""
+    log = WrittenLog(bundle, budget=4)
+    policies = [AccountPolicy("alice", group="acme", is_observed=True)]
+    log.ask(policies, spread(0, 1, 20))
+    log.ask(policies, [(0, 1, 0.0, 3.0)])
+    report = replay([log.write(tmp_path / "log")], bundle)
+    assert report.is_reproduced, report.contradictions
+    assert report.ledgers == 4
+    for line, row in ((0, 12), (1, 0)):
+        records = entries(log)
+        records[line][f"{prefix}cqs_after"][row] += 0.001
+        report = replay([write(tmp_path / "log", records)], bundle)
+        assert any(
+            (wrong.line, wrong.row, wrong.what) == (line + 1, row, f"{prefix}cqs_after")
+            for wrong in report.contradictions
+        )

@@ -53,7 +53,7 @@ class WrittenLog:
     def restart(self) -> None:
         """Another engine over the same store."""
         limits = Limits.of_bundle(self.bundle, self._default)
-        self.book = open_book(limits, self._store, cached_accounts=100, recheck=Recheck(0.0))
+        self.book = open_book(limits, self._store, cached_accounts=1000, recheck=Recheck(0.0))
 
     def records_of(self, owner: str) -> int:
         """Records of an owner in the store, over all classes."""
@@ -108,7 +108,7 @@ def _spans(policies: Sequence[AccountPolicy], owners: Sequence[int]) -> list[Spa
             policy = policies[owner]
             account = Account(
                 policy.account_id,
-                Profile.PAPER,
+                Profile.OBSERVE if policy.is_observed else Profile.PAPER,
                 account_hash(policy.account_id),
                 policy.group or None,
                 policy.crossing,

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from queen.defaults import BREADTH, CLASS_CAP
 from queen.method.contracts import Profile
 from queen.redteam.plans.full import full_plan
+from queen.redteam.report.leaks import write_leaks
 from queen.results.profiles import profile_section
+from tests.unit.redteam.report.sample_rows import leak_row
 
 PLAN = full_plan()
 
@@ -20,6 +23,8 @@ def row(defense: str, profile: str | None, attack: str, copy: float) -> dict[str
         "defense": defense,
         "profile": profile,
         "budget": PLAN.budget if is_ours else None,
+        "breadth": BREADTH if is_ours else None,
+        "class_cap": CLASS_CAP if is_ours else None,
         "attack": attack,
         "pool": "in-distribution",
         "accounts": 1,
@@ -53,17 +58,21 @@ def write_rows(folder: Path, rows: list[dict[str, object]]) -> list[Path]:
 
 
 def test_every_profile_has_a_line_with_its_worst_copy_and_floor(tmp_path: Path) -> None:
-    """The best copy of any attack, the plain copy, and the better of the two floors."""
+    """The best copy of any attack, the plain copy, and the better of the floors, and the leak."""
     profiles = [profile.value for profile in Profile if profile is not Profile.OBSERVE]
     rows = [row("queen", profile, "knockoff", 0.7) for profile in profiles]
     rows += [row("queen", profile, "two-heads", 0.84) for profile in profiles]
     rows.append(row("none", None, "knockoff", 0.89))
-    page = "\n".join(profile_section(write_rows(tmp_path, rows)))
+    files = write_rows(tmp_path, rows)
+    leaks = [leak_row(dataset=PLAN.dataset, profile=profile) for profile in profiles]
+    write_leaks(leaks, "queen redteam --leak", tmp_path / f"leak-{PLAN.dataset}.json")
+    page = "\n".join(profile_section(files))
     for profile in profiles:
         (line,) = [line for line in page.splitlines() if line.startswith(f"| `{profile}` |")]
-        assert line.endswith("| 92.0 | 36.0 (even) | **84.0** | two-heads | 70.0 | 81.0 |")
+        figures = "92.0 | 36.0 (even) | **84.0** | two-heads | 70.0 | 81.0 | 30.0 (33.0)"
+        assert line.endswith(f"| {figures} |")
     (line,) = [line for line in page.splitlines() if line.startswith("| `observe` |")]
-    assert line.endswith("| **89.0** | knockoff | 89.0 | - |")
+    assert line.endswith("| **89.0** | knockoff | 89.0 | - | - |")
     assert "91.5" in page
 
 
@@ -73,7 +82,13 @@ def test_other_budgets_and_pools_are_no_main_setting(tmp_path: Path) -> None:
     rows = [row("queen", profile, "knockoff", 0.7) for profile in profiles]
     rows.append(row("none", None, "knockoff", 0.89))
     section = profile_section(write_rows(tmp_path, rows))
-    for change in ({"budget": 1}, {"pool": "mixup"}, {"accounts": 10}, {"queries": 5}):
+    for change in (
+        {"budget": 1},
+        {"breadth": 99},
+        {"pool": "mixup"},
+        {"accounts": 10},
+        {"queries": 5},
+    ):
         rows.insert(0, {**row("queen", "paper", "knockoff", 0.1), **change})
     assert profile_section(write_rows(tmp_path, rows)) == section
 

@@ -22,6 +22,8 @@ def test_rows_of_the_red_team_get_a_section_with_their_command(tmp_path: Path) -
         "defense": "none",
         "profile": None,
         "budget": None,
+        "breadth": None,
+        "class_cap": None,
         "attack": "knockoff",
         "pool": "in-distribution",
         "accounts": 1,

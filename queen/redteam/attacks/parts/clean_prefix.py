@@ -24,7 +24,7 @@ PROBING = Probing(every=16, repeats=1)
 _FIRST = 16
 """Images that each account asks about before its known query is chosen."""
 _FLAT = 0.05
-_MORE = 0.1
+_MORE = 0.2
 """Rise of the share of odd answers that is looked for."""
 _EVIDENCE = float(np.log(1e6))
 _LEAST = 0.01

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from queen.api.v1 import sensitivity_pb2, sensitivity_pb2_grpc
 from queen.errors import DependencyUnavailable, ShapeMismatch
-from queen.method.contracts import SCOPES
+from queen.method.contracts import SCOPES, Profile
 from queen.method.crossing import CrossingPolicy
 from queen.method.facts import FACTS, FactArray
 from queen.method.ledger import Verdict
@@ -122,12 +122,23 @@ class Assessor(Protocol):
 
 
 class SensitivityClient:
-    """Asks one endpoint of the sensitivity service; for facts as well, if `with_facts`."""
+    """Asks one endpoint of the sensitivity service; for facts as well, if `with_facts`.
 
-    def __init__(self, peer: Callee, bundle_digest: str, *, with_facts: bool = False) -> None:
+    With `keeps_observed`, what accounts under `observe` ask is also kept without a limit.
+    """
+
+    def __init__(
+        self,
+        peer: Callee,
+        bundle_digest: str,
+        *,
+        with_facts: bool = False,
+        keeps_observed: bool = False,
+    ) -> None:
         self._peer = peer
         self._digest = bundle_digest
         self._with_facts = with_facts
+        self._keeps_observed = keeps_observed
         self._assess: Call = sensitivity_pb2_grpc.SensitivityServiceStub(peer.channel).Assess
 
     async def assess(self, share: Share, timeout_seconds: float) -> Assessed:
@@ -137,7 +148,7 @@ class SensitivityClient:
         groups = {account.group: account.group_crossing for account in share.accounts}
         request = sensitivity_pb2.AssessRequest(
             bundle_digest=self._digest,
-            accounts=[_policy(account, groups) for account in share.accounts],
+            accounts=[self._policy(account, groups) for account in share.accounts],
             account_index=tensor_bytes(share.account_index, "<u4"),
             labels=tensor_bytes(share.labels, "<i4"),
             embeddings=tensor_bytes(share.embeddings),
@@ -149,6 +160,24 @@ class SensitivityClient:
         except ShapeMismatch as error:
             raise DependencyUnavailable(f"{SENSITIVITY}: {error}") from error
 
+    def _policy(
+        self, account: Account, groups: Mapping[str | None, CrossingPolicy]
+    ) -> sensitivity_pb2.AccountPolicy:
+        own, of_group = account.crossing, groups[account.group]
+        return sensitivity_pb2.AccountPolicy(
+            account_id=account.account_id,
+            budget=own.budget,
+            breadth=own.breadth,
+            class_cap=own.class_cap,
+            scope=sensitivity_pb2.Scope.Name(SCOPES[account.profile]),
+            group=account.group or "",
+            group_budget=of_group.budget,
+            group_breadth=of_group.breadth,
+            group_class_cap=of_group.class_cap,
+            exempt=account.is_exempt,
+            observed=self._keeps_observed and account.profile is Profile.OBSERVE,
+        )
+
     def _read(self, response: sensitivity_pb2.AssessResponse, count: int) -> Assessed:
         verdicts = read_tensor(response.verdicts, "u1", (count,), "AssessResponse.verdicts")
         if ((verdicts < Verdict.PRESERVE) | (verdicts > Verdict.REVERSE)).any():
@@ -157,21 +186,3 @@ class SensitivityClient:
         sqs = read_tensor(response.sqs, "<f4", (count,), "AssessResponse.sqs")
         facts = read_facts(response.facts, count) if self._with_facts else np.zeros(count, FACTS)
         return Assessed(verdicts, causes, sqs, facts)
-
-
-def _policy(
-    account: Account, groups: Mapping[str | None, CrossingPolicy]
-) -> sensitivity_pb2.AccountPolicy:
-    own, of_group = account.crossing, groups[account.group]
-    return sensitivity_pb2.AccountPolicy(
-        account_id=account.account_id,
-        budget=own.budget,
-        breadth=own.breadth,
-        class_cap=own.class_cap,
-        scope=sensitivity_pb2.Scope.Name(SCOPES[account.profile]),
-        group=account.group or "",
-        group_budget=of_group.budget,
-        group_breadth=of_group.breadth,
-        group_class_cap=of_group.class_cap,
-        exempt=account.is_exempt,
-    )

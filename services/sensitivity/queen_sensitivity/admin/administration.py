@@ -8,10 +8,11 @@ from typing import NamedTuple
 from queen.errors import AccountNotFound
 from queen.method.geometry import Geometry
 from queen.operators import Mandate
+from queen.owners import observed_owner
 from queen_sensitivity.admin.audit import Audit, utc_now
 from queen_sensitivity.admin.transfer import AccountRecords, Added, add_account, read_account
 from queen_sensitivity.ledger_store import LedgerStore
-from queen_sensitivity.survey.accounts import ACCOUNTS_AT_A_TIME
+from queen_sensitivity.survey.accounts import ACCOUNTS_AT_A_TIME, list_owners
 
 
 class Erased(NamedTuple):
@@ -28,6 +29,8 @@ def clock_generation() -> int:
 
 class Administration:
     """Resets, deletes, exports and imports the ledgers of accounts and groups.
+
+    An erasure removes the observed ledgers, too; exports and counts leave them out.
 
     `forget` makes the engine of this process read an account again. Engines of other processes
     find out by themselves. `generation` gives the least generation of an erasure.
@@ -59,7 +62,8 @@ class Administration:
         An account that was deleted before is known, so that a failed attempt can be repeated.
         """
         known = self._store.geometries(account_id)
-        digests = sorted({*known, self._geometry.digest})
+        observed = self._store.geometries(observed_owner(account_id))
+        digests = sorted({*known, *observed, self._geometry.digest})
         return self._erase("delete", account_id, mandate, digests, bool(known))
 
     def audit_exemption(self, account_id: str, is_exempt: bool, mandate: Mandate) -> int:
@@ -83,7 +87,7 @@ class Administration:
             return
         after: str | None = ""
         while after is not None:
-            page = self._store.list_accounts(self._geometry.digest, after, ACCOUNTS_AT_A_TIME)
+            page = list_owners(self._store, self._geometry.digest, after, ACCOUNTS_AT_A_TIME)
             for account_id in page:
                 yield read_account(self._store, self._geometry, account_id)
             after = page[-1] if len(page) == ACCOUNTS_AT_A_TIME else None
@@ -121,8 +125,12 @@ class Administration:
         if not is_known and not any(counts):
             raise _without_records("account_id")
         self._audit.record(action, account_id, mandate, sum(counts))
-        self._store.erase(account_id, geometry_digests, self._generation())
-        self._forget(account_id)
+        observed = observed_owner(account_id)
+        kept_apart = sorted({*geometry_digests} & {*self._store.geometries(observed)})
+        for owner, digests in ((account_id, geometry_digests), (observed, kept_apart)):
+            if digests:
+                self._store.erase(owner, digests, self._generation())
+                self._forget(owner)
         return Erased(sum(counts), sum(count > 0 for count in counts))
 
     def _count(self, account_id: str, geometry_digest: str) -> int:

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from queen.method.crossing import UNSTATED, CrossingPolicy, OwnerThresholds
+from queen.method.crossing import NO_LIMIT, UNSTATED, CrossingPolicy, OwnerThresholds
+from queen.method.facts import ObservedCharges
 from queen.method.geometry import FloatArray
 from queen.method.ledger import (
     Assessment,
@@ -22,7 +23,7 @@ from queen.method.ledger import (
     spare,
 )
 from queen.method.off_distribution import OffDistributionMeter
-from queen.owners import group_owner
+from queen.owners import group_owner, observed_owner
 from queen_sensitivity.engine.crossings import Crossing, CrossingKind
 from queen_sensitivity.ledgers.account import Account
 from queen_sensitivity.ledgers.account_cache import Fetched
@@ -35,7 +36,8 @@ class AccountPolicy:
     """The crossing policy of an account, its scope, and whether it is exempt.
 
     `group`, if not empty, names the accounts that are also charged together, under
-    `group_crossing`. An exempt account never gets REVERSE; it is charged like any other.
+    `group_crossing`. An exempt account never gets REVERSE; it is charged like any other. What an
+    observed account asks is charged a second time, without a limit and without any verdict.
     """
 
     account_id: str
@@ -44,6 +46,7 @@ class AccountPolicy:
     group: str = ""
     group_crossing: CrossingPolicy = UNSTATED
     is_exempt: bool = False
+    is_observed: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,12 +67,46 @@ class Queries:
         return len(self.labels)
 
 
-def charge_owners(queries: Queries) -> tuple[Queries, Charges]:
-    """Charge every query of a batch to its account, and again to its group.
+class Charged(NamedTuple):
+    """R rows that charge owners: first those that `charges` counts, then those that are observed.
+
+    No verdict follows from the observed charges.
+    """
+
+    rows: Queries
+    charges: Charges
+    observed: ObservedCharges
+
+
+def charge_owners(queries: Queries) -> Charged:
+    """Charge every query of a batch to its account and its group, and observed queries once more.
 
     Groups are owners of ledgers like accounts; the rows that charge them stand behind the
-    B rows of the accounts, in the same order.
+    B rows of the accounts, in the same order. So do those that charge observed ledgers.
     """
+    rows, charges = _charge_counted(queries)
+    is_observed = np.array([policy.is_observed for policy in queries.accounts], np.bool_)
+    if not is_observed.any():
+        return Charged(rows, charges, _NOTHING_OBSERVED)
+    again = np.flatnonzero(is_observed[queries.account_index[charges.row]])
+    owners, owner = np.unique(charges.owner[again], return_inverse=True)
+    policies = [
+        AccountPolicy(observed_owner(rows.accounts[index].account_id), NO_LIMIT)
+        for index in owners.tolist()
+    ]
+    everything = np.concatenate([np.arange(len(rows)), again])
+    charged = Queries(
+        [*rows.accounts, *policies],
+        np.concatenate([charges.owner, len(rows.accounts) + owner.reshape(-1)]),
+        rows.labels[everything],
+        rows.embeddings[everything],
+        queries.with_facts,
+    )
+    observed = ObservedCharges(charges.row[again], again >= len(queries))
+    return Charged(charged, charges, observed)
+
+
+def _charge_counted(queries: Queries) -> tuple[Queries, Charges]:
     groups = list(dict.fromkeys([policy.group for policy in queries.accounts if policy.group]))
     scopes = np.frombuffer(bytes([policy.scope for policy in queries.accounts]), np.uint8)
     own_rows = np.arange(len(queries))
@@ -100,6 +137,9 @@ def exempt_rows(queries: Queries) -> NDArray[np.bool_]:
     return rows
 
 
+_NOTHING_OBSERVED = ObservedCharges(np.zeros(0, np.int64), np.zeros(0, np.bool_))
+
+
 class Snapshot(NamedTuple):
     """The L ledgers and O owners of a batch as they are in memory at a moment."""
 
@@ -118,7 +158,8 @@ class Snapshot(NamedTuple):
 class Batch:
     """R rows that charge O owners, on the L distinct ledgers that they reach.
 
-    `charged` are the rows, and `charges` says whose queries they are. `owner` (L,) and
+    `charged` are the rows; `charges` says whose queries the first `counted` of them are, and
+    `observed` those of the others. `owner` (L,) and
     `labels` (L,) name each ledger, `thresholds` T and `caps` (L,) are its own (`caps` is None if
     no owner has any), and `ledger_index` (R,) is the ledger of each row. Of the owners,
     `accounts` (O,) are in memory at the `slots` (O,).
@@ -128,23 +169,22 @@ class Batch:
 
     def __init__(
         self,
-        charged: Queries,
-        charges: Charges,
+        charged: Charged,
         owner_thresholds: OwnerThresholds,
         fetched: Fetched,
         memory: LedgerMemory,
     ) -> None:
-        self.charged = charged
-        self.charges = charges
+        self.charged, self.charges, self.observed = charged
+        self.counted = len(self.charges.row)
         self.accounts, self.slots = fetched
         self._memory = memory
         self._owner_thresholds = owner_thresholds
-        self.owner, self.labels, self.ledger_index = _ledgers(charged, memory.accounts.classes)
+        self.owner, self.labels, self.ledger_index = _ledgers(self.charged, memory.accounts.classes)
         self.thresholds, self.caps = owner_thresholds.of_ledgers(self.owner, self.labels)
         self._needed = owner_thresholds.needed
-        self.size = len(charged)
+        self.size = len(self.charged)
         """Number of rows, R."""
-        self.generations = np.zeros(self.size if charged.with_facts else 0, np.uint64)
+        self.generations = np.zeros(self.size if self.charged.with_facts else 0, np.uint64)
         """Generation of the account that each row was decided on, (R,), if facts are asked for."""
         self.snapshot = self._before = self._look()
 
@@ -167,8 +207,8 @@ class Batch:
         return LedgerLevels(seen.cqs, self.thresholds, owners)
 
     def standing(self, is_off: NDArray[np.bool_]) -> Standing:
-        """The state of the owners; `is_off` (R,) marks rows of off-distribution owners."""
-        return Standing(self.thresholds[self.ledger_index], is_off)
+        """The state of the owners that count; `is_off` marks rows of off-distribution owners."""
+        return Standing(self.thresholds[self.ledger_index[: self.counted]], is_off)
 
     def refresh(self) -> None:
         """Read the memory again after it has changed, and judge owners by their new records."""

@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 from queen.bundle import Bundle
 from queen.errors import LedgerConflict
 from queen.method.crossing import CrossingPolicy, Thresholds
-from queen.method.facts import POLICIES, gather_facts
+from queen.method.facts import POLICIES, gather_facts, state_observed
 from queen.method.geometry import FloatArray, Geometry
 from queen.method.ledger import (
     Assessment,
-    Charges,
     LedgerRows,
     Verdict,
     assess_candidates,
@@ -38,6 +37,7 @@ from queen.method.off_distribution import (
 from queen.method.sensitivity import center_distances
 from queen_sensitivity.engine.batch import (
     Batch,
+    Charged,
     Queries,
     charge_owners,
     empty_assessment,
@@ -112,42 +112,43 @@ class LedgerBook:
         DependencyUnavailable if the store does not answer, and LedgerConflict if another writer
         kept winning.
         """
-        charged, charges = charge_owners(queries)
+        charged = charge_owners(queries)
         try:
-            batch = self._open(charged, charges)
+            batch = self._open(charged)
             step = self._decide(batch)
             is_off = self._walk_meters(batch, step)
             crossings = batch.crossings(self.limits.meter)
         except BaseException:
             # It is unknown which records the store has: read the accounts again before their next
             # verdict.
-            self.cache.set_aside([policy.account_id for policy in charged.accounts])
+            self.cache.set_aside([policy.account_id for policy in charged.rows.accounts])
             raise
         finally:
             self.cache.trim()
         if crossings:
             self._announce(crossings)
-        standing = batch.standing(is_off)
-        enforced = spare_exempt(enforce(step, charges, standing), queries)
+        counted, standing = step.first(batch.counted), batch.standing(is_off)
+        enforced = spare_exempt(enforce(counted, charged.charges, standing), queries)
         if not queries.with_facts:
             return enforced
         in_force = self.limits.thresholds.in_force
-        policies = [in_force(policy.crossing) for policy in charged.accounts]
+        owners = charged.rows.accounts[: int(charged.charges.owner.max()) + 1]
+        policies = [in_force(policy.crossing) for policy in owners]
         facts = gather_facts(
-            *(step, charges, standing),
-            batch.generations,
-            np.array(policies, POLICIES)[charged.account_index],
+            *(counted, charged.charges, standing),
+            batch.generations[: batch.counted],
+            np.array(policies, POLICIES)[charged.charges.owner],
             exempt_rows(queries),
         )
+        state_observed(facts, charged.observed, step, batch.generations)
         return replace(enforced, facts=facts)
 
-    def _open(self, charged: Queries, charges: Charges) -> Batch:
+    def _open(self, charged: Charged) -> Batch:
         """The batch with the accounts that it charges."""
-        policies = [policy.crossing for policy in charged.accounts]
-        thresholds = self.limits.thresholds.of_owners(policies)
-        owners = [policy.account_id for policy in charged.accounts]
-        fetched = self.cache.fetch(owners, thresholds)
-        return Batch(charged, charges, thresholds, fetched, self.memory)
+        policies = charged.rows.accounts
+        thresholds = self.limits.thresholds.of_owners([policy.crossing for policy in policies])
+        fetched = self.cache.fetch([policy.account_id for policy in policies], thresholds)
+        return Batch(charged, thresholds, fetched, self.memory)
 
     def _decide(self, batch: Batch) -> Assessment:
         """The ledger step on all rows, once its records are in the store."""
@@ -172,14 +173,17 @@ class LedgerBook:
         )
 
     def _walk_meters(self, batch: Batch, step: Assessment) -> NDArray[np.bool_]:
-        """Whether each row's owner was off-distribution before it, (R,); new marks are kept."""
-        meter = self.limits.meter
+        """Whether the owner of each row that counts was off-distribution before it.
+
+        New marks are kept.
+        """
+        meter, counted = self.limits.meter, batch.counted
         if meter is None:
-            return np.zeros(batch.size, np.bool_)
+            return np.zeros(counted, np.bool_)
         table, slots = self.memory.accounts, batch.slots
         walks = walk_owners(
             meter,
-            self._meter_rows(meter, batch, step),
+            self._meter_rows(meter, batch, step.first(counted)),
             table.level[slots],
             table.peak[slots],
             lambda owner: batch.accounts[owner].meter,
@@ -190,18 +194,19 @@ class LedgerBook:
         return walks.is_off
 
     def _meter_rows(self, meter: OffDistributionMeter, batch: Batch, step: Assessment) -> MeterRows:
-        """How each row moves the meter of its owner."""
-        geometry, charged = self.limits.geometry, batch.charged
-        is_live = step.cqs_before <= batch.thresholds[batch.ledger_index]
+        """How each row that counts moves the meter of its owner, by its decision in `step`."""
+        geometry, counted = self.limits.geometry, slice(0, batch.counted)
+        labels, embeddings = batch.charged.labels[counted], batch.charged.embeddings[counted]
+        is_live = step.cqs_before <= batch.thresholds[batch.ledger_index[counted]]
         steps = meter.steps(
-            meter.is_far(step.distances, charged.labels),
+            meter.is_far(step.distances, labels),
             is_live & (step.verdicts == Verdict.RECORD),
             is_live * room_left(geometry, step.cqs_before),
         )
         rising = (steps > 0).nonzero()[0]
-        cells = tail_cells(geometry, charged.embeddings[rising], charged.labels[rising])
+        cells = tail_cells(geometry, embeddings[rising], labels[rising])
         by_row = dict(zip(rising.tolist(), cells, strict=True))
-        return MeterRows(charged.account_index, steps, by_row)
+        return MeterRows(batch.charged.account_index[counted], steps, by_row)
 
 
 class LedgerStep:

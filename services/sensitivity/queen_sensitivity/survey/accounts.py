@@ -13,10 +13,27 @@ from queen.method.crossing import UNSTATED, CrossingPolicy, PolicyThresholds, Th
 from queen.method.geometry import Geometry
 from queen.method.off_distribution import OffDistributionMeter
 from queen.method.sensitivity import record_weights
+from queen.owners import OBSERVED_PREFIX, is_observed
 from queen_sensitivity.ledger_store import LedgerStore, Records
 
 ACCOUNTS_AT_A_TIME = 64
 """Accounts that a pass over all of them reads in one go."""
+
+
+_BEHIND_OBSERVED = OBSERVED_PREFIX + "\U0010ffff"
+
+
+def list_owners(store: LedgerStore, geometry_digest: str, after: str, limit: int) -> list[str]:
+    """The first `limit` accounts and groups above `after`; observed owners are left out."""
+    owners: list[str] = []
+    while len(owners) < limit:
+        page = store.list_accounts(geometry_digest, after, limit)
+        owners += [owner for owner in page if not is_observed(owner)]
+        if len(page) < limit:
+            break
+        # All observed owners lie side by side: one step leaves them behind.
+        after = max(page[-1], _BEHIND_OBSERVED) if is_observed(page[-1]) else page[-1]
+    return owners[:limit]
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +107,7 @@ class AccountReader:
         Each is judged by its policy in `policies`, or the default. Raises InvalidQuery for a
         policy above the packing limit.
         """
-        account_ids = self._store.list_accounts(self._geometry.digest, after, size + 1)
+        account_ids = list_owners(self._store, self._geometry.digest, after, size + 1)
         states = [
             self._read(account_id, policies.get(account_id, UNSTATED))
             for account_id in account_ids[:size]

@@ -173,3 +173,15 @@ def test_a_part_of_the_verdicts_holds_the_same_rows_of_everything() -> None:
     assert part.sqs.tolist() == assessed.sqs[1:].tolist()
     assert part.facts["budgets"].tolist() == [8, 9]
     assert part.problem is None
+
+
+async def test_accounts_under_observe_are_kept_apart_if_the_client_is_told_so() -> None:
+    """No other account is, and none for a front door that logs no decisions."""
+    accounts = [account_of(Profile.OBSERVE, "a"), account_of(Profile.PAPER, "b")]
+    for keeps_observed in (False, True):
+        peer = PreservingPeer()
+        client = SensitivityClient(peer, "digest", keeps_observed=keeps_observed)
+        await client.assess(share_of(accounts, 2), 1.0)
+        await peer.channel.close(None)
+        policies = peer.requests[0].accounts
+        assert [policy.observed for policy in policies] == [keeps_observed, False]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from queen.errors import ConfigError
+from queen.method.crossing import CAP_OFF
 from queen.redteam.plans.selection import Selection
 from queen.redteam.plans.smoke import smoke_plan
 
@@ -31,6 +32,16 @@ def test_a_profile_and_budget_of_ones_own():
     cells = Selection(profiles=("observe",), budgets=(7,)).apply(smoke_plan())
     assert [(cell.defense, cell.profile, cell.budget) for cell in cells] == [
         ("queen", "observe", 7)
+    ]
+
+
+def test_breadths_and_class_caps_are_combined():
+    """Each of one with each of the other."""
+    choice = Selection(profiles=("strict",), budgets=(7,), breadths=(1, 5), class_caps=(3, CAP_OFF))
+    cells = choice.apply(smoke_plan())
+    assert [(cell.breadth, cell.class_cap) for cell in cells] == [
+        *((1, 3), (1, CAP_OFF)),
+        *((5, 3), (5, CAP_OFF)),
     ]
 
 

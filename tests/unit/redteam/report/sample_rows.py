@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from queen.method.crossing import CAP_OFF
 from queen.redteam.report.rows import Row
 
 
@@ -13,6 +14,8 @@ def row(attack: str, seed: int, clone: float | None, **change: object) -> Row:
         "defense": "queen",
         "profile": "paper",
         "budget": 10,
+        "breadth": 1,
+        "class_cap": CAP_OFF,
         "attack": attack,
         "pool": "in-distribution",
         "accounts": 1,
@@ -50,6 +53,8 @@ BASELINE = {
     "defense": "none",
     "profile": None,
     "budget": None,
+    "breadth": None,
+    "class_cap": None,
     "reversed_fraction": None,
     "clean_prefix_floor": None,
     "clean_prefix_queries": None,
@@ -64,6 +69,8 @@ def leak_row(**change: object) -> Row:
         "defense": "queen",
         "profile": "paper",
         "budget": 10,
+        "breadth": 1,
+        "class_cap": CAP_OFF,
         "pool": "in-distribution",
         "queries": 1000,
         "seed": 0,

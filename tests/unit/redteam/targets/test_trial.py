@@ -12,6 +12,7 @@ from queen_inference.protectee import Outputs
 from queen.bundle import open_bundle
 from queen.errors import ConfigError
 from queen.method.contracts import check_simplex
+from queen.method.crossing import CAP_OFF
 from queen.method.ledger import Scope
 from queen.redteam.datasets import Images
 from queen.redteam.targets.base import Answers
@@ -89,6 +90,24 @@ def test_no_queries_are_no_answers(small: SmallBundle) -> None:
         assert target.open_account("a").ask(small.inputs[:0]).shape == (0, 4)
 
     run_trial(small, Scope.QUERY, ask_nothing)
+
+
+def test_a_broad_policy_spares_who_asks_about_one_class(small: SmallBundle) -> None:
+    """One class is crossed and its account is not over, unless the class reaches its cap."""
+    bundle = open_bundle(small.path)
+    protectee = open_protectee(bundle)
+    labels = protectee.run(small.inputs).logits.argmax(axis=1)
+    queries = small.inputs[labels == np.bincount(labels).argmax()]
+    flagged = []
+    for breadth, class_cap in ((1, CAP_OFF), (2, CAP_OFF), (2, 2)):
+        trial = Trial(next_class, Scope.ACCOUNT, 3, breadth, class_cap)
+        with open_trial(trial, bundle, protectee) as target:
+            target.open_account("a").ask(queries)
+            flags = target.traffic.is_reversed
+        assert flags is not None
+        flagged.append(int(flags.sum()))
+    at_once, never, at_the_cap = flagged
+    assert at_once > at_the_cap > never == 0
 
 
 def test_a_budget_above_the_packing_limit_is_refused(small: SmallBundle) -> None:

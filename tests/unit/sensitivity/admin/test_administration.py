@@ -15,6 +15,7 @@ from queen_sensitivity.ledger_store import Append, LedgerKey, MemoryLedgerStore
 from queen_sensitivity.survey.accounts import ACCOUNTS_AT_A_TIME
 
 from queen.errors import AccountNotFound, DependencyUnavailable
+from queen.owners import observed_owner
 from queen.serving.logging import account_hash
 from tests.unit.sensitivity.admin.accounts import BY_ANA, DIGEST, GEOMETRY, filled
 
@@ -51,6 +52,24 @@ def test_a_deletion_reaches_every_geometry_and_can_be_repeated() -> None:
     assert administration.delete("a", BY_ANA) == (before.count + 2, 2)
     assert store.load("a", "old") == store.load("a", DIGEST) == {}
     assert administration.delete("a", BY_ANA) == (0, 0)
+
+
+@pytest.mark.parametrize("act", ["reset", "delete"])
+def test_an_erasure_reaches_what_is_kept_apart(act: str) -> None:
+    """Observed ledgers go with those of their owner, and are not counted; others stay."""
+    store, forgotten = MemoryLedgerStore(), []
+    before = filled(store)
+    apart = observed_owner("a")
+    filled(store, apart)
+    filled(store, observed_owner("b"))
+    store.append_many([Append(LedgerKey(apart, "old", 0), 0, np.zeros((2, 2), np.float32))])
+    assert getattr(administration_of(store, forgotten), act)("a", BY_ANA).records == before.count
+    assert store.load(apart, DIGEST) == {}
+    assert bool(store.load(apart, "old")) is (act == "reset")
+    assert store.load(observed_owner("b"), DIGEST)
+    assert forgotten == ["a", apart]
+    exported = administration_of(store, []).export()
+    assert [account.account_id for account in exported] == []
 
 
 @pytest.mark.parametrize("act", ["reset", "delete"])

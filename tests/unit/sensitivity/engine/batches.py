@@ -32,11 +32,11 @@ class Room:
 
     def open(self, queries: Queries) -> Batch:
         """The batch of `queries`, with its accounts in memory."""
-        charged, charges = charge_owners(queries)
-        limits = self.thresholds.of_owners([policy.crossing for policy in charged.accounts])
-        owners = [policy.account_id for policy in charged.accounts]
-        fetched = self.cache.fetch(owners, limits)
-        return Batch(charged, charges, limits, fetched, self.memory)
+        charged = charge_owners(queries)
+        policies = charged.rows.accounts
+        limits = self.thresholds.of_owners([policy.crossing for policy in policies])
+        fetched = self.cache.fetch([policy.account_id for policy in policies], limits)
+        return Batch(charged, limits, fetched, self.memory)
 
 
 def room_over(geometry: Geometry, store: LedgerStore, crossing: CrossingPolicy = TWELVE) -> Room:

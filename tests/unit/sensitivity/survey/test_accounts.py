@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from queen_sensitivity.ledger_store import MemoryLedgerStore
+from queen_sensitivity.ledger_store import Append, LedgerKey, MemoryLedgerStore
 
 from queen.errors import AccountNotFound, InvalidQuery
 from queen.method.crossing import CAP_OFF, CrossingPolicy
 from queen.method.ledger import Verdict
+from queen.owners import observed_owner
 from tests.unit.sensitivity.regions import (
     CLASSES,
     book_of,
@@ -98,3 +99,19 @@ def test_pages_follow_one_another(populated: MemoryLedgerStore) -> None:
         names += [state.account_id for state in states]
     assert names == sorted(set(names))
     assert set(HONEST) < set(names)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 10])
+def test_what_is_kept_apart_is_no_account(size: int) -> None:
+    """Pages go past observed ledgers, wherever they begin and end, and leave no account out."""
+    store = MemoryLedgerStore()
+    owners = ["a", "m", "observed", "observed!", "z", "group g"]
+    for owner in (*owners, *map(observed_owner, owners)):
+        key = LedgerKey(owner, GEOMETRY.digest, 0)
+        store.append_many([Append(key, 0, GEOMETRY.cluster_centers[:1].astype(np.float32))])
+    reader, seen, has_more = reader_of(store, GEOMETRY), [""], True
+    while has_more:
+        page, has_more = reader.page(seen[-1], size)
+        assert len(page) == size or not has_more
+        seen += [state.account_id for state in page]
+    assert seen[1:] == sorted(owners)

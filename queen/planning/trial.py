@@ -1,0 +1,138 @@
+"""Policies tried on the accounts of a log.
+
+An owner that is not over its budget yet records what it would have recorded without any limit. So
+the observed ledgers tell exactly when its classes are crossed and when it is over, under every
+policy. Shapes as in `queen.planning.traffic`. A position in 0..N is the first query that finds
+something so, N if only the next query would have; NEVER stands for none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from queen.bundle import Bundle
+from queen.method.crossing import CAP_OFF, CrossingPolicy, needed_classes
+from queen.method.geometry import FloatArray
+from queen.method.ledger import Scope
+from queen.method.sensitivity import budget_thresholds
+from queen.planning.traffic import BoolArray, Charged, IntArray, ObservedTraffic
+
+NEVER = np.iinfo(np.int64).max
+
+
+@dataclass(frozen=True, eq=False)
+class Standing:
+    """When the ledgers and owners of `charged` would have crossed under a policy."""
+
+    charged: Charged
+    crossed: IntArray
+    """Position from which each ledger is crossed, (L,)."""
+    over: IntArray
+    """Position from which each life is over, (V,)."""
+
+    @property
+    def is_over(self) -> BoolArray:
+        """Whether each query found its owner over, (R,)."""
+        return self.charged.rows >= self.over[self.charged.life]
+
+    @property
+    def is_crossed(self) -> BoolArray:
+        """Whether each query found its class crossed, (R,)."""
+        return self.charged.rows >= self.crossed[self.charged.ledgers.of_row]
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """Crossings and reversals as a policy would have made them."""
+
+    policy: CrossingPolicy
+    own: Standing
+    grouped: Standing
+    over: IntArray
+    """Position from which each account is over, by its own budget or its group's, (A,)."""
+    reversed_rows: dict[Scope, BoolArray]
+    """Whether each query would have been reversed under each scope, (N,)."""
+
+
+class PolicyTrial:
+    """Tries policies on the traffic of a log."""
+
+    def __init__(self, traffic: ObservedTraffic, bundle: Bundle, num_accounts: int) -> None:
+        self._traffic = traffic
+        self._bundle = bundle
+        self._num_accounts = num_accounts
+        self._known: dict[tuple[bool, int], IntArray] = {}
+
+    def outcome(self, policy: CrossingPolicy, scopes: list[Scope]) -> Outcome:
+        """The outcome of `policy`; ConfigError for a budget without room."""
+        own, grouped = (self._standing(policy, is_grouped=kind) for kind in (False, True))
+        rows = {scope: self._reversed(scope, own, grouped) for scope in scopes}
+        return Outcome(policy, own, grouped, self._over(own, grouped), rows)
+
+    def _standing(self, policy: CrossingPolicy, *, is_grouped: bool) -> Standing:
+        charged = self._traffic.grouped if is_grouped else self._traffic.own
+        crossed = self._passed(policy.budget, is_grouped=is_grouped)
+        needed = needed_classes(policy.breadth, self._bundle.manifest.num_classes)
+        over = np.full(len(charged.owners), NEVER)
+        life = charged.ledgers.life
+        order = np.lexsort((crossed, life))
+        # How many ledgers of the same life are crossed before each, in the order of crossing.
+        earlier = np.arange(len(order)) - np.searchsorted(life, life[order])
+        last_needed = order[earlier == needed - 1]
+        over[life[last_needed]] = crossed[last_needed]
+        if policy.class_cap != CAP_OFF:
+            capped = self._passed(policy.class_cap * policy.budget, is_grouped=is_grouped)
+            np.minimum.at(over, life, capped)
+        return Standing(charged, crossed, over)
+
+    def _passed(self, budget: int, *, is_grouped: bool) -> IntArray:
+        """Position from which each ledger is above the threshold of a budget, (L,)."""
+        key = is_grouped, budget
+        if key not in self._known:
+            charged = self._traffic.grouped if is_grouped else self._traffic.own
+            table = budget_thresholds(self._bundle.geometry, self._bundle.mean_squared_sqs, budget)
+            self._known[key] = first_above(charged, table)
+        return self._known[key]
+
+    def _over(self, own: Standing, grouped: Standing) -> IntArray:
+        """Position from which each account is over, (A,)."""
+        over = np.full(self._num_accounts, NEVER)
+        np.minimum.at(over, own.charged.owners, own.over)
+        # A member is over with its group, or from its first query on if it came later.
+        members = self._traffic.accounts[grouped.charged.rows]
+        pairs = members * len(grouped.over) + grouped.charged.life
+        _, first = np.unique(pairs, return_index=True)
+        over_with_group = grouped.over[grouped.charged.life[first]]
+        is_late = over_with_group < grouped.charged.rows[first]
+        position = np.where(is_late, grouped.charged.rows[first], over_with_group)
+        np.minimum.at(over, members[first], position)
+        return over
+
+    def _reversed(self, scope: Scope, own: Standing, grouped: Standing) -> BoolArray:
+        rows = np.zeros(len(self._traffic), np.bool_)
+        for standing in (own, grouped):
+            is_hit = standing.is_over
+            if scope is Scope.QUERY:
+                is_hit &= standing.charged.is_novel & standing.is_crossed
+            elif scope is Scope.CLASS:
+                is_hit &= standing.is_crossed
+            rows[standing.charged.rows] |= is_hit
+        if scope not in {Scope.QUERY, Scope.CLASS}:
+            rows |= self._traffic.is_off
+        return rows & ~self._traffic.is_exempt
+
+
+def first_above(charged: Charged, limits: FloatArray) -> IntArray:
+    """Position from which each ledger is above its class's limit (C,), (L,).
+
+    The query that lifts the ledger is answered before; after a gap, a query may find it above.
+    """
+    limit = limits[charged.labels]
+    hits = np.flatnonzero(charged.after > limit)
+    position = charged.rows[hits] + (charged.before[hits] <= limit[hits])
+    first: NDArray[np.int64] = np.full(len(charged.ledgers.life), NEVER)
+    np.minimum.at(first, charged.ledgers.of_row[hits], position)
+    return first

@@ -1,0 +1,79 @@
+"""The section and the picture on reversal and secrecy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from queen.redteam.report.markdown import table
+from queen.results.files import Content, read_content, read_rows
+
+_TEXT = """## Reversal and secrecy exclude each other
+
+`queen bench secrecy`: answers to the queries of one account that `paper` flags, 20,000 queries of
+Fashion-MNIST. *Reversal* is the cosine of an answer to the reversed target, as a share of the
+largest that an answer can have: 1 unlearns as fully as published. *Labels read* is the share of the
+protectee's labels that a decoder reads from the answer alone, *with a belief* the same for a thief
+with a copy of the first answers, and *leak* what that is beyond the reading of decoys.
+
+The reversed target is the shadows' view without the true class, and that view names the class:
+whatever keeps the objective tells the label to whoever has read the paper. No answer in between is
+offered as a profile. A decoy, the answer of `strict`, leaves a plain copy as little and tells
+nothing.
+"""
+_TITLES = ("answer", "reversal", "labels read, %", "with a belief, %", "leak")
+_INK, _FAINT, _DANGER = "#333333", "#999999", "#c0392b"
+
+
+def secrecy_section(files: list[Path]) -> list[str]:
+    """The section, if there are files; each has its picture beside it: see `draw_secrecy`."""
+    if not files:
+        return []
+    pictures = [f"![Reversal against secrecy](results/{_picture(file).name})\n" for file in files]
+    return [_TEXT, *pictures, table(_TITLES, map(_cells, read_rows(files))), ""]
+
+
+def draw_secrecy(file: Path) -> Path:
+    """The picture of a file of `queen bench secrecy`, a point for each answer; beside the file."""
+    import matplotlib as mpl  # noqa: PLC0415 - slow to import, and only drawing needs it
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt  # noqa: PLC0415 - after the backend is chosen
+
+    rows = read_content(file)["rows"]
+    figure, axes = plt.subplots(figsize=(9, 5.2), layout="constrained")
+    axes.set(
+        xlim=(0, 1.08),
+        ylim=(0, 108),
+        xlabel="how fully the answer makes a copy unlearn (1: as published)",
+        ylabel="labels that a decoder reads\nfrom the answer alone, %",
+        title="What undoes a copy tells the label",
+    )
+    decoy = next(row for row in rows if row["answer"] == "decoy")
+    axes.axhline(100 * decoy["read"], color=_FAINT, linewidth=1, linestyle=":")
+    axes.text(
+        *(1.08, 100 * decoy["read"] - 1.5, "below: what the input alone gives away"),
+        ha="right",
+        va="top",
+        color=_INK,
+        fontsize=9,
+    )
+    for row in rows:
+        at = (row["reversal"], 100 * row["read"])
+        axes.plot(*at, "o", color=_DANGER, markersize=8)
+        axes.annotate(
+            row["title"], at, xytext=(-8, 5), textcoords="offset points", ha="right", color=_INK
+        )
+    axes.spines[["top", "right"]].set_visible(False)
+    path = _picture(file)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+    return path
+
+
+def _picture(file: Path) -> Path:
+    return file.with_suffix(".png")
+
+
+def _cells(row: Content) -> list[str]:
+    shares = (row["read"], row["read_with_belief"], row["leak"])
+    return [row["title"], f"{row['reversal']:.2f}", *(f"{100 * share:.1f}" for share in shares)]
