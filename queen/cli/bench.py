@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -191,6 +192,57 @@ def honest(json_path: Path | None, **asked: Any) -> None:
 
 def _count(queries: int | None) -> str:
     return "never" if queries is None else f"{queries:,}"
+
+
+@command.command()
+@click.option("--dataset", default="fashion-mnist", show_default=True)
+@click.option(
+    "--seeds",
+    type=click.IntRange(0),
+    multiple=True,
+    default=(0,),
+    show_default=True,
+    help="Seeds; may be repeated.",
+)
+@click.option(
+    "--budget", type=click.IntRange(min=1), default=BUDGET, show_default=True, help="Records."
+)
+@click.option("--queries", type=click.IntRange(min=1), default=20_000, show_default=True)
+@click.option(
+    "--accounts",
+    "honest_accounts",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    help="Honest accounts of each kind.",
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of the data set's files, or of folders of that name.",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("build/frontier"),
+    show_default=True,
+    help="Folder of rows, table and picture; a run that was stopped continues.",
+)
+@click.option(
+    "--cache",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("build/redteam/cache"),
+    show_default=True,
+    help="Folder of trained networks and fitted bundles.",
+)
+def frontier(data_dir: Path | None, out: Path, cache: Path, **asked: Any) -> None:
+    """Weigh crossing policies: copies of clean answers against what honest accounts pay."""
+    from queen.redteam.frontier.report import report_frontier  # noqa: PLC0415 - loads Torch
+    from queen.redteam.frontier.sweep import Sweep  # noqa: PLC0415 - as the line above
+    from queen.redteam.runs.workers import Folders  # noqa: PLC0415 - as the line above
+
+    shown = " ".join(["queen", *sys.argv[1:]])
+    report_frontier(Sweep(**asked), Folders(out, cache, data_dir), shown, Console())
 
 
 @command.command()

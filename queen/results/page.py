@@ -8,6 +8,7 @@ from queen.results.accounts import honest_section, links_section
 from queen.results.benches import method_section, serve_section
 from queen.results.demo import demo_section
 from queen.results.files import read_content
+from queen.results.frontier import frontier_section
 from queen.results.leak import leak_section
 from queen.results.profiles import profile_section
 from queen.results.redteam import redteam_section
@@ -33,6 +34,7 @@ def render_results(folder: Path) -> str:
             *redteam_section(attacked),
             *leak_section(sorted(folder.glob("leak-*.json"))),
             *secrecy_section(sorted(folder.glob("secrecy-*.json"))),
+            *frontier_section(sorted(folder.glob("frontier-*.json"))),
             *honest_section(sorted(folder.glob("honest-*.json"))),
             *links_section(sorted(folder.glob("links-*.json"))),
             *serve_section(read_content(folder / "bench-serve.json")),
