@@ -79,15 +79,6 @@ def cap_text(class_cap: int) -> str:
     return OFF if class_cap == CAP_OFF else str(class_cap)
 
 
-class Judgement(NamedTuple):
-    """The standing of S owners under a policy."""
-
-    crossed: NDArray[np.int64]
-    """Number of crossed classes, (S,)."""
-    is_over: NDArray[np.bool_]
-    """(S,)."""
-
-
 class PolicyThresholds(NamedTuple):
     """The numbers that a policy comes to under a geometry."""
 
@@ -100,13 +91,16 @@ class PolicyThresholds(NamedTuple):
     needed: int
     """Crossed classes that put an owner over."""
 
-    def judge(self, cqs: FloatArray) -> Judgement:
-        """The standing of S owners by their cqs in every class, (S, C)."""
-        crossed: NDArray[np.int64] = np.count_nonzero(cqs > self.thresholds, axis=1)
-        is_over = crossed >= self.needed
+    def lacking(self, cqs: FloatArray) -> NDArray[np.int64]:
+        """Further classes whose crossing would put each of S owners over, 0 once it is over, (S,).
+
+        `cqs` (S, C) are those of the owners' classes.
+        """
+        crossed = np.count_nonzero(cqs > self.thresholds, axis=1)
+        lacking: NDArray[np.int64] = np.maximum(self.needed - crossed, 0)
         if self.caps is not None:
-            is_over |= (cqs > self.caps).any(axis=1)
-        return Judgement(crossed, is_over)
+            lacking[(cqs > self.caps).any(axis=1)] = 0
+        return lacking
 
 
 def policy_thresholds(
@@ -151,16 +145,6 @@ class OwnerThresholds(NamedTuple):
     """Id of each owner's policy, (O,)."""
     tables: Mapping[int, PolicyThresholds]
     """The thresholds of every policy among them, by its id."""
-
-    @property
-    def needed(self) -> NDArray[np.int64]:
-        """Crossed classes that put each owner over, (O,)."""
-        if len(self.tables) == 1:
-            (table,) = self.tables.values()
-            same = np.empty(len(self.policy_ids), np.int64)
-            same.fill(table.needed)
-            return same
-        return np.array([self.tables[policy_id].needed for policy_id in self.policy_ids.tolist()])
 
     def of_owner(self, owner: int) -> PolicyThresholds:
         """The thresholds of an owner."""

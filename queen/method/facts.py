@@ -185,8 +185,8 @@ def reenact(
     rows = LedgerRows(np.empty((len(row), 0), np.float32), labels[row], positions)
     over, off = bits & Fact.OVER > 0, bits & Fact.OFF_DISTRIBUTION > 0
     # No row puts its owner over: the bits say that, too.
-    crossed, needed = np.zeros_like(positions), np.ones_like(positions) << 32
-    levels = LedgerLevels(before, limits, Owners(positions, crossed, needed, over, None))
+    lacking = np.where(over, 0, 2)
+    levels = LedgerLevels(before, limits, Owners(positions, lacking, None))
     step = assess_candidates(geometry, rows, distances, is_candidate, levels)
     group_after = facts["group_cqs_before"].copy()
     group_after[grouped] = step.cqs_after[len(facts) :]

@@ -76,12 +76,8 @@ class Owners(NamedTuple):
 
     of_ledger: NDArray[np.integer]
     """Owner of each ledger, (L,) in 0..O-1."""
-    crossed: NDArray[np.integer]
-    """Number of crossed classes of each owner, (O,)."""
-    needed: NDArray[np.integer]
-    """Number of crossed classes at which it is over, (O,)."""
-    is_over: NDArray[np.bool_]
-    """(O,)."""
+    lacking: NDArray[np.integer]
+    """Further classes whose crossing would put each owner over, 0 once it is over, (O,)."""
     caps: FloatArray | None
     """Cqs of each ledger above which its owner is over, (L,); None without caps."""
 
@@ -100,10 +96,8 @@ class LedgerLevels(NamedTuple):
         """The owners, made up where there are none."""
         if self.owners is not None:
             return self.owners
-        is_over = self.cqs > self.thresholds
-        count = len(is_over)
-        crossed, needed = is_over.astype(np.int64), np.ones(count, np.int64)
-        return Owners(np.arange(count), crossed, needed, is_over, None)
+        lacking = (self.cqs <= self.thresholds).astype(np.int64)
+        return Owners(np.arange(len(lacking)), lacking, None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,7 +177,7 @@ def assess_candidates(
     verdicts = np.empty(len(labels), np.uint8)
     verdicts.fill(_PRESERVE)
     start, owners = levels.cqs[ledger_index], levels.known_owners()
-    is_over = owners.is_over[owners.of_ledger[ledger_index]]
+    is_over = _rows_over(owners, ledger_index)
     novel = is_candidate.nonzero()[0]
     if not len(novel):
         return Assessment(verdicts, distances, sqs, start, start, is_over)
@@ -216,6 +210,15 @@ def assess_candidates(
     return Assessment(verdicts, distances, sqs, before, after, is_over)
 
 
+def _rows_over(owners: Owners, ledger_index: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Whether the owner of each row was over before the batch, (B,)."""
+    if np.count_nonzero(owners.lacking) == len(owners.lacking):
+        # In most batches no owner is over.
+        return np.zeros(len(ledger_index), np.bool_)
+    is_over: NDArray[np.bool_] = (owners.lacking == 0)[owners.of_ledger[ledger_index]]
+    return is_over
+
+
 def _turning_owners(
     levels: LedgerLevels, owners: Owners, ledgers: NDArray[np.integer], weights: FloatArray
 ) -> NDArray[np.bool_] | None:
@@ -231,13 +234,11 @@ def _turning_owners(
     is_capped = None if owners.caps is None else reach > owners.caps
     if not np.count_nonzero(is_crossing) and (is_capped is None or not is_capped.any()):
         return None
-    crossed = owners.crossed + np.bincount(
-        owners.of_ledger[is_crossing], minlength=len(owners.needed)
-    )
-    may_turn: NDArray[np.bool_] = crossed >= owners.needed
+    crossing = np.bincount(owners.of_ledger[is_crossing], minlength=len(owners.lacking))
+    may_turn: NDArray[np.bool_] = crossing >= owners.lacking
     if is_capped is not None:
         may_turn[owners.of_ledger[is_capped]] = True
-    may_turn &= ~owners.is_over
+    may_turn &= owners.lacking > 0
     return may_turn
 
 
@@ -249,8 +250,7 @@ class _OrderedRows:
         self._owners = owners
         self._cqs = levels.cqs.tolist()
         self._thresholds = levels.thresholds
-        self._is_over = owners.is_over.tolist()
-        self._crossed: dict[int, int] = {}
+        self._lacking: dict[int, int] = {}
         self._turned: dict[int, int] = {}
         self._fresh: dict[int, FreshRecords] = {}
 
@@ -269,13 +269,17 @@ class _OrderedRows:
         if fresh.cover(wide, self._geometry.coverage_radius[label]):
             return Verdict.PRESERVE
         owner, before = int(self._owners.of_ledger[index]), self._cqs[index]
-        if before > self._thresholds[index] and self._is_over[owner]:
+        lacking = self._lacking.get(owner)
+        if lacking is None:
+            lacking = int(self._owners.lacking[owner])
+        if before > self._thresholds[index] and not lacking:
             return Verdict.REVERSE
         fresh.append(wide)
         self._cqs[index] = before + weight
-        if not self._is_over[owner] and self._turns(owner, index, before):
-            self._is_over[owner] = True
-            self._turned[owner] = row
+        if lacking:
+            self._lacking[owner] = left = self._left(lacking, index, before)
+            if not left:
+                self._turned[owner] = row
         return Verdict.RECORD
 
     def mark_over(self, is_over: NDArray[np.bool_], owner: NDArray[np.integer]) -> None:
@@ -283,15 +287,12 @@ class _OrderedRows:
         for turned, row in self._turned.items():
             is_over[row + 1 :] |= owner[row + 1 :] == turned
 
-    def _turns(self, owner: int, index: int, before: float) -> bool:
-        """Whether the record that raised a ledger from `before` puts its owner over."""
-        threshold, caps = self._thresholds[index], self._owners.caps
-        if before <= threshold < self._cqs[index]:
-            crossed = self._crossed.get(owner, int(self._owners.crossed[owner])) + 1
-            self._crossed[owner] = crossed
-            if crossed >= self._owners.needed[owner]:
-                return True
-        return caps is not None and bool(self._cqs[index] > caps[index])
+    def _left(self, lacking: int, index: int, before: float) -> int:
+        """Classes that an owner lacks after the record that raised a ledger from `before`."""
+        after, caps = self._cqs[index], self._owners.caps
+        if caps is not None and after > caps[index]:
+            return 0
+        return lacking - bool(before <= self._thresholds[index] < after)
 
 
 def _running_cqs(

@@ -109,10 +109,10 @@ class Book:
             ]
         )
         crossed = (held > level[:, None]).sum(axis=1)
-        needed = np.array(self.rules.needed)
         # 0 times infinity is no cap either.
         cap_levels = np.where(np.isinf(caps), np.inf, np.where(np.isinf(caps), 0.0, caps) * level)
-        is_over = (crossed >= needed) | (held > cap_levels[:, None]).any(axis=1)
+        lacking = np.maximum(np.array(self.rules.needed) - crossed, 0)
+        lacking[(held > cap_levels[:, None]).any(axis=1)] = 0
         owner_of = np.array([owner for owner, _ in ledgers])
         index = np.array([ledgers.index(key) for key in keys])
         step = assess_rows(
@@ -122,7 +122,7 @@ class Book:
             LedgerLevels(
                 np.array([self._cqs(key) for key in ledgers]),
                 level[owner_of],
-                Owners(owner_of, crossed, needed, is_over, cap_levels[owner_of]),
+                Owners(owner_of, lacking, cap_levels[owner_of]),
             ),
         )
         scopes = np.array([self.rules.scopes[row[0]] for row in batch], np.uint8)

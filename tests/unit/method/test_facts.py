@@ -38,7 +38,7 @@ def drawn(seed: int, rows: int) -> tuple[LedgerRows, np.ndarray, LedgerLevels, C
     charged = LedgerRows(points.astype(np.float32)[row], labels[row], ledger_index)
     cqs, needed = rng.uniform(0.0, 1.2, 6), rng.integers(1, 3, 3)
     crossed = (cqs.reshape(3, 2) > 0.9).sum(axis=1)
-    owners = Owners(np.arange(6) // 2, crossed, needed, crossed >= needed, None)
+    owners = Owners(np.arange(6) // 2, np.maximum(needed - crossed, 0), None)
     levels = LedgerLevels(cqs, np.full(6, 0.9), owners)
     nearest = np.where(rng.random(len(row)) < 0.5, np.inf, 0.0)
     scopes = np.array(SCOPES, np.uint8)[rng.integers(0, 3, 3)][account]

@@ -96,9 +96,7 @@ class Oracle:
                 np.array([levels[label]]),
                 thresholds[[label]],
                 # One row cannot put its owner over before itself.
-                Owners(
-                    np.zeros(1, int), np.zeros(1, int), np.full(1, 99), np.array([is_over]), None
-                ),
+                Owners(np.zeros(1, int), np.array([0 if is_over else 99]), None),
             ),
         )
         verdict = int(step.verdicts[0])

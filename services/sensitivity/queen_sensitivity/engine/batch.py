@@ -149,10 +149,14 @@ class Snapshot(NamedTuple):
     """(L,)."""
     peaks: FloatArray
     """Highest marks of the owners' meters, (O,)."""
-    crossed: NDArray[np.int64]
-    """Number of crossed classes of the owners, (O,)."""
-    is_over: NDArray[np.bool_]
-    """Whether the owners are over their budgets, (O,)."""
+    lacking: NDArray[np.int64]
+    """Further classes whose crossing would put the owners over, 0 once they are, (O,)."""
+
+    @property
+    def is_over(self) -> NDArray[np.bool_]:
+        """Whether the owners are over their budgets, (O,)."""
+        is_over: NDArray[np.bool_] = self.lacking == 0
+        return is_over
 
 
 class Batch:
@@ -181,7 +185,6 @@ class Batch:
         self._owner_thresholds = owner_thresholds
         self.owner, self.labels, self.ledger_index = _ledgers(self.charged, memory.accounts.classes)
         self.thresholds, self.caps = owner_thresholds.of_ledgers(self.owner, self.labels)
-        self._needed = owner_thresholds.needed
         self.size = len(self.charged)
         """Number of rows, R."""
         self.generations = np.zeros(self.size if self.charged.with_facts else 0, np.uint64)
@@ -203,8 +206,7 @@ class Batch:
     def levels(self) -> LedgerLevels:
         """The ledgers and their owners, by the snapshot."""
         seen = self.snapshot
-        owners = Owners(self.owner, seen.crossed, self._needed, seen.is_over, self.caps)
-        return LedgerLevels(seen.cqs, self.thresholds, owners)
+        return LedgerLevels(seen.cqs, self.thresholds, Owners(self.owner, seen.lacking, self.caps))
 
     def standing(self, is_off: NDArray[np.bool_]) -> Standing:
         """The state of the owners that count; `is_off` marks rows of off-distribution owners."""
@@ -252,8 +254,7 @@ class Batch:
             numbers,
             self._memory.ledgers.cqs[numbers],
             accounts.peak[self.slots],
-            accounts.crossed[self.slots],
-            accounts.is_over[self.slots],
+            accounts.lacking[self.slots],
         )
 
     def _classes_crossed(self) -> list[Crossing]:
@@ -268,7 +269,9 @@ class Batch:
 
     def _turned(self, owner: int) -> Crossing:
         """The crossing that put an owner over."""
-        crossed, needed = int(self.snapshot.crossed[owner]), int(self._needed[owner])
+        limits, memory = self._owner_thresholds.of_owner(owner), self._memory
+        cqs = memory.ledgers.cqs[memory.accounts.numbers[self.slots[owner]]]
+        crossed, needed = np.count_nonzero(cqs > limits.thresholds), limits.needed
         if crossed < needed and self.caps is not None:
             is_full = (self.owner == owner) & (self.snapshot.cqs > self.caps)
             for ledger in is_full.nonzero()[0].tolist():

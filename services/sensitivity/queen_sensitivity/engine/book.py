@@ -39,6 +39,7 @@ from queen_sensitivity.engine.batch import (
     Batch,
     Charged,
     Queries,
+    Snapshot,
     charge_owners,
     empty_assessment,
     exempt_rows,
@@ -155,14 +156,14 @@ class LedgerBook:
         rows = np.arange(batch.size)
         decided: Assessment | None = None
         for attempt in range(APPEND_ATTEMPTS):
-            was_over = batch.snapshot.is_over
+            before = batch.snapshot
             step = self._step.decide(batch, rows)
             lost = self._recorder.record(batch, rows, step)
             if not attempt and not lost:
                 batch.settle(rows)
                 return step
             decided = empty_assessment(batch.size) if decided is None else decided
-            is_lost = _lost_rows(batch, rows, step, lost, was_over)
+            is_lost = _lost_rows(batch, rows, step, lost, before)
             fill_rows(decided, rows, step, ~is_lost)
             batch.settle(rows[~is_lost])
             rows = rows[is_lost]
@@ -244,19 +245,19 @@ def _lost_rows(
     rows: NDArray[np.integer],
     step: Assessment,
     lost: Sequence[int],
-    was_over: NDArray[np.bool_],
+    before: Snapshot,
 ) -> NDArray[np.bool_]:
     """Which of `rows` (S,) are to be decided again, since the ledgers `lost` a race.
 
     Those of these ledgers. And an owner whose records did not get into the store may not be over
     after all: where a claim that they put it over has reversed a row, that row and what follows
-    it in its ledger, none of which was recorded. `was_over` (O,) are the owners over before the
-    step; a row that stands falls back to that claim, which can only be too mild.
+    it in its ledger, none of which was recorded. A row that stands falls back to the claim of the
+    snapshot `before` the step, which can only be too mild.
     """
     ledgers = batch.ledger_index[rows]
     is_lost = np.isin(ledgers, lost)
     owners = batch.owner[ledgers]
-    is_unsure = step.is_over & ~was_over[owners] & np.isin(owners, batch.owner[lost])
+    is_unsure = step.is_over & ~before.is_over[owners] & np.isin(owners, batch.owner[lost])
     harsh = (is_unsure & (step.verdicts == Verdict.REVERSE)).nonzero()[0]
     first = np.full(len(batch.owner), len(rows))
     np.minimum.at(first, ledgers[harsh], harsh)

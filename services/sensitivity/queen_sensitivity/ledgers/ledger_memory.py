@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from queen.method.crossing import Judgement, OwnerThresholds
+from queen.method.crossing import OwnerThresholds
 from queen.method.geometry import FloatArray, Geometry
 from queen.method.growing import grown
 from queen.method.sensitivity import record_weights
@@ -22,8 +22,7 @@ _COLUMNS = {
     "numbers": 0,
     "level": 0.0,
     "peak": 0.0,
-    "crossed": 0,
-    "is_over": False,
+    "lacking": 1,
     "judged": _UNKNOWN,
     "is_in_doubt": False,
     "checked_at": 0.0,
@@ -39,10 +38,10 @@ class AccountTable:
     """Accounts by slot: N of them, C classes.
 
     `numbers` (N, C) are those of their ledgers in the ledger table. `level` and `peak` (N,) are
-    those of their off-distribution meters; `crossed` (N,) is the number of crossed classes and
-    `is_over` (N,) says whether the account is over its budget, both under the policy whose id is
-    `judged` (N,). About an account that is over, off-distribution or in doubt, the store is to be
-    asked again at `due` (N,) seconds; about others never.
+    those of their off-distribution meters; `lacking` (N,) is the number of further classes whose
+    crossing would put the account over its budget, 0 once it is over, under the policy whose id
+    is `judged` (N,). About an account that is over, off-distribution or in doubt, the store is to
+    be asked again at `due` (N,) seconds; about others never.
     """
 
     def __init__(self, classes: int, limit: float, recheck_seconds: float) -> None:
@@ -55,8 +54,7 @@ class AccountTable:
         self.numbers = np.zeros((64, classes), np.int32)
         self.level = np.zeros(64)
         self.peak = np.zeros(64)
-        self.crossed = np.zeros(64, np.int64)
-        self.is_over = np.zeros(64, np.bool_)
+        self.lacking = np.ones(64, np.int64)
         self.judged = np.full(64, _UNKNOWN, np.int64)
         self.is_in_doubt = np.zeros(64, np.bool_)
         self.checked_at = np.zeros(64)
@@ -106,15 +104,15 @@ class AccountTable:
         """Have the next batch judge the account by its records again."""
         self.judged[slot] = _UNKNOWN
 
-    def judge(self, slots: Slots, policy_id: int, judgement: Judgement) -> None:
-        """Note the standing of these accounts (S,) under a policy, by its id."""
+    def judge(self, slots: Slots, policy_id: int, lacking: NDArray[np.integer]) -> None:
+        """Note what these accounts lack (S,) under a policy, by its id."""
         self.judged[slots] = policy_id
-        self.crossed[slots], self.is_over[slots] = judgement
+        self.lacking[slots] = lacking
         self.schedule(slots)
 
     def schedule(self, slots: Slots) -> None:
         """Set `due` after a change of the arrays that it follows from."""
-        is_spent = self.is_over[slots] | (self.peak[slots] >= self._limit)
+        is_spent = (self.lacking[slots] == 0) | (self.peak[slots] >= self._limit)
         is_asked = is_spent | self.is_in_doubt[slots]
         due = self.checked_at[slots] + self._recheck_seconds
         self.due[slots] = np.where(is_asked, due, np.inf)
@@ -171,4 +169,4 @@ class LedgerMemory:
             of_policy = slots[thresholds.policy_ids == policy_id]
             if len(of_policy):
                 cqs = self.ledgers.cqs[self.accounts.numbers[of_policy]]
-                self.accounts.judge(of_policy, policy_id, table.judge(cqs))
+                self.accounts.judge(of_policy, policy_id, table.lacking(cqs))

@@ -68,7 +68,7 @@ class AccountState:
         cqs = np.zeros((1, len(self.limits.thresholds)))
         for label, level in self.cqs.items():
             cqs[0, label] = level
-        return bool(self.limits.judge(cqs).is_over[0])
+        return not self.limits.lacking(cqs)[0]
 
     @property
     def budget_spent(self) -> float:

@@ -134,7 +134,7 @@ def test_each_ledger_has_the_threshold_of_its_owners_budget() -> None:
     standing = batch.standing(np.zeros(batch.size, np.bool_))
     assert standing.thresholds.tolist() == expected
     assert batch.caps is None
-    assert not batch.levels().known_owners().is_over.any()
+    assert batch.levels().known_owners().lacking.tolist() == [1, 1, 1]
 
 
 def test_a_selection_of_rows_keeps_their_ledgers() -> None:
@@ -165,7 +165,7 @@ def test_crossings_are_seen_at_the_next_look() -> None:
     assert (of_meter.label, of_meter.level, of_meter.limit) == (None, 9.0, 9.0)
     assert of_owner == Crossing(CrossingKind.BREADTH, "a", None, 1.0, 1.0)
     assert batch.crossings(None) == [of_class, of_owner]
-    assert room.memory.accounts.is_over[account.slot]
+    assert not room.memory.accounts.lacking[account.slot]
 
 
 def test_an_owner_that_was_erased_is_decided_again_on_its_new_account() -> None:

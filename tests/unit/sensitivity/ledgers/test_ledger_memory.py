@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from queen_sensitivity.ledgers.ledger_memory import ABSENT, AccountTable
 
-from queen.method.crossing import Judgement, OwnerThresholds, PolicyThresholds
+from queen.method.crossing import OwnerThresholds, PolicyThresholds
 from queen.method.sensitivity import cumulative_query_sensitivity
 from tests.unit.sensitivity.ledgers.memories import memory_of
 from tests.unit.sensitivity.regions import disc, small_geometry
@@ -22,13 +22,13 @@ def test_the_store_is_asked_about_accounts_that_are_spent_or_in_doubt() -> None:
     slots = np.array([table.open() for _ in range(4)])
     quiet, over, off, doubted = slots.tolist()
     table.checked(slots, 5.0)
-    table.judge(slots, 0, Judgement(np.full(4, 1), slots == over))
+    table.judge(slots, 0, (slots != over).astype(int))
     table.set_peak(off, 9.0)
     table.doubt(np.array([doubted]), 7.0)
     assert table.due[[quiet, over, off, doubted]].tolist() == [np.inf, 6.0, 6.0, 8.0]
     table.checked(np.array([doubted]), 9.0)
     assert table.due[doubted] == np.inf
-    table.judge(np.array([quiet]), 0, Judgement(np.array([2]), np.array([True])))
+    table.judge(np.array([quiet]), 0, np.array([0]))
     assert table.due[quiet] == 6.0
 
 
@@ -41,7 +41,7 @@ def test_a_closed_slot_is_as_new_for_the_next_account() -> None:
     table.level[slot] = 3.0
     table.used[slot] = 17
     table.set_peak(slot, 9.0)
-    table.judge(np.array([slot]), 50, Judgement(np.array([3]), np.array([True])))
+    table.judge(np.array([slot]), 50, np.array([0]))
     table.doubt(np.array([slot]), 3.0)
     table.close(slot)
     assert table.open() == slot
@@ -112,6 +112,5 @@ def test_accounts_are_judged_by_their_own_policies() -> None:
     }
     policies = [1, 9, 4, 5, 1]
     memory.judge(slots, OwnerThresholds(np.array(policies), tables))
-    assert memory.accounts.is_over[slots].tolist() == [True, False, False, True, False]
-    assert memory.accounts.crossed[slots].tolist() == [1, 0, 1, 1, 0]
+    assert memory.accounts.lacking[slots].tolist() == [0, 1, 1, 0, 1]
     assert memory.accounts.judged[slots].tolist() == policies
