@@ -37,6 +37,7 @@ class RedteamOptions:
     jobs: int | None
     data_dir: Path | None
     out: Path | None
+    earlier: tuple[Path, ...]
     cache: Path
     endpoint: str | None
     key_files: tuple[Path, ...]
@@ -53,14 +54,15 @@ Examples:
   queen redteam --dataset fashion-mnist --queries 5000 --attack d-dae --defense modelguard-w
   queen redteam --endpoint 127.0.0.1:8001 --key-file thief.key --data pool.npz --attack knockoff
 
-A run that was stopped continues: finished cells are in OUT/rows.jsonl.
+A run that was stopped continues: finished cells are in OUT/rows.jsonl, or in a report that you
+name with --resume, of another day or another machine. Rows of another learner do not count.
 """
 )
 @click.option(
     "--smoke", "plan", flag_value="smoke", default=True, help="Run the plan of minutes, on digits."
 )
 @click.option(
-    "--full", "plan", flag_value="full", help="Run the plan of about five hours, on Fashion-MNIST."
+    "--full", "plan", flag_value="full", help="Run the plan of about six hours, on Fashion-MNIST."
 )
 @click.option("--list", "lists", is_flag=True, help="Show attacks and defenses, and exit.")
 @click.option(
@@ -108,6 +110,13 @@ A run that was stopped continues: finished cells are in OUT/rows.jsonl.
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder of rows, report and pictures.  [default: build/redteam/PLAN]",
+)
+@click.option(
+    "--resume",
+    "earlier",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    multiple=True,
+    help="report.json of an earlier run, whose rows are not measured again; may be repeated.",
 )
 @click.option(
     "--cache",
@@ -179,6 +188,7 @@ def _run_plan(options: RedteamOptions, console: Console) -> None:
     run = PlanRun(
         folders=Folders(out, options.cache, options.data_dir),
         plan=options.plan,
+        earlier=options.earlier,
         selection=selection,
         jobs=options.jobs or os.cpu_count() or 1,
         command=_shown_command(),

@@ -78,7 +78,7 @@ def _by_profile(all_standings: list[Standing], plan: Plan) -> dict[Profile, Stan
 
     A thief gets the protectee's own answers from either.
     """
-    setting = {"queries": plan.queries, "pool": IN, "accounts": 1}
+    setting = {"queries": plan.queries, "pool": IN, "accounts": 1, "members": 1}
     main = [standing for standing in all_standings if setting.items() <= standing.key.items()]
     chosen: dict[Profile, Standing] = {}
     for profile in Profile:

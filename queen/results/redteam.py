@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill
 
@@ -16,6 +17,7 @@ from queen.redteam.report.markdown import (
     render_standings,
     table,
 )
+from queen.redteam.report.rows import Row, versions_text
 from queen.redteam.report.standings import standings
 
 _TEXT = f"""
@@ -51,23 +53,27 @@ def redteam_section(files: list[Path]) -> list[str]:
         if main:
             lines += ["#### Every attack\n", attack_table(main), ""]
         if plan in _WHOLE:
-            lines += _measured_parts(plan, {row["cell"] for row in rows})
+            lines += _measured_parts(plan, rows)
     return lines
 
 
-def _measured_parts(plan_name: str, measured: set[str]) -> list[str]:
+def _measured_parts(plan_name: str, rows: Sequence[Row]) -> list[str]:
     """The number of measured cells in each part of a plan, and the text on the rest."""
-    plan = PLANS[plan_name]()
-    parts = [(part.title, [cell.name for cell in plan.cells_of(part)]) for part in plan.parts]
-    rows = [
-        [title, str(len(measured.intersection(names))), str(len(names))] for title, names in parts
+    plan, measured = PLANS[plan_name](), {row["cell"] for row in rows}
+    parts = [
+        *((part.title, list(plan.cells_of(part))) for part in plan.parts),
+        ("other seeds and ensembles of the contenders", plan.further_cells(rows)),
+    ]
+    lines = [
+        [title, str(sum(cell.name in measured for cell in cells)), str(len(cells))]
+        for title, cells in parts
     ]
     titles = ["part of the plan, in order of worth", "measured", "cells"]
     return [
         "#### The measured parts of the plan\n",
-        table(titles, rows),
+        table(titles, lines),
         "",
-        _wrapped(plan.left_out),
+        _wrapped(" ".join(text for text in (plan.left_out, versions_text(rows)) if text)),
         "",
     ]
 

@@ -18,6 +18,7 @@ from queen.redteam.datasets import Labels
 from queen.redteam.frontier.customers import honest_samples, measure_kind, see_images
 from queen.redteam.frontier.policies import BREADTHS, CAPS, Contender, contenders
 from queen.redteam.frontier.thieves import THIEVES, Stream
+from queen.redteam.learner import LEARNER
 from queen.redteam.networks import accuracy
 from queen.redteam.plans.plan import IN
 from queen.redteam.report.rows import Row, RowFile
@@ -51,7 +52,7 @@ def run_sweep(sweep: Sweep, folders: Folders) -> Iterator[Row]:
     Raises ConfigError for a budget or a cap for which the regions have no room.
     """
     torch.set_num_threads(1)
-    file = RowFile(folders.out / ROWS)
+    file = RowFile(folders.out / ROWS, LEARNER)
     for seed in sweep.seeds:
         experiment = Experiment(sweep.dataset, seed, Cache(folders.cache), folders.data_dir)
         policies = list(contenders(experiment.bundle(), sweep.budget, sweep.breadths, sweep.caps))

@@ -45,6 +45,8 @@ class Cell:
     seed: int
     breadth: int | None = None
     class_cap: int | None = None
+    members: int = 1
+    """Copies of the ensemble that the thief makes of the last answers; 1 for a single copy."""
 
     def __post_init__(self) -> None:
         self._complete()
@@ -59,8 +61,8 @@ class Cell:
                 f"expected a profile and a budget for {', '.join(OURS)} and for no other defense, "
                 f"got {self.profile} and {self.budget} for {self.defense}"
             )
-        if min(self.accounts, self.queries) < 1:
-            raise ConfigError("expected at least 1 account and 1 query")
+        if min(self.accounts, self.queries, self.members) < 1:
+            raise ConfigError("expected at least 1 account, 1 query and 1 copy")
 
     def _complete(self) -> None:
         """Fill in the rest of the crossing policy; a baseline has none."""
@@ -86,7 +88,8 @@ class Cell:
         """The cell in words, for the progress bar and the report."""
         shown = f"{self.profile} {policy_title(asdict(self))}" if self.is_ours else self.defense
         spread = f" x{self.accounts}{' linked' if self.linked else ''}" if self.accounts > 1 else ""
-        return f"{self.attack}{spread} on {shown}, seed {self.seed}"
+        company = f", {self.members} copies" if self.members > 1 else ""
+        return f"{self.attack}{spread} on {shown}{company}, seed {self.seed}"
 
 
 def policy_title(key: Mapping[str, Any]) -> str:

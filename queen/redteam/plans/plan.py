@@ -1,7 +1,8 @@
 """A plan: the cells that a run measures, in parts, the most useful part first.
 
 All seeds of a part come before the next part: where time is short, the last parts are left out, not
-the last seeds.
+the last seeds. A screened part is measured with the first seed; the rows say which of its attacks
+meet the other seeds, after all parts.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from queen.method.contracts import Profile
 from queen.redteam.attacks import ATTACKS
 from queen.redteam.defenses import DEFENSES
 from queen.redteam.plans.cell import QUEEN, Cell
+from queen.redteam.plans.screening import Screening
+from queen.redteam.report.rows import Row
 
 PROFILES = tuple(profile.value for profile in Profile if profile is not Profile.OBSERVE)
 IN, MIXUP, SHIFT, OFF = "in-distribution", "mixup", "shift", "off-distribution"
@@ -51,6 +54,8 @@ class Part:
     spreads: Sequence[AccountSpread] = (AccountSpread(1, linked=False),)
     queries: Sequence[int] | None = None
     """Numbers of queries; None for the plan's."""
+    is_screened: bool = False
+    """Whether only contenders meet the other seeds, see `queen.redteam.plans.screening`."""
 
 
 @dataclass(frozen=True)
@@ -66,13 +71,25 @@ class Plan:
     left_out: str = ""
 
     def cells(self) -> list[Cell]:
-        """All cells, without repeats, in the order in which they are measured."""
+        """The cells that are known from the start, without repeats, in the order of measuring."""
         return list(dict.fromkeys(cell for part in self.parts for cell in self.cells_of(part)))
 
+    def further_cells(self, rows: Sequence[Row]) -> list[Cell]:
+        """The cells that follow from rows: contenders of all screened parts, then ensembles."""
+        screenings = [self.screening(part) for part in self.parts if part.is_screened]
+        contenders = (cell for screening in screenings for cell in screening.contenders(rows))
+        ensembles = (cell for screening in screenings for cell in screening.ensembles(rows))
+        return list(dict.fromkeys([*contenders, *ensembles]))
+
+    def screening(self, part: Part) -> Screening:
+        """The choice among the cells of a screened part."""
+        return Screening(list(self.cells_of(part)), self.seeds[1:])
+
     def cells_of(self, part: Part) -> Iterator[Cell]:
-        """The cells of a part, all seeds of a setting together."""
+        """The cells of a part, all seeds of a setting together; of a screened part, the first."""
         queries = part.queries or (self.queries,)
-        cells = product(part.attacks, part.against, part.pools, part.spreads, queries, self.seeds)
+        seeds = self.seeds[:1] if part.is_screened else self.seeds
+        cells = product(part.attacks, part.against, part.pools, part.spreads, queries, seeds)
         for attack, setting, pool, spread, asked, seed in cells:
             yield Cell(
                 self.dataset,

@@ -18,6 +18,7 @@ from queen.redteam.plans.plan import (
     baselines,
     ours,
 )
+from queen.redteam.report.rows import Row
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,16 @@ class Selection:
         if self._covers(selected):
             return selected
         return replace(plan, parts=(self._part(plan),)).cells()
+
+    def apply_further(self, plan: Plan, rows: Sequence[Row]) -> list[Cell]:
+        """The cells that follow from the rows of those that `apply` selected.
+
+        There are none where the cells are combinations of the named values.
+        """
+        plan = self._replaced(plan)
+        if not self._covers([cell for cell in plan.cells() if self._matches(cell)]):
+            return []
+        return [cell for cell in plan.further_cells(rows) if self._matches(cell)]
 
     def _replaced(self, plan: Plan) -> Plan:
         parts = plan.parts

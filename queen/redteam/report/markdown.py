@@ -67,7 +67,8 @@ def setting_title(standing: Standing) -> str:
     accounts = "one account"
     if key["accounts"] > 1:
         accounts = f"{key['accounts']} accounts, {'one group' if key['linked'] else 'no group'}"
-    return f"{key['dataset']}, {key['queries']:,} queries, {key['pool']} pool, {accounts}"
+    company = f", ensembles of {key['members']} copies" if key["members"] > 1 else ""
+    return f"{key['dataset']}, {key['queries']:,} queries, {key['pool']} pool, {accounts}{company}"
 
 
 def percent(figure: OverSeeds | None) -> str:

@@ -17,7 +17,7 @@ PLAIN = "knockoff"
 """The plain copy, which published tables show."""
 KEY = (
     *("dataset", "defense", "profile", "budget", "breadth", "class_cap", "pool"),
-    *("accounts", "linked", "queries"),
+    *("accounts", "linked", "queries", "members"),
 )
 FIGURES = (*("clean_prefix_floor", "clean_prefix_queries", "label_only_floor"),)
 """Figures that are the same for every attack of a standing; those of honest accounts apart."""

@@ -91,8 +91,21 @@ class Cache:
         with np.load(folder / _ARRAYS, allow_pickle=False) as archive:
             return dict(archive)
 
+    def figures(
+        self, kind: str, identity: Mapping[str, object], compute: Callable[[], Mapping[str, Any]]
+    ) -> dict[str, Any]:
+        """The figures of this identity by name, as JSON has them, computed if they are not kept."""
 
-_WEIGHTS, _ARRAYS = "network.safetensors", "arrays.npz"
+        def make(draft: Path) -> None:
+            (draft / _FIGURES).write_text(json.dumps(compute(), allow_nan=False))
+
+        figures: dict[str, Any] = json.loads(
+            (self.folder(kind, identity, make) / _FIGURES).read_text()
+        )
+        return figures
+
+
+_WEIGHTS, _ARRAYS, _FIGURES = "network.safetensors", "arrays.npz", "figures.json"
 
 
 def identity_hash(identity: Mapping[str, object]) -> str:
@@ -138,6 +151,12 @@ def answering_code() -> str:
     Answers of a defense are kept under it, so that no figure outlives its code.
     """
     return _code_hash("queen.method", "queen.redteam.defenses", *SERVICES)
+
+
+@cache
+def measuring_code() -> str:
+    """Hex hash of the source that decides the figures of honest accounts."""
+    return _code_hash("queen.method", "queen.redteam.defenses", "queen.redteam.runs", *SERVICES)
 
 
 def _code_hash(*packages: str) -> str:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from torch import nn
 
+from queen.bundle import Bundle
 from queen.defaults import BREADTH, CLASS_CAP
 from queen.method.contracts import Profile
 from queen.redteam.attacks import Simulation
@@ -41,6 +42,11 @@ class DefenseUnderTest:
             cell.class_cap,
         )
 
+    @property
+    def bundle(self) -> Bundle:
+        """The bundle of Queen; of a baseline, that of the protectee behind it."""
+        return self._experiment.bundle(self._recipe.shadows)
+
     @contextmanager
     def deployed(
         self, *, grouped: bool | None = None, secret: bytes | None = None
@@ -54,7 +60,7 @@ class DefenseUnderTest:
             answer = experiment.baseline(cell.defense)
             yield BaselineTarget(experiment.plain_protectee, answer)
             return
-        bundle = experiment.bundle(self._recipe.shadows)
+        bundle = self.bundle
         choice = OperatorChoice(
             Profile(cell.profile or ""),
             cell.budget or 0,

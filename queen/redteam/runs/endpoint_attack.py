@@ -22,7 +22,7 @@ from queen.errors import ConfigError
 from queen.redteam.attacks import ATTACKS, Thief
 from queen.redteam.attacks.parts.answered import answered
 from queen.redteam.datasets import Images
-from queen.redteam.learner import train_piracy_model
+from queen.redteam.learner import LEARNER, train_piracy_model
 from queen.redteam.networks import architecture_for, predict
 from queen.redteam.plans.cell import QUEEN
 from queen.redteam.report.report import Report, write_report
@@ -120,6 +120,8 @@ def _attack(
         "linked": False,
         "queries": thief.queries,
         "seed": seed,
+        "members": 1,
+        "learner": LEARNER,
         **_copy_figures(copy, data, own_test),
         "mean_l1": finite(traffic_figures(traffic)["mean_l1"]),
         **dict.fromkeys(_UNKNOWN),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import (
@@ -21,7 +22,8 @@ from queen.redteam.plans.cell import Cell
 from queen.redteam.plans.selection import Selection
 from queen.redteam.report.leaks import LEAKS, read_leaks
 from queen.redteam.report.report import Report, write_report
-from queen.redteam.runs.workers import FAILED, Folders, run_cells
+from queen.redteam.report.rows import Row, versions_text
+from queen.redteam.runs.workers import FAILED, Folders, Outcome, adopt_rows, run_cells
 
 _HOUR = 3600.0
 
@@ -30,11 +32,13 @@ _HOUR = 3600.0
 class PlanRun:
     """A run that `queen redteam` is asked for: a plan, a selection of its cells, and folders.
 
-    `command` is the command line that the report shows.
+    `earlier` are reports of other runs, whose rows are not measured again. `command` is the command
+    line that the report shows.
     """
 
     folders: Folders
     plan: str = "smoke"
+    earlier: tuple[Path, ...] = ()
     selection: Selection = field(default_factory=Selection)
     jobs: int = 1
     command: str = "queen redteam"
@@ -46,19 +50,20 @@ def run_plan(run: PlanRun, console: Console) -> int:
     cells = run.selection.apply(plan)
     if not cells:
         raise ConfigError("expected options that leave at least 1 cell of the plan, got 0")
+    for path in run.earlier:
+        adopted, passed = adopt_rows(path, run.folders)
+        console.print(f"{path}: {adopted} rows go on, {passed} are here or of another learner.")
     console.print(f"Plan {plan.name}: {len(cells)} cells, {run.jobs} at once.")
-    with _progress(console) as progress:
-        task = progress.add_task("begins", total=len(cells))
-        outcome = run_cells(
-            cells,
-            run.folders,
-            jobs=run.jobs,
-            on_row=lambda cell: progress.update(task, advance=1, description=cell.title[:56]),
-        )
+    outcome = _measure(run, cells, console)
+    while further := _further(run, outcome.rows, cells):
+        console.print(f"These rows decide on {len(further)} more cells.")
+        more = _measure(run, further, console)
+        cells = [*cells, *further]
+        outcome = Outcome([*outcome.rows, *more.rows], {**outcome.failed, **more.failed})
     report = Report(
         outcome.rows,
         run.command,
-        plan.left_out,
+        " ".join(text for text in (plan.left_out, versions_text(outcome.rows)) if text),
         _unmeasured(cells, outcome.rows),
         read_leaks(run.folders.out / LEAKS),
     )
@@ -69,6 +74,24 @@ def run_plan(run: PlanRun, console: Console) -> int:
     if outcome.failed:
         console.print(f"{len(outcome.failed)} cells failed: {run.folders.out / FAILED}")
     return len(outcome.failed)
+
+
+def _measure(run: PlanRun, cells: Sequence[Cell], console: Console) -> Outcome:
+    with _progress(console) as progress:
+        task = progress.add_task("begins", total=len(cells))
+        return run_cells(
+            cells,
+            run.folders,
+            jobs=run.jobs,
+            on_row=lambda cell: progress.update(task, advance=1, description=cell.title[:56]),
+        )
+
+
+def _further(run: PlanRun, rows: Sequence[Row], cells: Sequence[Cell]) -> list[Cell]:
+    """Cells that follow from the rows and were not among the cells so far."""
+    known = set(cells)
+    further = run.selection.apply_further(PLANS[run.plan](), rows)
+    return [cell for cell in further if cell not in known]
 
 
 def _unmeasured(cells: Sequence[Cell], rows: Sequence[dict[str, object]]) -> list[str]:

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import torch
 
+from queen.redteam.learner import LEARNER
 from queen.redteam.plans.cell import Cell
-from queen.redteam.report.rows import Row, RowFile
+from queen.redteam.report.rows import Row, RowFile, read_rows
 from queen.redteam.runs.cache import DEFAULT_CACHE, Cache
 from queen.redteam.runs.evaluator import Evaluator
 from queen.redteam.runs.experiment import Experiment
@@ -62,7 +63,7 @@ def run_cells(
     A cell that fails is reported in failed.jsonl and measured again by the next run; the
     others go on. An interrupt leaves every finished row.
     """
-    file = RowFile(folders.out / ROWS)
+    file = open_rows(folders)
     folders.out.mkdir(parents=True, exist_ok=True)
     failed: dict[str, Failure] = {}
     missing = [cell for cell in cells if cell.name not in file.rows]
@@ -78,6 +79,21 @@ def run_cells(
         on_row(cell)
     rows = [file.rows[cell.name] for cell in cells if cell.name in file.rows]
     return Outcome(rows, failed)
+
+
+def open_rows(folders: Folders) -> RowFile:
+    """The rows of the present learner in the folder of a run."""
+    return RowFile(folders.out / ROWS, LEARNER)
+
+
+def adopt_rows(report: Path, folders: Folders) -> tuple[int, int]:
+    """Let a run go on from another run's report: numbers of rows adopted, and passed over.
+
+    Passed over are rows of another learner and of cells that the run has measured itself.
+    """
+    rows = read_rows(report)
+    adopted = open_rows(folders).adopt(rows)
+    return adopted, len(rows) - adopted
 
 
 def _measured(

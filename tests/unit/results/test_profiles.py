@@ -30,6 +30,7 @@ def row(defense: str, profile: str | None, attack: str, copy: float) -> dict[str
         "accounts": 1,
         "linked": False,
         "queries": PLAN.queries,
+        "members": 1,
         "seed": 0,
         "clone_accuracy": copy,
         "fidelity": copy,

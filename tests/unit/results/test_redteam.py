@@ -29,6 +29,7 @@ def test_rows_of_the_red_team_get_a_section_with_their_command(tmp_path: Path) -
         "accounts": 1,
         "linked": False,
         "queries": 1000,
+        "members": 1,
         "seed": 0,
         "clone_accuracy": 0.875,
         "fidelity": 0.9,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from queen.method.crossing import CAP_OFF
+from queen.redteam.learner import LEARNER
 from queen.redteam.report.rows import Row
 
 
@@ -22,6 +23,9 @@ def row(attack: str, seed: int, clone: float | None, **change: object) -> Row:
         "linked": False,
         "queries": 1000,
         "seed": seed,
+        "members": 1,
+        "learner": LEARNER,
+        "code": "first",
         "clone_accuracy": clone,
         "fidelity": clone,
         "honest_by_kind": {

@@ -56,6 +56,27 @@ def test_a_defense_without_verdicts_has_no_clean_prefix(evaluator: Evaluator) ->
     assert row["label_only_floor"] > 0.5
 
 
+def test_an_ensemble_is_measured_beside_floors_of_ensembles(evaluator: Evaluator) -> None:
+    """Of the same answers; the honest figures are those of the single copy's row."""
+    single, row = evaluator.measure(PAPER), evaluator.measure(replace(PAPER, members=3))
+    assert row["members"] == 3
+    assert row["queries_sent"] == 300
+    assert row["clone_accuracy"] != single["clone_accuracy"]
+    assert row["clean_prefix_floor"] != single["clean_prefix_floor"]
+    assert row["clean_prefix_queries"] == single["clean_prefix_queries"]
+    assert row["honest_by_kind"] == single["honest_by_kind"]
+
+
+def test_another_run_finds_the_honest_figures(
+    evaluator: Evaluator, small_experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are kept with the networks, and measured no second time."""
+    row = evaluator.measure(PAPER)
+    monkeypatch.delattr("queen.redteam.runs.evaluator.measure_honest")
+    again = Evaluator(small_experiment).measure(PAPER)
+    assert again["honest_by_kind"] == row["honest_by_kind"]
+
+
 def test_an_attack_that_cannot_simulate_leaves_a_note(
     evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from queen.redteam.learner import LEARNER
 from queen.redteam.plans.cell import Cell
 from queen.redteam.plans.smoke import smoke_plan
 from queen.redteam.report.rows import Row, RowFile
 from queen.redteam.runs.evaluator import Evaluator
-from queen.redteam.runs.workers import FAILED, ROWS, Folders, run_cells
+from queen.redteam.runs.workers import FAILED, ROWS, Folders, adopt_rows, run_cells
+from tests.unit.redteam.report.sample_rows import row
 
 CELLS = smoke_plan().cells()[:6]
 
@@ -23,7 +25,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def measure(_evaluator: Evaluator, cell: Cell) -> Row:
         names.append(cell.name)
-        return {"cell": cell.name, "clone_accuracy": cell.seed / 7, "attack": cell.attack}
+        return {**row(cell.attack, cell.seed, cell.seed / 7), "cell": cell.name}
 
     monkeypatch.setattr(Evaluator, "measure", measure)
     return names
@@ -50,7 +52,7 @@ def test_an_interrupted_run_goes_on_where_it_was(
         _interrupt_at(3, broken)
         with pytest.raises(KeyboardInterrupt):
             run_cells(CELLS, Folders(tmp_path / "again"))
-    assert len(RowFile(tmp_path / "again" / ROWS).rows) == 3
+    assert len(RowFile(tmp_path / "again" / ROWS, LEARNER).rows) == 3
     assert run_cells(CELLS, Folders(tmp_path / "again")).rows == whole
     assert measured == [cell.name for cell in CELLS]
 
@@ -63,6 +65,18 @@ def test_a_finished_run_measures_nothing(tmp_path: Path, measured: list[str]):
     assert len(run_cells(CELLS, Folders(tmp_path), on_row=told.append).rows) == len(CELLS)
     assert told == CELLS
     assert measured == []
+
+
+def test_a_run_goes_on_from_the_report_of_another(tmp_path: Path, measured: list[str]):
+    """Rows of the present learner are adopted once; those of another are measured again."""
+    rows = run_cells(CELLS, Folders(tmp_path / "first")).rows
+    report = tmp_path / "report.json"
+    report.write_text(json.dumps([*rows[:4], {**rows[4], "learner": LEARNER - 1}]))
+    measured.clear()
+    assert adopt_rows(report, Folders(tmp_path / "second")) == (4, 1)
+    assert adopt_rows(report, Folders(tmp_path / "second")) == (0, 5)
+    assert run_cells(CELLS, Folders(tmp_path / "second")).rows == rows
+    assert measured == [cell.name for cell in CELLS[4:]]
 
 
 def test_a_torn_line_is_measured_again(tmp_path: Path, measured: list[str]):
@@ -82,7 +96,7 @@ def test_a_failure_costs_its_own_row(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def measure(_evaluator: Evaluator, cell: Cell) -> Row:
         if cell == CELLS[1] and not (tmp_path / "mended").exists():
             raise ValueError("first line\nsecond line")
-        return {"cell": cell.name}
+        return {"cell": cell.name, "learner": LEARNER}
 
     monkeypatch.setattr(Evaluator, "measure", measure)
     outcome = run_cells(CELLS, Folders(tmp_path))
