@@ -207,6 +207,22 @@ def _count(queries: int | None) -> str:
 @click.option(
     "--budget", type=click.IntRange(min=1), default=BUDGET, show_default=True, help="Records."
 )
+@click.option(
+    "--breadths",
+    type=click.IntRange(min=1),
+    multiple=True,
+    default=(1, 3, 5, 8),
+    show_default=True,
+    help="Crossed classes that put an account over; may be repeated.",
+)
+@click.option(
+    "--caps",
+    type=ClassCapType(),
+    multiple=True,
+    default=("1", "3", "10", "off"),
+    show_default=True,
+    help="Budgets of a single class that do so alone; may be repeated.",
+)
 @click.option("--queries", type=click.IntRange(min=1), default=20_000, show_default=True)
 @click.option(
     "--accounts",

@@ -65,7 +65,7 @@ def summaries(rows: Sequence[Row]) -> list[Summary]:
 
 
 def _summary(policy: tuple[int, int | None], rows: Sequence[Row]) -> Summary:
-    thieves = [row for row in rows if "thief" in row]
+    thieves = [row for row in rows if row.get("copy") is not None]
     counts = dict.fromkeys(row["accounts"] for row in thieves)
     kinds = dict.fromkeys(row["kind"] for row in rows if "kind" in row)
     return Summary(
