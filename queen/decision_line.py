@@ -20,8 +20,9 @@ LOGGER = "decisions"
 """The field `logger` of a decision record."""
 DECISION, UNASSESSED = "decision", "unassessed"
 """The field `msg` of a decision record: its request has verdicts, or has none."""
-HURRIED, OVERLOADED = "hurried", "overloaded"
-"""The field `refused` of an unanswered request: its deadline was too short, or a peer too full."""
+HURRIED, OVERLOADED, OVER_BUDGET = "hurried", "overloaded", "over_budget"
+"""The field `refused` of an unanswered request: its deadline was too short, a peer too full, or
+its account over its budget under the profile `refuse`."""
 
 NUMBERS = {
     "d": "distances",
@@ -42,6 +43,8 @@ OBSERVED_GROUP_NUMBERS = {
 """The same of its group."""
 BITS = {"novel": Fact.NOVEL, "over": Fact.OVER, "off": Fact.OFF_DISTRIBUTION}
 """Lists of 0 and 1, with the fact that they tell."""
+COVERED = "covered"
+"""A list of 0 and 1 as well, in records under `Scope.COVERED` alone."""
 GROUP_NUMBERS = {
     f"group_{name}": f"group_{field}" for name, field in NUMBERS.items() if name != "d"
 }
@@ -54,6 +57,7 @@ SINGLE = {
 }
 """Numbers of a request, with the field of `FACTS` that they hold; a class cap may be `off`."""
 ALL_NUMBERS = NUMBERS | GROUP_NUMBERS | OBSERVED_NUMBERS | OBSERVED_GROUP_NUMBERS
+_ALL_BITS = {**BITS, **GROUP_BITS, COVERED: Fact.COVERED, "exempt": Fact.EXEMPT}
 SCOPES = {scope.name.lower(): scope for scope in Scope}
 VERDICTS = {verdict.name: verdict for verdict in Verdict}
 
@@ -67,6 +71,8 @@ def fact_fields(facts: FactArray) -> dict[str, Any]:
         **_policy(first, ""),
     }
     fields |= _lists(facts, NUMBERS, BITS)
+    if first["scopes"] == Scope.COVERED:
+        fields |= _lists(facts, {}, {COVERED: Fact.COVERED})
     if first["group_budgets"]:
         fields |= _policy(first, "group_")
         fields |= _lists(facts, GROUP_NUMBERS, GROUP_BITS)
@@ -99,12 +105,13 @@ def facts_from(columns: Mapping[str, NDArray[Any]], rows: int) -> FactArray:
     """Facts (B,) from the lists of all records, each list joined to an array (B,).
 
     `columns` hold the fields of `fact_fields` by name, with scopes as numbers. A query without a
-    group has zeros in the columns of groups, one that is not observed in the observed columns.
+    group has zeros in the columns of groups, one that is not observed in the observed columns, and
+    one of another scope in that of `COVERED`.
     """
     facts = np.zeros(rows, FACTS)
     for name, field in ALL_NUMBERS.items():
         facts[field] = columns[name]
-    for name, bit in ({**BITS, **GROUP_BITS, "exempt": int(Fact.EXEMPT)}).items():
+    for name, bit in _ALL_BITS.items():
         facts["bits"] |= (columns[name] != 0) * np.uint8(bit)
     for name, field in SINGLE.items():
         facts[field] = columns[name]

@@ -29,6 +29,8 @@ class Profile(StrEnum):
     """Within a stated L1 distance of the protectee's answer. Whoever learns the rule undoes it."""
     STRICT = "strict"
     """Once the account is over its budget, answers that tell nothing of the protectee."""
+    REFUSE = "refuse"
+    """Keeps every label; over the budget, requests with a query that no record covers get none."""
     OBSERVE = "observe"
     """The protectee's own answer, untouched; verdicts are counted and logged."""
 
@@ -38,6 +40,7 @@ SCOPES = {
     Profile.SAFE: Scope.QUERY,
     Profile.BALANCED: Scope.ACCOUNT,
     Profile.STRICT: Scope.ACCOUNT,
+    Profile.REFUSE: Scope.COVERED,
     Profile.OBSERVE: Scope.QUERY,
 }
 """The scope of each profile: the queries that are reversed after a crossing."""
@@ -106,16 +109,15 @@ def check_answers(
         _check_distance(answers, probabilities, balanced_l1)
     if profile is Profile.OBSERVE and not np.array_equal(answers, probabilities):
         raise ContractViolated("expected the protectee's own answers, got others")
+    kept = probabilities.argmax(axis=1) if labels is None else labels
+    if profile is Profile.REFUSE:
+        _require_labels(answers, kept)
     if profile is Profile.SAFE:
-        _check_safe(answers, probabilities, labels)
+        _require_labels(answers, kept)
+        _check_safe(answers, probabilities)
 
 
-def _check_safe(
-    answers: NDArray[np.floating],
-    probabilities: NDArray[np.floating],
-    labels: NDArray[np.integer] | None,
-) -> None:
-    _require_labels(answers, probabilities.argmax(axis=1) if labels is None else labels)
+def _check_safe(answers: NDArray[np.floating], probabilities: NDArray[np.floating]) -> None:
     ordered = np.sort(answers, axis=1)
     margin = (ordered[:, -1] - ordered[:, -2]).min(initial=1.0)
     if margin < SAFE_MARGIN:

@@ -73,6 +73,12 @@ class Fact(IntFlag):
     """The owner was off-distribution."""
     EXEMPT = 64
     """The account is exempt. A group has no such bit."""
+    COVERED = 128
+    """A record of the account covers the row, said under `Scope.COVERED` alone.
+
+    Also said of a row whose request was accepted before another writer put its owner over: parts of
+    the request were recorded by then, so that it was answered.
+    """
 
 
 GROUP_SHIFT = 3
@@ -101,6 +107,8 @@ def gather_facts(
     facts["distances"], facts["bits"] = step.distances[:count], bits[:count]
     facts["bits"][grouped] |= bits[count:] << GROUP_SHIFT
     facts["bits"] |= is_exempt * np.uint8(Fact.EXEMPT)
+    if standing.is_covered is not None:
+        facts["bits"] |= standing.is_covered * np.uint8(Fact.COVERED)
     facts["scopes"] = charges.scopes
     for name, values in (
         ("cqs_before", step.cqs_before),
@@ -190,5 +198,6 @@ def reenact(
     step = assess_candidates(geometry, rows, distances, is_candidate, levels)
     group_after = facts["group_cqs_before"].copy()
     group_after[grouped] = step.cqs_after[len(facts) :]
-    enforced = enforce(step, charges, Standing(limits, off))
+    is_covered = facts["bits"] & Fact.COVERED > 0
+    enforced = enforce(step, charges, Standing(limits, off, is_covered))
     return spare(enforced, facts["bits"] & Fact.EXEMPT > 0), group_after

@@ -28,10 +28,17 @@ class Scope(IntEnum):
     """Every query of a crossed class."""
     ACCOUNT = 3
     """Every query, and every query of an off-distribution account."""
+    COVERED = 4
+    """Every query that no record of the account covers, and a request with such a query as a whole.
+
+    Covered is within r of a record of the account's own ledger of the predicted class.
+    """
 
 
 # NumPy compares with a NumPy number many times faster than with an IntEnum.
-_CLASS, _ACCOUNT = np.uint8(Scope.CLASS), np.uint8(Scope.ACCOUNT)
+_CLASS, _ACCOUNT, _COVERED = (
+    np.uint8(scope) for scope in (Scope.CLASS, Scope.ACCOUNT, Scope.COVERED)
+)
 
 
 class Cause(IntFlag):
@@ -129,9 +136,13 @@ class Assessment:
 
     def first(self, count: int) -> Assessment:
         """The first `count` rows, before `enforce`."""
-        if count == len(self.verdicts):
-            return self
-        rows = slice(0, count)
+        return self if count == len(self.verdicts) else self._part(slice(0, count))
+
+    def select(self, rows: NDArray[np.integer]) -> Assessment:
+        """Some distinct rows (S,), ascending, before `enforce`."""
+        return self if len(rows) == len(self.verdicts) else self._part(rows)
+
+    def _part(self, rows: slice | NDArray[np.integer]) -> Assessment:
         return Assessment(
             self.verdicts[rows],
             self.distances[rows],
@@ -341,20 +352,34 @@ class Standing(NamedTuple):
     """T of each row's ledger, (R,)."""
     is_off: NDArray[np.bool_]
     """Whether the row's owner was off-distribution before the row, (R,)."""
+    is_covered: NDArray[np.bool_] | None = None
+    """Whether each query is answered under `Scope.COVERED` whatever its owners' standing, (B,).
+
+    A record of its account covers it; None where that holds for no query.
+    """
 
 
 def enforce(step: Assessment, charges: Charges, standing: Standing) -> Assessment:
     """Verdicts on B queries from those of the R ledger rows that they are charged to.
 
-    The harshest verdict wins, and each query's scope widens it: the records are the same under
+    The harshest verdict wins, and each query's scope widens it: what is recorded is the same under
     every scope, so that an account whose profile changes has the ledger it would always have had.
+    Under `Scope.COVERED`, requests are refused beforehand, and their rows are not recorded.
     """
     count = len(charges.scopes)
     has_groups = len(charges.row) > count
     # A scope that no query has is not computed.
     in_use = charges.scopes.tobytes()
     scopes = charges.scopes[charges.row] if has_groups else charges.scopes
-    spent = step.verdicts == _REVERSE
+    decided, is_off = step.verdicts, standing.is_off
+    spent = decided == _REVERSE
+    if _COVERED in in_use:
+        is_bound = is_uncovered = scopes == _COVERED
+        if standing.is_covered is not None:
+            is_uncovered = is_bound & ~standing.is_covered[charges.row]
+        # A covered query may be novel to its group's ledger: it is answered all the same.
+        decided = np.where(is_bound & spent, _PRESERVE, decided)
+        spent = np.where(is_bound, is_uncovered & step.is_over, spent)
     if _CLASS in in_use:
         is_crossed = step.cqs_before > standing.thresholds
         spent |= (scopes == _CLASS) & is_crossed & step.is_over
@@ -364,11 +389,13 @@ def enforce(step: Assessment, charges: Charges, standing: Standing) -> Assessmen
     if has_groups:
         causes[count:] *= _BY_GROUP
     if _ACCOUNT in in_use:
-        causes[(scopes == _ACCOUNT) & standing.is_off] |= _BY_METER
+        causes[(scopes == _ACCOUNT) & is_off] |= _BY_METER
+    if _COVERED in in_use:
+        causes[is_uncovered & is_off] |= _BY_METER
     own, groups = slice(0, count), slice(count, None)
-    verdicts = step.verdicts[own].copy()
+    verdicts = decided[own].copy()
     if has_groups:
-        np.maximum.at(verdicts, charges.row[groups], step.verdicts[groups])
+        np.maximum.at(verdicts, charges.row[groups], decided[groups])
         np.bitwise_or.at(causes, charges.row[groups], causes[groups])
     causes = causes[own]
     verdicts[causes > 0] = _REVERSE

@@ -267,7 +267,13 @@ class _Accounts:
             self._uncovered[position] = uncovered
             recorded = uncovered & self._samples.inside[rows]
             is_over = self.over < position
-            if self._rule is not None and is_over.any():
+            if self._rule is None or not is_over.any():
+                pass
+            elif self._rule.scope is Scope.COVERED:
+                # Each query is a request: refused, it is not recorded.
+                self._reversed[position] = is_over & uncovered
+                recorded &= ~is_over
+            else:
                 crossed = is_over & self._is_crossed[self._each, self._samples.labels[rows]]
                 self._reversed[position] = _reached(self._rule.scope, is_over, crossed, recorded)
                 recorded &= ~crossed

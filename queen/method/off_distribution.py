@@ -139,6 +139,13 @@ class AccountMeter:
         """A mark as a record, (1, E)."""
         return self._as_records([mark])
 
+    def copy(self) -> AccountMeter:
+        """A meter in the same state: a walk over it leaves this meter as it is."""
+        other = AccountMeter(self._width)
+        other.peak, other.marks = self.peak, self.marks.copy()
+        other.recent = None if self.recent is None else self.recent.copy()
+        return other
+
     def extend(self, records: SingleArray) -> None:
         """Note marks (M, E) that are in the store."""
         self.marks += records[:, 0].astype(np.float64).tolist()

@@ -60,7 +60,9 @@ class Chain:
             if len(rows):
                 steps = _steps_of(chunk, rows, 4 * owners[chunk.request[rows]] + kind, prefix)
                 self._require_order(chunk, rows, steps, f"{prefix}cqs_before")
-                self._parts.append(_distinct(steps))
+                # What was refused as a whole was not recorded: its numbers are those it would have
+                # led to.
+                self._parts.append(_distinct(steps.select(~chunk.is_undone[rows])))
 
     def close(self) -> None:
         """Count ledgers, records and gaps, and report contradictions."""

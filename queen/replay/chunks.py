@@ -15,6 +15,7 @@ from queen.decision_line import (
     ALL_NUMBERS,
     BITS,
     CAUSES,
+    COVERED,
     GROUP_BITS,
     GROUP_NUMBERS,
     NUMBERS,
@@ -27,14 +28,15 @@ from queen.decision_line import (
 )
 from queen.errors import DecisionLogInvalid
 from queen.method.crossing import CAP_OFF, OFF
-from queen.method.facts import FactArray
+from queen.method.facts import Fact, FactArray
+from queen.method.ledger import Scope, Verdict
 
 _LISTS = ("class", "verdict", "cause", "sqs", *NUMBERS, *BITS)
 _GROUP_LISTS = (*GROUP_NUMBERS, *GROUP_BITS)
-_OPTIONAL = (*_GROUP_LISTS, *OBSERVED_NUMBERS, *OBSERVED_GROUP_NUMBERS)
+_OPTIONAL = (COVERED, *_GROUP_LISTS, *OBSERVED_NUMBERS, *OBSERVED_GROUP_NUMBERS)
 _REAL = ("sqs", *(name for name in ALL_NUMBERS if not name.endswith("generation")))
 _WHOLE = {
-    **dict.fromkeys((*BITS, *GROUP_BITS), 1),
+    **dict.fromkeys((*BITS, *GROUP_BITS, COVERED), 1),
     **dict.fromkeys((name for name in ALL_NUMBERS if name.endswith("generation")), 2**63 - 1),
 }
 """Lists of whole numbers from 0 on, and the largest number that each may hold."""
@@ -72,6 +74,15 @@ class Chunk:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def is_undone(self) -> NDArray[np.bool_]:
+        """Whether nothing of the query's request was recorded, (B,): a part of it was refused."""
+        facts = self.facts
+        is_refused = (facts["scopes"] == Scope.COVERED) & (self.verdicts == Verdict.REVERSE)
+        is_refused &= facts["bits"] & Fact.EXEMPT == 0
+        requests: NDArray[np.bool_] = np.bincount(self.request, is_refused, len(self.files)) > 0
+        return requests[self.request]
 
 
 class Origin(NamedTuple):
@@ -145,6 +156,8 @@ class Draft:
             fail(f"one of {names} in 'scope' and a truth value in 'exempt'", "another value")
         is_observed = any(name in entry for name in OBSERVED_NUMBERS)
         present = _lists_of(is_grouped, is_observed)
+        if scope is Scope.COVERED:
+            present = (*present, COVERED)
         for name in present:
             values = entry[name]
             if not isinstance(values, list) or len(values) != rows:

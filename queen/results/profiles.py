@@ -22,6 +22,8 @@ _SEES = {
     Profile.BALANCED: "the model's label; past the budget, another class wherever L1 1.2 allows "
     "it, which whoever learns the rule undoes",
     Profile.STRICT: "the model's label; past the budget, answers of a decoy that knows nothing",
+    Profile.REFUSE: "the model's label; past the budget, an error wherever a query is not near an "
+    "earlier one",
     Profile.OBSERVE: "the model's own answers, within the budget and past it",
 }
 _COLUMNS = (
@@ -76,7 +78,7 @@ def profile_section(files: list[Path]) -> list[str]:
 def _by_profile(all_standings: list[Standing], plan: Plan) -> dict[Profile, Standing]:
     """The standing of each profile in the main setting; under `observe`, of no defense.
 
-    A thief gets the protectee's own answers from either.
+    A thief gets the protectee's own answers from either. A profile that the run left out has none.
     """
     setting = {"queries": plan.queries, "pool": IN, "accounts": 1, "members": 1}
     main = [standing for standing in all_standings if setting.items() <= standing.key.items()]
@@ -91,7 +93,9 @@ def _by_profile(all_standings: list[Standing], plan: Plan) -> dict[Profile, Stan
         }
         if profile is Profile.OBSERVE:
             key = {"defense": none.DEFENSE.name}
-        chosen[profile] = next(standing for standing in main if key.items() <= standing.key.items())
+        of_profile = [standing for standing in main if key.items() <= standing.key.items()]
+        if of_profile:
+            chosen[profile] = of_profile[0]
     return chosen
 
 

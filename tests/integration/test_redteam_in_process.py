@@ -15,6 +15,7 @@ from queen.deployment import Deployment
 from queen.errors import ConfigError
 from queen.method.contracts import Profile
 from queen.oip_client import OipClient
+from queen.redteam.targets.endpoint import EndpointTarget
 from queen.redteam.targets.in_process import InProcessTarget, OperatorChoice, open_in_process
 from queen.redteam.targets.protectee import open_protectee
 from tests.bundles import SmallBundle, make_bundle
@@ -62,6 +63,9 @@ def served(bundle: SmallBundle, queries: np.ndarray, tmp_path_factory) -> dict[P
 
 
 def _send(endpoint: str, profile: Profile, queries: np.ndarray) -> np.ndarray:
+    if profile is Profile.REFUSE:
+        with EndpointTarget(endpoint, [f"key {profile}"]) as target:
+            return target.open_account("thief").ask(queries)
     with OipClient(endpoint, f"key {profile}") as client:
         model = client.describe("")
         bounds = np.cumsum([0, 1, 7, 92, 200, 300])
@@ -84,7 +88,10 @@ def test_the_engine_answers_as_the_services_do(
     served: dict[Profile, np.ndarray],
     profile: Profile,
 ):
-    """The same bundle, secret, profile and budget give the same bytes, reversals included."""
+    """The same bundle, secret, profile and budget give the same bytes, reversals included.
+
+    So do refusals: a thief at an endpoint splits a refused batch, down to single queries.
+    """
     with _target(bundle, profile) as target:
         answers = target.open_account(profile.value).ask(queries)
         assert target.traffic.is_reversed is not None

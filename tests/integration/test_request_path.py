@@ -28,7 +28,7 @@ from tests.bundles import SmallBundle, make_bundle
 from tests.integration.inference.door import Door, open_door, write_accounts
 
 ROOT = Path(__file__).parents[2]
-MOST_FILES = 34
+MOST_FILES = 36
 ROWS = 6
 DECISIONS = "decisions.jsonl"
 NEVER = 3600.0
@@ -88,8 +88,13 @@ def _is_ours(code: CodeType) -> bool:
 
 
 @asynccontextmanager
-async def open_deployment(small: SmallBundle, folder: Path, budget: int) -> AsyncIterator[Door]:
-    """The three services in this process, over gRPC, with SQLite and a decision log."""
+async def open_deployment(
+    small: SmallBundle, folder: Path, budget: int, **accounts: str
+) -> AsyncIterator[Door]:
+    """The three services in this process, over gRPC, with SQLite and a decision log.
+
+    `accounts` are policies by name, in YAML.
+    """
     secret = folder / "secret"
     secret.write_bytes(b"s" * 32)
     sensitivity = SensitivitySettings(
@@ -112,7 +117,7 @@ async def open_deployment(small: SmallBundle, folder: Path, budget: int) -> Asyn
         door = await stack.enter_async_context(
             open_door(
                 small,
-                write_accounts(folder, warm="profile: paper", new="profile: paper"),
+                write_accounts(folder, **accounts),
                 sensitivity_target=ledgers.addresses["address"],
                 perturber_target=shadows.addresses["address"],
                 decision_log="all",
@@ -130,7 +135,8 @@ async def trace_a_request(folder: Path, budget: int = 100) -> Trace:
     small, trace = make_bundle(folder / "bundle"), Trace()
     rows = small.inputs[:ROWS].astype(np.float32)
     with trace.installed():
-        async with open_deployment(small, folder, budget) as door:
+        accounts = {"warm": "profile: paper", "new": "profile: paper"}
+        async with open_deployment(small, folder, budget, **accounts) as door:
             # The first request of a process does more than those after it.
             await door.client.ask(rows, "warm")
             await _until_logged(folder / DECISIONS, 1)

@@ -20,6 +20,7 @@ class Scope(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SCOPE_QUERY: _ClassVar[Scope]
     SCOPE_CLASS: _ClassVar[Scope]
     SCOPE_ACCOUNT: _ClassVar[Scope]
+    SCOPE_COVERED: _ClassVar[Scope]
 VERDICT_UNSPECIFIED: Verdict
 VERDICT_PRESERVE: Verdict
 VERDICT_RECORD: Verdict
@@ -28,6 +29,7 @@ SCOPE_UNSPECIFIED: Scope
 SCOPE_QUERY: Scope
 SCOPE_CLASS: Scope
 SCOPE_ACCOUNT: Scope
+SCOPE_COVERED: Scope
 
 class AccountPolicy(_message.Message):
     __slots__ = ("account_id", "budget", "scope", "group", "group_budget", "exempt", "breadth", "class_cap", "group_breadth", "group_class_cap", "observed")
@@ -56,20 +58,22 @@ class AccountPolicy(_message.Message):
     def __init__(self, account_id: _Optional[str] = ..., budget: _Optional[int] = ..., scope: _Optional[_Union[Scope, str]] = ..., group: _Optional[str] = ..., group_budget: _Optional[int] = ..., exempt: _Optional[bool] = ..., breadth: _Optional[int] = ..., class_cap: _Optional[int] = ..., group_breadth: _Optional[int] = ..., group_class_cap: _Optional[int] = ..., observed: _Optional[bool] = ...) -> None: ...
 
 class AssessRequest(_message.Message):
-    __slots__ = ("bundle_digest", "accounts", "account_index", "labels", "embeddings", "with_facts")
+    __slots__ = ("bundle_digest", "accounts", "account_index", "labels", "embeddings", "with_facts", "request_index")
     BUNDLE_DIGEST_FIELD_NUMBER: _ClassVar[int]
     ACCOUNTS_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_INDEX_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     EMBEDDINGS_FIELD_NUMBER: _ClassVar[int]
     WITH_FACTS_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_INDEX_FIELD_NUMBER: _ClassVar[int]
     bundle_digest: str
     accounts: _containers.RepeatedCompositeFieldContainer[AccountPolicy]
     account_index: bytes
     labels: bytes
     embeddings: bytes
     with_facts: bool
-    def __init__(self, bundle_digest: _Optional[str] = ..., accounts: _Optional[_Iterable[_Union[AccountPolicy, _Mapping]]] = ..., account_index: _Optional[bytes] = ..., labels: _Optional[bytes] = ..., embeddings: _Optional[bytes] = ..., with_facts: _Optional[bool] = ...) -> None: ...
+    request_index: bytes
+    def __init__(self, bundle_digest: _Optional[str] = ..., accounts: _Optional[_Iterable[_Union[AccountPolicy, _Mapping]]] = ..., account_index: _Optional[bytes] = ..., labels: _Optional[bytes] = ..., embeddings: _Optional[bytes] = ..., with_facts: _Optional[bool] = ..., request_index: _Optional[bytes] = ...) -> None: ...
 
 class AssessResponse(_message.Message):
     __slots__ = ("verdicts", "causes", "sqs", "facts")

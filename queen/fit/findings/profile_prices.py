@@ -41,7 +41,8 @@ class ProfilePrice:
 
     `labels_changed` and `mean_l1` are of the answers of an account over its budget,
     `mean_l1_within` of an account within it; `thief_accuracy` is that of the thief's copy on
-    held-out samples, if it is trained on the answers before the crossing, too.
+    held-out samples, if it is trained on the answers before the crossing, too. `refused` is the
+    share of new queries over the budget that get no answer, and so are no part of these figures.
     """
 
     profile: str
@@ -49,6 +50,7 @@ class ProfilePrice:
     mean_l1: float
     mean_l1_within: float
     thief_accuracy: float
+    refused: float = 0.0
 
 
 def price_profiles(fitted: Fitted, within_budget: int | None, update: Update) -> list[ProfilePrice]:
@@ -80,12 +82,16 @@ class _AnsweredRows:
         """The price of a profile."""
         within, over = self._answers(profile)
         seen = np.concatenate([within[: self._within_budget], over[self._within_budget :]])
+        is_refused = profile is Profile.REFUSE
+        if is_refused:
+            seen = within[: self._within_budget]
         return ProfilePrice(
             profile.value,
             round(float((over.argmax(axis=1) != self._own.argmax(axis=1)).mean()), 4),
             _mean_l1(over, self._own),
             _mean_l1(within, self._own),
             self._thief_accuracy(seen),
+            float(is_refused),
         )
 
     def _answers(self, profile: Profile) -> tuple[Answers, Answers]:
@@ -96,6 +102,8 @@ class _AnsweredRows:
             Profile.SAFE: self._safe,
             Profile.BALANCED: lambda: balanced_answer(own, self._partners, BALANCED_L1),
             Profile.STRICT: self._decoy,
+            # A refused query has no answer; the others have the protectee's label.
+            Profile.REFUSE: lambda: own,
             Profile.OBSERVE: lambda: own,
         }
         answers = over[profile]()
@@ -124,13 +132,13 @@ class _AnsweredRows:
         return [self._rows[first : first + _PART] for first in range(0, len(self._rows), _PART)]
 
     def _thief_accuracy(self, answers: Answers) -> float:
-        """Accuracy on the held-out samples of a head trained on `answers` (N, C)."""
+        """Accuracy on the held-out samples of a head trained on the first `answers`, (M, C)."""
         held, features = self._fitted.held_out, self._fitted.responses.features
         held = held if held.any() else ~held
         seed = self._fitted.options.seed
         with one_thread(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            head = _train_head(features[self._rows], answers, seed)
+            head = _train_head(features[self._rows[: len(answers)]], answers, seed)
             with torch.inference_mode():
                 predicted = head(torch.from_numpy(features[held])).argmax(dim=1).numpy()
         return round(float((predicted == self._fitted.samples.y[held]).mean()), 4)

@@ -122,12 +122,16 @@ def _prices(outcome: FitOutcome) -> Table:
         caption_justify="left",
     )
     table.add_column("profile")
-    for heading in ("labels changed, over budget", "L1 within", "L1 over", "thief's copy"):
+    for heading in (
+        *("labels changed, over budget", "refused, over budget", "L1 within", "L1 over"),
+        "thief's copy",
+    ):
         table.add_column(heading, justify="right")
     for price in outcome.prices:
         table.add_row(
             price.profile,
             f"{price.labels_changed:.1%}",
+            f"{price.refused:.0%}",
             f"{price.mean_l1_within:.2f}",
             f"{price.mean_l1:.2f}",
             f"{price.thief_accuracy:.1%}",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -32,11 +32,12 @@ from queen_sensitivity.wiring import open_service as open_sensitivity
 
 from queen.bundle import Bundle
 from queen.defaults import BREADTH, CLASS_CAP
+from queen.errors import OverBudget
 from queen.method.contracts import Profile
 from queen.method.crossing import cap_text
 from queen.method.ledger import Verdict
 from queen.redteam.datasets import Images
-from queen.redteam.targets.base import Answers, LocalAccount
+from queen.redteam.targets.base import Answers, LocalAccount, refusals
 from queen.redteam.targets.in_memory_service import InMemoryService, open_in_memory
 from queen.redteam.targets.protectee import CachedProtectee
 from queen.redteam.targets.traffic import Exchange, Traffic
@@ -123,12 +124,27 @@ class InProcessTarget:
 
     async def _finish(self, account: Account, queries: Images, outputs: Outputs) -> Answers:
         loop = asyncio.get_running_loop()
-        pending = Pending(account, queries, np.inf, 0.0, loop.create_future())
-        rest = await self._answerer.finish(MicroBatch.of([pending], queries, outputs))
+        requests = [
+            Pending(account, part, np.inf, 0.0, loop.create_future())
+            for part in _requests(account.profile, queries)
+        ]
+        rest = await self._answerer.finish(MicroBatch.of(requests, queries, outputs))
         if rest is not None:
             await rest.work
-        answers: Answers = await pending.answers
+        return np.concatenate([await self._answers(request) for request in requests])
+
+    async def _answers(self, request: Pending) -> Answers:
+        """The answers to a request, or the rows that stand for a refusal."""
+        try:
+            answers: Answers = await request.answers
+        except OverBudget:
+            return refusals(request.rows, self.num_classes)
         return answers
+
+
+def _requests(profile: Profile, queries: Images) -> Sequence[Images]:
+    """The requests in which a thief asks: a query each where a request is refused whole."""
+    return np.split(queries, len(queries)) if profile is Profile.REFUSE else [queries]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from queen.decision_line import HURRIED, OVERLOADED
+from queen.decision_line import HURRIED, OVER_BUDGET, OVERLOADED
 from queen.serving.metrics import Metrics
 
 STAGES = ("decode", "queue", "infer", "assess", "preserve", "reverse", "encode")
@@ -31,9 +31,10 @@ class InferenceMetrics:
         self.dropped = metrics.labeled(
             "queen_dropped_requests_total",
             "Requests that were given no answer: left or too late before their run, "
-            "in too much of a hurry for a verdict, or too many for a peer.",
+            "in too much of a hurry for a verdict, too many for a peer, or refused since their "
+            "account is over its budget.",
             "reason",
-            ("cancelled", "expired", HURRIED, OVERLOADED),
+            ("cancelled", "expired", HURRIED, OVERLOADED, OVER_BUDGET),
         )
         self.violations = metrics.counter(
             "queen_contract_violations_total",

@@ -195,8 +195,15 @@ class _Owner:
         off = self.asked >= self.limit
         self.asked += 1
         verdict = self._step(label, point, spent)
-        wide = {Scope.QUERY: False, Scope.CLASS: spent, Scope.ACCOUNT: over}[scope]
-        return verdict, verdict == Verdict.REVERSE or wide, off and scope is Scope.ACCOUNT
+        # No query counts as covered here.
+        wide = {
+            Scope.QUERY: False,
+            Scope.CLASS: spent,
+            Scope.ACCOUNT: over,
+            Scope.COVERED: over,
+        }[scope]
+        is_metered = scope in {Scope.ACCOUNT, Scope.COVERED}
+        return verdict, verdict == Verdict.REVERSE or wide, off and is_metered
 
     def _step(self, label: int, point: tuple[float, ...], is_spent: bool) -> Verdict:
         distance = math.dist(point, GEOMETRY.cluster_centers[label].tolist())

@@ -102,12 +102,22 @@ def test_strict_may_answer_anything_on_the_simplex() -> None:
     check_answers(Profile.STRICT, np.array([[0.0, 0.0, 1.0]], np.float32), OWN)
 
 
+def test_refuse_requires_the_label() -> None:
+    """No answer under it names another class; its numbers may differ."""
+    check_answers(Profile.REFUSE, np.array([[0.5, 0.4, 0.1]], np.float32), OWN)
+    with pytest.raises(ContractViolated, match="every label kept, got 1 changed"):
+        check_answers(Profile.REFUSE, OWN[:, ::-1], OWN)
+
+
 def test_every_profile_has_a_scope() -> None:
     """Answers that mean nothing are for whole accounts; the mild ones for the paper's queries."""
     assert set(SCOPES) == set(Profile)
     wide = {profile for profile, scope in SCOPES.items() if scope is Scope.ACCOUNT}
     assert wide == {Profile.BALANCED, Profile.STRICT}
-    assert set(SCOPES.values()) == {Scope.QUERY, Scope.ACCOUNT}
+    assert {profile for profile, scope in SCOPES.items() if scope is Scope.COVERED} == {
+        Profile.REFUSE
+    }
+    assert set(SCOPES.values()) == {Scope.QUERY, Scope.ACCOUNT, Scope.COVERED}
 
 
 def test_observe_requires_the_very_same_bits() -> None:

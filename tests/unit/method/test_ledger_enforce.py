@@ -186,3 +186,37 @@ def test_an_empty_batch_is_enforced_into_an_empty_assessment() -> None:
     off = np.empty(0, np.bool_)
     found = enforce(_step([], []), charges, Standing(np.empty(0), off))
     assert found.verdicts.shape == found.causes.shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("step", "is_covered", "expected", "causes"),
+    [
+        # Own row and group row of a query: verdict, whether its owner is over.
+        ([(P, True), (P, False)], False, X, Cause.ACCOUNT),
+        ([(P, False), (P, True)], False, X, Cause.GROUP),
+        ([(R, True), (X, True)], False, X, Cause.ACCOUNT | Cause.GROUP),
+        ([(P, True), (P, True)], True, P, Cause.NONE),
+        ([(P, False), (X, True)], True, P, Cause.NONE),
+        ([(P, True), (R, False)], True, R, Cause.NONE),
+        ([(R, False), (R, False)], False, R, Cause.NONE),
+    ],
+)
+def test_under_covered_a_record_of_the_account_decides_once_an_owner_is_over(
+    step: list[tuple[Verdict, bool]], is_covered: bool, expected: Verdict, causes: Cause
+) -> None:
+    """A covered query is answered, new as it may be to its group; any other is reversed."""
+    verdicts, over = (list(values) for values in zip(*step, strict=True))
+    charges = Charges(np.array([0, 0]), np.array([0, 1]), np.array([Scope.COVERED], np.uint8))
+    standing = Standing(np.full(2, 9.0), np.zeros(2, bool), np.array([is_covered]))
+    found = enforce(_step(verdicts, [0.0, 0.0], over), charges, standing)
+    assert found.verdicts.tolist() == [expected]
+    assert found.causes.tolist() == [causes]
+
+
+@pytest.mark.parametrize("is_covered", [True, False])
+def test_under_covered_the_meter_reverses_what_no_record_covers(is_covered: bool) -> None:
+    """An off-distribution account keeps the answers to queries that it asked before."""
+    charges = Charges(np.array([0]), np.array([0]), np.array([Scope.COVERED], np.uint8))
+    standing = Standing(np.full(1, 9.0), np.ones(1, bool), np.array([is_covered]))
+    found = enforce(_step([P], [0.0]), charges, standing)
+    assert found.causes.tolist() == [0 if is_covered else Cause.OFF_DISTRIBUTION]

@@ -170,3 +170,20 @@ def test_tail_queries_that_are_sent_again_flag_nobody() -> None:
     again = np.tile(np.flatnonzero(METER.is_far(WALK.distances, LABELS))[:2], (1, 50))
     meter = replace(METER, limit=6.0)
     assert WALK.flagged(again, meter, np.full(CLASSES, np.inf)).tolist() == [NEVER]
+
+
+def test_once_over_all_that_no_record_covers_is_refused_and_not_recorded() -> None:
+    """COVERED refuses within what ACCOUNT reverses; the account is over at the same query."""
+    policy = PolicyThresholds(0, _level(0.3), None, 2)
+    of_account, covered = (
+        WALK.enforced(ORDERS, policy, scope) for scope in (Scope.ACCOUNT, Scope.COVERED)
+    )
+    assert np.array_equal(covered.over, of_account.over)
+    assert (covered.is_reversed <= of_account.is_reversed).all()
+    assert 0 < covered.is_reversed.sum() < of_account.is_reversed.sum()
+    # Nothing is recorded any longer, so that the same query gets the same again.
+    asked = ORDERS.shape[1]
+    twice = np.concatenate([ORDERS, ORDERS], axis=1)
+    again = WALK.enforced(twice, policy, Scope.COVERED).is_reversed
+    later = np.arange(asked) > covered.over[:, None]
+    assert np.array_equal(again[:, asked:][later], again[:, :asked][later])

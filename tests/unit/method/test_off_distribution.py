@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -175,3 +176,18 @@ def test_a_record_ends_that_a_level_is_unknown() -> None:
     levels = np.full(2, UNKNOWN_LEVEL)
     walks = walk_owners(_meter(), rows, levels, np.zeros(2), lambda _: AccountMeter(2))
     assert walks.levels.tolist() == [UNKNOWN_LEVEL, 0.0]
+
+
+def test_a_copy_of_a_meter_is_walked_without_a_trace() -> None:
+    """Marks and remembered cells are its own from then on."""
+    meter = AccountMeter(2)
+    meter.extend(meter.as_record(2.0))
+    copy = meter.copy()
+    walk = partial(AccountMeter.walk, meter=_meter(), level=0.0, rows=[0], steps=[1.6])
+    assert walk(copy, cells={0: b"cell"}).level == 1.6
+    copy.extend(copy.as_record(5.0))
+    assert (meter.peak, meter.marks, meter.recent) == (2.0, [2.0], None)
+    assert copy.peak == 5.0
+    # The same cell again is news to the meter, and not to the copy.
+    assert walk(meter, cells={0: b"cell"}).level == 1.6
+    assert walk(copy.copy(), cells={0: b"cell"}).level == 0.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import numpy as np
 from queen_sensitivity.engine.batch import AccountPolicy
 
@@ -51,10 +53,25 @@ class Oracle:
         self._geometry, self._thresholds, self._meter = geometry, thresholds, meter
         self.owners: dict[str, Owner] = {}
 
+    def decide_request(
+        self, policy: AccountPolicy, embeddings: np.ndarray, labels: np.ndarray
+    ) -> list[tuple[int, int, float]]:
+        """The decisions on the queries of a request, which is undone if it is refused."""
+        before = deepcopy(self.owners)
+        rows = zip(embeddings, labels.tolist(), strict=True)
+        decisions = [self.decide(policy, embedding, label) for embedding, label in rows]
+        is_reversed = any(verdict == Verdict.REVERSE for verdict, _, _ in decisions)
+        if policy.scope is Scope.COVERED and not policy.is_exempt and is_reversed:
+            self.owners = before
+        return decisions
+
     def decide(
         self, policy: AccountPolicy, embedding: np.ndarray, label: int
     ) -> tuple[int, int, float]:
         """Verdict, causes, and cqs of the account's class after the query."""
+        known = self.owners.setdefault(policy.account_id, Owner()).stored(label)
+        nearest = nearest_distances(known, embedding[None])[0]
+        is_covered = bool(nearest <= self._geometry.coverage_radius[label])
         charged = [(policy.account_id, policy.crossing, Cause.ACCOUNT)]
         if policy.group:
             charged.append((f"group {policy.group}", policy.group_crossing, Cause.GROUP))
@@ -67,7 +84,13 @@ class Oracle:
         causes = Cause(0)
         for _, found, _ in steps:
             causes |= found
-        verdict = Verdict.REVERSE if causes else max(verdict for verdict, _, _ in steps)
+        verdicts = [verdict for verdict, _, _ in steps]
+        if policy.scope is Scope.COVERED:
+            verdicts = [1 if verdict == Verdict.REVERSE else verdict for verdict in verdicts]
+            causes = Cause(0) if is_covered else causes
+        if policy.is_exempt and causes:
+            return int(Verdict.PRESERVE), 0, steps[0][2]
+        verdict = Verdict.REVERSE if causes else max(verdicts)
         return int(verdict), int(causes), steps[0][2]
 
     def _charge(
@@ -107,9 +130,10 @@ class Oracle:
             )
         is_spent = verdict == Verdict.REVERSE
         is_spent |= policy.scope == Scope.CLASS and crossed[label] and is_over
-        is_spent |= policy.scope == Scope.ACCOUNT and is_over
+        is_wide = policy.scope in {Scope.ACCOUNT, Scope.COVERED}
+        is_spent |= is_wide and is_over
         found = cause if is_spent else Cause(0)
-        if policy.scope == Scope.ACCOUNT and owner.is_off:
+        if is_wide and owner.is_off:
             found |= Cause.OFF_DISTRIBUTION
         is_live = not crossed[label]
         self._walk(owner, embedding, label, is_live, is_live and verdict == Verdict.RECORD)

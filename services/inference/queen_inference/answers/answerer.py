@@ -83,7 +83,7 @@ class Answerer:
     async def finish(self, batch: MicroBatch) -> Rest | None:
         """Resolve the requests without a flagged row; return the rest, which resolves the others.
 
-        Requests that get no verdict, or get it too late, are resolved as well.
+        Requests that get no verdict, get it too late or are refused are resolved as well.
         """
         late: dict[Pending, Outcome] = {}
         try:
@@ -122,6 +122,7 @@ class Answerer:
         return assessed
 
     def _deliver(self, batch: MicroBatch, assessed: Assessed) -> Rest | None:
+        refused = self._refuse(batch, assessed)
         answers = self._preserver.answers(batch)
         flagged = _flagged_rows(batch, assessed)
         answered: list[Span] = []
@@ -131,11 +132,21 @@ class Answerer:
             (answered if first == last else waiting).append((request, rows))
         for request, rows in answered:
             request.resolve(answers[rows])
-        self._decisions.record(answered, batch.labels, assessed, {})
+        self._decisions.record(answered, batch.labels, assessed, refused)
         if not waiting:
             return None
         work = self._finish_flagged(batch, assessed, answers, flagged, waiting)
         return Rest([request for request, _ in waiting], work)
+
+    def _refuse(self, batch: MicroBatch, assessed: Assessed) -> dict[Pending, Outcome]:
+        """Refuse the requests under `refuse` that hold a REVERSE; none of them was charged."""
+        refused: dict[Pending, Outcome] = {}
+        is_refused = batch.rows_under(Profile.REFUSE) & (assessed.verdicts == Verdict.REVERSE)
+        if is_refused.any():
+            for request, rows in batch:
+                if is_refused[rows].any():
+                    refused[request] = self._fallback.refuse_over_budget(request)
+        return refused
 
     async def _finish_flagged(
         self,

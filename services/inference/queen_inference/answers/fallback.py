@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from queen.decision_line import HURRIED, OVERLOADED
+from queen.decision_line import HURRIED, OVER_BUDGET, OVERLOADED
 from queen.errors import (
     DeadlineExceeded,
     DependencyUnavailable,
+    OverBudget,
     Overloaded,
     QueenError,
 )
@@ -98,6 +99,17 @@ class Fallback:
         """
         too_short = DeadlineExceeded("the deadline is too short for an answer; give it more time")
         return self._refuse(pending, HURRIED, too_short)
+
+    def refuse_over_budget(self, pending: Pending) -> Outcome:
+        """Refuse a request under `refuse` that holds a query which its account may not ask.
+
+        The text is the same whether the account, its group or its meter is the cause.
+        """
+        spent = OverBudget(
+            "this account is over its budget: it is answered only near queries that it asked "
+            "before; ask the operator for a larger budget or for a reset"
+        )
+        return self._refuse(pending, OVER_BUDGET, spent)
 
     def replace_broken(self, answers: SingleArray, rows: RowIndex, labels: RowIndex) -> None:
         """Put protect answers in place of those `answers` (B, C) that broke a contract, in `rows`.

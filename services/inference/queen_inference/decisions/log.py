@@ -18,6 +18,7 @@ from queen.decision_line import (
     DECISION,
     HURRIED,
     LOGGER,
+    OVER_BUDGET,
     OVERLOADED,
     UNASSESSED,
     cause_name,
@@ -157,7 +158,7 @@ class DecisionLog:
             about["caller_id_hash"] = hash_of("request", pending.request_id)
         if account.group:
             about["group_hash"] = account_hash(group_owner(account.group))
-        if outcome in {HURRIED, OVERLOADED}:
+        if outcome in {HURRIED, OVERLOADED, OVER_BUDGET}:
             about["refused"] = outcome
         elif outcome:
             about["failure_mode"] = outcome

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -48,6 +48,11 @@ class AccountPolicy:
     is_exempt: bool = False
     is_observed: bool = False
 
+    @property
+    def may_be_refused(self) -> bool:
+        """Whether its requests may be refused whole."""
+        return self.scope is Scope.COVERED and not self.is_exempt
+
 
 @dataclass(frozen=True, eq=False)
 class Queries:
@@ -62,9 +67,38 @@ class Queries:
     """(B, E)."""
     with_facts: bool = False
     """Whether the assessment must state the facts that its verdicts follow from."""
+    request_index: NDArray[np.integer] | None = None
+    """Request of each row, (B,), never falling; None makes each row a request of its own."""
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def may_be_refused(self) -> bool:
+        """Whether a request of an account may be refused whole."""
+        return any(policy.may_be_refused for policy in self.accounts)
+
+    def refusable(self) -> NDArray[np.bool_]:
+        """Whether the request of each query may be refused whole, (B,)."""
+        accounts = np.array([policy.may_be_refused for policy in self.accounts], np.bool_)
+        rows: NDArray[np.bool_] = accounts[self.account_index]
+        return rows
+
+    def requests(self) -> NDArray[np.int64]:
+        """Request of each query, (B,) in 0..Q-1."""
+        if self.request_index is None:
+            return np.arange(len(self))
+        return np.cumsum(first_of_each(self.request_index)) - 1
+
+    def select(self, rows: NDArray[np.integer]) -> Queries:
+        """The queries of some rows, ascending, of the same accounts."""
+        return replace(
+            self,
+            account_index=self.account_index[rows],
+            labels=self.labels[rows],
+            embeddings=self.embeddings[rows],
+            request_index=self.requests()[rows],
+        )
 
 
 class Charged(NamedTuple):
@@ -208,9 +242,40 @@ class Batch:
         seen = self.snapshot
         return LedgerLevels(seen.cqs, self.thresholds, Owners(self.owner, seen.lacking, self.caps))
 
-    def standing(self, is_off: NDArray[np.bool_]) -> Standing:
-        """The state of the owners that count; `is_off` marks rows of off-distribution owners."""
-        return Standing(self.thresholds[self.ledger_index[: self.counted]], is_off)
+    def standing(
+        self, is_off: NDArray[np.bool_], is_covered: NDArray[np.bool_] | None = None
+    ) -> Standing:
+        """The state of the owners that count; `is_off` marks rows of off-distribution owners.
+
+        `is_covered` (B,) marks the queries that a record of their account covers.
+        """
+        thresholds = self.thresholds[self.ledger_index[: self.counted]]
+        return Standing(thresholds, is_off, is_covered)
+
+    def rows_of(self, is_chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """The rows (S,) that count of the chosen queries (B,)."""
+        rows: NDArray[np.int64] = is_chosen[self.charges.row].nonzero()[0]
+        return rows
+
+    def all_rows_of(self, is_chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """The rows (S,) that charge the chosen queries (B,), those that are observed as well."""
+        observed = is_chosen[self.observed.row].nonzero()[0]
+        return np.concatenate([self.rows_of(is_chosen), self.counted + observed])
+
+    def of_any_owner(self, claims: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Whether a claim (O,) holds for an owner that the query is charged to, (B,)."""
+        row, owner, scopes = self.charges
+        return np.bincount(row, claims[owner], len(scopes)) > 0
+
+    def circles(self) -> NDArray[np.int64]:
+        """The group of each query, or its account where it has none, (B,) in 0..O-1.
+
+        Queries of two circles do not change each other's verdicts.
+        """
+        row, owner, scopes = self.charges
+        circles = owner[: len(scopes)].copy()
+        circles[row[len(scopes) :]] = owner[len(scopes) :]
+        return circles
 
     def refresh(self) -> None:
         """Read the memory again after it has changed, and judge owners by their new records."""
@@ -332,3 +397,21 @@ def fill_rows(
     """Put the settled rows of a step on `rows`, (S,) each, at their places in `into`."""
     for name in ("verdicts", "distances", "sqs", "cqs_before", "cqs_after", "is_over"):
         getattr(into, name)[rows[is_settled]] = getattr(step, name)[is_settled]
+
+
+def copy_rows(into: Assessment, rows: NDArray[np.integer], step: Assessment) -> None:
+    """Put some `rows` (S,) of a step (R,) at the same places in `into` (R,)."""
+    for name in ("verdicts", "distances", "sqs", "cqs_before", "cqs_after", "is_over"):
+        getattr(into, name)[rows] = getattr(step, name)[rows]
+
+
+def fill_queries(
+    into: Assessment,
+    rows: NDArray[np.integer],
+    enforced: Assessment,
+    is_settled: NDArray[np.bool_],
+) -> None:
+    """Put the settled decisions on the queries `rows`, (S,) each, at their places in `into`."""
+    names = ["verdicts", "distances", "sqs", "cqs_before", "cqs_after", "causes"]
+    for name in names if into.facts is None else [*names, "facts"]:
+        getattr(into, name)[rows[is_settled]] = getattr(enforced, name)[is_settled]

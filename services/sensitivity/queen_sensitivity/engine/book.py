@@ -19,39 +19,33 @@ from queen.bundle import Bundle
 from queen.errors import LedgerConflict
 from queen.method.crossing import CrossingPolicy, Thresholds
 from queen.method.facts import POLICIES, gather_facts, state_observed
-from queen.method.geometry import FloatArray, Geometry
+from queen.method.geometry import Geometry
 from queen.method.ledger import (
     Assessment,
-    LedgerRows,
     Verdict,
-    assess_candidates,
     enforce,
 )
-from queen.method.off_distribution import (
-    MeterRows,
-    OffDistributionMeter,
-    room_left,
-    tail_cells,
-    walk_owners,
-)
-from queen.method.sensitivity import center_distances
+from queen.method.off_distribution import OffDistributionMeter, walk_owners
 from queen_sensitivity.engine.batch import (
     Batch,
     Charged,
     Queries,
     Snapshot,
     charge_owners,
+    copy_rows,
     empty_assessment,
     exempt_rows,
+    fill_queries,
     fill_rows,
+    first_of_each,
     spare_exempt,
 )
 from queen_sensitivity.engine.crossings import Crossing
 from queen_sensitivity.engine.recording import APPEND_ATTEMPTS, Recorder
+from queen_sensitivity.engine.refusal import Claims, Decided, Judgement, RequestJudge
+from queen_sensitivity.engine.step import LedgerStep, MeteredRows, meter_rows
 from queen_sensitivity.ledgers.account_cache import AccountCache
 from queen_sensitivity.ledgers.ledger_memory import LedgerMemory
-from queen_sensitivity.ledgers.ledger_table import Numbers
-from queen_sensitivity.ledgers.neighbor_index import NeighborIndex
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +76,7 @@ class LedgerBook:
         memory: LedgerMemory,
         cache: AccountCache,
         step: LedgerStep,
+        judge: RequestJudge,
         recorder: Recorder,
         announce: Callable[[Sequence[Crossing]], None],
     ) -> None:
@@ -89,6 +84,7 @@ class LedgerBook:
         self.memory = memory
         self.cache = cache
         self._step = step
+        self._judge = judge
         self._recorder = recorder
         self._announce = announce
 
@@ -113,11 +109,37 @@ class LedgerBook:
         DependencyUnavailable if the store does not answer, and LedgerConflict if another writer
         kept winning.
         """
+        assessment, is_settled = self._assess(queries)
+        return assessment if is_settled is None else self._finish(queries, assessment, is_settled)
+
+    def _finish(self, queries: Queries, whole: Assessment, is_settled: Claims) -> Assessment:
+        """Assess the postponed requests, after which `whole` holds the decisions on all queries.
+
+        Few of them are tried at first, and more as long as none has to be postponed again.
+        """
+        most = 1
+        while not is_settled.all():
+            left = (~is_settled).nonzero()[0]
+            requests = queries.requests()[left]
+            rows = left[np.cumsum(first_of_each(requests)) <= most]
+            part, settled = self._assess(queries.select(rows))
+            done = np.ones(len(rows), np.bool_) if settled is None else settled
+            fill_queries(whole, rows, part, done)
+            is_settled[rows[done]] = True
+            most = 2 * most if settled is None else 1
+        return whole
+
+    def _assess(self, queries: Queries) -> tuple[Assessment, Claims | None]:
+        """Decisions on the queries, and which of them are settled; None if all are."""
         charged = charge_owners(queries)
         try:
             batch = self._open(charged)
-            step = self._decide(batch)
-            is_off = self._walk_meters(batch, step)
+            if queries.may_be_refused:
+                judgement = self._judge.judge(batch, queries)
+                decided = self._carry_out(batch, queries, judgement)
+                is_settled = None if judgement.is_settled.all() else judgement.is_settled
+            else:
+                decided, is_settled = self._record(batch, np.arange(batch.size)), None
             crossings = batch.crossings(self.limits.meter)
         except BaseException:
             # It is unknown which records the store has: read the accounts again before their next
@@ -128,10 +150,11 @@ class LedgerBook:
             self.cache.trim()
         if crossings:
             self._announce(crossings)
-        counted, standing = step.first(batch.counted), batch.standing(is_off)
+        counted = decided.step.first(batch.counted)
+        standing = batch.standing(decided.is_off, decided.is_covered)
         enforced = spare_exempt(enforce(counted, charged.charges, standing), queries)
         if not queries.with_facts:
-            return enforced
+            return enforced, is_settled
         in_force = self.limits.thresholds.in_force
         owners = charged.rows.accounts[: int(charged.charges.owner.max()) + 1]
         policies = [in_force(policy.crossing) for policy in owners]
@@ -141,8 +164,8 @@ class LedgerBook:
             np.array(policies, POLICIES)[charged.charges.owner],
             exempt_rows(queries),
         )
-        state_observed(facts, charged.observed, step, batch.generations)
-        return replace(enforced, facts=facts)
+        state_observed(facts, charged.observed, decided.step, batch.generations)
+        return replace(enforced, facts=facts), is_settled
 
     def _open(self, charged: Charged) -> Batch:
         """The batch with the accounts that it charges."""
@@ -151,15 +174,40 @@ class LedgerBook:
         fetched = self.cache.fetch([policy.account_id for policy in policies], thresholds)
         return Batch(charged, thresholds, fetched, self.memory)
 
-    def _decide(self, batch: Batch) -> Assessment:
-        """The ledger step on all rows, once its records are in the store."""
-        rows = np.arange(batch.size)
-        decided: Assessment | None = None
-        for attempt in range(APPEND_ATTEMPTS):
+    def _carry_out(self, batch: Batch, queries: Queries, judgement: Judgement) -> Decided:
+        """Record the accepted requests; the decisions on the refused ones stand beside them."""
+        refused, rows = None, batch.rows_of(judgement.is_refused)
+        if len(rows):
+            refused = self._judge.refused(batch, queries, judgement)
+            batch.settle(rows)
+        decided = self._record(batch, batch.all_rows_of(judgement.is_accepted))
+        is_covered = self._judge.coverage(batch, queries, decided.step, judgement.is_covered)
+        standing = batch.standing(decided.is_off, is_covered)
+        enforced = enforce(decided.step.first(batch.counted), batch.charges, standing)
+        is_reversed = enforced.verdicts == Verdict.REVERSE
+        # Another writer was first after the request had been accepted, and recorded in part.
+        is_covered |= is_reversed & judgement.is_accepted & queries.refusable()
+        if refused is not None and refused.is_covered is not None:
+            copy_rows(decided.step, rows, refused.step)
+            decided.is_off[rows] = refused.is_off[rows]
+            is_covered = np.where(judgement.is_refused, refused.is_covered, is_covered)
+        return replace(decided, is_covered=is_covered)
+
+    def _record(self, batch: Batch, rows: NDArray[np.integer]) -> Decided:
+        """Decisions on `rows` (S,) of the batch, once their records and marks are in the store."""
+        step = self._decide(batch, rows)
+        return Decided(step, self._walk_meters(batch, step, rows))
+
+    def _decide(self, batch: Batch, rows: NDArray[np.integer]) -> Assessment:
+        """The ledger step on `rows` (S,), once its records are in the store: (R,) with blanks."""
+        if not len(rows):
+            return empty_assessment(batch.size)
+        decided = None if len(rows) == batch.size else empty_assessment(batch.size)
+        for _ in range(APPEND_ATTEMPTS):
             before = batch.snapshot
             step = self._step.decide(batch, rows)
             lost = self._recorder.record(batch, rows, step)
-            if not attempt and not lost:
+            if decided is None and not lost:
                 batch.settle(rows)
                 return step
             decided = empty_assessment(batch.size) if decided is None else decided
@@ -173,18 +221,27 @@ class LedgerBook:
             f"another writer was first {APPEND_ATTEMPTS} times in a row on the same ledger"
         )
 
-    def _walk_meters(self, batch: Batch, step: Assessment) -> NDArray[np.bool_]:
+    def _walk_meters(
+        self, batch: Batch, step: Assessment, rows: NDArray[np.integer]
+    ) -> NDArray[np.bool_]:
         """Whether the owner of each row that counts was off-distribution before it.
 
-        New marks are kept.
+        New marks are kept. Only `rows` (S,) move the meters; the others are False.
         """
         meter, counted = self.limits.meter, batch.counted
-        if meter is None:
-            return np.zeros(counted, np.bool_)
+        is_off = np.zeros(counted, np.bool_)
+        if meter is None or not len(rows):
+            return is_off
         table, slots = self.memory.accounts, batch.slots
+        chosen = rows[rows < counted]
+        metered = MeteredRows(
+            batch.select(chosen),
+            batch.charged.account_index[chosen],
+            batch.thresholds[batch.ledger_index[chosen]],
+        )
         walks = walk_owners(
             meter,
-            self._meter_rows(meter, batch, step.first(counted)),
+            meter_rows(self.limits.geometry, meter, metered, step.select(chosen)),
             table.level[slots],
             table.peak[slots],
             lambda owner: batch.accounts[owner].meter,
@@ -192,52 +249,8 @@ class LedgerBook:
         table.level[slots] = walks.levels
         for owner, mark in walks.marks:
             self._recorder.keep_mark(batch, owner, mark)
-        return walks.is_off
-
-    def _meter_rows(self, meter: OffDistributionMeter, batch: Batch, step: Assessment) -> MeterRows:
-        """How each row that counts moves the meter of its owner, by its decision in `step`."""
-        geometry, counted = self.limits.geometry, slice(0, batch.counted)
-        labels, embeddings = batch.charged.labels[counted], batch.charged.embeddings[counted]
-        is_live = step.cqs_before <= batch.thresholds[batch.ledger_index[counted]]
-        steps = meter.steps(
-            meter.is_far(step.distances, labels),
-            is_live & (step.verdicts == Verdict.RECORD),
-            is_live * room_left(geometry, step.cqs_before),
-        )
-        rising = (steps > 0).nonzero()[0]
-        cells = tail_cells(geometry, embeddings[rising], labels[rising])
-        by_row = dict(zip(rising.tolist(), cells, strict=True))
-        return MeterRows(batch.charged.account_index[counted], steps, by_row)
-
-
-class LedgerStep:
-    """Decides on rows of a batch by the ledgers as they are in memory, and appends nothing."""
-
-    def __init__(self, geometry: Geometry, index: NeighborIndex) -> None:
-        self._geometry = geometry
-        self._index = index
-
-    def decide(self, batch: Batch, rows: NDArray[np.integer]) -> Assessment:
-        """Decisions on `rows` of the batch in order, ascending, by its snapshot."""
-        selected = batch.select(rows)
-        distances = center_distances(self._geometry, selected.embeddings, selected.labels)
-        is_candidate = self._candidates(batch.snapshot.numbers, selected, distances)
-        return assess_candidates(self._geometry, selected, distances, is_candidate, batch.levels())
-
-    def _candidates(
-        self, numbers: Numbers, rows: LedgerRows, distances: FloatArray
-    ) -> NDArray[np.bool_]:
-        """Marks of the rows that are inside their region and novel to their ledger."""
-        is_candidate = np.zeros(len(rows.labels), np.bool_)
-        # A row outside its region is PRESERVE, novel or not.
-        inside = (distances < self._geometry.sensitive_radius[rows.labels]).nonzero()[0]
-        if len(inside):
-            points = rows.embeddings.take(inside, axis=0)
-            labels = rows.labels[inside]
-            is_candidate[inside] = self._index.is_novel(
-                numbers[rows.ledger_index[inside]], points, labels
-            )
-        return is_candidate
+        is_off[chosen] = walks.is_off
+        return is_off
 
 
 def _lost_rows(

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from queen_sensitivity.engine.book import LedgerBook, LedgerStep, Limits
+from queen_sensitivity.engine.book import LedgerBook, Limits
 from queen_sensitivity.engine.crossings import Crossing
 from queen_sensitivity.engine.recording import Recorder
+from queen_sensitivity.engine.refusal import RequestJudge
+from queen_sensitivity.engine.step import LedgerStep
 from queen_sensitivity.index.base import IndexKind, open_index
 from queen_sensitivity.ledger_store import LedgerStore
 from queen_sensitivity.ledgers.account_cache import AccountCache, Recheck
@@ -70,4 +72,5 @@ def open_book(
     cache = AccountCache(memory, store, repair, size=cached_accounts, limit=limit, recheck=recheck)
     step = LedgerStep(geometry, index)
     recorder = Recorder(memory, store, cache, listeners.appends)
-    return LedgerBook(limits, memory, cache, step, recorder, listeners.announce)
+    judge = RequestJudge(geometry, limits.meter, step, accounts)
+    return LedgerBook(limits, memory, cache, step, judge, recorder, listeners.announce)

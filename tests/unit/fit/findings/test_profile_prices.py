@@ -77,6 +77,15 @@ def test_strict_leaves_the_thief_a_worse_copy_than_observe(prices: Prices) -> No
     assert price.labels_changed > 0.6
 
 
+def test_refuse_changes_no_label_and_leaves_the_thief_the_first_answers(prices: Prices) -> None:
+    """Over the budget every new query is refused, so that the copy is of those before."""
+    price = prices["refuse"]
+    assert (price.labels_changed, price.mean_l1, price.refused) == (0.0, 0.0, 1.0)
+    fewest = _priced(within_budget=12)["refuse"]
+    assert fewest.thief_accuracy < price.thief_accuracy
+    assert {other.refused for name, other in prices.items() if name != "refuse"} == {0.0}
+
+
 def test_balanced_lies_between(prices: Prices) -> None:
     """Nearer to the model than `strict` is, and within its distance."""
     price = prices["balanced"]
@@ -104,4 +113,4 @@ def test_the_same_seed_gives_the_same_prices(prices: Prices) -> None:
     told: list[tuple[int, int]] = []
     again = price_profiles(_fitted(), 50, lambda done, total: told.append((done, total)))
     assert {price.profile: price for price in again} == prices
-    assert told == [(done, 5) for done in range(1, 6)]
+    assert told == [(done, 6) for done in range(1, 7)]

@@ -15,12 +15,14 @@ from queen_inference.micro_batch import MicroBatch, Pending, Span
 from queen_inference.peers.perturber import PerturberClient
 from queen_inference.peers.sensitivity import Assessed
 from queen_inference.protectee import Protectee
+from queen_inference.settings import FailureMode
 from queen_inference.wiring import make_answerer
 
 from queen.bundle import Bundle
 from queen.errors import (
     DeadlineExceeded,
     DependencyUnavailable,
+    OverBudget,
     Overloaded,
     PeerOverloaded,
     PeerUnavailable,
@@ -32,7 +34,9 @@ from tests.unit.inference.batches import account_of, batch_of
 from tests.unit.inference.conftest import Counted
 from tests.unit.inference.peers.stand_ins import ToldPerturber, ToldSensitivity
 
-PAPER, SAFE, OBSERVE = (account_of(name) for name in (Profile.PAPER, Profile.SAFE, Profile.OBSERVE))
+PAPER, SAFE, OBSERVE, REFUSE = (
+    account_of(name) for name in (Profile.PAPER, Profile.SAFE, Profile.OBSERVE, Profile.REFUSE)
+)
 POLICY = Policy(
     failure_mode="protect",
     assess_timeout_seconds=30.0,
@@ -273,3 +277,73 @@ async def test_a_late_perturber_refuses(
     with pytest.raises(Overloaded):
         await batch.requests[0].answers
     assert stage.outcomes(batch) == [("REVERSE", "overloaded")]
+
+
+async def test_a_request_under_refuse_with_a_flagged_row_is_refused_whole(
+    small: SmallBundle, protectee: Protectee, stage: Stage, counted: Counted
+) -> None:
+    """Its covered rows as well, and nothing goes to the perturber; other requests are answered."""
+    batch = batch_of(small, protectee, [REFUSE, REFUSE, PAPER], [3, 2, 1])
+    stage.sensitivity.verdicts = {1: Verdict.REVERSE, 3: Verdict.RECORD}
+    assert await stage.answerer().finish(batch) is None
+    with pytest.raises(OverBudget, match="ask the operator"):
+        await batch.requests[0].answers
+    for request, rows in list(batch)[1:]:
+        labels = request.answers.result().argmax(axis=1)
+        np.testing.assert_array_equal(labels, batch.labels[rows])
+    assert stage.perturber.requests == []
+    assert stage.outcomes(batch) == [
+        ("REVERSE", "over_budget"),
+        ("RECORD", ""),
+        ("PRESERVE", ""),
+    ]
+    assert counted("queen_dropped_requests_total", reason="over_budget") == 1
+
+
+async def test_a_refusal_beside_flagged_rows_of_another_profile(
+    small: SmallBundle, protectee: Protectee, stage: Stage
+) -> None:
+    """The perturber sees the rows of the other profile alone."""
+    batch = batch_of(small, protectee, [REFUSE, PAPER], [2, 2])
+    stage.sensitivity.verdicts = dict.fromkeys(range(4), Verdict.REVERSE)
+    await stage.finish(batch)
+    with pytest.raises(OverBudget):
+        await batch.requests[0].answers
+    np.testing.assert_array_equal(batch.requests[1].answers.result(), [REVERSED, REVERSED])
+    (request,) = stage.perturber.requests
+    assert len(request.profiles) == 2
+    assert stage.outcomes(batch) == [("REVERSE", "over_budget"), ("REVERSE", "")]
+
+
+@pytest.mark.parametrize("mode", ["protect", "allow", "deny"])
+async def test_no_failure_mode_changes_a_label_under_refuse(
+    small: SmallBundle, protectee: Protectee, stage: Stage, mode: FailureMode
+) -> None:
+    """Without a verdict the label is the protectee's, or there is no answer at all."""
+    batch = batch_of(small, protectee, [REFUSE], [3])
+    stage.sensitivity.problem = PeerUnavailable("gone")
+    await stage.finish(batch, replace(POLICY, failure_mode=mode))
+    if mode == "deny":
+        with pytest.raises(DependencyUnavailable):
+            await batch.requests[0].answers
+    else:
+        answers = batch.requests[0].answers.result()
+        np.testing.assert_array_equal(answers.argmax(axis=1), batch.labels)
+    assert stage.outcomes(batch) == [("", mode)]
+
+
+async def test_an_answer_before_the_verdict_is_not_taken_back_by_a_refusal(
+    small: SmallBundle, protectee: Protectee, stage: Stage
+) -> None:
+    """The failure mode answered in time, with the label kept; the record says that, not refused."""
+    batch = batch_of(small, protectee, [REFUSE], [2], [soon()])
+    stage.sensitivity.verdicts = {0: Verdict.REVERSE}
+    stage.sensitivity.gate.clear()
+    finishing = asyncio.create_task(stage.finish(batch))
+    await stage.sensitivity.asked.wait()
+    stage.seconds += 60.0
+    answers = await batch.requests[0].answers
+    stage.sensitivity.gate.set()
+    await finishing
+    np.testing.assert_array_equal(answers, protect_answers(batch.labels, 4))
+    assert stage.outcomes(batch) == [("REVERSE", "protect")]

@@ -11,8 +11,8 @@ from queen_inference.metrics import InferenceMetrics
 from queen_inference.micro_batch import Pending
 from queen_inference.settings import FailureMode
 
-from queen.decision_line import HURRIED, OVERLOADED
-from queen.errors import DeadlineExceeded, DependencyUnavailable, Overloaded
+from queen.decision_line import HURRIED, OVER_BUDGET, OVERLOADED
+from queen.errors import DeadlineExceeded, DependencyUnavailable, OverBudget, Overloaded
 from queen.serving.auth import Account
 from tests.unit.inference.conftest import Counted
 
@@ -81,16 +81,20 @@ async def test_flagged_rows_are_protected_or_denied(
 async def test_refusals_are_errors_in_any_mode(
     account: Account, metrics: InferenceMetrics, counted: Counted
 ) -> None:
-    """Too full and too hurried: counted once, an error each, and nothing of the answer."""
+    """Too full, too hurried, over the budget: counted once, an error each, and no answer."""
     fallback = Fallback("allow", metrics)
-    full, hurried = pending_of(account), pending_of(account)
+    full, hurried, spent = (pending_of(account) for _ in range(3))
     assert [fallback.refuse_overload(full) for _ in range(2)] == [OVERLOADED, ""]
     assert [fallback.refuse_hurry(hurried) for _ in range(2)] == [HURRIED, ""]
+    assert [fallback.refuse_over_budget(spent) for _ in range(2)] == [OVER_BUDGET, ""]
+    with pytest.raises(OverBudget):
+        await spent.answers
     with pytest.raises(Overloaded):
         await full.answers
     with pytest.raises(DeadlineExceeded):
         await hurried.answers
-    assert [counted(DROPPED, reason=reason) for reason in (OVERLOADED, HURRIED)] == [1, 1]
+    for reason in (OVERLOADED, HURRIED, OVER_BUDGET):
+        assert counted(DROPPED, reason=reason) == 1
     assert counted(MODES, mode="allow") == 0
 
 

@@ -1,0 +1,82 @@
+"""The ledger step on the ledgers in memory: it decides, and changes nothing.
+
+Shapes: S rows, L ledgers.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from queen.method.geometry import FloatArray, Geometry
+from queen.method.ledger import Assessment, LedgerLevels, LedgerRows, Verdict, assess_candidates
+from queen.method.off_distribution import MeterRows, OffDistributionMeter, room_left, tail_cells
+from queen.method.sensitivity import center_distances
+from queen_sensitivity.engine.batch import Batch
+from queen_sensitivity.ledgers.ledger_table import Numbers
+from queen_sensitivity.ledgers.neighbor_index import NeighborIndex
+
+
+class LedgerStep:
+    """Decides on rows by the ledgers as they are in memory, and appends nothing."""
+
+    def __init__(self, geometry: Geometry, index: NeighborIndex) -> None:
+        self._geometry = geometry
+        self._index = index
+
+    def decide(self, batch: Batch, rows: NDArray[np.integer]) -> Assessment:
+        """Decisions on `rows` of the batch in order, ascending, by its snapshot."""
+        return self.decide_rows(batch.select(rows), batch.snapshot.numbers, batch.levels())
+
+    def decide_rows(self, rows: LedgerRows, numbers: Numbers, levels: LedgerLevels) -> Assessment:
+        """Decisions on rows (S,) in order, by ledgers of these `numbers` and `levels` (L,)."""
+        distances = center_distances(self._geometry, rows.embeddings, rows.labels)
+        is_candidate = self._candidates(numbers, rows, distances)
+        return assess_candidates(self._geometry, rows, distances, is_candidate, levels)
+
+    def is_novel(self, rows: LedgerRows, numbers: Numbers) -> NDArray[np.bool_]:
+        """Whether each row is farther than r from every record of its ledger, (S,)."""
+        return self._index.is_novel(numbers[rows.ledger_index], rows.embeddings, rows.labels)
+
+    def _candidates(
+        self, numbers: Numbers, rows: LedgerRows, distances: FloatArray
+    ) -> NDArray[np.bool_]:
+        """Marks of the rows that are inside their region and novel to their ledger."""
+        is_candidate = np.zeros(len(rows.labels), np.bool_)
+        # A row outside its region is PRESERVE, novel or not.
+        inside = (distances < self._geometry.sensitive_radius[rows.labels]).nonzero()[0]
+        if len(inside):
+            points = rows.embeddings.take(inside, axis=0)
+            labels = rows.labels[inside]
+            is_candidate[inside] = self._index.is_novel(
+                numbers[rows.ledger_index[inside]], points, labels
+            )
+        return is_candidate
+
+
+class MeteredRows(NamedTuple):
+    """Rows (S,) that move the meters of their owners."""
+
+    queries: LedgerRows
+    owner: NDArray[np.integer]
+    """(S,)."""
+    thresholds: FloatArray
+    """T of each row's ledger, (S,)."""
+
+
+def meter_rows(
+    geometry: Geometry, meter: OffDistributionMeter, rows: MeteredRows, step: Assessment
+) -> MeterRows:
+    """How each row moves the meter of its owner, by the decisions of `step` (S,)."""
+    embeddings, labels, _ = rows.queries
+    is_live = step.cqs_before <= rows.thresholds
+    steps = meter.steps(
+        meter.is_far(step.distances, labels),
+        is_live & (step.verdicts == Verdict.RECORD),
+        is_live * room_left(geometry, step.cqs_before),
+    )
+    rising = (steps > 0).nonzero()[0]
+    cells = tail_cells(geometry, embeddings[rising], labels[rising])
+    return MeterRows(rows.owner, steps, dict(zip(rising.tolist(), cells, strict=True)))
