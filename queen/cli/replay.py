@@ -90,6 +90,9 @@ def _lines(report: ReplayReport) -> list[tuple[str, int, str]]:
         ("records", report.records, "in them"),
         ("broken chains", report.broken_chains, "records that contradict one another"),
         ("gaps", report.gaps, "records that the log does not hold"),
+        ("unfounded", report.unfounded, "ledgers of owners that no records put over"),
+        ("unshown", report.unshown, "the same, by records that the log may not hold"),
+        ("stale", report.stale, "queries decided while another writer put their owner over"),
     ]
 
 

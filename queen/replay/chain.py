@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +41,17 @@ class _Steps:
         )
 
 
+class Chains(NamedTuple):
+    """The ledgers of a log at its end."""
+
+    ledgers: IntArray
+    """Owner, class and generation of each, (L, 3)."""
+    finals: FloatArray
+    """Cqs after the last record, (L,)."""
+    is_whole: NDArray[np.bool_]
+    """Whether the log holds every record of the ledger, (L,)."""
+
+
 class Chain:
     """Collects the steps of all chunks, and checks them at the end."""
 
@@ -64,10 +76,10 @@ class Chain:
                 # led to.
                 self._parts.append(_distinct(steps.select(~chunk.is_undone[rows])))
 
-    def close(self) -> None:
-        """Count ledgers, records and gaps, and report contradictions."""
+    def close(self) -> Chains:
+        """Count ledgers, records and gaps, report contradictions, and return the ledgers."""
         if not self._parts:
-            return
+            return Chains(np.zeros((0, 3), np.int64), np.zeros(0), np.zeros(0, np.bool_))
         steps = _distinct(_joined(self._parts))
         report = self._report
         report.records = int((steps.after != steps.before).sum())
@@ -79,6 +91,9 @@ class Chain:
         report.broken_chains += len(broken)
         for at in broken[:20].tolist():
             report.add(self._overlap(steps, at))
+        first = np.flatnonzero(np.r_[True, ~is_same])
+        finals = np.maximum.reduceat(steps.after, first)
+        return Chains(steps.ledgers[first], finals, ~np.logical_or.reduceat(gaps, first))
 
     def _overlap(self, steps: _Steps, at: int) -> Contradiction:
         (file, line, row), (other_file, other_line, other_row) = steps.origins[

@@ -64,6 +64,13 @@ class ReplayReport:
     """Number of times that a ledger has grown by records that are not in the log."""
     broken_chains: int = 0
     """Number of times that the records of a ledger contradict each other."""
+    unfounded: int = 0
+    """Ledgers in which an owner is said to be over, and none of its records make it so."""
+    unshown: int = 0
+    """The same, where the log may not hold all records of the owner."""
+    stale: int = 0
+    """Queries whose owner earlier queries of the request had put over, and that were decided
+    without it: another writer was first. They were decided too mildly."""
     duplicates: int = 0
     """Lines that repeat another line, left out."""
     truncated: list[str] = field(default_factory=list)
@@ -81,7 +88,7 @@ class ReplayReport:
     @property
     def is_reproduced(self) -> bool:
         """Whether every verdict came out the same and nothing contradicts."""
-        return not (self.contradicting or self.broken_chains)
+        return not (self.contradicting or self.broken_chains or self.unfounded)
 
     def add(self, contradiction: Contradiction) -> None:
         """Keep a contradiction if it is among the first."""
