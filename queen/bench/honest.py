@@ -20,15 +20,12 @@ from queen.bundle import Bundle, open_bundle
 from queen.fit.findings.honest_traffic import Seen, honest_volumes
 from queen.method.contracts import SCOPES, Profile
 from queen.method.crossing import CrossingPolicy, PolicyThresholds, cap_text, policy_thresholds
-from queen.method.ledger import Scope
 from queen.method.ledger_walk import NEVER, LedgerWalk, Positions, first_true
 from queen.method.traffic import CHANGED, HonestSamples, Kind, Rows
 
 HISTORIES = (0, 500, 2000, 10_000)
 """Earlier queries of an account at which right answers are reported."""
 _WINDOW = 250
-_OFF_SCOPES = (Scope.ACCOUNT,)
-"""Scopes under which an off-distribution account is reversed or refused."""
 
 
 @dataclass(frozen=True)
@@ -161,10 +158,7 @@ class _Bench:
         """Reversed and refused queries (A, Q), and the query that flags each account (A,)."""
         scope = SCOPES[self._options.profile]
         flagged = walk.flagged(orders, self._bundle.meter, self._policy.thresholds)
-        enforced = walk.enforced(orders, self._policy, scope)
-        is_harmed = enforced.is_reversed
-        if scope in _OFF_SCOPES:
-            is_harmed |= np.arange(orders.shape[1]) > flagged[:, None]
+        is_harmed = walk.enforced(orders, self._policy, scope, flagged).is_reversed
         if self._options.profile in {Profile.SAFE, Profile.OBSERVE}:
             is_harmed[:] = False
         return is_harmed, flagged

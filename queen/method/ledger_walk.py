@@ -150,10 +150,23 @@ class LedgerWalk:
             covered[self.covers[start : start + self.counts[row]]] = True
         return len(order)
 
-    def enforced(self, orders: Orders, policy: PolicyThresholds, scope: Scope) -> Enforced:
-        """Walk over `orders` (A, Q) under a crossing policy and a scope."""
+    def enforced(
+        self,
+        orders: Orders,
+        policy: PolicyThresholds,
+        scope: Scope,
+        flagged: Positions | None = None,
+    ) -> Enforced:
+        """Walk over `orders` (A, Q) under a crossing policy and a scope.
+
+        `flagged` (A,) are the queries with which accounts become off-distribution, by `flagged`;
+        without them no meter reverses a query. Under `Scope.COVERED` each query is a request.
+        """
+        off = np.full(len(orders), NEVER) if flagged is None else flagged
         parts = [
-            _Accounts(self, orders[part], _levels(policy), _Rule(policy.needed, scope)).walk()
+            _Accounts(
+                self, orders[part], _levels(policy), _Rule(policy.needed, scope, off[part])
+            ).walk()
             for part in self._parts(len(orders))
         ]
         return Enforced(
@@ -221,6 +234,7 @@ class _Rule(NamedTuple):
 
     needed: int
     scope: Scope
+    flagged: Positions
 
 
 class _Accounts:
@@ -266,21 +280,32 @@ class _Accounts:
             uncovered = ~self._covered[self._each, rows]
             self._uncovered[position] = uncovered
             recorded = uncovered & self._samples.inside[rows]
-            is_over = self.over < position
-            if self._rule is None or not is_over.any():
-                pass
-            elif self._rule.scope is Scope.COVERED:
-                # Each query is a request: refused, it is not recorded.
-                self._reversed[position] = is_over & uncovered
-                recorded &= ~is_over
-            else:
-                crossed = is_over & self._is_crossed[self._each, self._samples.labels[rows]]
-                self._reversed[position] = _reached(self._rule.scope, is_over, crossed, recorded)
-                recorded &= ~crossed
+            if self._rule is not None:
+                self._reverse(self._rule, position, rows, uncovered, recorded)
             accounts = np.flatnonzero(recorded)
             if len(accounts):
                 self._record(position, accounts, rows[accounts])
         return self
+
+    def _reverse(
+        self, rule: _Rule, position: int, rows: Positions, uncovered: Claims, recorded: Claims
+    ) -> None:
+        """Reverse a query of each account by the rule; `recorded` (A,) loses what is not kept."""
+        is_over, is_off = self.over < position, rule.flagged < position
+        if not (is_over | is_off).any():
+            return
+        if rule.scope is Scope.COVERED:
+            # Each query is a request: refused, it is not recorded.
+            self._reversed[position] = (is_over | is_off) & uncovered
+            recorded &= ~(is_over | is_off)
+            return
+        crossed = is_over & self._is_crossed[self._each, self._samples.labels[rows]]
+        self._reversed[position] = {
+            Scope.QUERY: crossed & recorded,
+            Scope.CLASS: crossed,
+            Scope.ACCOUNT: is_over | is_off,
+        }[rule.scope]
+        recorded &= ~crossed
 
     def _record(self, position: int, accounts: Positions, rows: Positions) -> None:
         """Record a query each of some accounts: (a,) of each."""
@@ -308,17 +333,6 @@ class _Accounts:
 
     def _exceed(self, position: int, accounts: Positions) -> None:
         self.over[accounts] = np.minimum(self.over[accounts], position)
-
-
-def _reached(scope: Scope, is_over: Claims, crossed: Claims, recorded: Claims) -> Claims:
-    """Whether the scope reverses a query of each account, (A,).
-
-    `crossed`: the account is over and the query's class crossed; `recorded`: the query would be
-    recorded if the class were not.
-    """
-    if scope is Scope.ACCOUNT:
-        return is_over
-    return crossed if scope is Scope.CLASS else crossed & recorded
 
 
 def first_true(claims: Claims) -> Positions:

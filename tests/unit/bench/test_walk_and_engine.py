@@ -24,7 +24,7 @@ POLICIES = (
 )
 
 
-@pytest.mark.parametrize("scope", [Scope.QUERY, Scope.CLASS, Scope.ACCOUNT])
+@pytest.mark.parametrize("scope", list(Scope))
 @pytest.mark.parametrize("policy", POLICIES)
 def test_the_walk_and_the_engine_agree(
     small: SmallBundle, policy: CrossingPolicy, scope: Scope
@@ -43,9 +43,8 @@ def test_the_walk_and_the_engine_agree(
 
     walk = LedgerWalk(bundle.geometry, embeddings, labels)
     numbers = policy_thresholds(bundle.geometry, bundle.mean_squared_sqs, policy)
-    enforced = walk.enforced(orders, numbers, scope)
     flagged = walk.flagged(orders, bundle.meter, numbers.thresholds)
-    is_off = np.arange(QUERIES) > flagged[:, None]
+    enforced = walk.enforced(orders, numbers, scope, flagged)
 
     limits = Limits.of_bundle(bundle, policy)
     book = open_book(limits, MemoryLedgerStore(), cached_accounts=ACCOUNTS)
@@ -61,11 +60,12 @@ def test_the_walk_and_the_engine_agree(
             verdicts[account, first : first + BATCH] = step.verdicts[own]
             causes[account, first : first + BATCH] = step.causes[own]
 
-    is_over = (causes & Cause.ACCOUNT) > 0
-    assert np.array_equal(is_over, enforced.is_reversed)
-    assert is_over.any()
-    assert not is_over.all()
+    is_reversed = verdicts == Verdict.REVERSE
+    assert np.array_equal(is_reversed, enforced.is_reversed)
+    assert is_reversed.any()
+    assert not is_reversed.all()
+    assert (causes & Cause.ACCOUNT).any()
     if scope is Scope.ACCOUNT:
+        is_off = np.arange(QUERIES) > flagged[:, None]
         assert np.array_equal((causes & Cause.OFF_DISTRIBUTION) > 0, is_off)
-        assert np.array_equal(verdicts == Verdict.REVERSE, enforced.is_reversed | is_off)
         assert is_off.any()
