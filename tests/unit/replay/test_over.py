@@ -104,3 +104,24 @@ def test_a_class_at_its_cap_says_by_itself_that_its_owner_is_over(
     report = replayed(bundle, tmp_path, [record])
     wrong = [one for one in report.contradictions if one.row == row]
     assert "over" in {contradiction.what for contradiction in wrong}
+
+
+def test_a_refused_request_claims_what_it_would_have_led_to(bundle: Bundle, tmp_path: Path) -> None:
+    """It puts its own account over, and is undone: no record founds the claim, and none must."""
+    log = WrittenLog(bundle)
+    policy = AccountPolicy("a", TWO, Scope.COVERED)
+    spreads = [spread(0, label, 25) for label in range(CLASSES)]
+    for points in spreads:
+        log.ask([policy], points[:1])
+    log.ask([policy], [point for points in spreads for point in points])
+    for points in spreads:
+        log.ask([policy], points[1:2])
+    records = entries(log)
+    refused = records[CLASSES]
+    assert {"REVERSE", "RECORD"} <= set(refused["verdict"])
+    assert 1 in refused["over"]
+    assert all(set(record["over"]) == {0} for record in records if record is not refused)
+    report = replayed(bundle, tmp_path, records)
+    assert report.is_reproduced, report.contradictions
+    assert (report.unfounded, report.unshown, report.stale, report.gaps) == (0, 0, 0, 0)
+    assert report.records == log.records_of("a")
