@@ -133,7 +133,7 @@ def cap_thresholds(
         raise ConfigError(
             f"expected a class cap of 1 to {largest} budgets of {budget} records, or off, got "
             f"{class_cap}: the sensitive region is full before (coverage fraction "
-            f"{geometry.coverage_fraction})"
+            f"{geometry.coverage_fraction}); state a smaller class cap or budget"
         )
     return budget_thresholds(geometry, mean_squared_sqs, class_cap * budget)
 

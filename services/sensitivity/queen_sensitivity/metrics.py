@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 from queen.method.ledger import Verdict
 from queen.serving.metrics import Metrics
+from queen_sensitivity.engine.crossings import Crossing, CrossingKind
 
 CAS_RESULTS = ("appended", "conflict", "regressed", "renewed")
 """Answers of the store to an append, as they are counted."""
@@ -44,6 +46,12 @@ class SensitivityMetrics:
             "result",
             CAS_RESULTS,
         )
+        self.crossings = metrics.labeled(
+            "queen_crossings_total",
+            "Crossings of classes, of owners over their budgets, and of meters.",
+            "crossing",
+            tuple(kind.name.lower() for kind in CrossingKind),
+        )
         self.repaired = metrics.counter(
             "queen_state_repaired_records_total", "Records that the store had lost and got back."
         )
@@ -52,3 +60,8 @@ class SensitivityMetrics:
             "queen_accounts_tracked", "Accounts whose ledgers are in memory."
         )
         self.waiting = metrics.gauge("queen_waiting_calls", "Calls that wait for the ledgers.")
+
+    def count_crossings(self, crossings: Sequence[Crossing]) -> None:
+        """Count the crossings of a batch by their kind."""
+        for crossing in crossings:
+            self.crossings[crossing.kind.name.lower()].inc()

@@ -22,6 +22,7 @@ from queen_sensitivity.admin.crossing_feed import CrossingFeed
 from queen_sensitivity.admin.servicer import ADMIN, AdminServicer
 from queen_sensitivity.decode import Expected
 from queen_sensitivity.engine.book import Limits
+from queen_sensitivity.engine.crossings import Crossing
 from queen_sensitivity.engine.wiring import Listeners, open_book
 from queen_sensitivity.ledger_store import (
     LedgerStore,
@@ -54,7 +55,12 @@ async def open_service(
         engine = stack.enter_context(ThreadPoolExecutor(1, "engine"))
         working = stack.enter_context(ThreadPoolExecutor(1, "working"))
         store = TimedStore(plain, metrics.stages["load"], metrics.stages["append"])
-        listeners = Listeners(metrics.appends, metrics.repaired, feed.publish)
+
+        def announce(crossings: Sequence[Crossing]) -> None:
+            metrics.count_crossings(crossings)
+            feed.publish(crossings)
+
+        listeners = Listeners(metrics.appends, metrics.repaired, announce)
         book = open_book(
             Limits.of_bundle(bundle, settings.crossing),
             store,

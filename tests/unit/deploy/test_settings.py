@@ -56,7 +56,7 @@ def test_pods_choose_as_an_operator_who_states_nothing(
     door = effective("inference", folder, monkeypatch, tmp_path)
     ledgers = effective("sensitivity", folder, monkeypatch, tmp_path)
     assert door.default_profile == defaults.PROFILE
-    assert ledgers.budget == defaults.BUDGET
+    assert ledgers.crossing == (defaults.BUDGET, defaults.BREADTH, defaults.CLASS_CAP)
 
 
 @pytest.mark.parametrize(("folder", "service"), PODS)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from itertools import pairwise
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from queen.method.ledger import Assessment, Cause, Charges, Scope, Standing, Verdict, enforce
 from tests.unit.method.charged_streams import (
     ACCOUNTS,
+    GROUPS,
     PLAIN,
     Book,
     Rules,
@@ -53,6 +55,40 @@ def test_without_groups_the_scope_of_queries_is_the_papers(stream: Stream, level
     reversed_rows = step.verdicts == Verdict.REVERSE
     np.testing.assert_array_equal(found.causes, np.where(reversed_rows, Cause.ACCOUNT, 0))
     assert found.verdicts.dtype == found.causes.dtype == np.uint8
+
+
+ALL = ACCOUNTS + GROUPS
+
+
+@given(rows, rules, st.sampled_from([1.0, 2.0, math.inf]), st.integers(1, 2))
+@bounded
+def test_breadth_1_and_cap_1_are_the_method_as_published(
+    stream: Stream, by: Rules, cap: float, needed: int
+) -> None:
+    """Breadth 1 with any cap, and a cap of 1 budget with any breadth: no byte is another."""
+    published = Book(replace(by, needed=(1,) * ALL, caps=(math.inf,) * ALL)).charge(stream)
+    for needed_classes, class_cap in ((1, cap), (needed, 1.0)):
+        policy = replace(by, needed=(needed_classes,) * ALL, caps=(class_cap,) * ALL)
+        for step, expected in zip(Book(policy).charge(stream), published, strict=True):
+            for name in ("verdicts", "sqs", "cqs_before", "cqs_after", "is_over", "causes"):
+                assert getattr(step, name).tobytes() == getattr(expected, name).tobytes()
+
+
+@given(rows, rules)
+@bounded
+def test_until_an_owner_is_over_no_query_of_it_is_reversed_by_its_budget(
+    stream: Stream, by: Rules
+) -> None:
+    """And a broader policy never reverses what a narrower one would not."""
+    broad = replace(by, needed=(2,) * ALL, caps=(math.inf,) * ALL)
+    narrow = enforce_batches(replace(broad, needed=(1,) * ALL), [stream])
+    step, found = Book(broad).charge(stream)
+    is_own = slice(0, len(stream))
+    by_own_budget = (found.causes & Cause.ACCOUNT) > 0
+    assert not (by_own_budget & ~step.is_over[is_own]).any()
+    reversed_rows = np.array(narrow.verdicts) == Verdict.REVERSE
+    # Under the broader policy more is recorded, so that later queries may be covered.
+    assert not ((found.verdicts == Verdict.REVERSE) & ~reversed_rows).any()
 
 
 @given(rows, rules)

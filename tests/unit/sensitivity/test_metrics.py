@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from queen_sensitivity.engine.crossings import Crossing, CrossingKind
 from queen_sensitivity.metrics import SensitivityMetrics
 
 from queen.method.ledger import Verdict
@@ -16,7 +17,19 @@ def test_every_series_is_there_from_the_start() -> None:
     for verdict in Verdict:
         assert value("queen_decisions_total", {"decision": verdict.name.lower()}) == 0
     assert value("queen_state_cas_total", {"result": "appended"}) == 0
+    for kind in CrossingKind:
+        assert value("queen_crossings_total", {"crossing": kind.name.lower()}) == 0
     assert value("queen_stage_seconds_count", {"stage": "assess"}) == 0
+
+
+def test_crossings_are_counted_by_their_kind() -> None:
+    """A crossed class apart from an owner that is over."""
+    metrics = Metrics()
+    crossing = Crossing(CrossingKind.BREADTH, "a", None, 5.0, 5.0)
+    SensitivityMetrics(metrics).count_crossings([crossing, crossing])
+    value = metrics.registry.get_sample_value
+    assert value("queen_crossings_total", {"crossing": "breadth"}) == 2
+    assert value("queen_crossings_total", {"crossing": "threshold"}) == 0
 
 
 def test_appends_and_repairs_are_counted() -> None:
