@@ -15,19 +15,23 @@ from torch import nn
 
 from queen.redteam.attacks.base import Attack, Thief, corners
 from queen.redteam.attacks.parts.answered import is_answered
-from queen.redteam.attacks.parts.prefix import ask_prefix, ask_rest, prefix_length
+from queen.redteam.attacks.parts.prefix import Prefix, ask_prefix, ask_rest, prefix_length
+from queen.redteam.attacks.parts.quick_copies import quick_copy
 from queen.redteam.attacks.parts.readout import posterior
 from queen.redteam.attacks.parts.simulated import SimulatedStream, ask_and_simulate
 from queen.redteam.datasets import Labels
 from queen.redteam.leak.decoders import DECODERS, Clues, Known, clues_of
+from queen.redteam.networks import predict
 from queen.redteam.targets.base import Answers, MeteredTarget
 
 _MOST = 10_000
 """Answers that a decoder learns at most: more take long and tell little."""
 _VALIDATION_SHARE = 5
-_TREES, _LEAVES = 40, 15
+_TREES, _LEAVES = 40, 8
 _FOLDS = 2
-_LEAST = 1e-6
+_LEAST = 1e-30
+_NEARLY = 0.95
+"""Least agreement with a copy at which a reading is believed, as a share of the usual one."""
 
 
 def steal_rehearsed(target: MeteredTarget, thief: Thief) -> nn.Module:
@@ -56,44 +60,76 @@ def rehearsed_labels(thief: Thief, seen: SimulatedStream, clues: Clues) -> Label
 
 
 def steal_believing(target: MeteredTarget, thief: Thief) -> nn.Module:
-    """Learn later answers as a decoder reads them that learned the belief of an early copy."""
+    """Learn later answers as a reader reads them that agrees best with an early copy.
+
+    Readers take the answers at their word, or learn the copy's labels from their numbers. Where no
+    reader agrees nearly as well as the first answers do, the early copy is returned.
+    """
     prefix = ask_prefix(target, thief)
     images, answers = ask_rest(target, thief, prefix)
     if len(images) < _FOLDS * target.num_classes:
         return prefix.copy
-    belief = posterior(prefix.copy, images)
-    targets = weighed(decoded_belief(clues_of(answers), belief, thief.seed), belief)
-    return thief.train(*prefix.followed_by(images, targets))
+    believed = predict(prefix.copy, images)
+    readings = [read(answers, believed, thief.seed) for read in READERS]
+    agreements = [float((labels == believed).mean()) for labels in readings]
+    if max(agreements) < _NEARLY * reliability(thief, prefix):
+        return prefix.copy
+    labels = readings[int(np.argmax(agreements))]
+    return thief.train(*prefix.followed_by(images, corners(labels, target.num_classes)))
 
 
-def decoded_belief(clues: Clues, belief: Answers, seed: int) -> Answers:
-    """P(class | clues) (N, C) by `clues` (N, F), learned from the labels of a `belief` (N, C).
+def reliability(thief: Thief, prefix: Prefix) -> float:
+    """The share of first answers that a copy of every second one predicts, of the others."""
+    copy = quick_copy(thief, prefix.queries[::2], prefix.answers[::2])
+    others = prefix.answers[1::2].argmax(axis=1)
+    return float((predict(copy, prefix.queries[1::2]) == others).mean())
 
-    The errors of the belief follow from the image and hardly from the answer, so that a decoder of
-    answers does not learn them; each row is read by a decoder that did not see it.
+
+def as_answered(answers: Answers, _believed: Labels, _seed: int) -> Labels:
+    """The largest number of each answer (N, C), (N,)."""
+    labels: Labels = answers.argmax(axis=1)
+    return labels
+
+
+def by_ranks(answers: Answers, believed: Labels, seed: int) -> Labels:
+    """The number of each answer (N, C) with the rank that the other numbers tell, (N,).
+
+    Such a reading knows no class by name: it is that of a rule such as the argmin rule.
+    """
+    order = np.argsort(-answers, axis=1, kind="stable")
+    ordered = np.log(np.maximum(np.take_along_axis(answers, order, axis=1), _LEAST))
+    clues = np.concatenate([ordered, ordered[:, :-1] - ordered[:, 1:]], axis=1)
+    rows = np.arange(len(answers))
+    ranks = np.argsort(order, axis=1)[rows, believed]
+    labels: Labels = order[rows, read_unseen(clues, ranks, seed)]
+    return labels
+
+
+def by_classes(answers: Answers, believed: Labels, seed: int) -> Labels:
+    """The class that all numbers of each answer (N, C) tell, (N,), by name if need be."""
+    return read_unseen(clues_of(answers), believed, seed)
+
+
+READERS = (as_answered, by_ranks, by_classes)
+
+
+def read_unseen(clues: Clues, known: Labels, seed: int) -> Labels:
+    """Labels (N,) by `clues` (N, F), each from trees that learned the `known` (N,) of others.
+
+    The errors of a belief follow from the image and hardly from the answer, so that trees which
+    see the answer alone do not learn them.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier  # noqa: PLC0415 - slow to import
 
-    believed = belief.argmax(axis=1)
-    decoded = np.zeros_like(belief)
-    folds = np.random.default_rng([seed, 3]).permutation(len(belief)) % _FOLDS
+    labels = np.empty_like(known)
+    folds = np.random.default_rng([seed, 3]).permutation(len(known)) % _FOLDS
     for fold in range(_FOLDS):
-        rows = np.flatnonzero(folds != fold)[:_MOST]
+        rows, own = np.flatnonzero(folds != fold)[:_MOST], folds == fold
         trees = HistGradientBoostingClassifier(
             max_iter=_TREES, max_leaf_nodes=_LEAVES, early_stopping=False, random_state=seed
         )
-        trees.fit(clues[rows], believed[rows])
-        own = np.flatnonzero(folds == fold)
-        decoded[np.ix_(own, trees.classes_)] = trees.predict_proba(clues[own])
-    return decoded
-
-
-def weighed(decoded: Answers, belief: Answers) -> Answers:
-    """Both together: P(class | answer) P(class | image) / P(class), each (N, C), rows sum to 1."""
-    usual = belief.mean(axis=0) + _LEAST
-    joint = (decoded + _LEAST) * (belief + _LEAST) / usual
-    targets: Answers = (joint / joint.sum(axis=1, keepdims=True)).astype(np.float32)
-    return targets
+        labels[own] = trees.fit(clues[rows], known[rows]).predict(clues[own])
+    return labels
 
 
 ATTACKS = (

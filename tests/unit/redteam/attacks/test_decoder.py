@@ -9,7 +9,7 @@ from torch import nn
 from queen.method.gradient_reverse import paper_answer
 from queen.redteam.attacks import ATTACKS
 from queen.redteam.attacks.base import Simulation, Thief
-from queen.redteam.attacks.decoder import decoded_belief, weighed
+from queen.redteam.attacks.decoder import as_answered, by_ranks, read_unseen
 from queen.redteam.attacks.parts.readout import posterior
 from queen.redteam.datasets import Images
 from queen.redteam.targets.base import Answers, MeteredTarget
@@ -20,6 +20,8 @@ from tests.unit.redteam.attacks.distorted import (
     SPLIT,
     DistortedTarget,
     after_prefix,
+    assert_same_copy,
+    garbage,
     score,
     steal,
     thief_with,
@@ -59,18 +61,28 @@ def test_the_belief_of_a_copy_teaches_as_well() -> None:
     assert score(copy) > score(undefended("label-only", MANY)) - 0.05
 
 
-def test_a_decoder_is_right_more_often_than_its_teacher() -> None:
+def test_a_reading_is_right_more_often_than_its_teacher() -> None:
     """Beliefs that are right four times of five teach what the clues say."""
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 4, 1_200)
-    guess = np.where(rng.random(1_200) < 0.8, truth, rng.integers(0, 4, 1_200))
+    believed = np.where(rng.random(1_200) < 0.8, truth, rng.integers(0, 4, 1_200))
     clues = np.eye(4, dtype=np.float32)[(truth + 1) % 4] + rng.normal(0, 0.1, (1_200, 4))
-    decoded = decoded_belief(clues.astype(np.float32), np.eye(4, dtype=np.float32)[guess], 0)
-    assert (decoded.argmax(axis=1) == truth).mean() > 0.95
+    assert (read_unseen(clues.astype(np.float32), believed, 0) == truth).mean() > 0.95
 
 
-def test_a_decoder_that_knows_nothing_leaves_the_belief() -> None:
-    """An even reading changes no belief where all classes are believed as often."""
-    belief = np.array([[0.7, 0.3], [0.3, 0.7]], np.float32)
-    targets = weighed(np.full((2, 2), 0.5, np.float32), belief)
-    np.testing.assert_allclose(targets, belief, atol=1e-4)
+def test_ranks_tell_a_reversal_apart() -> None:
+    """Answers of which every second one hides its class in the last rank are read by rank."""
+    rng = np.random.default_rng(1)
+    answers = rng.dirichlet(np.full(6, 0.5), 1_000).astype(np.float32)
+    truth = answers.argmax(axis=1)
+    answers[::2] = published(answers[::2])
+    believed = np.where(rng.random(1_000) < 0.9, truth, rng.integers(0, 6, 1_000))
+    assert (as_answered(answers, believed, 0) == truth).mean() < 0.6
+    assert (by_ranks(answers, believed, 0) == truth).mean() > 0.9
+
+
+def test_answers_that_tell_nothing_leave_the_early_copy() -> None:
+    """Noise agrees with no copy, and is not learned."""
+    copy, _ = steal("decoder-believing", DistortedTarget(after_prefix(garbage)), thief_with(MANY))
+    first, _ = steal("early-trust-prefix-only", DistortedTarget(), thief_with(MANY))
+    assert_same_copy(copy, first)
