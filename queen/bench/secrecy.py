@@ -36,7 +36,7 @@ from queen.redteam.runs.experiment import Experiment
 from queen.redteam.targets.base import Answers
 from queen.redteam.targets.in_process import OperatorChoice, open_in_process, seeded_secret
 
-KEPT = (5, 3, 2, 1, 0)
+KEPT = (5, 3, 2, 1)
 """Numbers of the largest classes that a reversal keeps, while keyed noise orders the others."""
 _PART = 2048
 
@@ -65,7 +65,9 @@ class SecrecyPoint:
     `reversal` is the cosine of the answers to the reversed target, as a share of the largest that
     a point of the simplex has. `read` is the share of the protectee's labels that a decoder reads
     from the answers, `read_with_belief` the same with the belief of a copy of the first answers,
-    and `leak` what the latter is beyond the same reading of decoys.
+    and `leak` what the latter is beyond the same reading of decoys. `learned` is what many answers
+    tell together: the accuracy of a copy that is trained on them, on the test set, where its label
+    is the most probable class, or the least, or that of whichever rank is right most often.
     """
 
     answer: str
@@ -74,6 +76,7 @@ class SecrecyPoint:
     read: float
     read_with_belief: float
     leak: float
+    learned: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,10 +166,8 @@ def _placed(order: NDArray[np.int64], numbers: Answers) -> Answers:
 ANSWERS: dict[str, tuple[str, Answer]] = {
     "published": ("as published", lambda flagged, _rng: flagged.published),
     "hidden-rank": ("true class at a random rank", hide_rank),
-    **{
-        f"largest-{kept}": (f"{kept} largest classes kept", partial(keep_largest, kept))
-        for kept in KEPT
-    },
+    **{f"largest-{kept}": (f"{kept} largest stay", partial(keep_largest, kept)) for kept in KEPT},
+    "shuffled": ("all numbers shuffled", partial(keep_largest, 0)),
     "uniform-wrong-class": ("a random wrong class", wrong_class),
     "decoy": ("a decoy", lambda flagged, _rng: flagged.decoy),
 }
@@ -199,9 +200,9 @@ def run_secrecy_bench(
         answers = answers_of(answer)
         reversal = np.mean([flagged.reversal(a) for flagged, a in zip(drawn, answers, strict=True)])
         read, believing = decoder(answers)
-        points.append(
-            SecrecyPoint(name, title, float(reversal), read, believing, believing - from_decoys)
-        )
+        learned = _learned(experiment, queries, answers[0])
+        leak = believing - from_decoys
+        points.append(SecrecyPoint(name, title, float(reversal), read, believing, leak, learned))
     return [asdict(point) for point in points]
 
 
@@ -257,3 +258,11 @@ def _decoder(
         return float(np.mean([reading.is_right.mean() for reading in readings]))
 
     return lambda answers: (share(answers, None), share(answers, belief))
+
+
+def _learned(experiment: Experiment, queries: Images, answers: Answers) -> float:
+    """The accuracy of a copy of answers (B, C) to queries (B, ...), read at its best rank."""
+    split = experiment.split
+    belief = posterior(experiment.train_copy(queries, answers), split.test_x)
+    order = np.argsort(-belief, axis=1, kind="stable")
+    return float((order == split.test_y[:, None]).mean(axis=0).max())

@@ -420,10 +420,10 @@ def secrecy(json_path: Path | None, **asked: Any) -> None:
         rows = run_secrecy_bench(options, show)
     table = Table(title="Reversal and secrecy, answers to flagged queries", title_justify="left")
     table.add_column("answer")
-    for column in ("reversal", "labels read", "with a belief", "leak"):
+    for column in ("reversal", "labels read", "with a belief", "leak", "a copy"):
         table.add_column(column, justify="right")
     for row in rows:
-        shares = (row["read"], row["read_with_belief"], row["leak"])
+        shares = (row["read"], row["read_with_belief"], row["leak"], row["learned"])
         table.add_row(row["title"], f"{row['reversal']:.2f}", *(f"{x:.1%}" for x in shares))
     _publish("secrecy", rows, table, json_path)
 

@@ -24,8 +24,9 @@ secrets, {queries:,} queries of one account, seeds {seeds}.
   points: over secrets that an operator might draw, over rows and over the luck of training.
   [bound.py](../queen/redteam/leak/bound.py) has the equation.
 
-Unflagged answers keep their label, and tell it. A leak near 0 on flagged rows means that nothing a
-thief does with them can help; any other leak means that the right rule undoes the answers.
+Unflagged answers keep their label, and tell it. A leak above noise on flagged rows means that the
+right rule undoes the answers. A leak of 0 is about single answers; it is final for decoys, which
+follow from the input and a secret alone.
 """
 
 

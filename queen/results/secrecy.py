@@ -13,14 +13,19 @@ _TEXT = """## Reversal and secrecy exclude each other
 Fashion-MNIST. *Reversal* is the cosine of an answer to the reversed target, as a share of the
 largest that an answer can have: 1 unlearns as fully as published. *Labels read* is the share of the
 protectee's labels that a decoder reads from the answer alone, *with a belief* the same for a thief
-with a copy of the first answers, and *leak* what that is beyond the reading of decoys.
+with a copy of the first answers, and *leak* what that is beyond the reading of decoys. Where the
+largest numbers of an answer *stay*, keyed noise shuffles the others. *A copy* is trained on these
+answers alone and read by its most probable class or by its least, whichever is right more often.
 
 The reversed target is the shadows' view without the true class, and that view names the class:
-whatever keeps the objective tells the label to whoever has read the paper. No answer in between is
-offered as a profile. A decoy, the answer of `strict`, leaves a plain copy as little and tells
-nothing.
+whatever keeps the objective tells the label to whoever has read the paper. Noise does not help. A
+random wrong class tells next to nothing, but many of them tell together which class is never named,
+and a copy learns it. So no answer in between is offered as a profile: only a decoy, the answer of
+`strict`, tells nothing of the protectee, in one answer and in all of them.
 """
-_TITLES = ("answer", "reversal", "labels read, %", "with a belief, %", "leak")
+_TITLES = ("answer", "reversal", "labels read, %", "with a belief, %", "leak", "a copy, %")
+_NEAR_READ, _NEAR_REVERSAL = 0.07, 0.2
+"""Points that are nearer than this would have one label upon the other."""
 _INK, _FAINT, _DANGER = "#333333", "#999999", "#c0392b"
 
 
@@ -46,22 +51,26 @@ def draw_secrecy(file: Path) -> Path:
         ylim=(0, 108),
         xlabel="how fully the answer makes a copy unlearn (1: as published)",
         ylabel="labels that a decoder reads\nfrom the answer alone, %",
-        title="What undoes a copy tells the label",
+        title="The more an answer undoes a copy, the more it tells of the label that it hides",
     )
     decoy = next(row for row in rows if row["answer"] == "decoy")
     axes.axhline(100 * decoy["read"], color=_FAINT, linewidth=1, linestyle=":")
     axes.text(
-        *(1.08, 100 * decoy["read"] - 1.5, "below: what the input alone gives away"),
-        ha="right",
+        *(0.01, 100 * decoy["read"] - 2, "a decoy knows the input alone:\nso much it gives away"),
+        ha="left",
         va="top",
         color=_INK,
         fontsize=9,
     )
     for row in rows:
-        at = (row["reversal"], 100 * row["read"])
-        axes.plot(*at, "o", color=_DANGER, markersize=8)
+        is_crowded = any(_is_left_of(other, row) for other in rows)
+        axes.plot(row["reversal"], 100 * row["read"], "o", color=_DANGER, markersize=8)
         axes.annotate(
-            row["title"], at, xytext=(-8, 5), textcoords="offset points", ha="right", color=_INK
+            *(row["title"], (row["reversal"], 100 * row["read"])),
+            xytext=(9 if is_crowded else -9, 4),
+            textcoords="offset points",
+            ha="left" if is_crowded else "right",
+            color=_INK,
         )
     axes.spines[["top", "right"]].set_visible(False)
     path = _picture(file)
@@ -70,10 +79,17 @@ def draw_secrecy(file: Path) -> Path:
     return path
 
 
+def _is_left_of(other: Content, row: Content) -> bool:
+    """Whether the point of another row lies where a label on the left would be."""
+    above = abs(other["read"] - row["read"])
+    behind = row["reversal"] - other["reversal"]
+    return bool(above < _NEAR_READ and 0 < behind < _NEAR_REVERSAL)
+
+
 def _picture(file: Path) -> Path:
     return file.with_suffix(".png")
 
 
 def _cells(row: Content) -> list[str]:
-    shares = (row["read"], row["read_with_belief"], row["leak"])
+    shares = (row["read"], row["read_with_belief"], row["leak"], row["learned"])
     return [row["title"], f"{row['reversal']:.2f}", *(f"{100 * share:.1f}" for share in shares)]

@@ -1,1 +1,1 @@
-"""The leak: what a decoder reads from answers beyond what the input alone gives away."""
+"""The leak: what a decoder reads from an answer beyond what the input alone gives away."""

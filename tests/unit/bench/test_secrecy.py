@@ -108,6 +108,8 @@ def test_reversal_and_secrecy_are_measured_on_real_answers(tmp_path: Path) -> No
     assert points["published"]["read"] > points["uniform-wrong-class"]["read"] + 0.3
     assert points["uniform-wrong-class"]["reversal"] < points["largest-3"]["reversal"] < 1.0
     assert points["decoy"]["leak"] == 0.0
+    # Many answers that never name the label teach a copy more than decoys do.
+    assert points["uniform-wrong-class"]["learned"] > points["decoy"]["learned"] + 0.1
 
 
 @pytest.mark.usefixtures("quick")

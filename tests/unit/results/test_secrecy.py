@@ -15,6 +15,7 @@ ROWS = [
         "read": read,
         "read_with_belief": 0.9,
         "leak": read - 0.5,
+        "learned": 0.7,
     }
     for name, reversal, read in (("published", 1.0, 0.998), ("decoy", 0.25, 0.5))
 ]
@@ -29,5 +30,5 @@ def test_a_file_gets_a_line_for_each_answer_and_a_picture(tmp_path: Path) -> Non
     assert picture.read_bytes().startswith(b"\x89PNG")
     lines = "\n".join(secrecy_section([file]))
     assert "(results/secrecy-fashion-mnist-0.png)" in lines
-    assert "| answer published | 1.00 | 99.8 | 90.0 | 49.8 |" in lines
+    assert "| answer published | 1.00 | 99.8 | 90.0 | 49.8 | 70.0 |" in lines
     assert secrecy_section([]) == []
