@@ -151,6 +151,9 @@ def _train_head(features: NDArray[np.float32], answers: Answers, seed: int) -> t
         torch.nn.BatchNorm1d(wide, affine=False),
         *(torch.nn.Linear(wide, 64), torch.nn.ReLU(), torch.nn.Linear(64, classes)),
     )
+    if not len(x):
+        # A refusal from the first query on teaches nothing.
+        return head.eval()
     optimizer = torch.optim.Adam(head.parameters(), 3e-3)
     generator = torch.Generator().manual_seed(seed)
     for _ in range(_THIEF_STEPS):

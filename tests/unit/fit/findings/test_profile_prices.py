@@ -77,6 +77,11 @@ def test_strict_leaves_the_thief_a_worse_copy_than_observe(prices: Prices) -> No
     assert price.labels_changed > 0.6
 
 
+def test_a_thief_without_an_answer_has_a_copy_by_chance() -> None:
+    """A budget that the first query uses up has a price as well."""
+    assert _priced(within_budget=0)["refuse"].thief_accuracy < 0.6
+
+
 def test_refuse_changes_no_label_and_leaves_the_thief_the_first_answers(prices: Prices) -> None:
     """Over the budget every new query is refused, so that the copy is of those before."""
     price = prices["refuse"]
