@@ -22,13 +22,13 @@ def covered_by_fresh(
     and `is_open` (B,) which rows are asked about: others are not covered.
     """
     is_covered = np.zeros(len(verdicts), np.bool_)
-    recorded = (verdicts == Verdict.RECORD).nonzero()[0]
-    if not len(recorded) or not np.count_nonzero(is_open):
-        return is_covered
-    for ledger in np.unique(rows.ledger_index[recorded]).tolist():
-        fresh = recorded[rows.ledger_index[recorded] == ledger]
-        asked = (is_open & (rows.ledger_index == ledger)).nonzero()[0]
-        for row in asked[asked > fresh[0]].tolist():
+    recorded, asked = (verdicts == Verdict.RECORD).nonzero()[0], is_open.nonzero()[0]
+    ledgers = rows.ledger_index
+    # Few ledgers have both.
+    for ledger in np.intersect1d(ledgers[recorded], ledgers[asked]).tolist():
+        fresh = recorded[ledgers[recorded] == ledger]
+        behind = asked[(ledgers[asked] == ledger) & (asked > fresh[0])]
+        for row in behind.tolist():
             earlier = rows.embeddings[fresh[fresh < row]]
             nearest = nearest_distances(earlier, rows.embeddings[[row]].astype(np.float64))
             is_covered[row] = nearest[0] <= radius[row]

@@ -3,6 +3,7 @@
 The store is the truth, and the memory is a cache of the store at a known generation and version.
 Only a batch that records something needs the store: within a generation a verdict on a stale ledger
 can only be too mild, never too harsh, and a record is made under the store's compare-and-set alone.
+(Under `Scope.COVERED` a record that is not known yet may cover a query, which is then refused.)
 The compare-and-set also tells when a generation has ended; for accounts that record nothing, the
 cache asks the store now and then.
 """
@@ -37,7 +38,6 @@ from queen_sensitivity.engine.batch import (
     exempt_rows,
     fill_queries,
     fill_rows,
-    first_of_each,
     spare_exempt,
 )
 from queen_sensitivity.engine.crossings import Crossing
@@ -113,20 +113,13 @@ class LedgerBook:
         return assessment if is_settled is None else self._finish(queries, assessment, is_settled)
 
     def _finish(self, queries: Queries, whole: Assessment, is_settled: Claims) -> Assessment:
-        """Assess the postponed requests, after which `whole` holds the decisions on all queries.
-
-        Few of them are tried at first, and more as long as none has to be postponed again.
-        """
-        most = 1
+        """Assess the postponed requests, after which `whole` holds the decisions on all queries."""
         while not is_settled.all():
-            left = (~is_settled).nonzero()[0]
-            requests = queries.requests()[left]
-            rows = left[np.cumsum(first_of_each(requests)) <= most]
+            rows = (~is_settled).nonzero()[0]
             part, settled = self._assess(queries.select(rows))
             done = np.ones(len(rows), np.bool_) if settled is None else settled
             fill_queries(whole, rows, part, done)
             is_settled[rows[done]] = True
-            most = 2 * most if settled is None else 1
         return whole
 
     def _assess(self, queries: Queries) -> tuple[Assessment, Claims | None]:

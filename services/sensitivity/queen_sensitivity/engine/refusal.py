@@ -81,8 +81,8 @@ class RequestJudge:
         """Accept, refuse or postpone each request of the batch.
 
         An account that is over when the batch begins records nothing of what it may ask: its
-        requests do not change one another, and all of them are settled at once. For others,
-        requests are settled as if none was refused, up to the first that would be.
+        requests do not change one another, and all of them are settled at once. Others are settled
+        as if no request was refused, up to the first in their circle that would be.
         """
         is_refusable, requests = queries.refusable(), queries.requests()
         is_covered = np.zeros(len(queries), np.bool_)
@@ -96,28 +96,24 @@ class RequestJudge:
             return Judgement(is_left, is_refused, is_covered)
         tried = self._decided(batch, _in_common(batch, batch.rows_of(is_left)))
         covered = self.coverage(batch, queries, tried.step, is_covered)
-        standing = batch.standing(tried.is_off, covered)
-        enforced = enforce(tried.step.first(batch.counted), batch.charges, standing)
-        is_reversed = enforced.verdicts == Verdict.REVERSE
-        is_harsh = _whole(requests, is_left & is_refusable & is_reversed)
+        is_harsh = is_left & self._refused_rows(batch, queries, replace(tried, is_covered=covered))
         if not np.count_nonzero(is_harsh):
             return Judgement(is_left, is_refused, is_covered)
-        circles, position = batch.circles(), np.arange(len(queries))
-        first = np.full(len(batch.accounts), len(queries))
-        np.minimum.at(first, circles[is_harsh], position[is_harsh])
-        is_accepted = is_left & (position < first[circles])
-        # The records of accepted requests may change the verdicts on a harsh request behind them.
-        is_ready = np.ones(len(batch.accounts), np.bool_)
-        is_ready[circles[is_accepted]] = False
-        heads = np.append(requests, -1)[first]
-        is_head = is_harsh & is_ready[circles] & (requests == heads[circles])
-        return Judgement(is_accepted, is_refused | is_head, is_covered)
+        circles = batch.circles()
+        is_accepted = is_left & (np.arange(len(queries)) < _first(is_harsh, circles)[circles])
+        # What accepted requests change may change the verdicts on those behind them.
+        is_moved = np.zeros(len(batch.accounts), np.bool_)
+        is_moved[circles[is_accepted & self._moving(batch, queries, tried.step)]] = True
+        is_next = is_left & ~is_accepted & ~is_moved[circles]
+        by_itself = self._settled(batch, queries, Judgement(is_accepted, is_next, is_covered))
+        return Judgement(
+            is_accepted | by_itself.is_accepted, is_refused | by_itself.is_refused, is_covered
+        )
 
     def refused(self, batch: Batch, queries: Queries, judgement: Judgement) -> Decided:
         """Decisions on the refused requests: each as if it came next, and were recorded."""
         rows = batch.rows_of(judgement.is_refused)
-        requests = queries.requests()[batch.charges.row[rows]]
-        view = _alone(batch, rows, requests)
+        view = _alone(batch, rows, queries.requests()[batch.charges.row[rows]])
         decided = self._decided(batch, view)
         last = np.count_nonzero(rows < len(queries))
         own = rows[:last]
@@ -130,6 +126,37 @@ class RequestJudge:
             is_open,
         )
         return replace(decided, is_covered=is_covered)
+
+    def _settled(self, batch: Batch, queries: Queries, pending: Judgement) -> Judgement:
+        """The requests among those that `pending` marks as refused that can be settled by now.
+
+        A request behind others that are refused, or change nothing, is decided as if it came next:
+        all of them are settled up to the first of their circle that is accepted and changes
+        something.
+        """
+        decided = self.refused(batch, queries, pending)
+        is_refused = self._refused_rows(batch, queries, decided) & pending.is_refused
+        is_kept = pending.is_refused & ~is_refused
+        requests, circles = queries.requests(), batch.circles()
+        is_moving = _whole(requests, is_kept & self._moving(batch, queries, decided.step))
+        first = _first(is_moving, circles)[circles]
+        is_settled = np.append(requests, len(queries))[first] >= requests
+        return Judgement(is_kept & is_settled, is_refused & is_settled, pending.is_covered)
+
+    def _refused_rows(self, batch: Batch, queries: Queries, decided: Decided) -> Claims:
+        """Whether the query's request holds a query that is reversed and may be refused, (B,)."""
+        standing = batch.standing(decided.is_off, decided.is_covered)
+        enforced = enforce(decided.step.first(batch.counted), batch.charges, standing)
+        is_reversed = enforced.verdicts == Verdict.REVERSE
+        return _whole(queries.requests(), is_reversed & queries.refusable())
+
+    def _moving(self, batch: Batch, queries: Queries, step: Assessment) -> Claims:
+        """Whether the query is recorded by the step, or may move a meter, (B,)."""
+        counted = step.verdicts[: batch.counted] == Verdict.RECORD
+        is_moving: Claims = np.bincount(batch.charges.row, counted, len(queries)) > 0
+        if self._meter is not None:
+            is_moving |= self._meter.is_far(step.distances[: len(queries)], queries.labels)
+        return is_moving
 
     def coverage(
         self, batch: Batch, queries: Queries, step: Assessment, is_covered: Claims
@@ -223,6 +250,13 @@ def _copied(
     caps = None if owners.caps is None else owners.caps[ledger]
     copies = Owners(of_ledger, owners.lacking[owner], caps)
     return LedgerLevels(levels.cqs[ledger], levels.thresholds[ledger], copies)
+
+
+def _first(claims: Claims, circles: Indices) -> Indices:
+    """The first query of each circle with the claim, (O,); B where there is none."""
+    first = np.full(int(circles.max()) + 1, len(claims))
+    np.minimum.at(first, circles[claims], claims.nonzero()[0])
+    return first
 
 
 def _whole(requests: Indices, claims: Claims) -> Claims:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from queen_sensitivity.engine.batch import AccountPolicy, Queries
+from queen_sensitivity.engine.book import LedgerBook
 from queen_sensitivity.ledger_store import Append, MemoryLedgerStore
+from queen_sensitivity.ledgers.account_cache import Fetched
 
-from queen.method.crossing import CAP_OFF, CrossingPolicy, Thresholds
+from queen.method.crossing import CAP_OFF, CrossingPolicy, OwnerThresholds, Thresholds
 from queen.method.facts import Fact
 from queen.method.ledger import Cause, Scope, Verdict
 from queen.method.off_distribution import OffDistributionMeter
@@ -180,23 +183,44 @@ def test_a_request_is_not_refused_once_a_part_of_it_is_in_the_store() -> None:
     assert behind.verdicts.tolist() == [Verdict.REVERSE]
 
 
+def rounds_of(book: LedgerBook, queries: Queries) -> tuple[int, list[int]]:
+    """How often the accounts are looked up for a micro-batch, and the verdicts on it."""
+    rounds = 0
+    fetch = book.cache.fetch
+
+    def counted(owners: Sequence[str], thresholds: OwnerThresholds) -> Fetched:
+        nonlocal rounds
+        rounds += 1
+        return fetch(owners, thresholds)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(book.cache, "fetch", counted)
+        verdicts = book.assess(queries).verdicts.tolist()
+    return rounds, verdicts
+
+
 def test_requests_of_an_account_over_its_budget_are_settled_at_once() -> None:
-    """A full micro-batch of refused requests is no more work than one."""
+    """A full micro-batch of refused requests is judged in one go."""
     book = book_of(GEOMETRY, MemoryLedgerStore(), budget=3)
     points = disc(GEOMETRY, 0, 1, 40)
     book.assess(asked([REFUSED], [(0, points[[row]], np.zeros(1, int)) for row in range(40)]))
-    store = StoreWithEvents(MemoryLedgerStore())
-    fetches = 0
-    fetch = book.cache.fetch
-
-    def counted(*arguments: object) -> object:
-        nonlocal fetches
-        fetches += 1
-        return fetch(*arguments)  # type: ignore[arg-type]
-
-    book.cache.fetch = counted  # type: ignore[method-assign, assignment]
     rows = disc(GEOMETRY, 1, 4, 200)
-    step = book.assess(asked([REFUSED], [(0, rows[[row]], np.ones(1, int)) for row in range(200)]))
-    assert (step.verdicts == Verdict.REVERSE).all()
-    assert fetches == 1
-    assert store.appends == []
+    queries = asked([REFUSED], [(0, rows[[row]], np.ones(1, int)) for row in range(200)])
+    rounds, verdicts = rounds_of(book, queries)
+    assert set(verdicts) == {Verdict.REVERSE}
+    assert rounds == 1
+
+
+def test_requests_that_spend_the_budget_by_themselves_are_settled_at_once() -> None:
+    """None of them changes what the next meets: the work does not grow with their number."""
+    store = MemoryLedgerStore()
+    book = book_of(GEOMETRY, store, budget=3)
+    points, labels = disc(GEOMETRY, 0, 1, 60), np.zeros(60, int)
+    outside = ring(GEOMETRY, 1, 1)
+    covered = (0, points[:1], labels[:1])
+    large = (0, np.concatenate([points, outside]), np.append(labels, 1))
+    rounds, verdicts = rounds_of(book, asked([REFUSED], [covered, *[large, covered] * 20]))
+    assert verdicts[-1] == Verdict.PRESERVE
+    assert verdicts.count(Verdict.REVERSE) >= 20
+    assert rounds == 2
+    np.testing.assert_array_equal(store.load("a", GEOMETRY.digest)[0], points[:1])
