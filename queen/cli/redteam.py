@@ -64,6 +64,9 @@ name with --resume, of another day or another machine. Rows of another learner d
 @click.option(
     "--full", "plan", flag_value="full", help="Run the plan of about six hours, on Fashion-MNIST."
 )
+@click.option(
+    "--cifar10", "plan", flag_value="cifar10", help="Run the plan of about four hours, on CIFAR-10."
+)
 @click.option("--list", "lists", is_flag=True, help="Show attacks and defenses, and exit.")
 @click.option(
     "--leak",

@@ -50,6 +50,10 @@ class Augmentation:
         return changed
 
 
+UNCHANGED = Augmentation()
+"""The augmentation that changes nothing."""
+
+
 def augmentation_for(dataset: str) -> Augmentation:
     """The augmentation that made the best copies of a data set of `build_network`.
 

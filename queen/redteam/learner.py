@@ -22,7 +22,12 @@ from torch.nn.functional import cross_entropy
 
 from queen.redteam.augmentation import augmentation_for
 from queen.redteam.datasets import Images
-from queen.redteam.networks import build_network, set_memory_format, training_device
+from queen.redteam.networks import (
+    build_network,
+    set_memory_format,
+    training_device,
+    with_channels_last,
+)
 
 LEARNER = 1
 """A version, increased when copies are trained in another way: no older copy is used again."""
@@ -48,7 +53,7 @@ class Effort:
 
 EFFORTS = {
     "digits": Effort(check=100, patience=2, most=600),
-    "cifar10": Effort(check=500, patience=3, most=12_000),
+    "cifar10": Effort(check=500, patience=3, most=5_000),
 }
 """Efforts of the data sets that need other ones than `USUAL_EFFORT`."""
 USUAL_EFFORT = Effort(check=500, patience=2, most=3_000)
@@ -159,10 +164,3 @@ def validation_split(count: int, seed: int) -> tuple[NDArray[np.int64], NDArray[
 def effort_for(dataset: str) -> Effort:
     """The effort that copies for a data set of `build_network` are worth."""
     return EFFORTS.get(dataset, USUAL_EFFORT)
-
-
-def with_channels_last(inputs: Tensor) -> Tensor:
-    """The same inputs; images with their channels last, on which CPU kernels are a third faster."""
-    if inputs.ndim != 4:
-        return inputs
-    return inputs.contiguous(memory_format=torch.channels_last)

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from queen.errors import ConfigError
+from queen.redteam.augmentation import UNCHANGED, Augmentation
 from queen.redteam.datasets import Images, Labels
 
 OnEpoch = Callable[[int, int], None]
@@ -44,7 +46,7 @@ def build_network(dataset: str, width: float = 1.0) -> nn.Sequential:
             nn.Linear(4 * wide, 10),
         )
     if dataset == "cifar10":
-        return _residual(3, int(64 * width), 10)
+        return _residual(dataset, (3, 10), width)
     if dataset.startswith(_ANY):
         return _any_network(dataset, width)
     raise ConfigError(
@@ -74,7 +76,7 @@ def _any_network(name: str, width: float) -> nn.Sequential:
     shape = [int(extent) for extent in extents.split("x")]
     wide, outputs = int(128 * width), int(classes)
     if len(shape) == 3:
-        return _residual(shape[0], int(64 * width), outputs)
+        return _residual(name, (shape[0], outputs), width)
     return nn.Sequential(
         *(nn.Linear(shape[0], wide), nn.ReLU(), nn.Linear(wide, wide), nn.ReLU()),
         nn.Linear(wide, outputs),
@@ -101,32 +103,66 @@ class ResidualBlock(nn.Module):
         return torch.relu(self.body(images) + self.shortcut(images))
 
 
-def _residual(channels: int, wide: int, classes: int) -> nn.Sequential:
-    """A residual network for images of at least 4 x 4, three stages of two blocks."""
+class ResidualSize(NamedTuple):
+    """Channels of the first stage at width 1, and blocks of each of the three stages."""
+
+    channels: int
+    blocks: int
+
+
+RESIDUAL_SIZES = {"cuda": ResidualSize(64, 2), "cpu": ResidualSize(32, 1)}
+"""Sizes of residual networks by training device: a CPU trains the larger one for days."""
+
+
+def _residual(dataset: str, ends: tuple[int, int], width: float) -> nn.Sequential:
+    """A residual network for images of at least 4 x 4; `ends` are its channels and its classes."""
+    (channels, classes), (full, blocks) = ends, RESIDUAL_SIZES[training_device(dataset)]
+    wide = int(full * width)
+    stages = [
+        ResidualBlock(before, after, stride)
+        for first, last in ((wide, wide), (wide, 2 * wide), (2 * wide, 4 * wide))
+        for before, after, stride in [
+            (first, last, 1 if first == last else 2),
+            *[(last, last, 1)] * (blocks - 1),
+        ]
+    ]
     return nn.Sequential(
         *(nn.Conv2d(channels, wide, 3, padding=1, bias=False), nn.GroupNorm(8, wide), nn.ReLU()),
-        *(ResidualBlock(wide, wide, 1), ResidualBlock(wide, wide, 1)),
-        *(ResidualBlock(wide, 2 * wide, 2), ResidualBlock(2 * wide, 2 * wide, 1)),
-        *(ResidualBlock(2 * wide, 4 * wide, 2), ResidualBlock(4 * wide, 4 * wide, 1)),
+        *stages,
         *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4 * wide, classes)),
     )
 
 
+def architecture(dataset: str, width: float = 1.0) -> str:
+    """The name of the network of `build_network` in a cache: another size has another name."""
+    name = dataset if width == 1 else f"{dataset} {width:g}"
+    if not _is_residual(dataset):
+        return name
+    return f"{name} {'x'.join(map(str, RESIDUAL_SIZES[training_device(dataset)]))}"
+
+
+def _is_residual(dataset: str) -> bool:
+    return dataset == "cifar10" or dataset.startswith(_ANY)
+
+
 def training_device(dataset: str) -> str:
     """The device on which networks for `dataset` train: small networks gain nothing on a GPU."""
-    is_large = dataset == "cifar10" or dataset.startswith(_ANY)
-    return "cuda" if is_large and torch.cuda.is_available() else "cpu"
+    return "cuda" if _is_residual(dataset) and torch.cuda.is_available() else "cpu"
 
 
 @dataclass(frozen=True)
 class Regime:
-    """A way to train: epochs, the seed of the order, learning rate, batch size and device."""
+    """A way to train: epochs, the seed of the order, learning rate, batch size and device.
+
+    Inputs are changed by the `augmentation` each time; by default they stay as they are.
+    """
 
     epochs: int
     seed: int
     rate: float = 2e-3
     batch: int = 64
     device: str = "cpu"
+    augmentation: Augmentation = UNCHANGED
 
 
 def train_network(
@@ -149,16 +185,16 @@ def train_network(
     x = torch.from_numpy(inputs).to(regime.device)
     t = torch.from_numpy(np.ascontiguousarray(targets)).to(regime.device)
     if inputs.ndim == 4:
-        # Torch's CPU kernels are a third faster on images whose channels come last.
         set_memory_format(network, torch.channels_last)
-        x = x.contiguous(memory_format=torch.channels_last)
+        x = with_channels_last(x)
     optimizer = torch.optim.Adam(network.parameters(), lr=regime.rate, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, regime.epochs)
     best, best_score = None, -np.inf
     for epoch in range(regime.epochs):
         for rows in torch.split(torch.randperm(len(x), generator=generator), regime.batch):
+            batch = with_channels_last(regime.augmentation(x[rows], generator))
             optimizer.zero_grad()
-            torch.autograd.backward(nn.functional.cross_entropy(network(x[rows]), t[rows]))
+            torch.autograd.backward(nn.functional.cross_entropy(network(batch), t[rows]))
             optimizer.step()
         schedule.step()
         # The later of two equals has trained longer, and few held-out answers often tie.
@@ -169,6 +205,13 @@ def train_network(
     if best is not None:
         network.load_state_dict(best)
     return network.to("cpu")
+
+
+def with_channels_last(inputs: Tensor) -> Tensor:
+    """The same inputs; images with their channels last, on which CPU kernels are a third faster."""
+    if inputs.ndim != 4:
+        return inputs
+    return inputs.contiguous(memory_format=torch.channels_last)
 
 
 def set_memory_format(network: nn.Module, memory_format: torch.memory_format) -> None:

@@ -26,9 +26,9 @@ _TEXT = f"""
 Every copy beside the answers of honest accounts; [redteam.md](redteam.md) explains the attacks.
 
 {NOTES}"""
-_PLANS = {"digits": "smoke", "fashion-mnist": "full"}
+_PLANS = {"digits": "smoke", "fashion-mnist": "full", "cifar10": "cifar10"}
 """The plan that gave the rows of a data set."""
-_WHOLE = ("full",)
+_WHOLE = ("full", "cifar10")
 """Plans whose page tells how much of them was measured."""
 _LINE_LENGTH = 100
 _SHOWN_ATTACKS = 3

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from queen.redteam.plans.cifar10 import cifar10_plan
 from queen.redteam.plans.full import full_plan
 from queen.redteam.plans.smoke import smoke_plan
 
-PLANS = {"smoke": smoke_plan, "full": full_plan}
+PLANS = {"smoke": smoke_plan, "full": full_plan, "cifar10": cifar10_plan}

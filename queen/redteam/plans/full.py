@@ -20,7 +20,7 @@ from queen.redteam.plans.plan import (
     baselines,
     ours,
 )
-from queen.redteam.plans.screening import MARGIN, MEMBERS
+from queen.redteam.plans.screening import MARGIN
 
 _PLAIN = ("knockoff", "label-only")
 _ONCE = ("art-knockoff", "art-copycat", "d-dae-plus", "repeat-8", "slow-drip", "warm-up")
@@ -38,6 +38,8 @@ _UNMET = ("adaptive-misinformation-0.2", "grad2-all-ones")
 _MET = tuple(name for name in DEFENSES if name not in _UNMET)
 _EASED = tuple(name for name in PROFILES if name not in {PROFILE.value, Profile.SAFE.value})
 """Profiles beside the default whose answers change over the budget."""
+_MEMBERS = 3
+"""Copies of an ensemble: a fourth gains nothing that can be measured."""
 _UNGROUPED = tuple(AccountSpread(accounts, linked=False) for accounts in (3, 10, 100))
 _GROUPED = tuple(AccountSpread(accounts, linked=True) for accounts in (10, 100))
 
@@ -62,6 +64,7 @@ def full_plan() -> Plan:
                 attacks_without(*_PLAIN),
                 default,
                 is_screened=True,
+                members=_MEMBERS,
             ),
             Part(
                 "many accounts, without a group",
@@ -75,9 +78,22 @@ def full_plan() -> Plan:
                 attacks_without(*_PLAIN, *_ONCE),
                 ours(BUDGET, profiles=_EASED),
                 is_screened=True,
+                members=_MEMBERS,
             ),
-            Part("attacks on answers that no verdict changes", _READERS, safe, is_screened=True),
-            Part("attacks on undefended answers", _CHOOSERS, none, is_screened=True),
+            Part(
+                "attacks on answers that no verdict changes",
+                _READERS,
+                safe,
+                is_screened=True,
+                members=_MEMBERS,
+            ),
+            Part(
+                "attacks on undefended answers",
+                _CHOOSERS,
+                none,
+                is_screened=True,
+                members=_MEMBERS,
+            ),
             Part("baselines", _PLAIN, others),
             Part(
                 "the method as published",
@@ -126,8 +142,8 @@ def full_plan() -> Plan:
             "Screening: most attacks meet a setting with the first seed, and the other seeds only "
             f"if that copy is within {100 * MARGIN:g} points of the setting's best. The margin is "
             "more than three standard deviations of an attack's accuracy over seeds, so no other "
-            f"attack can be the best on the mean. The best attack of a setting is then measured "
-            f"with ensembles of {MEMBERS} copies, beside floors of ensembles. Left out: "
+            f"attack can be the best on the mean. The best attack on a profile is then measured "
+            f"with ensembles of {_MEMBERS} copies, beside floors of ensembles. Left out: "
             f"{', '.join(_ONCE)} on other profiles than the default, since they vary the learner "
             "or the order of knockoff, label-only, d-dae and repeat-2, and nothing that a profile "
             "sees; on `safe`, all attacks that believe some answers more than others, since its "

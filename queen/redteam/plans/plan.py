@@ -56,6 +56,9 @@ class Part:
     """Numbers of queries; None for the plan's."""
     is_screened: bool = False
     """Whether only contenders meet the other seeds, see `queen.redteam.plans.screening`."""
+    members: int = 1
+    """Copies of the ensembles with which the best attack of a screened setting is measured again;
+    1 for none."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ class Plan:
 
     def screening(self, part: Part) -> Screening:
         """The choice among the cells of a screened part."""
-        return Screening(list(self.cells_of(part)), self.seeds[1:])
+        return Screening(list(self.cells_of(part)), self.seeds[1:], part.members)
 
     def cells_of(self, part: Part) -> Iterator[Cell]:
         """The cells of a part, all seeds of a setting together; of a screened part, the first."""

@@ -20,8 +20,6 @@ MARGIN = 0.025
 More than three times the standard deviation of an attack's accuracy over seeds, after the mean of
 its setting is taken away.
 """
-MEMBERS = 3
-"""Copies of the ensemble that the best attack of a setting is measured with as well."""
 OWN_LEARNERS = ("s4l", "two-heads", "art-knockoff", "art-copycat")
 """Attacks that train their last copy in a way of their own: it gets no company."""
 
@@ -30,10 +28,11 @@ Setting = tuple[object, ...]
 
 @dataclass(frozen=True)
 class Screening:
-    """Cells of the first seed, and the other seeds of the plan."""
+    """Cells of the first seed, the other seeds of the plan, and the members of ensembles."""
 
     cells: Sequence[Cell]
     seeds: Sequence[int]
+    members: int = 1
 
     def contenders(self, rows: Iterable[Row]) -> list[Cell]:
         """The cells of the other seeds for attacks within MARGIN of the best copy.
@@ -58,11 +57,15 @@ class Screening:
     def ensembles(self, rows: Iterable[Row]) -> list[Cell]:
         """For each setting, all seeds of its best attack again, with ensembles of copies.
 
-        Empty for a setting until its contenders are measured.
+        None where ensembles have one member, nor for a setting until its contenders are measured.
         """
+        if self.members == 1:
+            return []
         rows = list(rows)
         measured = {row["cell"] for row in rows}
-        settings = {setting_of(asdict(cell)): cell for cell in reversed(self.cells)}
+        settings: dict[Setting, Cell] = {}
+        for cell in self.cells:
+            settings.setdefault(setting_of(asdict(cell)), cell)
         waiting = {
             setting_of(asdict(cell))
             for cell in (*self.cells, *self.contenders(rows))
@@ -74,7 +77,7 @@ class Screening:
             if setting not in waiting
         }
         return [
-            replace(settings[setting], attack=attack, seed=seed, members=MEMBERS)
+            replace(settings[setting], attack=attack, seed=seed, members=self.members)
             for setting, attack in champions.items()
             if attack is not None
             for seed in (settings[setting].seed, *self.seeds)

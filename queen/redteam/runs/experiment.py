@@ -15,16 +15,25 @@ from torch import nn
 
 from queen.bundle import Bundle, open_bundle
 from queen.redteam.attacks.parts.answered import answered
+from queen.redteam.augmentation import UNCHANGED, augmentation_for
 from queen.redteam.datasets import Images, Labels, Split, load_split
 from queen.redteam.defenses import DEFENSES, Answer, Training
 from queen.redteam.learner import LEARNER, train_piracy_model
-from queen.redteam.networks import Regime, build_network, train_network, training_device
+from queen.redteam.networks import (
+    Regime,
+    architecture,
+    build_network,
+    train_network,
+    training_device,
+)
 from queen.redteam.pools import draw_pool
 from queen.redteam.runs.bundles import STEPS, fitted_bundle
 from queen.redteam.runs.cache import Cache, content_hash
 from queen.redteam.targets.protectee import CachedProtectee, open_protectee
 
-PROTECTEE_EPOCHS = {"digits": 60, "fashion-mnist": 8, "mnist": 6, "cifar10": 40}
+PROTECTEE_EPOCHS = {"digits": 60, "fashion-mnist": 8, "mnist": 6, "cifar10": 25}
+_AUGMENTED = ("cifar10",)
+"""Data sets whose protectees are trained with augmentation, as any operator would train them."""
 
 
 class Experiment:
@@ -55,7 +64,7 @@ class Experiment:
         epochs = PROTECTEE_EPOCHS[self.dataset]
         identity = {
             "data": self.train_hash,
-            "architecture": self.dataset,
+            "architecture": architecture(self.dataset),
             "epochs": epochs,
             "seed": self.seed,
         }
@@ -121,7 +130,7 @@ class Experiment:
         identity = {
             "queries": queries,
             "targets": targets,
-            "architecture": f"{self.dataset} 0.5",
+            "architecture": architecture(self.dataset, 0.5),
             "learner": LEARNER,
             "seed": seed,
         }
@@ -134,9 +143,15 @@ class Experiment:
 
     def _train(self, epochs: int) -> nn.Module:
         torch.manual_seed(self.seed)
+        is_augmented = self.dataset in _AUGMENTED
         return train_network(
             build_network(self.dataset),
             self.split.train_x,
             self.split.train_y,
-            Regime(epochs, self.seed, device=training_device(self.dataset)),
+            Regime(
+                epochs,
+                self.seed,
+                device=training_device(self.dataset),
+                augmentation=augmentation_for(self.dataset) if is_augmented else UNCHANGED,
+            ),
         )

@@ -10,10 +10,13 @@ import pytest
 import torch
 
 from queen.errors import ConfigError
+from queen.redteam.augmentation import Augmentation
 from queen.redteam.datasets import load_digits_split
 from queen.redteam.networks import (
+    RESIDUAL_SIZES,
     Regime,
     accuracy,
+    architecture,
     architecture_for,
     build_network,
     export_onnx,
@@ -108,3 +111,24 @@ def test_a_residual_network_exports(tmp_path: Path):
     with torch.inference_mode():
         expected = network(torch.from_numpy(rows)).numpy()
     np.testing.assert_allclose(session.run(None, {"image": rows})[0], expected, atol=1e-4)
+
+
+def test_a_network_has_one_name_for_each_of_its_sizes():
+    """A cache tells copies from protectees, and the networks of a GPU from those of a CPU."""
+    assert architecture("digits") == "digits"
+    assert architecture("mnist", 0.5) == "mnist 0.5"
+    sizes = {"x".join(map(str, size)) for size in RESIDUAL_SIZES.values()}
+    assert architecture("cifar10", 0.5) in {f"cifar10 0.5 {size}" for size in sizes}
+
+
+def test_images_are_augmented_where_the_regime_says_so(split):
+    """Other inputs, so other weights; a seed gives the same weights again."""
+    augmented = Regime(1, 0, augmentation=Augmentation(noise=0.1))
+    networks = []
+    for regime in (Regime(1, 0), augmented, augmented):
+        torch.manual_seed(0)
+        network = build_network("digits")
+        networks.append(train_network(network, split.train_x, split.train_y, regime).state_dict())
+    plain, first, again = networks
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["0.weight"], plain["0.weight"])

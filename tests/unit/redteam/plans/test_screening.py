@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from queen.redteam.plans.cell import Cell
 from queen.redteam.plans.plan import Part, Plan, ours
-from queen.redteam.plans.screening import MARGIN, MEMBERS
+from queen.redteam.plans.screening import MARGIN
 from queen.redteam.report.rows import Row
 
 PLAN = Plan(
@@ -22,6 +22,7 @@ PLAN = Plan(
             ["d-dae", "s4l", "invert-argmin"],
             ours(10, profiles=("strict", "paper")),
             is_screened=True,
+            members=3,
         ),
     ),
 )
@@ -69,7 +70,7 @@ def test_the_best_attack_gets_an_ensemble_once_its_contenders_are_measured() -> 
     rows += measured(PLAN.further_cells(rows))
     ensembles = [cell for cell in PLAN.further_cells(rows) if cell.members > 1]
     assert [(cell.attack, cell.profile, cell.seed, cell.members) for cell in ensembles] == [
-        ("knockoff", "strict", 3, MEMBERS),
-        ("knockoff", "strict", 4, MEMBERS),
+        ("knockoff", "strict", 3, 3),
+        ("knockoff", "strict", 4, 3),
     ]
     assert PLAN.further_cells(rows + measured(ensembles)) == PLAN.further_cells(rows)
