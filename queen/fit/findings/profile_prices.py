@@ -156,7 +156,8 @@ def _train_head(features: NDArray[np.float32], answers: Answers, seed: int) -> t
         return head.eval()
     optimizer = torch.optim.Adam(head.parameters(), 3e-3)
     generator = torch.Generator().manual_seed(seed)
-    for _ in range(_THIEF_STEPS):
+    # Without any answer the head stays as it is: all queries were refused.
+    for _ in range(_THIEF_STEPS if len(x) else 0):
         batch = torch.randint(len(x), (min(_BATCH, len(x)),), generator=generator)
         loss = torch.nn.functional.cross_entropy(head(x[batch]), t[batch])
         optimizer.zero_grad()
