@@ -24,7 +24,11 @@ def cifar10_plan() -> Plan:
                 ["knockoff", "label-only"],
                 [*baselines("none", "top-1"), *profiles],
             ),
-            Part("the answers before the crossing", ["prefix-and-stop"], profiles),
+            Part(
+                "the answers before the crossing, and the unlabeled pool",
+                ["prefix-and-stop", "ssl-prefix"],
+                profiles,
+            ),
             Part("answers read by a decoder", ["argmin-rule", "decoder-believing"], profiles),
         ),
         left_out=(

@@ -27,8 +27,8 @@ from queen.redteam.learner import (
     learn,
     new_copy,
     validation_split,
-    with_channels_last,
 )
+from queen.redteam.networks import with_channels_last
 from queen.redteam.targets.base import Answers
 
 _ASKED, _FREE = 32, 96
