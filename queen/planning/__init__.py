@@ -59,7 +59,7 @@ def plan(
     grid = make_grid(bundle, options.budgets, options.breadths, options.class_caps)
     reading = ReplayReport(bundle.digest)
     lines = LogReader(bundle, reading, skip_other_bundles=options.skip_other_bundles)
-    reader = TrafficReader(reading.files)
+    reader = TrafficReader(reading.files, bundle.geometry)
     for chunk in lines.chunks(logs):
         reader.add(chunk)
     traffic = reader.close()

@@ -136,7 +136,8 @@ def exactness(profile: Profile) -> str:
     """Words before a share of changed answers: empty if it is exact.
 
     Under `paper` an account that is over records nothing more of its crossed classes, so that more
-    queries are new to it than the log knows.
+    queries are new to it than the log knows. A refused request is not charged, so all that follows
+    the first of them is taken for refused.
     """
     scope = SCOPES[profile]
-    return "at least" if scope is Scope.QUERY else "" if scope <= Scope.ACCOUNT else "at most"
+    return {Scope.QUERY: "at least", Scope.COVERED: "at most"}.get(scope, "")

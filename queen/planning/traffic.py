@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from queen.errors import DecisionLogInvalid
 from queen.method.facts import GROUP_SHIFT, Fact
-from queen.method.geometry import FloatArray
+from queen.method.geometry import FloatArray, Geometry
 from queen.replay.chain import find_breaks
 from queen.replay.chunks import Chunk
 
@@ -90,6 +90,10 @@ class ObservedTraffic:
     """Whether the account, or its group, was off-distribution before each query, (N,)."""
     is_exempt: BoolArray
     """Whether the account was exempt, (N,)."""
+    is_inside: BoolArray
+    """Whether each query lies inside the sensitive region of its class, (N,)."""
+    starts: IntArray
+    """The first query of the request that each query came in, (N,)."""
     own: Charged
     grouped: Charged
 
@@ -105,8 +109,9 @@ class ObservedTraffic:
 class TrafficReader:
     """Collects the observed queries of chunks, and counts the others."""
 
-    def __init__(self, files: list[str]) -> None:
+    def __init__(self, files: list[str], geometry: Geometry) -> None:
         self._files = files
+        self._geometry = geometry
         self._parts: list[NDArray[np.void]] = []
         self.other_rows = 0
         """Queries of accounts that were not under `observe` when they were logged."""
@@ -134,6 +139,8 @@ class TrafficReader:
         ):
             part[name] = values[request[rows]]
         part["row"], part["label"] = chunk.row[rows], chunk.labels[rows]
+        radius = self._geometry.sensitive_radius[chunk.labels[rows]]
+        part["is_inside"] = chunk.facts["distances"][rows] < radius
         for name in _FACTS:
             part[name] = chunk.facts[name][rows]
         self._parts.append(part)
@@ -155,6 +162,8 @@ class TrafficReader:
             times=queries["time"],
             is_off=bits & off > 0,
             is_exempt=bits & Fact.EXEMPT > 0,
+            is_inside=queries["is_inside"],
+            starts=everybody - queries["row"],
             own=_charged(queries, everybody, "account", ""),
             grouped=_charged(queries, np.flatnonzero(queries["group"] >= 0), "group", "group_"),
         )
@@ -191,6 +200,7 @@ _FACTS = (
 _COLUMNS = np.dtype(
     [
         ("time", "M8[us]"),
+        ("is_inside", "?"),
         *((name, "<i8") for name in ("file", "line", "row", "account", "group", "label")),
         *((name, "<i8" if name.endswith(("bits", "generations")) else "<f8") for name in _FACTS),
     ]

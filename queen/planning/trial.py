@@ -112,6 +112,7 @@ class PolicyTrial:
         return over
 
     def _reversed(self, scope: Scope, own: Standing, grouped: Standing) -> BoolArray:
+        """Whether each query would have been reversed, or refused, (N,)."""
         rows = np.zeros(len(self._traffic), np.bool_)
         for standing in (own, grouped):
             is_hit = standing.is_over
@@ -120,9 +121,26 @@ class PolicyTrial:
             elif scope is Scope.CLASS:
                 is_hit &= standing.is_crossed
             rows[standing.charged.rows] |= is_hit
-        if scope not in {Scope.QUERY, Scope.CLASS}:
+        if scope in {Scope.ACCOUNT, Scope.COVERED}:
             rows |= self._traffic.is_off
+        if scope is Scope.COVERED:
+            rows = self._refused(rows)
         return rows & ~self._traffic.is_exempt
+
+    def _refused(self, is_bound: BoolArray) -> BoolArray:
+        """Whether each query could have been refused, (N,), if `is_bound` (N,) must be covered.
+
+        The first refused request of a life is told exactly, but for queries outside of their
+        region, which count as not covered. Nothing of it would have been charged, so that all
+        behind it is not known: it counts as refused.
+        """
+        traffic, own = self._traffic, self._traffic.own
+        is_covered = traffic.is_inside & ~own.is_novel
+        hits = np.flatnonzero(is_bound & ~is_covered)
+        first = np.full(len(own.owners), NEVER)
+        np.minimum.at(first, own.life[hits], traffic.starts[hits])
+        refused: BoolArray = own.rows >= first[own.life]
+        return refused
 
 
 def first_above(charged: Charged, limits: FloatArray) -> IntArray:

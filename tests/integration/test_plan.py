@@ -154,6 +154,7 @@ def test_a_plan_tells_the_crossings_of_a_served_run(
     (finding,) = report.findings
     strict = serve(bundle, traffic, policy, Profile.STRICT)
     paper = serve(bundle, traffic, policy, Profile.PAPER)
+    refuse = serve(bundle, traffic, policy, Profile.REFUSE)
     told = 0
     for account, name in enumerate(one.account_id for one in traffic.policies):
         story = stories.get(account_hash(name))
@@ -170,6 +171,11 @@ def test_a_plan_tells_the_crossings_of_a_served_run(
     effect = finding.effects[Profile.STRICT]
     assert effect.changed == strict.is_reversed.mean()
     assert effect.spared == ACCOUNTS - len(np.unique(traffic.accounts[strict.is_reversed]))
+    effect = finding.effects[Profile.REFUSE]
+    assert effect.changed >= refuse.is_reversed.mean()
+    spared = ACCOUNTS - len(np.unique(traffic.accounts[refuse.is_reversed]))
+    # Few queries outside of a region have a record near them.
+    assert spared - 3 <= effect.spared <= spared
     effect = finding.effects[Profile.PAPER]
     assert effect.changed <= paper.is_reversed.mean()
     assert effect.spared == ACCOUNTS - len(np.unique(traffic.accounts[paper.is_reversed]))

@@ -54,7 +54,8 @@ def test_a_report_is_written_whole() -> None:
     assert written["accounts"] == 1000
 
 
-def test_only_shares_under_paper_are_bounds() -> None:
+def test_shares_under_paper_and_refuse_are_bounds() -> None:
     """What is new to an account that is over depends on what it has recorded."""
+    assert exactness(Profile.REFUSE) == "at most"
     assert exactness(Profile.PAPER) == "at least"
     assert exactness(Profile.STRICT) == exactness(Profile.BALANCED) == ""

@@ -19,7 +19,7 @@ from tests.unit.replay.logs import crossing, entries, write
 def read(bundle: Bundle, *logs: Path) -> tuple[ObservedTraffic, TrafficReader]:
     """The traffic of logs, and its reader."""
     report = ReplayReport(bundle.digest)
-    reader = TrafficReader(report.files)
+    reader = TrafficReader(report.files, bundle.geometry)
     for chunk in LogReader(bundle, report, skip_other_bundles=False).chunks(logs):
         reader.add(chunk)
     return reader.close(), reader

@@ -12,7 +12,7 @@ from queen.planning.traffic import ObservedTraffic
 from queen.planning.trial import NEVER, Outcome, PolicyTrial, first_above
 from tests.unit.planning.traffics import Lift, charged, traffic_of
 
-SCOPES = [Scope.QUERY, Scope.CLASS, Scope.ACCOUNT]
+SCOPES = list(Scope)
 
 
 def lifts_of(bundle: Bundle, *steps: tuple[int, int, float, float]) -> list[Lift]:
@@ -59,11 +59,23 @@ def test_scopes_differ_in_what_is_reversed(bundle: Bundle) -> None:
     assert np.flatnonzero(rows[Scope.ACCOUNT]).tolist() == [1, 2, 3]
 
 
+def test_a_request_is_refused_whole_and_all_behind_it_is_not_known(bundle: Bundle) -> None:
+    """Covered queries are answered, until a request asks for more; one outside is not covered."""
+    steps = [(0, 0, 0, 1.1), (0, 0, 1.1, 1.1), (0, 0, 1.1, 1.1), (0, 1, 0, 0.1), (0, 0, 1.1, 1.1)]
+    traffic = traffic_of(lifts_of(bundle, *steps), starts=[0, 1, 2, 2, 4])
+    rows = outcome_of(bundle, traffic).reversed_rows
+    assert np.flatnonzero(rows[Scope.COVERED]).tolist() == [2, 3, 4]
+    traffic.is_inside[1] = False
+    rows = outcome_of(bundle, traffic).reversed_rows
+    assert np.flatnonzero(rows[Scope.COVERED]).tolist() == [1, 2, 3, 4]
+
+
 def test_an_account_that_is_off_distribution_is_reversed_whole(bundle: Bundle) -> None:
     """Under the scope of the account alone; an exempt account never is."""
     lifts = lifts_of(bundle, (0, 0, 0, 0.1), (0, 1, 0, 0.1), (1, 0, 0, 1.1), (1, 0, 1.1, 1.2))
     rows = outcome_of(bundle, traffic_of(lifts, off=[1], exempt=[1])).reversed_rows
     assert np.flatnonzero(rows[Scope.ACCOUNT]).tolist() == [1]
+    assert np.flatnonzero(rows[Scope.COVERED]).tolist() == [1]
     assert not rows[Scope.QUERY].any()
 
 

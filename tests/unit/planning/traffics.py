@@ -36,8 +36,12 @@ def traffic_of(
     groups: Charged | None = None,
     off: Sequence[int] = (),
     exempt: Sequence[int] = (),
+    starts: Sequence[int] = (),
 ) -> ObservedTraffic:
-    """A query for each lift, one a minute; `off` are queries, `exempt` accounts."""
+    """A query for each lift inside its region, one a minute; `off` are queries, `exempt` accounts.
+
+    Each is a request of its own, unless `starts` says otherwise.
+    """
     accounts = np.array([lift[0] for lift in lifts])
     rows = np.arange(len(lifts))
     return ObservedTraffic(
@@ -45,6 +49,8 @@ def traffic_of(
         times=np.datetime64("2026-01-01T23:00") + rows.astype("m8[m]"),
         is_off=np.isin(rows, off),
         is_exempt=np.isin(accounts, exempt),
+        is_inside=np.ones(len(lifts), np.bool_),
+        starts=np.array(starts) if starts else rows,
         own=charged(lifts, rows.tolist(), range(int(accounts.max()) + 1)),
         grouped=charged([], [], []) if groups is None else groups,
     )
