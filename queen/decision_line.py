@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from queen.method.crossing import CAP_OFF, OFF
-from queen.method.facts import FACTS, GROUP_SHIFT, POLICIES, Fact, FactArray
+from queen.method.facts import FACTS, GROUP_SHIFT, POLICIES, Fact, FactArray, Observed
 from queen.method.ledger import Cause, Scope, Verdict
 
 LOGGER = "decisions"
@@ -41,6 +41,9 @@ OBSERVED_GROUP_NUMBERS = {
     if name != "d"
 }
 """The same of its group."""
+OBSERVED_BITS = {"observed_far": Observed.FAR}
+OBSERVED_GROUP_BITS = {"observed_group_far": Observed.GROUP_FAR}
+"""Lists of 0 and 1 beside these."""
 BITS = {"novel": Fact.NOVEL, "over": Fact.OVER, "off": Fact.OFF_DISTRIBUTION}
 """Lists of 0 and 1, with the fact that they tell."""
 COVERED = "covered"
@@ -77,9 +80,10 @@ def fact_fields(facts: FactArray) -> dict[str, Any]:
         fields |= _policy(first, "group_")
         fields |= _lists(facts, GROUP_NUMBERS, GROUP_BITS)
     if first["observed"]:
-        fields |= _lists(facts, OBSERVED_NUMBERS, {})
+        fields |= _lists(facts, OBSERVED_NUMBERS, {}) | _flags(facts["observed"], OBSERVED_BITS)
         if first["group_budgets"]:
             fields |= _lists(facts, OBSERVED_GROUP_NUMBERS, {})
+            fields |= _flags(facts["observed"], OBSERVED_GROUP_BITS)
     return fields
 
 
@@ -96,9 +100,12 @@ def _policy(first: np.void, prefix: str) -> dict[str, Any]:
 def _lists(
     facts: FactArray, numbers: Mapping[str, str], bits: Mapping[str, int]
 ) -> dict[str, list[Any]]:
-    lists = {name: facts[field].tolist() for name, field in numbers.items()}
-    flags = {name: ((facts["bits"] & bit) > 0).astype(int).tolist() for name, bit in bits.items()}
-    return lists | flags
+    lists: dict[str, list[Any]] = {name: facts[field].tolist() for name, field in numbers.items()}
+    return lists | _flags(facts["bits"], bits)
+
+
+def _flags(claims: NDArray[np.uint8], bits: Mapping[str, int]) -> dict[str, list[Any]]:
+    return {name: ((claims & bit) > 0).astype(int).tolist() for name, bit in bits.items()}
 
 
 def facts_from(columns: Mapping[str, NDArray[Any]], rows: int) -> FactArray:
@@ -116,6 +123,8 @@ def facts_from(columns: Mapping[str, NDArray[Any]], rows: int) -> FactArray:
     for name, field in SINGLE.items():
         facts[field] = columns[name]
     facts["scopes"], facts["observed"] = columns["scope"], columns["observed"]
+    for name, bit in (OBSERVED_BITS | OBSERVED_GROUP_BITS).items():
+        facts["observed"] |= (columns[name] != 0) * np.uint8(bit)
     return facts
 
 

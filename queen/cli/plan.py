@@ -203,8 +203,13 @@ def day_table(report: PlanReport) -> Table:
 def remarks(report: PlanReport) -> list[str]:
     """Sentences about gaps in the log, and lines and accounts left out of the plan."""
     reading = report.reading
+    most_off = max(finding.off_distribution for finding in report.findings)
     counts = (
-        (report.off_distribution, "accounts are off-distribution, which no budget changes"),
+        (
+            most_off,
+            "accounts at most are off-distribution under one of these policies, which no breadth "
+            "and no cap changes",
+        ),
         (report.exempt_accounts, "accounts are exempt, and left out"),
         (
             report.accounts_with_gaps,

@@ -55,8 +55,8 @@ FACTS = np.dtype(
     ]
 )
 """Facts of a query. Numbers are float64: a comparison that was made in float64 may have another
-result in float32. Those of the group are 0 for a query without a group. `observed` is 1 for a query
-that is also charged to observed ledgers; their numbers are 0 for any other."""
+result in float32. Those of the group are 0 for a query without a group. `observed` holds the bits
+of `Observed`; the numbers of observed ledgers are 0 for a query that is not charged to them."""
 POLICIES = np.dtype([("budgets", "<u4"), ("breadths", "<u4"), ("class_caps", "<u4")])
 """Policies in force, a `CrossingPolicy` each; `CAP_OFF` is a class cap that is off."""
 FactArray = NDArray[np.void]
@@ -79,6 +79,17 @@ class Fact(IntFlag):
     Also said of a row whose request was accepted before another writer put its owner over: parts of
     the request were recorded by then, so that it was answered.
     """
+
+
+class Observed(IntFlag):
+    """Claims about a query under `observe`, numbered as on the wire."""
+
+    CHARGED = 1
+    """The query is charged to observed ledgers."""
+    FAR = 2
+    """It is in the tail of its class, in a cell that its account did not ask about lately."""
+    GROUP_FAR = 4
+    """The same, of its group."""
 
 
 GROUP_SHIFT = 3
@@ -135,12 +146,19 @@ def state_observed(
     observed: ObservedCharges,
     step: Assessment,
     generations: NDArray[np.integer],
+    is_far: NDArray[np.bool_],
 ) -> None:
     """Put what became of S observed charges into `facts` (B,).
 
-    They are the last S rows of `step` and `generations`.
+    They are the last S rows of `step` and `generations`. `is_far` (S,) marks queries in the tail
+    of their class, in a cell that their owner did not ask about lately.
     """
-    facts["observed"][observed.row] = 1
+    facts["observed"][observed.row] |= np.uint8(Observed.CHARGED)
+    for bit, is_said in (
+        (Observed.FAR, is_far & ~observed.is_group),
+        (Observed.GROUP_FAR, is_far & observed.is_group),
+    ):
+        facts["observed"][observed.row[is_said]] |= np.uint8(bit)
     last = slice(len(generations) - len(observed.row), None)
     for prefix, chosen in (("", ~observed.is_group), ("group_", observed.is_group)):
         for name, values in (

@@ -181,7 +181,7 @@ class AccountMeter:
         highest, off_from = 0.0, len(rows)
         for position, row in enumerate(rows):
             step = steps[row]
-            if step > 0 and (self._was_asked(cells[row]) or self._is_unknown(level)):
+            if step > 0 and (self.was_asked(cells[row]) or self._is_unknown(level)):
                 continue
             if step:
                 level = after(max(level, 0.0), step)
@@ -194,7 +194,7 @@ class AccountMeter:
         """Whether the level is not known yet; a full memory ends that, too."""
         return level < 0 and self.recent is not None and len(self.recent) < _REMEMBERED
 
-    def _was_asked(self, cell: bytes) -> bool:
+    def was_asked(self, cell: bytes) -> bool:
         """Whether a cell was asked about lately; it is remembered from now on."""
         recent = self.recent = OrderedDict() if self.recent is None else self.recent
         was_asked = cell in recent

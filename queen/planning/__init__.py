@@ -91,7 +91,6 @@ def _count(report: PlanReport, reader: TrafficReader, traffic: ObservedTraffic) 
     report.groups = len(np.unique(traffic.grouped.owners))
     report.queries = int(is_counted.sum())
     report.days = np.unique(traffic.days).astype(str).tolist()
-    report.off_distribution = len(np.unique(traffic.accounts[is_counted & traffic.is_off]))
     short, own_gaps, own_overlaps = traffic.own.breaks()
     short_groups, gaps, overlaps = traffic.grouped.breaks()
     report.gaps, report.contradictions = own_gaps + gaps, own_overlaps + overlaps
@@ -132,6 +131,7 @@ class _Summary:
             policy=outcome.policy,
             needed_classes=needed_classes(outcome.policy.breadth, self._num_classes),
             over=len(hit),
+            off_distribution=self._off_distribution(outcome),
             over_by_day=np.bincount(days, minlength=len(self._days)).cumsum().tolist(),
             median_first=float(np.median(firsts)) if firsts else None,
             effects={
@@ -157,6 +157,13 @@ class _Summary:
             )
             for account in sorted(told, key=over.__getitem__)
         ]
+
+    def _off_distribution(self, outcome: Outcome) -> int:
+        """Accounts of which a query found them, or their group, off-distribution."""
+        is_off = np.zeros(len(self._traffic), np.bool_)
+        for standing in (outcome.own, outcome.grouped):
+            is_off[standing.charged.rows] |= standing.is_off
+        return len(np.unique(self._traffic.accounts[is_off & ~self._traffic.is_exempt]))
 
     def _effect(self, is_reversed: BoolArray) -> Effect:
         harmed = len(np.unique(self._traffic.accounts[is_reversed]))

@@ -33,6 +33,8 @@ class Finding:
     """Crossed classes that make an account over its budget, by the breadth and the bundle."""
     over: int
     """Accounts over their budget at the end, by themselves or with their group."""
+    off_distribution: int
+    """Accounts that were off-distribution at some query, by themselves or with their group."""
     over_by_day: list[int]
     """The same at the end of each day."""
     median_first: float | None
@@ -70,8 +72,6 @@ class PlanReport:
     """Their queries."""
     days: list[str] = field(default_factory=list)
     """Days of the log, in UTC."""
-    off_distribution: int = 0
-    """Accounts that were off-distribution at some query, which follows from no budget."""
     gaps: int = 0
     """Number of times that an observed ledger has grown by records that are not in the log."""
     accounts_with_gaps: int = 0

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from queen.errors import DecisionLogInvalid
-from queen.method.facts import GROUP_SHIFT, Fact
+from queen.method.facts import Fact, Observed
 from queen.method.geometry import FloatArray, Geometry
 from queen.replay.chain import find_breaks
 from queen.replay.chunks import Chunk
@@ -48,6 +48,8 @@ class Charged:
     """CQS of the ledger before each query, (R,)."""
     after: FloatArray
     """CQS of the ledger after each query, (R,)."""
+    is_far: BoolArray
+    """Whether each query is in the tail, in a cell that is new to its owner, (R,)."""
     owners: IntArray
     """The account or group of each life, (V,)."""
 
@@ -86,8 +88,6 @@ class ObservedTraffic:
     """The account of each query, (N,)."""
     times: NDArray[np.datetime64]
     """When each request was logged, (N,)."""
-    is_off: BoolArray
-    """Whether the account, or its group, was off-distribution before each query, (N,)."""
     is_exempt: BoolArray
     """Whether the account was exempt, (N,)."""
     is_inside: BoolArray
@@ -123,7 +123,7 @@ class TrafficReader:
     def add(self, chunk: Chunk) -> None:
         """Keep the observed queries of a chunk; DecisionLogInvalid for a line without a time."""
         request = chunk.request
-        is_observed = chunk.facts["observed"] > 0
+        is_observed = chunk.facts["observed"] & Observed.CHARGED > 0
         others = request[~is_observed]
         self.other_rows += len(others)
         self.other_accounts |= set(chunk.accounts[others].tolist())
@@ -154,14 +154,11 @@ class TrafficReader:
                 "give accounts the profile observe and run the front door with --decision-log all"
             )
         queries = queries[self._order(queries)]
-        bits = queries["bits"]
-        off = Fact.OFF_DISTRIBUTION | (Fact.OFF_DISTRIBUTION << GROUP_SHIFT)
         everybody = np.arange(len(queries))
         return ObservedTraffic(
             accounts=queries["account"],
             times=queries["time"],
-            is_off=bits & off > 0,
-            is_exempt=bits & Fact.EXEMPT > 0,
+            is_exempt=queries["bits"] & Fact.EXEMPT > 0,
             is_inside=queries["is_inside"],
             starts=everybody - queries["row"],
             own=_charged(queries, everybody, "account", ""),
@@ -191,6 +188,7 @@ class TrafficReader:
 
 _FACTS = (
     "bits",
+    "observed",
     *(
         f"observed_{prefix}{name}"
         for prefix in ("", "group_")
@@ -202,7 +200,7 @@ _COLUMNS = np.dtype(
         ("time", "M8[us]"),
         ("is_inside", "?"),
         *((name, "<i8") for name in ("file", "line", "row", "account", "group", "label")),
-        *((name, "<i8" if name.endswith(("bits", "generations")) else "<f8") for name in _FACTS),
+        *((name, "<f8" if "cqs" in name else "<i8") for name in _FACTS),
     ]
 )
 
@@ -217,5 +215,6 @@ def _charged(queries: NDArray[np.void], rows: IntArray, owner: str, prefix: str)
         charged["label"],
         charged[f"observed_{prefix}cqs_before"],
         charged[f"observed_{prefix}cqs_after"],
+        charged["observed"] & (Observed.GROUP_FAR if prefix else Observed.FAR) > 0,
         lives[:, 0],
     )

@@ -17,6 +17,7 @@ from queen.bundle import Bundle
 from queen.method.crossing import CAP_OFF, CrossingPolicy, needed_classes
 from queen.method.geometry import FloatArray
 from queen.method.ledger import Scope
+from queen.method.off_distribution import after, room_left
 from queen.method.sensitivity import budget_thresholds
 from queen.planning.traffic import BoolArray, Charged, IntArray, ObservedTraffic
 
@@ -32,11 +33,18 @@ class Standing:
     """Position from which each ledger is crossed, (L,)."""
     over: IntArray
     """Position from which each life is over, (V,)."""
+    off: IntArray
+    """Position from which each life is off-distribution, (V,)."""
 
     @property
     def is_over(self) -> BoolArray:
         """Whether each query found its owner over, (R,)."""
         return self.charged.rows >= self.over[self.charged.life]
+
+    @property
+    def is_off(self) -> BoolArray:
+        """Whether each query found its owner off-distribution, (R,)."""
+        return self.charged.rows >= self.off[self.charged.life]
 
     @property
     def is_crossed(self) -> BoolArray:
@@ -65,6 +73,7 @@ class PolicyTrial:
         self._bundle = bundle
         self._num_accounts = num_accounts
         self._known: dict[tuple[bool, int], IntArray] = {}
+        self._known_off: dict[tuple[bool, int], IntArray] = {}
 
     def outcome(self, policy: CrossingPolicy, scopes: list[Scope]) -> Outcome:
         """The outcome of `policy`; ConfigError for a budget without room."""
@@ -86,7 +95,23 @@ class PolicyTrial:
         if policy.class_cap != CAP_OFF:
             capped = self._passed(policy.class_cap * policy.budget, is_grouped=is_grouped)
             np.minimum.at(over, life, capped)
-        return Standing(charged, crossed, over)
+        return Standing(charged, crossed, over, self._off(policy.budget, is_grouped=is_grouped))
+
+    def _off(self, budget: int, *, is_grouped: bool) -> IntArray:
+        """Position from which each life is off-distribution under a budget, (V,).
+
+        Records of a class move the meter until it is crossed, whatever else a policy says.
+        """
+        key = is_grouped, budget
+        if key not in self._known_off:
+            charged = self._traffic.grouped if is_grouped else self._traffic.own
+            table = budget_thresholds(self._bundle.geometry, self._bundle.mean_squared_sqs, budget)
+            is_live = charged.before <= table[charged.labels]
+            room = is_live * room_left(self._bundle.geometry, charged.before)
+            meter = self._bundle.meter
+            steps = meter.steps(charged.is_far, is_live & charged.is_novel, room)
+            self._known_off[key] = first_off(charged, steps, meter.limit)
+        return self._known_off[key]
 
     def _passed(self, budget: int, *, is_grouped: bool) -> IntArray:
         """Position from which each ledger is above the threshold of a budget, (L,)."""
@@ -120,9 +145,9 @@ class PolicyTrial:
                 is_hit &= standing.charged.is_novel & standing.is_crossed
             elif scope is Scope.CLASS:
                 is_hit &= standing.is_crossed
+            if scope in {Scope.ACCOUNT, Scope.COVERED}:
+                is_hit |= standing.is_off
             rows[standing.charged.rows] |= is_hit
-        if scope in {Scope.ACCOUNT, Scope.COVERED}:
-            rows |= self._traffic.is_off
         if scope is Scope.COVERED:
             rows = self._refused(rows)
         return rows & ~self._traffic.is_exempt
@@ -141,6 +166,21 @@ class PolicyTrial:
         np.minimum.at(first, own.life[hits], traffic.starts[hits])
         refused: BoolArray = own.rows >= first[own.life]
         return refused
+
+
+def first_off(charged: Charged, steps: FloatArray, limit: float) -> IntArray:
+    """Position from which the meter of each life is at its limit, (V,), by its `steps` (R,)."""
+    off = np.full(len(charged.owners), NEVER)
+    rises = np.bincount(charged.life, np.maximum(steps, 0.0), minlength=len(off))
+    # Few lives rise enough to reach the limit at all.
+    moved = np.flatnonzero((steps != 0) & (rises >= limit)[charged.life])
+    levels = dict.fromkeys(np.unique(charged.life[moved]).tolist(), 0.0)
+    for row, life in zip(moved.tolist(), charged.life[moved].tolist(), strict=True):
+        if levels[life] < limit:
+            levels[life] = after(levels[life], float(steps[row]))
+            if levels[life] >= limit:
+                off[life] = charged.rows[row] + 1
+    return off
 
 
 def first_above(charged: Charged, limits: FloatArray) -> IntArray:

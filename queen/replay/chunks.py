@@ -19,6 +19,8 @@ from queen.decision_line import (
     GROUP_BITS,
     GROUP_NUMBERS,
     NUMBERS,
+    OBSERVED_BITS,
+    OBSERVED_GROUP_BITS,
     OBSERVED_GROUP_NUMBERS,
     OBSERVED_NUMBERS,
     SCOPES,
@@ -33,10 +35,12 @@ from queen.method.ledger import Scope, Verdict
 
 _LISTS = ("class", "verdict", "cause", "sqs", *NUMBERS, *BITS)
 _GROUP_LISTS = (*GROUP_NUMBERS, *GROUP_BITS)
-_OPTIONAL = (COVERED, *_GROUP_LISTS, *OBSERVED_NUMBERS, *OBSERVED_GROUP_NUMBERS)
+_OBSERVED_LISTS = (*OBSERVED_NUMBERS, *OBSERVED_BITS)
+_OBSERVED_GROUP_LISTS = (*OBSERVED_GROUP_NUMBERS, *OBSERVED_GROUP_BITS)
+_OPTIONAL = (COVERED, *_GROUP_LISTS, *_OBSERVED_LISTS, *_OBSERVED_GROUP_LISTS)
 _REAL = ("sqs", *(name for name in ALL_NUMBERS if not name.endswith("generation")))
 _WHOLE = {
-    **dict.fromkeys((*BITS, *GROUP_BITS, COVERED), 1),
+    **dict.fromkeys((*BITS, *GROUP_BITS, COVERED, *OBSERVED_BITS, *OBSERVED_GROUP_BITS), 1),
     **dict.fromkeys((name for name in ALL_NUMBERS if name.endswith("generation")), 2**63 - 1),
 }
 """Lists of whole numbers from 0 on, and the largest number that each may hold."""
@@ -154,7 +158,7 @@ class Draft:
         if scope is None or not isinstance(exempt, bool):
             names = ", ".join(SCOPES)
             fail(f"one of {names} in 'scope' and a truth value in 'exempt'", "another value")
-        is_observed = any(name in entry for name in OBSERVED_NUMBERS)
+        is_observed = any(name in entry for name in _OBSERVED_LISTS)
         present = _lists_of(is_grouped, is_observed)
         if scope is Scope.COVERED:
             present = (*present, COVERED)
@@ -230,8 +234,8 @@ class Draft:
 def _lists_of(is_grouped: bool, is_observed: bool) -> tuple[str, ...]:
     """The lists that a record must have."""
     groups = _GROUP_LISTS if is_grouped else ()
-    observed = OBSERVED_NUMBERS if is_observed else ()
-    both = OBSERVED_GROUP_NUMBERS if is_grouped and is_observed else ()
+    observed = _OBSERVED_LISTS if is_observed else ()
+    both = _OBSERVED_GROUP_LISTS if is_grouped and is_observed else ()
     return (*_LISTS, *groups, *observed, *both)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from queen.bundle import Bundle
 from queen.decision_line import cause_name
-from queen.method.facts import GROUP_SHIFT, Fact, observed_cqs, reenact
+from queen.method.facts import GROUP_SHIFT, Fact, Observed, observed_cqs, reenact
 from queen.method.ledger import Verdict
 from queen.replay.chunks import Chunk
 from queen.replay.policies import StatedPolicies
@@ -40,6 +40,7 @@ class VerdictCheck:
 
     def __init__(self, bundle: Bundle, policies: StatedPolicies, report: ReplayReport) -> None:
         self._geometry = bundle.geometry
+        self._meter = bundle.meter
         self._policies = policies
         self._report = report
 
@@ -83,6 +84,12 @@ class VerdictCheck:
             is_over = facts[f"{what}cqs_before"] > limits.alone
             is_said = (facts["bits"] >> shift) & Fact.OVER > 0
             yield _Claim(f"{what}over", is_over, is_said, is_over & ~is_said, _bit)
+
+        is_far = self._meter.is_far(facts["distances"], chunk.labels)
+        for bit in (Observed.FAR, Observed.GROUP_FAR):
+            is_said = facts["observed"] & bit > 0
+            what = f"observed_{'group_' * (bit is Observed.GROUP_FAR)}far"
+            yield _Claim(what, is_far, is_said, is_said & ~is_far, _bit)
 
     def _count(self, chunk: Chunk) -> None:
         for verdict, count in enumerate(np.bincount(chunk.verdicts, minlength=4).tolist()):

@@ -18,7 +18,7 @@ from queen.method.crossing import CAP_OFF, CrossingPolicy
 from queen.method.facts import GROUP_SHIFT, Fact
 from queen.method.ledger import Verdict
 from queen.method.sensitivity import budget_thresholds
-from queen.planning import PlanOptions, plan
+from queen.planning import PlanOptions, PlanReport, plan
 from queen.planning.policies import policy_text
 from queen.replay import replay
 from queen.serving.logging import account_hash
@@ -29,7 +29,7 @@ ACCOUNTS, QUERIES, BATCH = 200, 120, 500
 OBSERVED_BUDGET = 20
 """The budget in force while the log is written; every policy below has a larger one."""
 POLICIES = [
-    *(CrossingPolicy(budget, 1, CAP_OFF) for budget in (10, 20, 35)),
+    *(CrossingPolicy(budget, 1, CAP_OFF) for budget in (20, 35)),
     *(CrossingPolicy(15, 2, class_cap) for class_cap in (1, 3, CAP_OFF)),
 ]
 
@@ -117,6 +117,18 @@ class Served:
         verdicts = np.concatenate([part.verdicts for part in self.parts])
         return verdicts == Verdict.REVERSE
 
+    @property
+    def spared(self) -> int:
+        """Accounts of which no query was reversed."""
+        return ACCOUNTS - len(np.unique(self.traffic.accounts[self.is_reversed]))
+
+    @property
+    def off_distribution(self) -> int:
+        """Accounts that were off-distribution, by themselves or with their group."""
+        off = Fact.OFF_DISTRIBUTION | Fact.OFF_DISTRIBUTION << GROUP_SHIFT
+        is_off = self.column("bits").astype(int) & off > 0
+        return len(np.unique(self.traffic.accounts[is_off]))
+
     def crossed(self, account: int) -> list[tuple[int, int]]:
         """Crossed classes of an account, each with its query that crossed it, from 1."""
         rows = np.flatnonzero(self.traffic.accounts == account)
@@ -143,24 +155,27 @@ def serve(bundle: Bundle, traffic: Traffic, policy: CrossingPolicy, profile: Pro
     return Served(traffic, table, parts)
 
 
+def findings_of(log: Path, bundle: Bundle, policy: CrossingPolicy) -> PlanReport:
+    """The plan of one policy."""
+    options = PlanOptions([policy.budget], [policy.breadth], [policy.class_cap], spare=0.0)
+    return plan([log], bundle, options)
+
+
 @pytest.mark.parametrize("policy", POLICIES, ids=policy_text)
 def test_a_plan_tells_the_crossings_of_a_served_run(
     bundle: Bundle, traffic: Traffic, log: Path, policy: CrossingPolicy
 ) -> None:
     """Account, class and query of every crossing, and when each account is over."""
-    options = PlanOptions([policy.budget], [policy.breadth], [policy.class_cap], spare=0.0)
-    report = plan([log], bundle, options)
+    report = findings_of(log, bundle, policy)
     stories = {story.account_hash: story for story in report.stories[policy]}
     (finding,) = report.findings
-    strict = serve(bundle, traffic, policy, Profile.STRICT)
-    paper = serve(bundle, traffic, policy, Profile.PAPER)
-    refuse = serve(bundle, traffic, policy, Profile.REFUSE)
+    served = serve(bundle, traffic, policy, Profile.STRICT)
     told = 0
     for account, name in enumerate(one.account_id for one in traffic.policies):
         story = stories.get(account_hash(name))
-        crossed = strict.crossed(account)
+        crossed = served.crossed(account)
         assert (story.crossed if story else []) == crossed
-        over = strict.over_after(account)
+        over = served.over_after(account)
         asked = int((traffic.accounts == account).sum())
         planned = story.over_after if story else None
         # A plan also tells of accounts that only their next query would have found over.
@@ -168,17 +183,26 @@ def test_a_plan_tells_the_crossings_of_a_served_run(
         told += len(crossed)
     assert told > 50
     assert 0 < finding.over < ACCOUNTS
-    effect = finding.effects[Profile.STRICT]
-    assert effect.changed == strict.is_reversed.mean()
-    assert effect.spared == ACCOUNTS - len(np.unique(traffic.accounts[strict.is_reversed]))
-    effect = finding.effects[Profile.REFUSE]
-    assert effect.changed >= refuse.is_reversed.mean()
-    spared = ACCOUNTS - len(np.unique(traffic.accounts[refuse.is_reversed]))
-    # Few queries outside of a region have a record near them.
-    assert spared - 3 <= effect.spared <= spared
+    assert finding.effects[Profile.STRICT].changed == served.is_reversed.mean()
+    assert finding.effects[Profile.STRICT].spared == served.spared
+    assert finding.off_distribution == served.off_distribution > 0
+
+
+@pytest.mark.parametrize("policy", POLICIES[1::3], ids=policy_text)
+def test_a_plan_bounds_what_it_cannot_tell(
+    bundle: Bundle, traffic: Traffic, log: Path, policy: CrossingPolicy
+) -> None:
+    """Under `paper` and `refuse`, what follows the first reversal depends on it."""
+    (finding,) = findings_of(log, bundle, policy).findings
+    paper = serve(bundle, traffic, policy, Profile.PAPER)
     effect = finding.effects[Profile.PAPER]
-    assert effect.changed <= paper.is_reversed.mean()
-    assert effect.spared == ACCOUNTS - len(np.unique(traffic.accounts[paper.is_reversed]))
+    assert 0 < effect.changed <= paper.is_reversed.mean()
+    assert effect.spared == paper.spared
+    refuse = serve(bundle, traffic, policy, Profile.REFUSE)
+    effect = finding.effects[Profile.REFUSE]
+    assert effect.changed >= refuse.is_reversed.mean() > 0
+    # Few queries outside of a region have a record near them.
+    assert refuse.spared - 3 <= effect.spared <= refuse.spared
 
 
 def test_a_log_of_observed_accounts_is_reproduced(bundle: Bundle, log: Path) -> None:

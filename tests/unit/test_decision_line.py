@@ -12,13 +12,15 @@ from queen.decision_line import (
     BITS,
     CAUSES,
     GROUP_BITS,
+    OBSERVED_BITS,
+    OBSERVED_GROUP_BITS,
     SINGLE,
     cause_name,
     fact_fields,
     facts_from,
 )
 from queen.method.crossing import CAP_OFF
-from queen.method.facts import FACTS, GROUP_SHIFT, Fact, FactArray
+from queen.method.facts import FACTS, GROUP_SHIFT, Fact, FactArray, Observed
 from queen.method.ledger import Cause, Scope
 
 COUNT = 50
@@ -43,7 +45,8 @@ def facts_of(group_budget: int, *, is_observed: bool) -> FactArray:
         facts[name] = rng.random(COUNT)
     facts["generations"] = rng.integers(0, 9, COUNT)
     if is_observed:
-        facts["observed"] = 1
+        far = Observed.FAR | Observed.GROUP_FAR if group_budget else Observed.FAR
+        facts["observed"] = Observed.CHARGED | (rng.integers(0, 8, COUNT) & far)
         for prefix in ("observed_", *(["observed_group_"] if group_budget else [])):
             facts[f"{prefix}generations"] = rng.integers(0, 9, COUNT)
             for name in ("cqs_before", "cqs_after"):
@@ -60,9 +63,10 @@ def test_facts_come_back_from_json_bit_for_bit(group_budget: int, is_observed: b
     assert fields["class_cap"] == "off"
     single = {name: fields.get(name, 0) for name in SINGLE}
     single |= {"scope": Scope.CLASS, "exempt": True, "class_cap": CAP_OFF}
-    single["observed"] = is_observed
+    single |= {"covered": 0, "observed": is_observed}
     columns = {name: np.full(COUNT, value) for name, value in single.items()}
-    for name in (*ALL_NUMBERS, *BITS, *GROUP_BITS):
+    bits = (*BITS, *GROUP_BITS, *OBSERVED_BITS, *OBSERVED_GROUP_BITS)
+    for name in (*ALL_NUMBERS, *bits):
         of_group, of_observed = "group_" in name, name.startswith("observed_")
         has_it = (bool(group_budget) or not of_group) and (is_observed or not of_observed)
         assert (name in fields) is has_it

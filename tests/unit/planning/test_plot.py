@@ -12,7 +12,7 @@ from queen.planning.report import Finding, PlanReport
 def report_of(*overs: int) -> PlanReport:
     """Policies that so many of 100 accounts are over by."""
     findings = [
-        Finding(CrossingPolicy(10 + at, 1, CAP_OFF), 1, over, [over // 2, over], 3.0, {})
+        Finding(CrossingPolicy(10 + at, 1, CAP_OFF), 1, over, 0, [over // 2, over], 3.0, {})
         for at, over in enumerate(overs)
     ]
     days = ["2026-01-01", "2026-01-02"]

@@ -19,6 +19,7 @@ def report_of(strict: int, mild: int, spare: float) -> PlanReport:
             policy,
             1,
             1000 - spared[Profile.STRICT],
+            0,
             [],
             None,
             {profile: Effect(count, 0.5) for profile, count in spared.items()},

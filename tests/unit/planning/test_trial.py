@@ -9,7 +9,7 @@ from queen.method.crossing import CAP_OFF, CrossingPolicy
 from queen.method.ledger import Scope
 from queen.method.sensitivity import budget_thresholds
 from queen.planning.traffic import ObservedTraffic
-from queen.planning.trial import NEVER, Outcome, PolicyTrial, first_above
+from queen.planning.trial import NEVER, Outcome, PolicyTrial, first_above, first_off
 from tests.unit.planning.traffics import Lift, charged, traffic_of
 
 SCOPES = list(Scope)
@@ -71,12 +71,35 @@ def test_a_request_is_refused_whole_and_all_behind_it_is_not_known(bundle: Bundl
 
 
 def test_an_account_that_is_off_distribution_is_reversed_whole(bundle: Bundle) -> None:
-    """Under the scope of the account alone; an exempt account never is."""
-    lifts = lifts_of(bundle, (0, 0, 0, 0.1), (0, 1, 0, 0.1), (1, 0, 0, 1.1), (1, 0, 1.1, 1.2))
-    rows = outcome_of(bundle, traffic_of(lifts, off=[1], exempt=[1])).reversed_rows
-    assert np.flatnonzero(rows[Scope.ACCOUNT]).tolist() == [1]
-    assert np.flatnonzero(rows[Scope.COVERED]).tolist() == [1]
-    assert not rows[Scope.QUERY].any()
+    """Under the scope of the account; an exempt account never is."""
+    far = [(0, 0, 0.0, 0.0)] * 12
+    lifts = lifts_of(bundle, *far, (0, 1, 0, 0.1), (1, 0, 0, 1.1), (1, 0, 1.1, 1.2))
+    outcome = outcome_of(bundle, traffic_of(lifts, far=range(12), exempt=[1]))
+    off = int(np.ceil(bundle.meter.limit / bundle.meter.rise))
+    assert outcome.own.off.tolist() == [off, NEVER]
+    for scope in (Scope.ACCOUNT, Scope.COVERED):
+        assert np.flatnonzero(outcome.reversed_rows[scope])[-1] == 12
+    assert np.flatnonzero(outcome.reversed_rows[Scope.ACCOUNT]).tolist() == list(range(off, 13))
+    assert not outcome.reversed_rows[Scope.QUERY].any()
+
+
+def test_a_crossed_class_moves_no_meter(bundle: Bundle) -> None:
+    """So a larger budget may tell more accounts off-distribution, and others fewer."""
+    lifts = lifts_of(bundle, (0, 0, 0, 1.1), *[(0, 0, 1.1, 1.1)] * 12)
+    traffic = traffic_of(lifts, far=range(1, 13))
+    trial = PolicyTrial(traffic, bundle, 1)
+    offs = [trial.outcome(CrossingPolicy(budget, 1, CAP_OFF), []).own.off[0] for budget in (10, 20)]
+    assert offs[0] == NEVER
+    assert offs[1] <= 13
+
+
+def test_a_record_lowers_the_meter_and_an_erasure_empties_it() -> None:
+    """Level by level, life by life; at the limit it stays."""
+    lifts = [(0, 0, 0.0, 0.0)] * 3 + [(1, 0, 0.0, 0.0)] * 4
+    ledgers = charged(lifts, range(10, 17), [0, 0])
+    steps = np.array([2.0, -3.0, 2.0, 2.0, 0.0, 2.0, -2.0])
+    assert first_off(ledgers, steps, 3.0).tolist() == [NEVER, 16]
+    assert first_off(ledgers, steps, 2.0).tolist() == [11, 14]
 
 
 def test_an_account_is_over_with_its_group(bundle: Bundle) -> None:

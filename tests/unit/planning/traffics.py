@@ -16,7 +16,9 @@ Lift = tuple[int, int, float, float]
 """Account, class, and cqs before and after a query."""
 
 
-def charged(lifts: Sequence[Lift], rows: Sequence[int], lives: Sequence[int]) -> Charged:
+def charged(
+    lifts: Sequence[Lift], rows: Sequence[int], lives: Sequence[int], far: Sequence[int] = ()
+) -> Charged:
     """Ledgers of the owners that the lifts name; owner `life` of `lives` is that of each."""
     owner, labels, before, after = zip(*lifts, strict=True) if lifts else ((), (), (), ())
     life = np.array(owner, np.int64)
@@ -26,6 +28,7 @@ def charged(lifts: Sequence[Lift], rows: Sequence[int], lives: Sequence[int]) ->
         np.array(labels, np.int64),
         np.array(before, float),
         np.array(after, float),
+        np.isin(np.arange(len(lifts)), far),
         np.array(lives, np.int64),
     )
 
@@ -34,11 +37,11 @@ def traffic_of(
     lifts: Sequence[Lift],
     *,
     groups: Charged | None = None,
-    off: Sequence[int] = (),
+    far: Sequence[int] = (),
     exempt: Sequence[int] = (),
     starts: Sequence[int] = (),
 ) -> ObservedTraffic:
-    """A query for each lift inside its region, one a minute; `off` are queries, `exempt` accounts.
+    """A query for each lift inside its region, one a minute; `far` are queries, `exempt` accounts.
 
     Each is a request of its own, unless `starts` says otherwise.
     """
@@ -47,11 +50,10 @@ def traffic_of(
     return ObservedTraffic(
         accounts=accounts,
         times=np.datetime64("2026-01-01T23:00") + rows.astype("m8[m]"),
-        is_off=np.isin(rows, off),
         is_exempt=np.isin(accounts, exempt),
         is_inside=np.ones(len(lifts), np.bool_),
         starts=np.array(starts) if starts else rows,
-        own=charged(lifts, rows.tolist(), range(int(accounts.max()) + 1)),
+        own=charged(lifts, rows.tolist(), range(int(accounts.max()) + 1), far),
         grouped=charged([], [], []) if groups is None else groups,
     )
 

@@ -38,7 +38,7 @@ def test_off_distribution_and_exemption_are_reproduced(bundle: Bundle, tmp_path:
     ]
     log = WrittenLog(bundle)
     for owner in (0, 1):
-        far = [(owner, 0, 0.01 * number, 9.0) for number in range(20)]
+        far = [(owner, 0, 0.3 * number, 9.0) for number in range(20)]
         log.ask(policies, far[:10])
         log.ask(policies, far[10:])
     report = replay([log.write(tmp_path / "log")], bundle)

@@ -26,7 +26,7 @@ from queen.method.ledger import (
     Verdict,
     enforce,
 )
-from queen.method.off_distribution import OffDistributionMeter, walk_owners
+from queen.method.off_distribution import OffDistributionMeter, tail_cells, walk_owners
 from queen_sensitivity.engine.batch import (
     Batch,
     Charged,
@@ -157,8 +157,23 @@ class LedgerBook:
             np.array(policies, POLICIES)[charged.charges.owner],
             exempt_rows(queries),
         )
-        state_observed(facts, charged.observed, decided.step, batch.generations)
+        is_far = self._far_observed(batch, decided.step)
+        state_observed(facts, charged.observed, decided.step, batch.generations, is_far)
         return replace(enforced, facts=facts), is_settled
+
+    def _far_observed(self, batch: Batch, step: Assessment) -> Claims:
+        """Whether each observed charge is in the tail, in a cell that is new to its owner, (S,)."""
+        charged, rows = batch.charged, np.arange(batch.counted, batch.size)
+        is_new = np.zeros(len(rows), np.bool_)
+        meter = self.limits.meter
+        if meter is None or not len(rows):
+            return is_new
+        far = rows[meter.is_far(step.distances[rows], charged.labels[rows])]
+        cells = tail_cells(self.limits.geometry, charged.embeddings[far], charged.labels[far])
+        for row, cell in zip(far.tolist(), cells, strict=True):
+            owner = batch.accounts[int(charged.account_index[row])]
+            is_new[row - batch.counted] = not owner.meter.was_asked(cell)
+        return is_new
 
     def _open(self, charged: Charged) -> Batch:
         """The batch with the accounts that it charges."""

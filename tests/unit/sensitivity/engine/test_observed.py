@@ -12,7 +12,7 @@ from queen_sensitivity.engine.crossings import Crossing
 from queen_sensitivity.engine.wiring import Listeners
 from queen_sensitivity.ledger_store import LedgerStore, MemoryLedgerStore
 
-from queen.method.facts import FACTS
+from queen.method.facts import FACTS, Observed
 from queen.method.ledger import Assessment
 from queen.owners import observed_owner
 from tests.unit.sensitivity.regions import (
@@ -99,7 +99,7 @@ def test_what_is_observed_goes_on_past_every_budget(cached_accounts: int) -> Non
         bare = [replace(policy, is_observed=False) for policy in POLICIES]
         apart = facts_of(large.assess(replace(queries, accounts=bare)))
         is_observed = queries.account_index < 2
-        assert np.array_equal(facts["observed"] > 0, is_observed)
+        assert np.array_equal(facts["observed"] & Observed.CHARGED > 0, is_observed)
         for name in ("cqs_before", "cqs_after"):
             assert facts[f"observed_{name}"][is_observed] == pytest.approx(apart[name][is_observed])
             assert not facts[f"observed_{name}"][~is_observed].any()
@@ -134,3 +134,21 @@ def test_an_account_is_not_charged_for_what_was_observed() -> None:
     assert max(own.values()) < 2 * 4 * 0.4 * 0.1**2
     assert not facts["observed_cqs_before"].any()
     assert {owner: lists_of(store, owner) for owner in APART} == before
+
+
+def test_a_tail_query_counts_once_for_each_cell_of_an_owner() -> None:
+    """For the account and its group apart; where it lies says nothing of another account."""
+    meter = meter_of(GEOMETRY)
+    book = book_of(GEOMETRY, MemoryLedgerStore(), meter=meter)
+    far = ring(GEOMETRY, 0, 2)
+    points = far[[0, 0, 1, 0]]
+    policies = [
+        AccountPolicy("a", group="us", is_observed=True),
+        AccountPolicy("b", group="us", is_observed=True),
+    ]
+    queries = batch_of(policies, points, np.zeros(4, int), [0, 0, 0, 1])
+    told = facts_of(book.assess(replace(queries, with_facts=True)))["observed"]
+    assert (told & Observed.FAR > 0).tolist() == [True, False, True, True]
+    assert (told & Observed.GROUP_FAR > 0).tolist() == [True, False, True, False]
+    again = facts_of(book.assess(replace(queries, with_facts=True)))["observed"]
+    assert again.tolist() == [Observed.CHARGED] * 4
