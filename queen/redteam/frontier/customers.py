@@ -30,6 +30,11 @@ def see_images(experiment: Experiment, images: Images) -> LedgerWalk:
     return LedgerWalk(experiment.bundle().geometry, outputs.embeddings, labels)
 
 
+def kind_cell(experiment: Experiment, kind: Kind, policy: Contender, accounts: int) -> str:
+    """The name of a row; rows of other choices have other names."""
+    return f"{experiment.dataset}-{kind}-{accounts}-{policy.name}-{experiment.seed}"
+
+
 def measure_kind(
     experiment: Experiment, kind: Kind, policies: Sequence[Contender], accounts: int
 ) -> Iterator[Row]:
@@ -48,7 +53,7 @@ def measure_kind(
         over = standings.over(policy.breadth, level=2 * index, cap=2 * index + 1)
         quantiles = np.quantile(over, [0.001, 0.5, 0.999], method="lower")
         yield {
-            "cell": f"honest-{kind}-{policy.name}-{experiment.seed}",
+            "cell": kind_cell(experiment, kind, policy, accounts),
             "seed": experiment.seed,
             **policy.key,
             "kind": kind.value,

@@ -15,7 +15,7 @@ import torch
 
 from queen.method.traffic import Kind
 from queen.redteam.datasets import Labels
-from queen.redteam.frontier.customers import honest_samples, measure_kind, see_images
+from queen.redteam.frontier.customers import honest_samples, kind_cell, measure_kind, see_images
 from queen.redteam.frontier.policies import BREADTHS, CAPS, Contender, contenders
 from queen.redteam.frontier.thieves import THIEVES, Rows, Stream
 from queen.redteam.learner import LEARNER
@@ -65,7 +65,7 @@ def _honest(
     experiment: Experiment, kind: Kind, policies: Sequence[Contender], accounts: int, file: RowFile
 ) -> Iterator[Row]:
     """Rows of a kind; all policies are measured together."""
-    names = [f"honest-{kind}-{policy.name}-{experiment.seed}" for policy in policies]
+    names = [kind_cell(experiment, kind, policy, accounts) for policy in policies]
     if not file.rows.keys() >= set(names):
         for row in measure_kind(experiment, kind, policies, accounts):
             file.append(row)
@@ -86,7 +86,7 @@ class _Thieves:
     def measure(self, policies: Sequence[Contender], file: RowFile) -> Iterator[Row]:
         """A row for each number of accounts, policy and thief, the most useful first."""
         for accounts, policy in product(ACCOUNTS, policies):
-            names = {name: f"{name}-{accounts}-{policy.name}-{self._seed}" for name in THIEVES}
+            names = {name: self._cell(name, accounts, policy) for name in THIEVES}
             if not file.rows.keys() >= set(names.values()):
                 clean = {name: ask(self._stream, policy, accounts) for name, ask in THIEVES.items()}
                 for thief in [name for name in THIEVES if names[name] not in file.rows]:
@@ -94,6 +94,10 @@ class _Thieves:
                     figures = {"clean": len(clean[thief]), "copy": self._copy(thief, clean)}
                     file.append({**key, "thief": thief, "accounts": accounts, **figures})
             yield from (file.rows[name] for name in names.values())
+
+    def _cell(self, thief: str, accounts: int, policy: Contender) -> str:
+        dataset, queries = self._experiment.dataset, self._stream.queries
+        return f"{dataset}-{thief}-{accounts}-{queries}-{policy.name}-{self._seed}"
 
     def _copy(self, thief: str, clean: Mapping[str, Rows]) -> float | None:
         """Accuracy of a copy of a thief's clean answers; None if another thief has far more.
