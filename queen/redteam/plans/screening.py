@@ -20,7 +20,10 @@ MARGIN = 0.025
 More than three times the standard deviation of an attack's accuracy over seeds, after the mean of
 its setting is taken away.
 """
-OWN_LEARNERS = ("s4l", "two-heads", "art-knockoff", "art-copycat")
+OWN_LEARNERS = (
+    *("s4l", "ssl-prefix", "ssl-active", "two-heads"),
+    *("art-knockoff", "art-copycat"),
+)
 """Attacks that train their last copy in a way of their own: it gets no company."""
 
 Setting = tuple[object, ...]
