@@ -22,6 +22,7 @@ from queen.planning.report import UNAFFECTED, exactness
 
 EXIT_REFUSED = 2
 """Exit code for a log, a bundle or a policy that cannot be used."""
+_SIGNS = {"": "", "at least": "≥", "at most": "≤"}
 _PROFILES = [profile.value for profile in Profile if profile not in UNAFFECTED]
 
 
@@ -133,26 +134,29 @@ def policy_table(report: PlanReport) -> Table:
         f"{report.accounts:,} accounts under observe, {report.queries:,} queries, "
         f"{report.days[0]} to {report.days[-1]}"
     )
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(
+        title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False
+    )
     for name in ("budget", "breadth", "cap", "accounts\nover", "median\nfirst"):
         table.add_column(name, justify="right", no_wrap=True)
     alike = profiles_by_scope(report)
     for profiles in alike:
         names = "\n".join(profiles)
-        table.add_column(f"{names}\nspared", justify="right", no_wrap=True)
-        table.add_column(f"changed\n{exactness(profiles[0])}", justify="right", no_wrap=True)
+        table.add_column(f"{names}\nspared\nchanged", justify="right", no_wrap=True)
     for finding in report.findings:
         policy, first = finding.policy, finding.median_first
         cells = [str(policy.budget), str(policy.breadth), cap_text(policy.class_cap)]
-        cells.append(f"{finding.over:,} {finding.over / max(report.accounts, 1):6.1%}")
+        cells.append(f"{finding.over:,} {finding.over / max(report.accounts, 1):4.0%}")
         cells.append("" if first is None else f"{first:,.0f}")
         for profile, *_ in alike:
             effect, is_chosen = finding.effects[profile], report.chosen[profile] == policy
-            cells += [f"{effect.spared:,}{'*' if is_chosen else ' '}", f"{effect.changed:.1%}"]
+            share = f"{_SIGNS[exactness(profile)]}{effect.changed:.1%}"
+            cells.append(f"{effect.spared:,}{'*' if is_chosen else ' '}{share:>7}")
         table.add_row(*cells)
     table.caption = (
         "over: at the end of the log; first: queries of an account before that; spared: accounts "
-        "of which no answer would have changed; changed: share of the answers that would have"
+        "of which no answer would have changed or been refused; changed: share of the answers "
+        "that would have (≥ at least, ≤ at most)"
     )
     table.caption_justify = "left"
     return table
@@ -191,7 +195,9 @@ def day_table(report: PlanReport) -> Table:
     """Accounts over their budget at the end of each day, under the chosen policies."""
     chosen = [finding for finding in report.findings if finding.policy in report.stories]
     title = "Accounts over at the end of each day"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(
+        title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False
+    )
     table.add_column("day", no_wrap=True)
     for finding in chosen:
         table.add_column(policy_text(finding.policy), justify="right")
