@@ -17,7 +17,7 @@ from queen.redteam.report.markdown import (
     render_standings,
     table,
 )
-from queen.redteam.report.rows import Row, versions_text
+from queen.redteam.report.rows import Row
 from queen.redteam.report.standings import standings
 
 _TEXT = f"""
@@ -73,7 +73,7 @@ def _measured_parts(plan_name: str, rows: Sequence[Row]) -> list[str]:
         "#### The measured parts of the plan\n",
         table(titles, lines),
         "",
-        _wrapped(" ".join(text for text in (plan.left_out, versions_text(rows)) if text)),
+        _wrapped(plan.left_out_of(rows)),
         "",
     ]
 

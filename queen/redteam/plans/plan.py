@@ -17,8 +17,8 @@ from queen.method.contracts import Profile
 from queen.redteam.attacks import ATTACKS
 from queen.redteam.defenses import DEFENSES
 from queen.redteam.plans.cell import QUEEN, Cell
-from queen.redteam.plans.screening import Screening
-from queen.redteam.report.rows import Row
+from queen.redteam.plans.screening import Screening, deviation_text
+from queen.redteam.report.rows import Row, versions_text
 
 PROFILES = tuple(profile.value for profile in Profile if profile is not Profile.OBSERVE)
 IN, MIXUP, SHIFT, OFF = "in-distribution", "mixup", "shift", "off-distribution"
@@ -76,6 +76,12 @@ class Plan:
     def cells(self) -> list[Cell]:
         """The cells that are known from the start, without repeats, in the order of measuring."""
         return list(dict.fromkeys(cell for part in self.parts for cell in self.cells_of(part)))
+
+    def left_out_of(self, rows: Sequence[Row]) -> str:
+        """The text on the missing parts, with what the rows tell about it."""
+        screens = any(part.is_screened for part in self.parts)
+        deviation = deviation_text(rows) if screens else ""
+        return " ".join(text for text in (self.left_out, deviation, versions_text(rows)) if text)
 
     def further_cells(self, rows: Sequence[Row]) -> list[Cell]:
         """The cells that follow from rows: contenders of all screened parts, then ensembles."""

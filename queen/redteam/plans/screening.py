@@ -7,18 +7,20 @@ attack and its seed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from statistics import mean
 
+import numpy as np
+
 from queen.redteam.plans.cell import Cell
 from queen.redteam.report.rows import Row
 
-MARGIN = 0.025
+MARGIN = 0.03
 """Accuracy below the best copy of the first seed from which an attack does not contend.
 
-More than three times the standard deviation of an attack's accuracy over seeds, after the mean of
-its setting is taken away.
+More than three times the deviation that `seed_deviation` finds.
 """
 OWN_LEARNERS = (
     *("s4l", "ssl-prefix", "ssl-active", "two-heads"),
@@ -93,6 +95,46 @@ def setting_of(figures: Mapping[str, object]) -> Setting:
 
 
 _SETTING = tuple(name for name in Cell.__dataclass_fields__ if name not in {"attack", "seed"})
+
+
+def seed_deviation(rows: Iterable[Row]) -> float | None:
+    """Standard deviation of an attack's accuracy over seeds, beside the others of its setting.
+
+    What the seed does to all attacks of a setting alike is taken away first, since it ranks none of
+    them. Pooled over the settings in which two attacks or more met the same seeds; None without
+    any.
+    """
+    settings: dict[Setting, dict[str, dict[int, float]]] = {}
+    for row in rows:
+        if row["clone_accuracy"] is not None:
+            attacks = settings.setdefault(setting_of(row), {})
+            attacks.setdefault(row["attack"], {})[row["seed"]] = row["clone_accuracy"]
+    squares, freedom = 0.0, 0
+    for attacks in settings.values():
+        seeds = set().union(*attacks.values())
+        table = [
+            [by_seed[seed] for seed in sorted(seeds)]
+            for by_seed in attacks.values()
+            if len(by_seed) == len(seeds)
+        ]
+        if len(table) > 1 and len(seeds) > 1:
+            residuals = np.array(table)
+            residuals -= residuals.mean(axis=1, keepdims=True)
+            residuals -= residuals.mean(axis=0, keepdims=True)
+            squares += float(np.square(residuals).sum())
+            freedom += (len(table) - 1) * (len(seeds) - 1)
+    return math.sqrt(squares / freedom) if freedom else None
+
+
+def deviation_text(rows: Iterable[Row]) -> str:
+    """A sentence on the deviation beside the margin; empty where no rows tell it."""
+    deviation = seed_deviation(rows)
+    if deviation is None:
+        return ""
+    return (
+        f"The margin of the screening is {100 * MARGIN:g} points; the deviation of an attack over "
+        f"seeds, beside the others of its setting, is {100 * deviation:.1f}."
+    )
 
 
 def _champion(rows: Sequence[Row], setting: Setting, seeds: int) -> str | None:

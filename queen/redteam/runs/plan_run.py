@@ -22,7 +22,7 @@ from queen.redteam.plans.cell import Cell
 from queen.redteam.plans.selection import Selection
 from queen.redteam.report.leaks import LEAKS, read_leaks
 from queen.redteam.report.report import Report, write_report
-from queen.redteam.report.rows import Row, versions_text
+from queen.redteam.report.rows import Row
 from queen.redteam.runs.workers import FAILED, Folders, Outcome, adopt_rows, run_cells
 
 _HOUR = 3600.0
@@ -63,7 +63,7 @@ def run_plan(run: PlanRun, console: Console) -> int:
     report = Report(
         outcome.rows,
         run.command,
-        " ".join(text for text in (plan.left_out, versions_text(outcome.rows)) if text),
+        plan.left_out_of(outcome.rows),
         _unmeasured(cells, outcome.rows),
         read_leaks(run.folders.out / LEAKS),
     )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+import pytest
+
 from queen.redteam.plans.cell import Cell
 from queen.redteam.plans.plan import Part, Plan, ours
-from queen.redteam.plans.screening import MARGIN
+from queen.redteam.plans.screening import MARGIN, deviation_text, seed_deviation
 from queen.redteam.report.rows import Row
 
 PLAN = Plan(
@@ -74,3 +76,19 @@ def test_the_best_attack_gets_an_ensemble_once_its_contenders_are_measured() -> 
         ("knockoff", "strict", 4, 3),
     ]
     assert PLAN.further_cells(rows + measured(ensembles)) == PLAN.further_cells(rows)
+
+
+def test_the_deviation_is_of_attacks_beside_the_others_of_their_setting() -> None:
+    """A seed that is easy for all attacks does not count, nor an attack with fewer seeds."""
+    rows = measured([*PLAN.cells(), *PLAN.further_cells(measured(PLAN.cells()))])
+    for row in rows:
+        row["clone_accuracy"] = row["seed"] / 10
+    assert seed_deviation(rows) == pytest.approx(0)
+    strict = [row for row in rows if row["profile"] == "strict"]
+    changes = {"knockoff": 0.02, "d-dae": -0.02, "s4l": 0.0, "invert-argmin": 0.0}
+    for row in strict:
+        row["clone_accuracy"] += changes[row["attack"]] * (1 if row["seed"] == 3 else -1)
+    assert seed_deviation(strict) == pytest.approx(0.02 * 2**0.5)
+    assert "is 2.8." in deviation_text(strict)
+    assert seed_deviation(strict[:1]) is None
+    assert deviation_text([]) == ""
