@@ -19,7 +19,7 @@ from queen_sensitivity.ledger_store import LedgerKey, Records
 from queen_sensitivity.ledgers.account_cache import Recheck
 
 from queen.errors import DependencyUnavailable
-from queen.method.crossing import CrossingPolicy
+from queen.method.crossing import CrossingPolicy, Thresholds, published
 from queen.method.ledger import Assessment, Charges, Scope, Standing, Verdict
 from queen.method.neighbors import nearest_distances
 from queen.owners import group_owner
@@ -35,21 +35,24 @@ from tests.contract.interleavings.operations import (
 from tests.contract.interleavings.step import (
     GEOMETRY,
     Decision,
-    agrees,
+    agrees_in_parts,
     cqs_of,
     key_of,
     ledgers_of,
 )
-from tests.contract.interleavings.watched_store import InterleavedStore, WatchedStore
+from tests.contract.interleavings.watched_store import Accepted, InterleavedStore, WatchedStore
 from tests.unit.sensitivity.regions import CLASSES, batch_of, book_of, counting, meter_of, stream
 
 METER = meter_of(GEOMETRY, limit=5.0)
+NORTH = CrossingPolicy(9, 2)
 POLICIES = (
-    AccountPolicy("a", CrossingPolicy(4), Scope.QUERY, "north", CrossingPolicy(9)),
-    AccountPolicy("b", CrossingPolicy(6), Scope.CLASS, "north", CrossingPolicy(9)),
-    AccountPolicy("c", CrossingPolicy(3), Scope.ACCOUNT),
+    AccountPolicy("a", CrossingPolicy(4, 2), Scope.QUERY, "north", NORTH),
+    AccountPolicy("b", CrossingPolicy(6), Scope.CLASS, "north", NORTH),
+    AccountPolicy("c", CrossingPolicy(3, 2, 3), Scope.ACCOUNT),
 )
 OWNERS = (*(policy.account_id for policy in POLICIES), group_owner("north"))
+THRESHOLDS = Thresholds(GEOMETRY, np.full(CLASSES, 0.4), published(12))
+"""As those of the engine."""
 CACHED = (10, 10, 2)
 """Accounts in memory, of each replica."""
 REPEATED = 0.4
@@ -82,6 +85,8 @@ class Replicas:
         self._batch_count = 0
         self._sent: list[tuple[np.ndarray, int]] = []
         self._lost: dict[LedgerKey, list[np.ndarray]] = {}
+        self._erased: dict[str, int] = {}
+        """When an owner was last erased."""
         self._cut: dict[LedgerKey, int] = {}
         """When a list last lost records."""
         self._prefixes: dict[tuple[LedgerKey, int, bytes], bytes] = {}
@@ -170,6 +175,7 @@ class Replicas:
         decision = self._decisions.pop()
         charged = charge_owners(queries).rows
         self._check(charged, decision, batch)
+        self._check_over(charged, decision, batch)
         self._check_repaired(charged, decision, batch, known)
 
     def _draw(self, seed: int, rows: int) -> Queries:
@@ -194,6 +200,7 @@ class Replicas:
     def _erase(self, owner: str) -> None:
         self.store.erase(owner, [GEOMETRY.digest], 0)
         self.store.note()
+        self._erased[owner] = self.store.time
         for label in range(CLASSES + 1):
             key = key_of(owner, label)
             self._cut[key] = self.store.time
@@ -239,21 +246,50 @@ class Replicas:
             verdicts = decision.step.verdicts[rows]
             recorded = charged.embeddings[rows[verdicts == Verdict.RECORD]]
             if len(recorded):
-                own = [
-                    accepted.before
-                    for accepted in self.store.accepted
-                    if (accepted.batch, accepted.key) == (batch.number, key)
-                    and accepted.records.tobytes() == recorded.tobytes()
-                ]
-                assert own, "the engine tells of records that the store never accepted"
-                states = own[-1:]
+                own = self._appends(batch, key, len(recorded))
+                told = b"".join(accepted.records.tobytes() for accepted in own)
+                assert told == recorded.tobytes(), (
+                    "the engine tells of records that the store never accepted"
+                )
+                histories = [[accepted.before for accepted in own]]
             else:
                 # An old state may make a verdict too mild but not too harsh, unless the store
                 # did not answer for an account over its budget.
                 is_harsh = Verdict.REVERSE in verdicts and not batch.has_failed
                 states = self.store.states(key, batch.begun if is_harsh else 0)
-            assert any(agrees(charged, rows, decision, state) for state in states), (
+                histories = [[state] for state in states]
+            assert any(agrees_in_parts(charged, rows, decision, states) for states in histories), (
                 "expected the decision of the step on a state of the ledger, got another"
+            )
+
+    def _appends(self, batch: Batch, key: LedgerKey, count: int) -> list[Accepted]:
+        """The last appends of a batch to a list that make up `count` records."""
+        own: list[Accepted] = []
+        for accepted in reversed(self.store.accepted):
+            if (accepted.batch, accepted.key) != (batch.number, key):
+                continue
+            if sum(len(known.records) for known in own) >= count:
+                break
+            own.insert(0, accepted)
+        return own
+
+    def _check_over(self, charged: Queries, decision: Decision, batch: Batch) -> None:
+        """An owner that is said to be over is so by records that the store has acknowledged."""
+        if batch.has_failed:
+            # An erasure may be unknown: the store did not answer for an account over its budget.
+            return
+        for owner in np.unique(charged.account_index[decision.step.is_over]).tolist():
+            policy = charged.accounts[owner]
+            since = min(self._erased.get(policy.account_id, 0), batch.begun)
+            keys = [key_of(policy.account_id, label) for label in range(CLASSES)]
+            if self._ambiguous & set(keys):
+                continue
+            levels = [
+                max(cqs_of(state, key.label) for state in self.store.states(key, since))
+                for key in keys
+            ]
+            assert _are_over(policy, levels), (
+                "expected an owner over its budget by its records, got one that never was"
             )
 
     def _check_repaired(
@@ -272,7 +308,8 @@ class Replicas:
             if key not in known or key in self._ambiguous or is_cut_since:
                 continue
             is_crossed = cqs_of(known[key], key.label) > decision.thresholds[rows[0]]
-            if not is_crossed and Verdict.RECORD not in decision.step.verdicts[rows]:
+            is_asked = is_crossed and _is_over(charged, int(rows[0]), known)
+            if not is_asked and Verdict.RECORD not in decision.step.verdicts[rows]:
                 continue
             own = {record.tobytes() for record in known[key]}
             for record in self._lost.get(key, []):
@@ -289,3 +326,16 @@ def _known(book: LedgerBook, queries: Queries) -> dict[LedgerKey, Records]:
         for label in () if account is None else account.numbers:
             known[key_of(policy.account_id, label)] = account.records(label)
     return known
+
+
+def _is_over(charged: Queries, row: int, known: dict[LedgerKey, Records]) -> bool:
+    """Whether the owner of a row is over its budget by the lists that a replica knows."""
+    policy = charged.accounts[charged.account_index[row]]
+    keys = [key_of(policy.account_id, label) for label in range(CLASSES)]
+    return _are_over(policy, [cqs_of(known[key], key.label) if key in known else 0 for key in keys])
+
+
+def _are_over(policy: AccountPolicy, levels: list[float]) -> bool:
+    """Whether cqs by class are over the budget of a policy."""
+    limits = THRESHOLDS.of_policy(policy.crossing)
+    return not limits.lacking(np.array([levels]))[0]

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from queen_sensitivity.engine.batch import Queries
 from queen_sensitivity.ledger_store import LedgerKey, Records
 
-from queen.method.ledger import Assessment, LedgerLevels, LedgerRows, assess_rows
+from queen.method.ledger import Assessment, LedgerLevels, LedgerRows, Owners, assess_rows
 from queen.method.neighbors import nearest_distances
 from queen.method.sensitivity import record_weights
 from tests.unit.sensitivity.regions import CLASSES, small_geometry
 
 GEOMETRY = small_geometry(0.2)
+
+
+_NEVER = 99
+"""Classes that an owner lacks who cannot get over."""
 
 
 class Decision(NamedTuple):
@@ -46,15 +51,48 @@ def cqs_of(records: Records, label: int) -> float:
 
 
 def agrees(charged: Queries, rows: np.ndarray, decision: Decision, state: Records) -> bool:
-    """Whether the step on this state of a ledger gives the engine's decision, bit for bit."""
-    embeddings, labels = charged.embeddings[rows], charged.labels[rows]
-    alone = assess_rows(
-        GEOMETRY,
-        LedgerRows(embeddings, labels, np.zeros(len(rows), np.int64)),
-        nearest_distances(state, embeddings),
-        LedgerLevels(np.array([cqs_of(state, int(labels[0]))]), decision.thresholds[rows[:1]]),
-    )
-    return all(
-        np.array_equal(getattr(alone, name), getattr(decision.step, name)[rows])
-        for name in ("verdicts", "distances", "sqs", "cqs_before", "cqs_after")
+    """Whether the step on this state of a ledger gives the engine's decision, bit for bit.
+
+    The owner is over where the engine says so; other ledgers decide that, not this one.
+    """
+    if not len(rows):
+        return True
+    claims = decision.step.is_over[rows]
+    cuts = np.flatnonzero(np.diff(claims)) + 1
+    for run in np.split(np.arange(len(rows)), cuts):
+        embeddings, labels = charged.embeddings[rows[run]], charged.labels[rows[run]]
+        lacking = np.array([0 if claims[run[0]] else _NEVER])
+        alone = assess_rows(
+            GEOMETRY,
+            LedgerRows(embeddings, labels, np.zeros(len(run), np.int64)),
+            nearest_distances(state, embeddings),
+            LedgerLevels(
+                np.array([cqs_of(state, int(labels[0]))]),
+                decision.thresholds[rows[:1]],
+                Owners(np.zeros(1, np.int64), lacking, None),
+            ),
+        )
+        if not all(
+            np.array_equal(getattr(alone, name), getattr(decision.step, name)[rows[run]])
+            for name in ("verdicts", "distances", "sqs", "cqs_before", "cqs_after")
+        ):
+            return False
+        state = np.concatenate([state, embeddings[alone.recorded]])
+    return True
+
+
+def agrees_in_parts(
+    charged: Queries, rows: np.ndarray, decision: Decision, states: Sequence[Records]
+) -> bool:
+    """Whether the rows fall into parts, in order, each of which agrees with its state.
+
+    A batch appends to a ledger again if it decided on some rows of it again.
+    """
+    first, *rest = states
+    if not rest:
+        return agrees(charged, rows, decision, first)
+    return any(
+        agrees(charged, rows[:cut], decision, first)
+        and agrees_in_parts(charged, rows[cut:], decision, rest)
+        for cut in range(len(rows) + 1)
     )

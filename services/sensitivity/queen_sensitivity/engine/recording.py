@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from queen.errors import LedgerConflict
 from queen.method.geometry import FloatArray
-from queen.method.ledger import Assessment
+from queen.method.ledger import Assessment, Verdict
 from queen.method.sensitivity import record_weight
 from queen_sensitivity.engine.batch import Batch, first_of_each
 from queen_sensitivity.ledger_store import (
@@ -77,7 +77,9 @@ class Recorder:
     def record(self, batch: Batch, rows: NDArray[np.integer], step: Assessment) -> list[int]:
         """Append the records of the step on `rows`.
 
-        Returns the ledgers of the batch that another writer or an erasure has changed since.
+        Returns the ledgers of the batch that another writer or an erasure has changed since. In the
+        same call the store is asked about the crossed ledgers of owners that these records put
+        over: until now nothing has compared them with the store, and no record will.
         """
         recorded = step.recorded
         if not len(recorded):
@@ -87,12 +89,18 @@ class Recorder:
         for ledger, records in zip(new.ledgers.tolist(), new.by_ledger(), strict=True):
             owner, label = batch.locate(ledger)
             appends.append(batch.accounts[owner].append(label, records))
+        asked = _unasked(batch, rows, step, new.ledgers)
+        for ledger in asked:
+            owner, label = batch.locate(ledger)
+            appends.append(batch.accounts[owner].question(label))
         results = self._store.append_many(appends)
-        is_appended = [isinstance(result, Appended) for result in results]
-        self._keep(batch, new if all(is_appended) else new.select(np.array(is_appended)))
+        is_done = [isinstance(result, Appended) for result in results]
+        is_kept = np.array(is_done[: len(new.ledgers)])
+        self._keep(batch, new if is_kept.all() else new.select(is_kept))
         lost: list[int] = []
-        for index in (index for index, is_done in enumerate(is_appended) if not is_done):
-            ledger = int(new.ledgers[index])
+        reached = [*new.ledgers.tolist(), *asked]
+        for index in (index for index, is_answered in enumerate(is_done) if not is_answered):
+            ledger = reached[index]
             owner, _ = batch.locate(ledger)
             lost += [ledger, *self._catch_up(batch, owner, appends[index], results[index])]
         batch.refresh()
@@ -169,3 +177,19 @@ class Recorder:
             # An earlier append of the same batch has got this answer and renewed the account.
             return []
         return batch.renew(owner, self._cache.renew(account.owner))
+
+
+def _unasked(
+    batch: Batch, rows: NDArray[np.integer], step: Assessment, recorded: NDArray[np.integer]
+) -> list[int]:
+    """Ledgers that have reversed some of `rows` (S,) only since the step put their owners over.
+
+    Without those that are `recorded` in.
+    """
+    harsh = (step.is_over & (step.verdicts == Verdict.REVERSE)).nonzero()[0]
+    if not len(harsh):
+        return []
+    ledgers = np.unique(batch.ledger_index[rows[harsh]])
+    is_turned = ~batch.snapshot.is_over[batch.owner[ledgers]]
+    turned: list[int] = np.setdiff1d(ledgers[is_turned], recorded).tolist()
+    return turned
