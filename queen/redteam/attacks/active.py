@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from queen.redteam.attacks.base import Attack, Thief
+from queen.redteam.attacks.base import Attack, Thief, halfway
 from queen.redteam.attacks.parts.quick_copies import quick_copy
 from queen.redteam.attacks.parts.readout import entropy, posterior
 from queen.redteam.attacks.parts.watch import Probing, clean_answers, open_watches
@@ -35,7 +35,8 @@ _CAP = 1.3
 
 def steal(target: MeteredTarget, thief: Thief, *, probing: Probing) -> nn.Module:
     """Learn the clean answers of an active thief."""
-    return thief.train(*ask_actively(target, thief, probing))
+    images, answers = ask_actively(target, thief, probing)
+    return thief.train(images, halfway(answers))
 
 
 def ask_actively(target: MeteredTarget, thief: Thief, probing: Probing) -> tuple[Images, Answers]:

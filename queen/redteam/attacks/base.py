@@ -127,6 +127,15 @@ def one_hot(answers: Answers) -> Answers:
     return corners(answers.argmax(axis=1), answers.shape[1])
 
 
+def halfway(answers: Answers) -> Answers:
+    """Answers (Q, C) drawn halfway to their top-1 labels, (Q, C).
+
+    A clean answer is softened as far as its label lets it be: halfway between the answer and the
+    label lies nearer to the protectee's own answer than either of them.
+    """
+    return np.float32(0.5) * (answers + one_hot(answers))
+
+
 def corners(labels: NDArray[np.int64], num_classes: int) -> Answers:
     """Labels (Q,) as corners of the simplex, (Q, C)."""
     rows: Answers = np.eye(num_classes, dtype=np.float32)[labels]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from queen.redteam.attacks.base import Attack, Thief
+from queen.redteam.attacks.base import Attack, Thief, halfway
 from queen.redteam.attacks.hoarder import turn_of
 from queen.redteam.attacks.parts.clean_prefix import PROBING
 from queen.redteam.attacks.parts.quick_copies import quick_copy
@@ -36,7 +36,8 @@ def steal(target: MeteredTarget, thief: Thief) -> nn.Module:
     dealt = deal_classes(predict(copy, rest), len(watches), target.num_classes)
     for watch, rows in zip(watches, dealt, strict=True):
         watch.ask(rest[rows[:share]], PROBING)
-    return thief.train(*clean_answers(watches))
+    images, answers = clean_answers(watches)
+    return thief.train(images, halfway(answers))
 
 
 def deal_classes(labels: Labels, accounts: int, num_classes: int) -> list[NDArray[np.int64]]:

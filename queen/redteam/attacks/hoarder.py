@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from queen.redteam.attacks.base import Attack, Thief
+from queen.redteam.attacks.base import Attack, Thief, halfway
 from queen.redteam.attacks.parts.clean_prefix import PROBING
 from queen.redteam.attacks.parts.quick_copies import quick_copy
 from queen.redteam.attacks.parts.readout import entropy, posterior
@@ -42,7 +42,8 @@ def steal(target: MeteredTarget, thief: Thief) -> nn.Module:
     share = PROBING.affordable(target.left // len(watches))
     for index, watch in enumerate(watches):
         watch.ask(rest[order[index :: len(watches)][:share]], PROBING)
-    return thief.train(*clean_answers(watches))
+    images, answers = clean_answers(watches)
+    return thief.train(images, halfway(answers))
 
 
 def doubted_classes(

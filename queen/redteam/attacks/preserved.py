@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from queen.redteam.attacks.base import Attack, Thief, ask_spread
+from queen.redteam.attacks.base import Attack, Thief, ask_spread, halfway
 from queen.redteam.attacks.parts.answered import is_answered
 from queen.redteam.attacks.parts.prefix import prefix_length
 from queen.redteam.attacks.parts.quick_copies import quick_copy
@@ -36,7 +36,7 @@ def steal(target: MeteredTarget, thief: Thief) -> nn.Module:
     images, answers, is_first = thief.stream[came], answers[came], is_first[came]
     lateness = _lateness(thief, images, answers, is_first)
     kept = is_first | (lateness <= np.quantile(lateness[is_first], _KEPT))
-    return thief.train(images[kept], answers[kept])
+    return thief.train(images[kept], halfway(answers[kept]))
 
 
 def clues_of(answers: Answers, belief: Answers) -> NDArray[np.float32]:

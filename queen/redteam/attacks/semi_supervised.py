@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import nn
 
 from queen.redteam.attacks.active import ask_actively
-from queen.redteam.attacks.base import Attack, Thief
+from queen.redteam.attacks.base import Attack, Thief, halfway
 from queen.redteam.attacks.parts.clean_prefix import ask_clean_prefix
 from queen.redteam.attacks.parts.semi_supervised import train_with_pool
 from queen.redteam.attacks.parts.watch import Probing
@@ -18,12 +18,14 @@ from queen.redteam.targets.base import MeteredTarget
 
 def steal_prefix(target: MeteredTarget, thief: Thief) -> nn.Module:
     """Notice the crossing, and learn the answers before it with the whole pool."""
-    return train_with_pool(thief, *ask_clean_prefix(target, thief))
+    images, answers = ask_clean_prefix(target, thief)
+    return train_with_pool(thief, images, halfway(answers))
 
 
 def steal_active(target: MeteredTarget, thief: Thief) -> nn.Module:
     """Ask about what copies doubt until the crossing, and learn the answers with the pool."""
-    return train_with_pool(thief, *ask_actively(target, thief, Probing(every=1, repeats=5)))
+    images, answers = ask_actively(target, thief, Probing(every=1, repeats=5))
+    return train_with_pool(thief, images, halfway(answers))
 
 
 ATTACKS = (

@@ -7,7 +7,7 @@ import pytest
 from torch import nn
 
 from queen.errors import ConfigError
-from queen.redteam.attacks.base import Thief, ask_spread, corners, one_hot
+from queen.redteam.attacks.base import Thief, ask_spread, corners, halfway, one_hot
 from queen.redteam.targets.base import MeteredTarget
 from tests.unit.redteam.attacks.distorted import SPLIT, DistortedTarget, thief_with, train_quickly
 
@@ -50,3 +50,9 @@ def test_a_label_is_a_corner_of_the_simplex() -> None:
     answers = np.array([[0.2, 0.5, 0.3], [0.4, 0.2, 0.4]], np.float32)
     assert one_hot(answers).tolist() == [[0, 1, 0], [1, 0, 0]]
     assert corners(np.array([2, 0]), 3).tolist() == [[0, 0, 1], [1, 0, 0]]
+
+
+def test_halfway_lies_between_an_answer_and_its_label():
+    """Each row keeps its label and sums to 1."""
+    answers = np.array([[0.6, 0.4, 0.0], [0.2, 0.3, 0.5]], np.float32)
+    np.testing.assert_allclose(halfway(answers), [[0.8, 0.2, 0.0], [0.1, 0.15, 0.75]], atol=1e-6)
