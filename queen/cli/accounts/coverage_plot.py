@@ -115,7 +115,7 @@ def _finish(axes: Axes, bundle: Bundle, account: Account) -> None:
     summary = account.summary
     axes.set_title(
         f"{summary.account_id}: {summary.records} records, {len(summary.crossed_classes)} of "
-        f"{geometry.num_classes} classes over their budget (ringed in red)\n"
+        f"{geometry.num_classes} classes crossed (ringed in red)\n"
         "large: sensitive region with the share of its budget spent; small: covered discs",
         fontsize=10,
     )

@@ -8,7 +8,7 @@ the engine's decisions can be compared with the ledger step alone.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,8 +85,8 @@ class Replicas:
         self._batch_count = 0
         self._sent: list[tuple[np.ndarray, int]] = []
         self._lost: dict[LedgerKey, list[np.ndarray]] = {}
-        self._erased: dict[str, int] = {}
-        """When an owner was last erased."""
+        self._erased: dict[str, list[int]] = {}
+        """When an owner was erased."""
         self._cut: dict[LedgerKey, int] = {}
         """When a list last lost records."""
         self._prefixes: dict[tuple[LedgerKey, int, bytes], bytes] = {}
@@ -162,7 +162,7 @@ class Replicas:
         self._batch_count += 1
         batch = Batch(self._batch_count, self.store.time, operation.meanwhile)
         book = self._books[operation.replica]
-        known = _known(book, queries)
+        known = self._known(book, queries)
         self._batches.append(batch)
         self._busy.add(operation.replica)
         try:
@@ -177,6 +177,21 @@ class Replicas:
         self._check(charged, decision, batch)
         self._check_over(charged, decision, batch)
         self._check_repaired(charged, decision, batch, known)
+
+    def _known(self, book: LedgerBook, queries: Queries) -> dict[LedgerKey, Records]:
+        """The records that a replica has in memory of the lists that it is about to reach.
+
+        Those of an erased owner do not count: the replica is about to learn that they are void.
+        """
+        known = {}
+        for policy in charge_owners(queries).rows.accounts:
+            owner = policy.account_id
+            account = book.cache.get(owner)
+            (generation,) = self.store.generations([owner], GEOMETRY.digest)
+            if account is not None and account.generation == generation:
+                for label in account.numbers:
+                    known[key_of(owner, label)] = account.records(label)
+        return known
 
     def _draw(self, seed: int, rows: int) -> Queries:
         """New points, and some that were sent before, by any account."""
@@ -200,7 +215,7 @@ class Replicas:
     def _erase(self, owner: str) -> None:
         self.store.erase(owner, [GEOMETRY.digest], 0)
         self.store.note()
-        self._erased[owner] = self.store.time
+        self._erased.setdefault(owner, []).append(self.store.time)
         for label in range(CLASSES + 1):
             key = key_of(owner, label)
             self._cut[key] = self.store.time
@@ -246,12 +261,13 @@ class Replicas:
             verdicts = decision.step.verdicts[rows]
             recorded = charged.embeddings[rows[verdicts == Verdict.RECORD]]
             if len(recorded):
-                own = self._appends(batch, key, len(recorded))
-                told = b"".join(accepted.records.tobytes() for accepted in own)
-                assert told == recorded.tobytes(), (
-                    "the engine tells of records that the store never accepted"
-                )
-                histories = [[accepted.before for accepted in own]]
+                own = [
+                    accepted
+                    for accepted in self.store.accepted
+                    if (accepted.batch, accepted.key) == (batch.number, key)
+                ]
+                histories = list(_ways(own, recorded.tobytes()))
+                assert histories, "the engine tells of records that the store never accepted"
             else:
                 # An old state may make a verdict too mild but not too harsh, unless the store
                 # did not answer for an account over its budget.
@@ -262,17 +278,6 @@ class Replicas:
                 "expected the decision of the step on a state of the ledger, got another"
             )
 
-    def _appends(self, batch: Batch, key: LedgerKey, count: int) -> list[Accepted]:
-        """The last appends of a batch to a list that make up `count` records."""
-        own: list[Accepted] = []
-        for accepted in reversed(self.store.accepted):
-            if (accepted.batch, accepted.key) != (batch.number, key):
-                continue
-            if sum(len(known.records) for known in own) >= count:
-                break
-            own.insert(0, accepted)
-        return own
-
     def _check_over(self, charged: Queries, decision: Decision, batch: Batch) -> None:
         """An owner that is said to be over is so by records that the store has acknowledged."""
         if batch.has_failed:
@@ -280,7 +285,8 @@ class Replicas:
             return
         for owner in np.unique(charged.account_index[decision.step.is_over]).tolist():
             policy = charged.accounts[owner]
-            since = min(self._erased.get(policy.account_id, 0), batch.begun)
+            erasures = self._erased.get(policy.account_id, [])
+            since = max((time for time in erasures if time <= batch.begun), default=0)
             keys = [key_of(policy.account_id, label) for label in range(CLASSES)]
             if self._ambiguous & set(keys):
                 continue
@@ -318,14 +324,16 @@ class Replicas:
                     assert nearest <= GEOMETRY.coverage_radius[key.label]
 
 
-def _known(book: LedgerBook, queries: Queries) -> dict[LedgerKey, Records]:
-    """The records that a replica has in memory of the lists that it is about to reach."""
-    known = {}
-    for policy in charge_owners(queries).rows.accounts:
-        account = book.cache.get(policy.account_id)
-        for label in () if account is None else account.numbers:
-            known[key_of(policy.account_id, label)] = account.records(label)
-    return known
+def _ways(appends: Sequence[Accepted], recorded: bytes) -> Iterator[list[Records]]:
+    """The lists before those of the `appends` that make up the records; repairs are among them."""
+    if not recorded:
+        yield []
+        return
+    for index, accepted in enumerate(appends):
+        told = accepted.records.tobytes()
+        if recorded.startswith(told):
+            for rest in _ways(appends[index + 1 :], recorded[len(told) :]):
+                yield [accepted.before, *rest]
 
 
 def _is_over(charged: Queries, row: int, known: dict[LedgerKey, Records]) -> bool:
