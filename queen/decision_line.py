@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from queen.method.crossing import CAP_OFF, OFF
 from queen.method.facts import FACTS, GROUP_SHIFT, POLICIES, Fact, FactArray, Observed
-from queen.method.ledger import Cause, Scope, Verdict
+from queen.method.ledger import Cause, Charge, Scope, Verdict
 
 LOGGER = "decisions"
 """The field `logger` of a decision record."""
@@ -62,6 +62,7 @@ SINGLE = {
 ALL_NUMBERS = NUMBERS | GROUP_NUMBERS | OBSERVED_NUMBERS | OBSERVED_GROUP_NUMBERS
 _ALL_BITS = {**BITS, **GROUP_BITS, COVERED: Fact.COVERED, "exempt": Fact.EXEMPT}
 SCOPES = {scope.name.lower(): scope for scope in Scope}
+CHARGES = {charge.value: int(charge is Charge.ANYWHERE) for charge in Charge}
 VERDICTS = {verdict.name: verdict for verdict in Verdict}
 
 
@@ -71,6 +72,7 @@ def fact_fields(facts: FactArray) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "scope": Scope(int(first["scopes"])).name.lower(),
         "exempt": bool(first["bits"] & Fact.EXEMPT),
+        "charge": (Charge.ANYWHERE if first["anywhere"] else Charge.REGIONS).value,
         **_policy(first, ""),
     }
     fields |= _lists(facts, NUMBERS, BITS)
@@ -111,7 +113,7 @@ def _flags(claims: NDArray[np.uint8], bits: Mapping[str, int]) -> dict[str, list
 def facts_from(columns: Mapping[str, NDArray[Any]], rows: int) -> FactArray:
     """Facts (B,) from the lists of all records, each list joined to an array (B,).
 
-    `columns` hold the fields of `fact_fields` by name, with scopes as numbers. A query without a
+    `columns` hold the fields of `fact_fields` by name, with scopes and charges as numbers. A query without a
     group has zeros in the columns of groups, one that is not observed in the observed columns, and
     one of another scope in that of `COVERED`.
     """
@@ -122,7 +124,8 @@ def facts_from(columns: Mapping[str, NDArray[Any]], rows: int) -> FactArray:
         facts["bits"] |= (columns[name] != 0) * np.uint8(bit)
     for name, field in SINGLE.items():
         facts[field] = columns[name]
-    facts["scopes"], facts["observed"] = columns["scope"], columns["observed"]
+    for name, field in (("scope", "scopes"), ("charge", "anywhere"), ("observed", "observed")):
+        facts[field] = columns[name]
     for name, bit in (OBSERVED_BITS | OBSERVED_GROUP_BITS).items():
         facts["observed"] |= (columns[name] != 0) * np.uint8(bit)
     return facts

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from queen.method.contracts import Profile
 from queen.method.crossing import CAP_OFF
+from queen.method.ledger import Charge
 
 PROFILE = Profile.PAPER
 """Profile of the accounts that name none."""
@@ -17,3 +18,5 @@ BREADTH = 1
 """Classes that must be crossed before an owner is over its budget."""
 CLASS_CAP = CAP_OFF
 """Budgets of one class after which an owner is over whatever its other classes hold."""
+CHARGE = Charge.REGIONS
+"""Queries that are charged."""

@@ -17,9 +17,11 @@ from queen_inference.protectee import Protectee
 
 from queen.bench.samples import open_protectee, read_labeled, see_samples
 from queen.bundle import Bundle, open_bundle
+from queen.defaults import CHARGE
 from queen.fit.findings.honest_traffic import Seen, honest_volumes
 from queen.method.contracts import SCOPES, Profile
 from queen.method.crossing import CrossingPolicy, PolicyThresholds, cap_text, policy_thresholds
+from queen.method.ledger import Charge
 from queen.method.ledger_walk import NEVER, LedgerWalk, Positions, first_true
 from queen.method.traffic import CHANGED, HonestSamples, Kind, Rows
 
@@ -45,6 +47,7 @@ class HonestOptions:
     accounts: int = 1000
     queries: int = 10_000
     seed: int = 0
+    charge: Charge = CHARGE
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,7 @@ class HonestBench:
     budget: int
     breadth: int
     class_cap: str
+    charge: str
     accounts: int
     queries: int
     samples: int
@@ -121,7 +125,10 @@ class _Bench:
         x, y = read_labeled(self._options.train)
         embeddings, predicted = see_samples(self._protectee, x)
         seen = Seen(embeddings, predicted, predicted if y is None else y)
-        return honest_volumes(self._bundle.geometry, seen, self._policy, self._options.seed)
+        options = self._options
+        return honest_volumes(
+            self._bundle.geometry, seen, self._policy, options.seed, options.charge
+        )
 
     def measure(self, kind: Kind, volume: int | None) -> HonestBench:
         """The results for accounts of a kind with that published volume."""
@@ -130,7 +137,7 @@ class _Bench:
         views = self.samples.views(kind, rng)
         seen = see_samples(self._protectee, views.inputs) if kind in CHANGED else self._unchanged
         orders = views.orders(options.accounts, options.queries, rng)
-        walk = LedgerWalk(self._bundle.geometry, *seen)
+        walk = LedgerWalk(self._bundle.geometry, *seen, options.charge)
         is_harmed, flagged = self._harm(walk, orders)
         is_right = (walk.labels == self._labels[views.rows])[orders]
         first = first_true(is_harmed)
@@ -140,6 +147,7 @@ class _Bench:
             budget=options.policy.budget,
             breadth=options.policy.breadth,
             class_cap=cap_text(options.policy.class_cap),
+            charge=options.charge.value,
             accounts=options.accounts,
             queries=options.queries,
             samples=len(self._labels),

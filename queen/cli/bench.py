@@ -15,9 +15,10 @@ from rich.progress import Progress
 from rich.table import Table
 
 from queen.cli.class_cap import ClassCapType
-from queen.defaults import BREADTH, BUDGET, CLASS_CAP, PROFILE
+from queen.defaults import BREADTH, BUDGET, CHARGE, CLASS_CAP, PROFILE
 from queen.method.contracts import Profile
 from queen.method.crossing import CrossingPolicy, cap_text
+from queen.method.ledger import Charge
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _JSON = click.option(
@@ -147,6 +148,13 @@ def _samples(default: str) -> Callable[[_Command], _Command]:
 )
 @click.option("--breadth", type=click.IntRange(min=1), default=BREADTH, show_default=True)
 @click.option("--class-cap", type=ClassCapType(), default=cap_text(CLASS_CAP), show_default=True)
+@click.option(
+    "--charge",
+    type=click.Choice([charge.value for charge in Charge]),
+    default=CHARGE.value,
+    show_default=True,
+    help="Charge novel queries inside of the regions, or all.",
+)
 @click.option("--accounts", type=click.IntRange(min=1), default=1000, show_default=True)
 @click.option("--queries", type=click.IntRange(min=1), default=10_000, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
@@ -157,7 +165,8 @@ def honest(json_path: Path | None, **asked: Any) -> None:
 
     policy = CrossingPolicy(*(asked.pop(name) for name in ("budget", "breadth", "class_cap")))
     profile = Profile(asked.pop("profile"))
-    options = HonestOptions(policy=policy, profile=profile, **asked)
+    charge = Charge(asked.pop("charge"))
+    options = HonestOptions(policy=policy, profile=profile, charge=charge, **asked)
     with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task("kinds of traffic")
         rows = run_honest_bench(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
+from queen.defaults import CHARGE
 from queen.fit.findings.advice import find_warnings
 from queen.fit.findings.embedding_map import draw_embedding_map
 from queen.fit.findings.honest_traffic import Seen, honest_volumes
@@ -82,4 +83,4 @@ def _draw(fitted: Fitted) -> bytes:
 def _honest_volumes(fitted: Fitted, policy: PolicyThresholds) -> dict[Kind, int | None]:
     regions = fitted.regions
     seen = Seen(regions.embeddings, fitted.responses.predicted, fitted.samples.y)
-    return honest_volumes(regions.geometry, seen, policy, fitted.options.seed)
+    return honest_volumes(regions.geometry, seen, policy, fitted.options.seed, CHARGE)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from queen.method.geometry import FloatArray, Geometry, LabelArray
 from queen.method.ledger import (
     Assessment,
+    Charge,
     Charges,
     LedgerLevels,
     LedgerRows,
@@ -24,6 +25,7 @@ from queen.method.ledger import (
     Verdict,
     assess_candidates,
     enforce,
+    sensitive_rows,
     spare,
 )
 from queen.method.sensitivity import record_weight, single_query_sensitivity
@@ -45,6 +47,7 @@ FACTS = np.dtype(
         ("group_class_caps", "<u4"),
         ("bits", "u1"),
         ("scopes", "u1"),
+        ("anywhere", "u1"),
         ("observed", "u1"),
         ("observed_cqs_before", "<f8"),
         ("observed_cqs_after", "<f8"),
@@ -55,8 +58,9 @@ FACTS = np.dtype(
     ]
 )
 """Facts of a query. Numbers are float64: a comparison that was made in float64 may have another
-result in float32. Those of the group are 0 for a query without a group. `observed` holds the bits
-of `Observed`; the numbers of observed ledgers are 0 for a query that is not charged to them."""
+result in float32. Those of the group are 0 for a query without a group. `anywhere` is 1 if the
+service charges queries outside of the regions, too. `observed` holds the bits of `Observed`; the
+numbers of observed ledgers are 0 for a query that is not charged to them."""
 POLICIES = np.dtype([("budgets", "<u4"), ("breadths", "<u4"), ("class_caps", "<u4")])
 """Policies in force, a `CrossingPolicy` each; `CAP_OFF` is a class cap that is off."""
 FactArray = NDArray[np.void]
@@ -66,7 +70,7 @@ class Fact(IntFlag):
     """Claims about a row and its owner that hold before the row, numbered as on the wire."""
 
     NOVEL = 1
-    """The row is inside its region and farther than r from every record of the ledger."""
+    """The row is sensitive and farther than r from every record of the ledger."""
     OVER = 2
     """The owner was over its budget."""
     OFF_DISTRIBUTION = 4
@@ -172,11 +176,10 @@ def state_observed(
 def observed_cqs(geometry: Geometry, facts: FactArray, labels: LabelArray) -> list[FloatArray]:
     """CQS of the observed ledgers after each query, (B,), of accounts and of groups.
 
-    A record inside its region adds its weight, however much the ledger holds.
+    A record of a sensitive query adds its weight, however much the ledger holds.
     """
     sqs = single_query_sensitivity(geometry, facts["distances"], labels)
-    is_inside = facts["distances"] < geometry.sensitive_radius[labels]
-    weights = np.where(is_inside, record_weight(geometry, sqs), 0.0)
+    weights = np.where(_is_sensitive(geometry, facts, labels), record_weight(geometry, sqs), 0.0)
     return [
         before + weights * (facts[f"observed_{prefix}cqs_after"] > before)
         for prefix in ("", "group_")
@@ -205,8 +208,7 @@ def reenact(
     positions = np.arange(len(row))
     charges = Charges(row, positions, facts["scopes"])
     distances = facts["distances"][row]
-    is_candidate = distances < geometry.sensitive_radius[labels[row]]
-    is_candidate &= bits & Fact.NOVEL > 0
+    is_candidate = _is_sensitive(geometry, facts, labels)[row] & (bits & Fact.NOVEL > 0)
     # Embeddings are compared within a ledger only, so none are needed here.
     rows = LedgerRows(np.empty((len(row), 0), np.float32), labels[row], positions)
     over, off = bits & Fact.OVER > 0, bits & Fact.OFF_DISTRIBUTION > 0
@@ -219,3 +221,11 @@ def reenact(
     is_covered = facts["bits"] & Fact.COVERED > 0
     enforced = enforce(step, charges, Standing(limits, off, is_covered))
     return spare(enforced, facts["bits"] & Fact.EXEMPT > 0), group_after
+
+
+def _is_sensitive(geometry: Geometry, facts: FactArray, labels: LabelArray) -> NDArray[np.bool_]:
+    """Whether each query is sensitive to the service that stated the facts, (B,)."""
+    inside, anywhere = (
+        sensitive_rows(geometry, facts["distances"], labels, charge) for charge in Charge
+    )
+    return np.where(facts["anywhere"] > 0, anywhere, inside)

@@ -8,7 +8,7 @@ of one owner meet in its crossing policy: what is crossed is reversed once the o
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from enum import IntEnum, IntFlag
+from enum import IntEnum, IntFlag, StrEnum
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +23,7 @@ class Scope(IntEnum):
     """The queries that become REVERSE once the owner is over. The numbers are those of the wire."""
 
     QUERY = 1
-    """Queries of crossed classes that are inside their region and novel, as in the paper."""
+    """Sensitive novel queries of crossed classes, as in the paper."""
     CLASS = 2
     """Every query of a crossed class."""
     ACCOUNT = 3
@@ -35,10 +35,23 @@ class Scope(IntEnum):
     """
 
 
+_REACH = 32.0
+
 # NumPy compares with a NumPy number many times faster than with an IntEnum.
 _CLASS, _ACCOUNT, _COVERED = (
     np.uint8(scope) for scope in (Scope.CLASS, Scope.ACCOUNT, Scope.COVERED)
 )
+
+
+class Charge(StrEnum):
+    """The queries that are sensitive: a novel sensitive query is charged, as a record."""
+
+    REGIONS = "regions"
+    """Queries inside of the sensitive region of their class, as in the paper."""
+    ANYWHERE = "anywhere"
+    """Every query within 32 sensitive radii of its cluster center: those outside of the regions
+    teach a copy, too. Training data lie within a few radii, and the off-distribution meter counts
+    what lies farther out."""
 
 
 class Cause(IntFlag):
@@ -154,25 +167,39 @@ class Assessment:
 
 
 def assess_rows(
-    geometry: Geometry, rows: LedgerRows, nearest: FloatArray, levels: LedgerLevels
+    geometry: Geometry,
+    rows: LedgerRows,
+    nearest: FloatArray,
+    levels: LedgerLevels,
+    charge: Charge = Charge.REGIONS,
 ) -> Assessment:
     """Decide on B queries in order, against L ledgers at the `levels` before the batch.
 
     `nearest` (B,) is each row's distance to the records of its ledger before the batch,
     infinite where there is none.
 
-        inside and novel and cqs > T and over  -> REVERSE   nothing is recorded
-        inside and novel otherwise             -> RECORD    z is kept, cqs grows
-        otherwise                              -> PRESERVE
+        sensitive and novel and cqs > T and over  -> REVERSE   nothing is recorded
+        sensitive and novel otherwise             -> RECORD    z is kept, cqs grows
+        otherwise                                 -> PRESERVE
 
-    inside is d < rs_y; novel is farther than r_y from every record of the ledger,
+    sensitive is d < rs_y, or every query if `charge` says so; novel is farther than r_y from every
+    record of the ledger,
     including the records that earlier rows of this batch added. An owner is over once as many
     of its classes have cqs > T as it needs, or once one class has passed its cap.
     """
     distances = center_distances(geometry, rows.embeddings, rows.labels)
-    inside = distances < geometry.sensitive_radius[rows.labels]
-    is_candidate = inside & (nearest > geometry.coverage_radius[rows.labels])
+    is_sensitive = sensitive_rows(geometry, distances, rows.labels, charge)
+    is_candidate = is_sensitive & (nearest > geometry.coverage_radius[rows.labels])
     return assess_candidates(geometry, rows, distances, is_candidate, levels)
+
+
+def sensitive_rows(
+    geometry: Geometry, distances: FloatArray, labels: LabelArray, charge: Charge
+) -> NDArray[np.bool_]:
+    """Which rows with distances d (B,) and predicted `labels` (B,) are sensitive, (B,)."""
+    radii = _REACH if charge is Charge.ANYWHERE else 1.0
+    is_sensitive: NDArray[np.bool_] = distances < radii * geometry.sensitive_radius[labels]
+    return is_sensitive
 
 
 def assess_candidates(
@@ -182,7 +209,7 @@ def assess_candidates(
     is_candidate: NDArray[np.bool_],
     levels: LedgerLevels,
 ) -> Assessment:
-    """`assess_rows` with the distances d (B,) and the marks of rows inside and novel (B,) given."""
+    """`assess_rows` with the distances d (B,) and the marks of sensitive novel rows (B,) given."""
     labels, ledger_index = rows.labels, rows.ledger_index
     sqs = single_query_sensitivity(geometry, distances, labels)
     verdicts = np.empty(len(labels), np.uint8)
@@ -272,7 +299,7 @@ class _OrderedRows:
     def decide(
         self, row: int, index: int, label: int, embedding: NDArray[np.float32], weight: float
     ) -> Verdict:
-        """Verdict on a row that is inside its region and novel before the batch."""
+        """Verdict on a row that is sensitive and novel before the batch."""
         wide = embedding.astype(np.float64)
         fresh = self._fresh.get(index)
         if fresh is None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from queen.method.crossing import PolicyThresholds
 from queen.method.geometry import FloatArray, Geometry
-from queen.method.ledger import Scope
+from queen.method.ledger import Charge, Scope, sensitive_rows
 from queen.method.neighbor_grid import NeighborGrid
 from queen.method.off_distribution import (
     AccountMeter,
@@ -93,13 +93,14 @@ class LedgerWalk:
         geometry: Geometry,
         embeddings: NDArray[np.float32],
         labels: NDArray[np.integer],
+        charge: Charge = Charge.REGIONS,
     ) -> None:
         distances = center_distances(geometry, embeddings, labels)
         sqs = single_query_sensitivity(geometry, distances, labels)
         self.distances = distances
         self.labels = labels
         self._embeddings = embeddings
-        self.inside: Claims = distances < geometry.sensitive_radius[labels]
+        self.sensitive: Claims = sensitive_rows(geometry, distances, labels, charge)
         self._num_classes = geometry.num_classes
         self._geometry = geometry
         self.weights = record_weight(geometry, sqs)
@@ -112,10 +113,10 @@ class LedgerWalk:
         records, covered = [np.empty(0, np.int32)], [np.empty(0, np.int32)]
         for label in np.unique(self.labels).tolist():
             rows = np.flatnonzero(self.labels == label).astype(np.int32)
-            inside = rows[self.inside[rows]]
+            sensitive = rows[self.sensitive[rows]]
             grid = NeighborGrid(embeddings[rows], float(geometry.coverage_radius[label]))
-            for queries, points in grid.near(embeddings[inside]):
-                records.append(inside[queries])
+            for queries, points in grid.near(embeddings[sensitive]):
+                records.append(sensitive[queries])
                 covered.append(rows[points])
         record = np.concatenate(records)
         counts = np.bincount(record, minlength=len(self.labels))
@@ -141,7 +142,7 @@ class LedgerWalk:
         covered = np.zeros(len(self.labels), np.bool_)
         cqs = 0.0
         for position, row in enumerate(order.tolist()):
-            if covered[row] or not self.inside[row]:
+            if covered[row] or not self.sensitive[row]:
                 continue
             cqs += float(self.weights[row])
             if cqs > level:
@@ -184,7 +185,7 @@ class LedgerWalk:
         uncovered = self.standings(orders, thresholds[None]).uncovered
         flagged = np.full(len(orders), NEVER)
         for account, order in enumerate(orders):
-            recorded = uncovered[account] & self.inside[order]
+            recorded = uncovered[account] & self.sensitive[order]
             steps = self._meter_steps(order, recorded, meter, thresholds)
             # A cell that is asked about again does not count, so that no level is above this one.
             total = np.cumsum(steps)
@@ -205,7 +206,9 @@ class LedgerWalk:
             before[own] = np.cumsum(gained[own]) - gained[own]
         is_live = before <= thresholds[labels]
         room = is_live * room_left(self._geometry, before)
-        return meter.steps(meter.is_far(self.distances[order], labels), recorded & is_live, room)
+        distances = self.distances[order]
+        is_lower = recorded & is_live & (distances < self._geometry.sensitive_radius[labels])
+        return meter.steps(meter.is_far(distances, labels), is_lower, room)
 
     def _flag(self, order: Orders, steps: FloatArray, meter: OffDistributionMeter) -> int:
         """The query of `order` (Q,) with which the account becomes off-distribution, or NEVER."""
@@ -279,7 +282,7 @@ class _Accounts:
         for position, rows in enumerate(self._orders):
             uncovered = ~self._covered[self._each, rows]
             self._uncovered[position] = uncovered
-            recorded = uncovered & self._samples.inside[rows]
+            recorded = uncovered & self._samples.sensitive[rows]
             if self._rule is not None:
                 self._reverse(self._rule, position, rows, uncovered, recorded)
             accounts = np.flatnonzero(recorded)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from queen.method.geometry import FloatArray, Geometry
-from queen.method.ledger import LedgerLevels, LedgerRows, assess_rows
+from queen.method.ledger import Charge, LedgerLevels, LedgerRows, assess_rows
 from queen.method.neighbor_grid import NeighborGrid
 from queen.method.neighbors import nearest_distances
 
@@ -25,14 +25,16 @@ def novel_rows(
 ) -> NDArray[np.int64]:
     """Rows of `records` (R, E) that a ledger of class `label` would add to `known` (M, E).
 
-    The ledger step without a budget, bit for bit: inside the region, and farther than r from
-    the known records and from the rows that were added before.
+    The ledger step without a budget, bit for bit: farther than r from the known records and from
+    the rows that were added before. Outside of the region, too: that they are records says that
+    they were charged.
     """
     step = assess_rows(
         geometry,
         LedgerRows(records, np.full(len(records), label), np.zeros(len(records), np.int64)),
         nearest_distances(known, records),
         LedgerLevels(np.zeros(1), np.array([np.inf])),
+        Charge.ANYWHERE,
     )
     return step.recorded
 
@@ -40,7 +42,7 @@ def novel_rows(
 def novel_rows_by_grid(
     known: NDArray[np.float32], records: NDArray[np.float32], radius: float
 ) -> NDArray[np.int64]:
-    """Rows of `records` (R, E) inside their region that are novel beside `known` (M, E).
+    """Rows of `records` (R, E) that are novel beside `known` (M, E).
 
     As `novel_rows`, for many records: it compares neighbors in a grid instead of all pairs.
     """

@@ -15,6 +15,7 @@ from queen.decision_line import (
     ALL_NUMBERS,
     BITS,
     CAUSES,
+    CHARGES,
     COVERED,
     GROUP_BITS,
     GROUP_NUMBERS,
@@ -44,7 +45,7 @@ _WHOLE = {
     **dict.fromkeys((name for name in ALL_NUMBERS if name.endswith("generation")), 2**63 - 1),
 }
 """Lists of whole numbers from 0 on, and the largest number that each may hold."""
-_TERMS = ("scope", "exempt", "observed")
+_TERMS = ("scope", "exempt", "charge", "observed")
 """Claims that a record makes once for all its queries."""
 _NAMES: Mapping[str, Mapping[str, int]] = {"verdict": VERDICTS, "cause": CAUSES}
 _LARGEST = float(np.finfo(np.float64).max)
@@ -158,6 +159,9 @@ class Draft:
         if scope is None or not isinstance(exempt, bool):
             names = ", ".join(SCOPES)
             fail(f"one of {names} in 'scope' and a truth value in 'exempt'", "another value")
+        charge = CHARGES.get(text_of(entry, "charge", fail))
+        if charge is None:
+            fail(f"one of {', '.join(CHARGES)} in 'charge'", "another value")
         is_observed = any(name in entry for name in _OBSERVED_LISTS)
         present = _lists_of(is_grouped, is_observed)
         if scope is Scope.COVERED:
@@ -171,7 +175,7 @@ class Draft:
         for name in _OPTIONAL:
             if name not in present:
                 self._lists[name] += nothing
-        self._terms.append((*own, *of_group, scope, exempt, is_observed))
+        self._terms.append((*own, *of_group, scope, exempt, charge, is_observed))
         self._rows.append(rows)
         self._origins.append(origin)
         self.count += rows

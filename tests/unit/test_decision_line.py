@@ -37,6 +37,7 @@ def facts_of(group_budget: int, *, is_observed: bool) -> FactArray:
     names = ["distances", "cqs_before", "cqs_after"]
     if group_budget:
         facts["group_budgets"] = group_budget
+        facts["anywhere"] = 1
         facts["group_breadths"], facts["group_class_caps"] = 5, 2
         facts["bits"] |= (rng.integers(0, own + 1, COUNT) << GROUP_SHIFT).astype(np.uint8)
         facts["group_generations"] = rng.integers(0, 9, COUNT)
@@ -61,8 +62,14 @@ def test_facts_come_back_from_json_bit_for_bit(group_budget: int, is_observed: b
     facts = facts_of(group_budget, is_observed=is_observed)
     fields = json.loads(json.dumps(fact_fields(facts)))
     assert fields["class_cap"] == "off"
+    assert fields["charge"] == ("anywhere" if group_budget else "regions")
     single = {name: fields.get(name, 0) for name in SINGLE}
-    single |= {"scope": Scope.CLASS, "exempt": True, "class_cap": CAP_OFF}
+    single |= {
+        "scope": Scope.CLASS,
+        "exempt": True,
+        "charge": int(bool(group_budget)),
+        "class_cap": CAP_OFF,
+    }
     single |= {"covered": 0, "observed": is_observed}
     columns = {name: np.full(COUNT, value) for name, value in single.items()}
     bits = (*BITS, *GROUP_BITS, *OBSERVED_BITS, *OBSERVED_GROUP_BITS)

@@ -88,7 +88,7 @@ class AssessResponse(_message.Message):
     def __init__(self, verdicts: _Optional[bytes] = ..., causes: _Optional[bytes] = ..., sqs: _Optional[bytes] = ..., facts: _Optional[_Union[Facts, _Mapping]] = ...) -> None: ...
 
 class Facts(_message.Message):
-    __slots__ = ("distances", "cqs_before", "cqs_after", "group_cqs_before", "group_cqs_after", "generations", "group_generations", "budgets", "group_budgets", "bits", "scopes", "breadths", "group_breadths", "class_caps", "group_class_caps", "observed", "observed_cqs_before", "observed_cqs_after", "observed_generations", "observed_group_cqs_before", "observed_group_cqs_after", "observed_group_generations")
+    __slots__ = ("distances", "cqs_before", "cqs_after", "group_cqs_before", "group_cqs_after", "generations", "group_generations", "budgets", "group_budgets", "bits", "scopes", "breadths", "group_breadths", "class_caps", "group_class_caps", "observed", "observed_cqs_before", "observed_cqs_after", "observed_generations", "observed_group_cqs_before", "observed_group_cqs_after", "observed_group_generations", "anywhere")
     DISTANCES_FIELD_NUMBER: _ClassVar[int]
     CQS_BEFORE_FIELD_NUMBER: _ClassVar[int]
     CQS_AFTER_FIELD_NUMBER: _ClassVar[int]
@@ -111,6 +111,7 @@ class Facts(_message.Message):
     OBSERVED_GROUP_CQS_BEFORE_FIELD_NUMBER: _ClassVar[int]
     OBSERVED_GROUP_CQS_AFTER_FIELD_NUMBER: _ClassVar[int]
     OBSERVED_GROUP_GENERATIONS_FIELD_NUMBER: _ClassVar[int]
+    ANYWHERE_FIELD_NUMBER: _ClassVar[int]
     distances: bytes
     cqs_before: bytes
     cqs_after: bytes
@@ -133,4 +134,5 @@ class Facts(_message.Message):
     observed_group_cqs_before: bytes
     observed_group_cqs_after: bytes
     observed_group_generations: bytes
-    def __init__(self, distances: _Optional[bytes] = ..., cqs_before: _Optional[bytes] = ..., cqs_after: _Optional[bytes] = ..., group_cqs_before: _Optional[bytes] = ..., group_cqs_after: _Optional[bytes] = ..., generations: _Optional[bytes] = ..., group_generations: _Optional[bytes] = ..., budgets: _Optional[bytes] = ..., group_budgets: _Optional[bytes] = ..., bits: _Optional[bytes] = ..., scopes: _Optional[bytes] = ..., breadths: _Optional[bytes] = ..., group_breadths: _Optional[bytes] = ..., class_caps: _Optional[bytes] = ..., group_class_caps: _Optional[bytes] = ..., observed: _Optional[bytes] = ..., observed_cqs_before: _Optional[bytes] = ..., observed_cqs_after: _Optional[bytes] = ..., observed_generations: _Optional[bytes] = ..., observed_group_cqs_before: _Optional[bytes] = ..., observed_group_cqs_after: _Optional[bytes] = ..., observed_group_generations: _Optional[bytes] = ...) -> None: ...
+    anywhere: bytes
+    def __init__(self, distances: _Optional[bytes] = ..., cqs_before: _Optional[bytes] = ..., cqs_after: _Optional[bytes] = ..., group_cqs_before: _Optional[bytes] = ..., group_cqs_after: _Optional[bytes] = ..., generations: _Optional[bytes] = ..., group_generations: _Optional[bytes] = ..., budgets: _Optional[bytes] = ..., group_budgets: _Optional[bytes] = ..., bits: _Optional[bytes] = ..., scopes: _Optional[bytes] = ..., breadths: _Optional[bytes] = ..., group_breadths: _Optional[bytes] = ..., class_caps: _Optional[bytes] = ..., group_class_caps: _Optional[bytes] = ..., observed: _Optional[bytes] = ..., observed_cqs_before: _Optional[bytes] = ..., observed_cqs_after: _Optional[bytes] = ..., observed_generations: _Optional[bytes] = ..., observed_group_cqs_before: _Optional[bytes] = ..., observed_group_cqs_after: _Optional[bytes] = ..., observed_group_generations: _Optional[bytes] = ..., anywhere: _Optional[bytes] = ...) -> None: ...

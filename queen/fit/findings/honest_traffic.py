@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from queen.method.crossing import PolicyThresholds
 from queen.method.geometry import Geometry
+from queen.method.ledger import Charge
 from queen.method.ledger_walk import NEVER, LedgerWalk
 from queen.method.traffic import CHANGED, ClassRows, Kind
 
@@ -41,7 +42,11 @@ class Seen:
 
 
 def honest_volumes(
-    geometry: Geometry, seen: Seen, policy: PolicyThresholds, seed: int
+    geometry: Geometry,
+    seen: Seen,
+    policy: PolicyThresholds,
+    seed: int,
+    charge: Charge = Charge.REGIONS,
 ) -> dict[Kind, int | None]:
     """Queries that an honest account may ask within its budget, by its kind of traffic.
 
@@ -54,7 +59,7 @@ def honest_volumes(
     if len(seen.classes) > _MOST_SAMPLES:
         seen = seen.part(rng.permutation(len(seen.classes))[:_MOST_SAMPLES])
     by_class = ClassRows(seen.classes)
-    walk = LedgerWalk(geometry, seen.embeddings, seen.predicted)
+    walk = LedgerWalk(geometry, seen.embeddings, seen.predicted, charge)
     return {
         kind: _volume(
             walk, np.stack([by_class.draw(kind, QUERIES, rng) for _ in range(_ACCOUNTS)]), policy

@@ -31,11 +31,11 @@ from queen_sensitivity.settings import SensitivitySettings
 from queen_sensitivity.wiring import open_service as open_sensitivity
 
 from queen.bundle import Bundle
-from queen.defaults import BREADTH, CLASS_CAP
+from queen.defaults import BREADTH, CHARGE, CLASS_CAP
 from queen.errors import OverBudget
 from queen.method.contracts import Profile
 from queen.method.crossing import cap_text
-from queen.method.ledger import Verdict
+from queen.method.ledger import Charge, Verdict
 from queen.redteam.datasets import Images
 from queen.redteam.targets.base import Answers, LocalAccount, refusals
 from queen.redteam.targets.in_memory_service import InMemoryService, open_in_memory
@@ -50,7 +50,7 @@ _PATIENCE_SECONDS = 3600.0
 
 @dataclass(frozen=True)
 class OperatorChoice:
-    """The choices of an operator: profile, crossing policy, and the perturber's secret.
+    """The choices of an operator: profile, crossing policy, charge, and the perturber's secret.
 
     `grouped` puts every account into one group, as accounts of one customer.
     """
@@ -61,6 +61,7 @@ class OperatorChoice:
     grouped: bool = False
     breadth: int = BREADTH
     class_cap: int = CLASS_CAP
+    charge: Charge = CHARGE
 
 
 @contextmanager
@@ -162,6 +163,7 @@ async def _open_peers(stack: AsyncExitStack, bundle: Bundle, choice: OperatorCho
         budget=choice.budget,
         breadth=choice.breadth,
         class_cap=cap_text(choice.class_cap),
+        charge=choice.charge,
     )
     sensitivity = await open_in_memory(stack, open_sensitivity, settings)
     with tempfile.TemporaryDirectory() as folder:

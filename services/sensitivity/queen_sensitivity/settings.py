@@ -8,8 +8,9 @@ from typing import Literal
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from queen.defaults import BREADTH, BUDGET, CLASS_CAP
+from queen.defaults import BREADTH, BUDGET, CHARGE, CLASS_CAP
 from queen.method.crossing import CrossingPolicy, cap_text, read_cap
+from queen.method.ledger import Charge
 from queen.serving.settings import ClassCap, ServiceSettings
 from queen_sensitivity.ledger_store import is_url, read_address
 
@@ -58,6 +59,9 @@ class SensitivitySettings(ServiceSettings):
     class_cap: ClassCap = cap_text(CLASS_CAP)
     """Budgets of one class at which an owner is over whatever its other classes hold, or off; for
     owners without a cap of their own."""
+    charge: Charge = CHARGE
+    """Novel queries that are charged: those inside of the sensitive regions, as in the paper
+    (regions), or all of them (anywhere): a budget then spends itself sooner."""
     cached_accounts: int = Field(default=10_000, ge=1)
     """Accounts kept in memory; the others are read from the store when they next ask."""
     survey_seconds: float = Field(default=300.0, ge=0)

@@ -62,7 +62,7 @@ async def open_service(
 
         listeners = Listeners(metrics.appends, metrics.repaired, announce)
         book = open_book(
-            Limits.of_bundle(bundle, settings.crossing),
+            Limits.of_bundle(bundle, settings.crossing, settings.charge),
             store,
             cached_accounts=settings.cached_accounts,
             search=settings.search,

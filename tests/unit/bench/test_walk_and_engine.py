@@ -11,7 +11,7 @@ from queen_sensitivity.ledger_store import MemoryLedgerStore
 
 from queen.bundle import open_bundle
 from queen.method.crossing import CAP_OFF, CrossingPolicy, policy_thresholds
-from queen.method.ledger import Cause, Scope, Verdict
+from queen.method.ledger import Cause, Charge, Scope, Verdict
 from queen.method.ledger_walk import LedgerWalk
 from tests.bundles import SmallBundle
 
@@ -25,9 +25,10 @@ POLICIES = (
 
 
 @pytest.mark.parametrize("scope", list(Scope))
+@pytest.mark.parametrize("charge", Charge)
 @pytest.mark.parametrize("policy", POLICIES)
 def test_the_walk_and_the_engine_agree(
-    small: SmallBundle, policy: CrossingPolicy, scope: Scope
+    small: SmallBundle, policy: CrossingPolicy, charge: Charge, scope: Scope
 ) -> None:
     """Every account of a batch of many, budgets crossed and flags raised at the same query."""
     bundle = open_bundle(small.path)
@@ -41,12 +42,12 @@ def test_the_walk_and_the_engine_agree(
     orders[0] = rng.integers(len(inputs), size=QUERIES)
     orders[1] = rng.choice(np.flatnonzero(labels[:400] == 1), QUERIES)
 
-    walk = LedgerWalk(bundle.geometry, embeddings, labels)
+    walk = LedgerWalk(bundle.geometry, embeddings, labels, charge)
     numbers = policy_thresholds(bundle.geometry, bundle.mean_squared_sqs, policy)
     flagged = walk.flagged(orders, bundle.meter, numbers.thresholds)
     enforced = walk.enforced(orders, numbers, scope, flagged)
 
-    limits = Limits.of_bundle(bundle, policy)
+    limits = Limits.of_bundle(bundle, policy, charge)
     book = open_book(limits, MemoryLedgerStore(), cached_accounts=ACCOUNTS)
     accounts = [AccountPolicy(f"honest-{index}", scope=scope) for index in range(ACCOUNTS)]
     verdicts, causes = np.empty((2, ACCOUNTS, QUERIES), np.uint8)

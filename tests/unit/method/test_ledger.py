@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from queen.method.ledger import LedgerLevels, LedgerRows, Verdict, assess_rows
+from queen.method.ledger import Charge, LedgerLevels, LedgerRows, Verdict, assess_rows
 from queen.method.sensitivity import cumulative_query_sensitivity
 from tests.unit.method.regions import bounded, discs, inside_region
 from tests.unit.method.streams import (
@@ -202,3 +202,19 @@ def test_an_empty_batch_has_an_empty_assessment() -> None:
         LedgerLevels(np.empty(0), np.empty(0)),
     )
     assert outcome.verdicts.shape == outcome.cqs_after.shape == outcome.recorded.shape == (0,)
+
+
+def test_a_charge_anywhere_records_what_lies_outside() -> None:
+    """As inside: once, until a record covers it; but nothing that is out of reach."""
+    geometry = discs(coverage_fraction=0.1)
+    embeddings = np.array([[0, 0], [3, 0], [3.05, 0], [31.9, 0], [32.1, 0]], np.float32)
+    labels = np.zeros(5, np.int64)
+    rows = LedgerRows(embeddings, labels, labels)
+    levels = LedgerLevels(np.zeros(1), np.full(1, np.inf))
+    verdicts = [
+        assess_rows(geometry, rows, np.full(5, np.inf), levels, charge).verdicts.tolist()
+        for charge in Charge
+    ]
+    record, preserve = Verdict.RECORD, Verdict.PRESERVE
+    assert verdicts[0] == [record, preserve, preserve, preserve, preserve]
+    assert verdicts[1] == [record, record, preserve, record, preserve]

@@ -62,7 +62,7 @@ def test_classes_pass_their_levels_where_the_ledger_step_passes_them() -> None:
         for index, level in enumerate(levels):
             expected = first_true((cqs > level).T)
             assert np.array_equal(standings.passed[index, account], expected)
-        assert np.array_equal(standings.uncovered[account] & WALK.inside[order], recorded)
+        assert np.array_equal(standings.uncovered[account] & WALK.sensitive[order], recorded)
     assert (standings.passed[0] < NEVER).all()
     assert (standings.passed[2] == NEVER).all()
 

@@ -37,10 +37,12 @@ def test_novel_rows_are_farther_than_r_from_all_before_them() -> None:
     assert (nearest_distances(union, covered) <= RADIUS).all()
 
 
-def test_points_outside_of_the_region_are_not_novel() -> None:
-    """A ledger holds records of its sensitive region alone."""
-    outside = points(2, 10) + np.float32(50)
-    assert len(novel_rows(GEOMETRY, LABEL, outside[:0], outside)) == 0
+def test_records_outside_of_the_region_are_kept() -> None:
+    """They were charged where they come from, by a service that charges anywhere."""
+    outside = points(2, 10) + np.float32(5)
+    rows = novel_rows(GEOMETRY, LABEL, outside[:0], outside)
+    assert len(rows)
+    assert np.array_equal(novel_rows_by_grid(outside[:0], outside, RADIUS), rows)
 
 
 def test_a_record_beside_itself_is_covered() -> None:

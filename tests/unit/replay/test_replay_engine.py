@@ -7,12 +7,13 @@ from pathlib import Path
 
 import hypothesis.strategies as st
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from queen_sensitivity.engine.batch import AccountPolicy
 
 from queen.bundle import Bundle
 from queen.method.crossing import CrossingPolicy
-from queen.method.ledger import Scope, Verdict
+from queen.method.ledger import Charge, Scope, Verdict
 from queen.replay import replay
 from tests.unit.replay.written import Row, WrittenLog
 
@@ -52,16 +53,18 @@ events = st.sampled_from(["", "", "", "restart", "account-0", "group acme", "obs
 """Between two micro-batches: nothing, another engine on the store, or an erasure."""
 
 
+@pytest.mark.parametrize("charge", Charge)
 @given(policies, st.lists(st.tuples(rows, events), min_size=1, max_size=6))
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_sequence_of_the_engine_is_reproduced(
     bundle: Bundle,
     tmp_path: Path,
+    charge: Charge,
     chosen: Sequence[AccountPolicy],
     batches: Sequence[tuple[Sequence[Row], str]],
 ) -> None:
     """Groups, scopes, exemptions, the meter, erasures, restarts, observation: no contradiction."""
-    log = WrittenLog(bundle, budget=3)
+    log = WrittenLog(bundle, budget=3, charge=charge)
     verdicts: list[int] = []
     for batch, event in batches:
         verdicts += log.ask(chosen, batch).verdicts.tolist()

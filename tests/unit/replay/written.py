@@ -22,6 +22,7 @@ from queen_sensitivity.servicer import encode_assessment
 from queen.bundle import Bundle
 from queen.method.contracts import Profile
 from queen.method.crossing import CrossingPolicy, published
+from queen.method.ledger import Charge
 from queen.serving.auth import Account
 from queen.serving.logging import account_hash
 from queen.wire import read_facts
@@ -42,17 +43,19 @@ class WrittenLog:
         budget: int = 12,
         crossing: CrossingPolicy | None = None,
         store: LedgerStore | None = None,
+        charge: Charge = Charge.REGIONS,
     ) -> None:
         self.bundle = bundle
         self.records: list[DecisionRecord] = []
         self._store = store or MemoryLedgerStore()
         self._default = crossing or published(budget)
+        self._charge = charge
         self._log = DecisionLog("all", bundle, self.records.append)
         self.restart()
 
     def restart(self) -> None:
         """Another engine over the same store."""
-        limits = Limits.of_bundle(self.bundle, self._default)
+        limits = Limits.of_bundle(self.bundle, self._default, self._charge)
         self.book = open_book(limits, self._store, cached_accounts=1000, recheck=Recheck(0.0))
 
     def records_of(self, owner: str) -> int:

@@ -11,6 +11,7 @@ from queen.method.crossing import CrossingPolicy, Thresholds
 from queen.method.geometry import Geometry
 from queen.method.ledger import (
     Cause,
+    Charge,
     LedgerLevels,
     LedgerRows,
     Owners,
@@ -48,9 +49,14 @@ class Oracle:
     """Decides on one query after the other, as ARCHITECTURE and the protos describe it."""
 
     def __init__(
-        self, geometry: Geometry, thresholds: Thresholds, meter: OffDistributionMeter | None
+        self,
+        geometry: Geometry,
+        thresholds: Thresholds,
+        meter: OffDistributionMeter | None,
+        charge: Charge = Charge.REGIONS,
     ) -> None:
         self._geometry, self._thresholds, self._meter = geometry, thresholds, meter
+        self._charge = charge
         self.owners: dict[str, Owner] = {}
 
     def decide_request(
@@ -121,6 +127,7 @@ class Oracle:
                 # One row cannot put its owner over before itself.
                 Owners(np.zeros(1, int), np.array([0 if is_over else 99]), None),
             ),
+            self._charge,
         )
         verdict = int(step.verdicts[0])
         if verdict == Verdict.RECORD:
@@ -135,19 +142,19 @@ class Oracle:
         found = cause if is_spent else Cause(0)
         if is_wide and owner.is_off:
             found |= Cause.OFF_DISTRIBUTION
-        is_live = not crossed[label]
-        self._walk(owner, embedding, label, is_live, is_live and verdict == Verdict.RECORD)
+        if not crossed[label]:
+            self._walk(owner, embedding, label, levels[label], verdict == Verdict.RECORD)
         return verdict, found, float(step.cqs_after[0])
 
     def _walk(
-        self, owner: Owner, embedding: np.ndarray, label: int, is_live: bool, is_recorded: bool
+        self, owner: Owner, embedding: np.ndarray, label: int, cqs: float, is_recorded: bool
     ) -> None:
         meter = self._meter
-        if meter is None or owner.is_off or not is_live:
+        if meter is None or owner.is_off:
             return
         (distance,) = center_distances(self._geometry, embedding[None], np.array([label]))
         if distance <= meter.tail_distance[label]:
-            if is_recorded:
+            if is_recorded and distance < self._geometry.sensitive_radius[label]:
                 owner.level = max(0.0, owner.level - meter.fall)
             return
         side = 0.2 * self._geometry.sensitive_radius[label]
@@ -155,8 +162,7 @@ class Oracle:
         if key in owner.seen:
             owner.seen.remove(key)
         else:
-            # Nothing lies in the tail and inside its region, so cqs is that before the query.
             limit = packing_limit(self._geometry.alpha, 2)
-            owner.level += meter.rise * max(0.0, 1 - owner.cqs.get(label, 0.0) / limit) ** 2
+            owner.level += meter.rise * max(0.0, 1 - cqs / limit) ** 2
             owner.is_off = owner.level >= meter.limit
         owner.seen = [*owner.seen, key][-REMEMBERED:]

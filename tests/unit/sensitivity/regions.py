@@ -25,6 +25,7 @@ from queen_sensitivity.metrics import CAS_RESULTS
 from queen.errors import DependencyUnavailable
 from queen.method.crossing import CrossingPolicy, Thresholds, published
 from queen.method.geometry import Geometry
+from queen.method.ledger import Charge
 from queen.method.off_distribution import OffDistributionMeter
 
 CLASSES = 3
@@ -107,7 +108,8 @@ def book_of(
     """
     mean = np.full(geometry.num_classes, 0.4)
     thresholds = Thresholds(geometry, mean, options.pop("crossing", published(budget)))
-    limits = Limits(geometry, thresholds, meter)
+    charge = options.pop("charge", Charge.REGIONS)
+    limits = Limits(geometry, thresholds, meter, charge)
     return open_book(limits, store, cached_accounts=cached_accounts, **options)
 
 

@@ -16,7 +16,6 @@ from queen.api.v1 import admin_pb2 as pb
 from queen.errors import BatchTooLarge, InvalidQuery
 from queen.method.crossing import CrossingPolicy
 from queen.method.geometry import Geometry
-from queen.method.sensitivity import center_distances
 from queen.operators import Mandate
 from queen.owners import LONGEST_OWNER
 from queen.wire import read_tensor, require_finite
@@ -120,7 +119,7 @@ async def read_import(
 
 
 def read_records(message: pb.AccountRecords, geometry: Geometry) -> AccountRecords:
-    """An account to import, checked: its geometry is in service, its records lie inside regions."""
+    """An account to import, checked: its geometry is in service, its records are finite."""
     field = "account.geometry_digest"
     if message.geometry_digest != geometry.digest:
         raise InvalidQuery(
@@ -184,14 +183,6 @@ def _read_class(message: pb.ClassRecords, geometry: Geometry) -> Records:
     field = "account.classes.embeddings"
     records = read_tensor(message.embeddings, "<f4", (-1, geometry.embedding_width), field)
     require_finite(records, field)
-    labels = np.full(len(records), message.label)
-    distances = center_distances(geometry, records, labels)
-    if (distances >= geometry.sensitive_radius[message.label]).any():
-        raise InvalidQuery(
-            f"{field}: expected records inside the sensitive region of class {message.label}, "
-            "got one outside",
-            field=field,
-        )
     return records
 
 

@@ -23,6 +23,7 @@ from queen.method.facts import POLICIES, gather_facts, state_observed
 from queen.method.geometry import Geometry
 from queen.method.ledger import (
     Assessment,
+    Charge,
     Verdict,
     enforce,
 )
@@ -50,17 +51,23 @@ from queen_sensitivity.ledgers.ledger_memory import LedgerMemory
 
 @dataclass(frozen=True, eq=False)
 class Limits:
-    """The limits that queries are held to: regions, thresholds, and the off-distribution meter."""
+    """The limits that queries are held to: regions, thresholds, and the off-distribution meter.
+
+    `charge` says which queries are charged.
+    """
 
     geometry: Geometry
     thresholds: Thresholds
     meter: OffDistributionMeter | None = None
+    charge: Charge = Charge.REGIONS
 
     @classmethod
-    def of_bundle(cls, bundle: Bundle, default: CrossingPolicy) -> Limits:
+    def of_bundle(
+        cls, bundle: Bundle, default: CrossingPolicy, charge: Charge = Charge.REGIONS
+    ) -> Limits:
         """The limits that a bundle was fitted for, with the policy of owners that state none."""
         thresholds = Thresholds(bundle.geometry, bundle.mean_squared_sqs, default)
-        return cls(bundle.geometry, thresholds, bundle.meter)
+        return cls(bundle.geometry, thresholds, bundle.meter, charge)
 
 
 class LedgerBook:
@@ -157,6 +164,7 @@ class LedgerBook:
             np.array(policies, POLICIES)[charged.charges.owner],
             exempt_rows(queries),
         )
+        facts["anywhere"] = self.limits.charge is Charge.ANYWHERE
         is_far = self._far_observed(batch, decided.step)
         state_observed(facts, charged.observed, decided.step, batch.generations, is_far)
         return replace(enforced, facts=facts), is_settled

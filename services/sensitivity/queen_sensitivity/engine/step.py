@@ -11,7 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from queen.method.geometry import FloatArray, Geometry
-from queen.method.ledger import Assessment, LedgerLevels, LedgerRows, Verdict, assess_candidates
+from queen.method.ledger import (
+    Assessment,
+    Charge,
+    LedgerLevels,
+    LedgerRows,
+    Verdict,
+    assess_candidates,
+    sensitive_rows,
+)
 from queen.method.off_distribution import MeterRows, OffDistributionMeter, room_left, tail_cells
 from queen.method.sensitivity import center_distances
 from queen_sensitivity.engine.batch import Batch
@@ -22,9 +30,12 @@ from queen_sensitivity.ledgers.neighbor_index import NeighborIndex
 class LedgerStep:
     """Decides on rows by the ledgers as they are in memory, and appends nothing."""
 
-    def __init__(self, geometry: Geometry, index: NeighborIndex) -> None:
+    def __init__(
+        self, geometry: Geometry, index: NeighborIndex, charge: Charge = Charge.REGIONS
+    ) -> None:
         self._geometry = geometry
         self._index = index
+        self._charge = charge
 
     def decide(self, batch: Batch, rows: NDArray[np.integer]) -> Assessment:
         """Decisions on `rows` of the batch in order, ascending, by its snapshot."""
@@ -43,15 +54,16 @@ class LedgerStep:
     def _candidates(
         self, numbers: Numbers, rows: LedgerRows, distances: FloatArray
     ) -> NDArray[np.bool_]:
-        """Marks of the rows that are inside their region and novel to their ledger."""
+        """Marks of the rows that are sensitive and novel to their ledger."""
         is_candidate = np.zeros(len(rows.labels), np.bool_)
-        # A row outside its region is PRESERVE, novel or not.
-        inside = (distances < self._geometry.sensitive_radius[rows.labels]).nonzero()[0]
-        if len(inside):
-            points = rows.embeddings.take(inside, axis=0)
-            labels = rows.labels[inside]
-            is_candidate[inside] = self._index.is_novel(
-                numbers[rows.ledger_index[inside]], points, labels
+        is_sensitive = sensitive_rows(self._geometry, distances, rows.labels, self._charge)
+        # A row that is not sensitive is PRESERVE, novel or not.
+        sensitive = is_sensitive.nonzero()[0]
+        if len(sensitive):
+            points = rows.embeddings.take(sensitive, axis=0)
+            labels = rows.labels[sensitive]
+            is_candidate[sensitive] = self._index.is_novel(
+                numbers[rows.ledger_index[sensitive]], points, labels
             )
         return is_candidate
 
@@ -72,9 +84,11 @@ def meter_rows(
     """How each row moves the meter of its owner, by the decisions of `step` (S,)."""
     embeddings, labels, _ = rows.queries
     is_live = step.cqs_before <= rows.thresholds
+    # The meter is fitted to records inside of the regions.
+    is_inside = step.distances < geometry.sensitive_radius[labels]
     steps = meter.steps(
         meter.is_far(step.distances, labels),
-        is_live & (step.verdicts == Verdict.RECORD),
+        is_live & (step.verdicts == Verdict.RECORD) & is_inside,
         is_live * room_left(geometry, step.cqs_before),
     )
     rising = (steps > 0).nonzero()[0]

@@ -70,7 +70,7 @@ def open_book(
     memory = LedgerMemory(geometry, accounts, ledgers, index)
     repair = LedgerRepair(geometry, store, listeners.appends["regressed"], listeners.repaired)
     cache = AccountCache(memory, store, repair, size=cached_accounts, limit=limit, recheck=recheck)
-    step = LedgerStep(geometry, index)
+    step = LedgerStep(geometry, index, limits.charge)
     recorder = Recorder(memory, store, cache, listeners.appends)
     judge = RequestJudge(geometry, limits.meter, step, accounts)
     return LedgerBook(limits, memory, cache, step, judge, recorder, listeners.announce)

@@ -24,7 +24,7 @@ from queen.errors import (
     LedgerCorrupt,
 )
 from queen.method.crossing import CAP_OFF, UNSTATED, CrossingPolicy, Thresholds, published
-from queen.method.ledger import Scope, Verdict
+from queen.method.ledger import Charge, Scope, Verdict
 from queen.method.sensitivity import cumulative_query_sensitivity
 from tests.unit.sensitivity.oracle import Oracle
 from tests.unit.sensitivity.regions import (
@@ -84,9 +84,10 @@ def as_accounts(drawn: list[AccountPolicy]) -> list[AccountPolicy]:
     batch=st.integers(1, 90),
     drawn=POLICIES,
     limit=st.sampled_from([None, 6.0, 20.0]),
+    charge=st.sampled_from(Charge),
 )
 def test_micro_batches_decide_as_one_query_at_a_time(
-    seed: int, batch: int, drawn: list[AccountPolicy], limit: float | None
+    seed: int, batch: int, drawn: list[AccountPolicy], limit: float | None, charge: Charge
 ) -> None:
     """However the stream is cut and mixed, verdicts, causes, cqs and records are the oracle's."""
     policies = as_accounts(drawn)
@@ -98,7 +99,7 @@ def test_micro_batches_decide_as_one_query_at_a_time(
     whose = rng.integers(0, len(policies), 300)
     meter = None if limit is None else meter_of(GEOMETRY, limit)
     store = MemoryLedgerStore()
-    book = book_of(GEOMETRY, store, meter=meter)
+    book = book_of(GEOMETRY, store, meter=meter, charge=charge)
     verdicts, causes, cqs_after = [], [], []
     for start in range(0, 300, batch):
         cut = slice(start, start + batch)
@@ -107,7 +108,8 @@ def test_micro_batches_decide_as_one_query_at_a_time(
         causes += step.causes.tolist()
         cqs_after += step.cqs_after.tolist()
 
-    oracle = Oracle(GEOMETRY, Thresholds(GEOMETRY, np.full(CLASSES, 0.4), published(12)), meter)
+    thresholds = Thresholds(GEOMETRY, np.full(CLASSES, 0.4), published(12))
+    oracle = Oracle(GEOMETRY, thresholds, meter, charge)
     expected = [
         oracle.decide_request(policies[owner], embeddings[[row]], labels[[row]])[0]
         for row, owner in enumerate(whose.tolist())
