@@ -113,9 +113,9 @@ def _flags(claims: NDArray[np.uint8], bits: Mapping[str, int]) -> dict[str, list
 def facts_from(columns: Mapping[str, NDArray[Any]], rows: int) -> FactArray:
     """Facts (B,) from the lists of all records, each list joined to an array (B,).
 
-    `columns` hold the fields of `fact_fields` by name, with scopes and charges as numbers. A query without a
-    group has zeros in the columns of groups, one that is not observed in the observed columns, and
-    one of another scope in that of `COVERED`.
+    `columns` hold the fields of `fact_fields` by name, with scopes and charges as numbers. A query
+    without a group has zeros in the columns of groups, one that is not observed in the observed
+    columns, and one of another scope in that of `COVERED`.
     """
     facts = np.zeros(rows, FACTS)
     for name, field in ALL_NUMBERS.items():

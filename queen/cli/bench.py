@@ -29,6 +29,15 @@ _JSON = click.option(
 )
 
 
+_CHARGE = click.option(
+    "--charge",
+    type=click.Choice([charge.value for charge in Charge]),
+    default=CHARGE.value,
+    show_default=True,
+    help="Charge novel queries inside of the regions, or all.",
+)
+
+
 @click.group()
 def command() -> None:
     """Measure what the defense costs, as ratios in one run."""
@@ -148,13 +157,7 @@ def _samples(default: str) -> Callable[[_Command], _Command]:
 )
 @click.option("--breadth", type=click.IntRange(min=1), default=BREADTH, show_default=True)
 @click.option("--class-cap", type=ClassCapType(), default=cap_text(CLASS_CAP), show_default=True)
-@click.option(
-    "--charge",
-    type=click.Choice([charge.value for charge in Charge]),
-    default=CHARGE.value,
-    show_default=True,
-    help="Charge novel queries inside of the regions, or all.",
-)
+@_CHARGE
 @click.option("--accounts", type=click.IntRange(min=1), default=1000, show_default=True)
 @click.option("--queries", type=click.IntRange(min=1), default=10_000, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
@@ -295,28 +298,79 @@ def links(json_path: Path | None, **asked: Any) -> None:
     _publish("links", rows, table, json_path)
 
 
+_EXPERIMENT = (
+    click.option(
+        "--dataset",
+        type=click.Choice(["digits", "fashion-mnist", "mnist"]),
+        default="digits",
+        show_default=True,
+    ),
+    click.option(
+        "--data-dir",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        help="Folder of the files of the data set.",
+    ),
+    click.option(
+        "--cache",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=Path("build/redteam/cache"),
+        show_default=True,
+        help="Folder of protectees, bundles and copies, that of `queen redteam`.",
+    ),
+    click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True),
+    click.option("--budget", type=click.IntRange(min=1), default=BUDGET, show_default=True),
+)
+
+
+def _experiment(function: _Command) -> _Command:
+    """The options of a bench that runs on a protectee of the red team."""
+    for option in reversed(_EXPERIMENT):
+        function = option(function)
+    return function
+
+
 @command.command()
-@click.option(
-    "--dataset",
-    type=click.Choice(["digits", "fashion-mnist", "mnist"]),
-    default="digits",
-    show_default=True,
-)
-@click.option(
-    "--data-dir",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of the files of the data set.",
-)
-@click.option(
-    "--cache",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("build/redteam/cache"),
-    show_default=True,
-    help="Folder of protectees and bundles, that of `queen redteam`.",
-)
-@click.option("--budget", type=click.IntRange(min=1), default=BUDGET, show_default=True)
+@_experiment
+@click.option("--breadth", type=click.IntRange(min=1), default=BREADTH, show_default=True)
+@click.option("--class-cap", type=ClassCapType(), default=cap_text(CLASS_CAP), show_default=True)
+@_CHARGE
+@click.option("--accounts", type=click.IntRange(min=1), default=1000, show_default=True)
+@click.option("--queries", type=click.IntRange(min=1), default=8400, show_default=True)
+@_JSON
+def charge(
+    dataset: str,
+    data_dir: Path | None,
+    cache: Path,
+    seed: int,
+    json_path: Path | None,
+    **asked: Any,
+) -> None:
+    """Measure what a charge costs honest accounts, and leaves an active thief."""
+    from queen.bench.charge import run_charge_bench  # noqa: PLC0415 - loads Torch
+    from queen.redteam.runs.cache import Cache  # noqa: PLC0415 - as the line above
+    from queen.redteam.runs.experiment import Experiment  # noqa: PLC0415 - as the line above
+
+    policy = CrossingPolicy(*(asked.pop(name) for name in ("budget", "breadth", "class_cap")))
+    experiment = Experiment(dataset, seed, Cache(cache), data_dir)
+    row = run_charge_bench(experiment, Charge(asked.pop("charge")), policy, **asked)
+    table = Table(title="Queries of honest accounts until they are over", title_justify="left")
+    for column in ("traffic", "fewest", "median", "accounts over"):
+        table.add_column(column, justify="left" if column == "traffic" else "right")
+    for kind, crossing in row["honest"].items():
+        numbers = [crossing["fewest"], crossing["median"], crossing["over"]]
+        cells = ("never" if number is None else f"{number:,}" for number in numbers)
+        table.add_row(kind, *cells)
+    table.caption = (
+        f"active thief: {row['active']:,} clean answers, copy {row['active_copy']:.1%}; as many "
+        f"plain ones {row['plain_copy']:.1%}; the plain thief's {row['prefix']:,} "
+        f"{row['prefix_copy']:.1%}"
+    )
+    _publish("charge", [row], table, json_path)
+
+
+@command.command()
+@_experiment
 @click.option("--accounts", type=click.IntRange(min=1), default=20, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @_JSON
 def meter(
     dataset: str,

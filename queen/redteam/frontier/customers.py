@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from queen.defaults import CHARGE
 from queen.method.ledger_walk import NEVER, LedgerWalk
 from queen.method.traffic import HonestSamples, Kind
 from queen.redteam.datasets import Images
@@ -27,7 +28,7 @@ def see_images(experiment: Experiment, images: Images) -> LedgerWalk:
     """The images (N, ...) as a walk knows them: by embedding and predicted class."""
     outputs = experiment.plain_protectee.run(images)
     labels = outputs.probabilities.argmax(axis=1)
-    return LedgerWalk(experiment.bundle().geometry, outputs.embeddings, labels)
+    return LedgerWalk(experiment.bundle().geometry, outputs.embeddings, labels, CHARGE)
 
 
 def kind_cell(experiment: Experiment, kind: Kind, policy: Contender, accounts: int) -> str:

@@ -1,0 +1,149 @@
+"""Measures what a charge costs honest accounts, and what it leaves an active thief.
+
+Every honest account draws samples that nobody trained on, by its kind of traffic. The thief asks
+about the images that copies doubt most, through a deployment under `strict`, until the account is
+over its budget; a plain thief asks about images as they come. Shapes: N images, C classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from queen.method.contracts import Profile
+from queen.method.crossing import CrossingPolicy, cap_text, policy_thresholds
+from queen.method.label_preserving import preserve_label
+from queen.method.ledger import Charge
+from queen.method.ledger_walk import NEVER, LedgerWalk
+from queen.method.traffic import CHANGED, ClassRows
+from queen.redteam.attacks.active import ask_actively
+from queen.redteam.attacks.base import Thief
+from queen.redteam.attacks.parts.watch import Probing
+from queen.redteam.datasets import Images
+from queen.redteam.networks import accuracy
+from queen.redteam.runs.experiment import Experiment
+from queen.redteam.targets.base import Answers, MeteredTarget
+from queen.redteam.targets.in_process import OperatorChoice, open_in_process, seeded_secret
+
+QUERIES = 10_000
+"""Queries of an honest account."""
+_PROBING = Probing(every=1, repeats=1)
+
+
+@dataclass(frozen=True)
+class ChargedThief:
+    """What the thieves of one seed get under a charge.
+
+    `active` clean answers of the active thief give a copy of accuracy `active_copy`, as many plain
+    images one of `plain_copy`, and the plain thief's own `prefix` answers one of `prefix_copy`.
+    """
+
+    active: int
+    active_copy: float
+    plain_copy: float
+    prefix: int
+    prefix_copy: float
+
+
+def honest_crossings(
+    experiment: Experiment, charge: Charge, policy: CrossingPolicy, accounts: int
+) -> dict[str, dict[str, int | None]]:
+    """By kind of traffic, answers before an account is over: the fewest, median, accounts over.
+
+    None for an account that is not over after 10,000 queries.
+    """
+    split, bundle = experiment.split, experiment.bundle()
+    outputs = experiment.plain_protectee.run(np.concatenate([split.test_x, split.pool_x]))
+    walk = LedgerWalk(bundle.geometry, outputs.embeddings, outputs.logits.argmax(axis=1), charge)
+    by_class = ClassRows(np.concatenate([split.test_y, split.pool_y]))
+    thresholds = policy_thresholds(bundle.geometry, bundle.mean_squared_sqs, policy)
+    crossings = {}
+    for index, kind in enumerate(by_class.kinds()):
+        if kind in CHANGED:
+            continue
+        rng = np.random.default_rng([experiment.seed, index])
+        orders = np.stack([by_class.draw(kind, QUERIES, rng) for _ in range(accounts)])
+        over = walk.over(orders, thresholds)
+        fewest, middle = (int(np.quantile(over, share, method="lower")) for share in (0.0, 0.5))
+        crossings[kind.value] = {
+            "fewest": None if fewest == NEVER else fewest + 1,
+            "median": None if middle == NEVER else middle + 1,
+            "over": int((over < NEVER).sum()),
+        }
+    return crossings
+
+
+def charged_thief(
+    experiment: Experiment, charge: Charge, policy: CrossingPolicy, queries: int
+) -> ChargedThief:
+    """The active and the plain thief of an experiment's seed, with that many queries each."""
+    thief = Thief(
+        dataset=experiment.dataset,
+        pool=experiment.pool("in-distribution"),
+        queries=queries,
+        seed=experiment.seed,
+        accounts=1,
+        train=experiment.train_copy,
+    )
+    bundle = experiment.bundle()
+    choice = OperatorChoice(
+        Profile.STRICT,
+        policy.budget,
+        seeded_secret(f"defender {experiment.seed}"),
+        breadth=policy.breadth,
+        class_cap=policy.class_cap,
+        charge=charge,
+    )
+    protectee = experiment.protectee(bundle)
+    with open_in_process(bundle, choice, protectee) as target:
+        images, answers = ask_actively(MeteredTarget(target, queries), thief, _PROBING)
+    with open_in_process(bundle, choice, protectee) as target:
+        target.open_account("plain").ask(thief.stream)
+        flags = target.traffic.is_reversed
+    prefix = len(thief.stream) if flags is None or not flags.any() else int(flags.argmax())
+    return ChargedThief(
+        active=len(images),
+        active_copy=_copy_accuracy(experiment, images, answers),
+        plain_copy=_plain_copy(experiment, thief.pool[: len(images)]),
+        prefix=prefix,
+        prefix_copy=_plain_copy(experiment, thief.pool[:prefix]),
+    )
+
+
+def run_charge_bench(
+    experiment: Experiment,
+    charge: Charge,
+    policy: CrossingPolicy,
+    *,
+    accounts: int = 1000,
+    queries: int = 8400,
+) -> dict[str, Any]:
+    """Honest accounts by kind, and the thieves, under a charge and a policy.
+
+    Raises ConfigError for a budget for which the regions have no room.
+    """
+    return {
+        "charge": charge.value,
+        "budget": policy.budget,
+        "breadth": policy.breadth,
+        "class_cap": cap_text(policy.class_cap),
+        "accounts": accounts,
+        "honest": honest_crossings(experiment, charge, policy, accounts),
+        **asdict(charged_thief(experiment, charge, policy, queries)),
+        "seed": experiment.seed,
+    }
+
+
+def _plain_copy(experiment: Experiment, images: Images) -> float:
+    """Accuracy of the copy that clean answers to these images (N, ...) give."""
+    outputs = experiment.plain_protectee.run(images)
+    answers = preserve_label(experiment.bundle().head, outputs.logits, outputs.features)
+    return _copy_accuracy(experiment, images, answers)
+
+
+def _copy_accuracy(experiment: Experiment, images: Images, answers: Answers) -> float:
+    copy = experiment.train_copy(images, answers)
+    split = experiment.split
+    return round(accuracy(copy, split.test_x, split.test_y), 4)
