@@ -109,7 +109,8 @@ class PolicyTrial:
             is_live = charged.before <= table[charged.labels]
             room = is_live * room_left(self._bundle.geometry, charged.before)
             meter = self._bundle.meter
-            steps = meter.steps(charged.is_far, is_live & charged.is_novel, room)
+            is_lower = is_live & charged.is_novel & self._traffic.is_inside[charged.rows]
+            steps = meter.steps(charged.is_far, is_lower, room)
             self._known_off[key] = first_off(charged, steps, meter.limit)
         return self._known_off[key]
 
