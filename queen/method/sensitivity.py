@@ -47,12 +47,11 @@ def single_query_sensitivity(
 def record_weight(geometry: Geometry, sqs: FloatArray) -> FloatArray:
     """The share of a record in cqs: sqs^2 (r / rs)^E, `sqs` (B,) -> (B,).
 
-    A record outside of its region, where sqs is below 1/2, weighs as much as a record inside
-    does on average over the region: only some services keep such records (`Charge`).
+    A record outside of its region, where sqs is below 1/2, weighs as much as one on the radius:
+    only some services keep such records (`Charge`).
     """
     share = geometry.coverage_fraction**geometry.embedding_width
-    average = _mean_squared_over_region(geometry.alpha, geometry.embedding_width)
-    weight: FloatArray = np.where(sqs < 0.5, average, np.square(sqs)) * share
+    weight: FloatArray = np.square(np.maximum(sqs, 0.5)) * share
     return weight
 
 
@@ -149,7 +148,6 @@ def _half_erfc(values: FloatArray) -> FloatArray:
     return 0.5 * np.fromiter(map(math.erfc, values.tolist()), np.float64, len(values))
 
 
-@cache
 def _mean_squared_over_region(alpha: float, embedding_width: int) -> float:
     """Mean of sqs^2 over the ball of radius rs, by the midpoint rule in the radius."""
     rho = (np.arange(4096) + 0.5) / 4096

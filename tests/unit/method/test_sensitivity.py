@@ -158,14 +158,14 @@ def test_a_record_weighs_its_share_of_the_region() -> None:
     np.testing.assert_allclose(record_weight(geometry, np.array([0.5, 0.8])), [0.03125, 0.08])
 
 
-def test_a_record_outside_weighs_as_one_inside_does_on_average() -> None:
-    """However far it lies; sqs alone says that it is outside."""
+def test_a_record_outside_weighs_as_one_on_the_radius() -> None:
+    """However far it lies."""
     geometry = discs(coverage_fraction=0.1)
-    inside = np.sqrt(np.linspace(0, 1, 200_000, endpoint=False))
-    labels = np.zeros(len(inside), np.int64)
-    average = record_weight(geometry, single_query_sensitivity(geometry, inside, labels)).mean()
-    far = single_query_sensitivity(geometry, np.array([1.001, 1.5, 30.0]), labels[:3])
-    assert record_weight(geometry, far).tolist() == pytest.approx([average] * 3, rel=1e-3)
+    labels = np.zeros(4, np.int64)
+    sqs = single_query_sensitivity(geometry, np.array([0.9, 1.0, 1.5, 30.0]), labels)
+    inside, *outside = record_weight(geometry, sqs)
+    assert outside == pytest.approx([0.25 * 0.1**2] * 3)
+    assert inside == pytest.approx(sqs[0] ** 2 * 0.1**2)
 
 
 def test_empty_batches_have_empty_answers() -> None:

@@ -56,7 +56,7 @@ class Oracle:
         charge: Charge = Charge.REGIONS,
     ) -> None:
         self._geometry, self._thresholds, self._meter = geometry, thresholds, meter
-        self._charge = charge
+        self._charged_queries = charge
         self.owners: dict[str, Owner] = {}
 
     def decide_request(
@@ -127,7 +127,7 @@ class Oracle:
                 # One row cannot put its owner over before itself.
                 Owners(np.zeros(1, int), np.array([0 if is_over else 99]), None),
             ),
-            self._charge,
+            self._charged_queries,
         )
         verdict = int(step.verdicts[0])
         if verdict == Verdict.RECORD:
