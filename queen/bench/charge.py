@@ -34,7 +34,7 @@ _PROBING = Probing(every=1, repeats=1)
 
 @dataclass(frozen=True)
 class ChargedThief:
-    """What the thieves of one seed get under a charge.
+    """The clean answers that the thieves of one seed get under a charge, and their copies.
 
     `active` clean answers of the active thief give a copy of accuracy `active_copy`, as many plain
     images one of `plain_copy`, and the plain thief's own `prefix` answers one of `prefix_copy`.

@@ -357,8 +357,8 @@ def charge(
     for column in ("traffic", "fewest", "median", "accounts over"):
         table.add_column(column, justify="left" if column == "traffic" else "right")
     for kind, crossing in row["honest"].items():
-        numbers = [crossing["fewest"], crossing["median"], crossing["over"]]
-        cells = ("never" if number is None else f"{number:,}" for number in numbers)
+        counts = [crossing["fewest"], crossing["median"], crossing["over"]]
+        cells = ("never" if count is None else f"{count:,}" for count in counts)
         table.add_row(kind, *cells)
     table.caption = (
         f"active thief: {row['active']:,} clean answers, copy {row['active_copy']:.1%}; as many "
