@@ -1,8 +1,9 @@
 """Measures what a charge costs honest accounts, and what it leaves an active thief.
 
-Every honest account draws samples that nobody trained on, by its kind of traffic. The thief asks
-about the images that copies doubt most, through a deployment under `strict`, until the account is
-over its budget; a plain thief asks about images as they come. Shapes: N images, C classes.
+Every honest account draws samples that nobody trained on, by its kind of traffic. Active thieves
+ask about the images that copies doubt most, alone or between plain images, through a deployment
+under `strict`, until the account is over its budget or off-distribution; a plain thief asks about
+images as they come. Shapes: N images, C classes.
 """
 
 from __future__ import annotations
@@ -29,22 +30,22 @@ from queen.redteam.targets.in_process import OperatorChoice, open_in_process, se
 
 QUERIES = 10_000
 """Queries of an honest account."""
-_PROBING = Probing(every=1, repeats=1)
+EVERY = (1, 3)
+"""Images of a group of the active thieves: the first is doubted, the others are plain."""
 
 
 @dataclass(frozen=True)
 class ChargedThief:
-    """The clean answers that the thieves of one seed get under a charge, and their copies.
+    """The clean answers that a thief gets under a charge, and the copy that they give.
 
-    `active` clean answers of the active thief give a copy of accuracy `active_copy`, as many plain
-    images one of `plain_copy`, and the plain thief's own `prefix` answers one of `prefix_copy`.
+    The thief asks about a doubted image in each group of `every`, or about plain images only (0).
+    `plain_copy` is the copy of as many plain images.
     """
 
-    active: int
-    active_copy: float
+    every: int
+    clean: int
+    copy: float
     plain_copy: float
-    prefix: int
-    prefix_copy: float
 
 
 def honest_crossings(
@@ -75,10 +76,10 @@ def honest_crossings(
     return crossings
 
 
-def charged_thief(
+def charged_thieves(
     experiment: Experiment, charge: Charge, policy: CrossingPolicy, queries: int
-) -> ChargedThief:
-    """The active and the plain thief of an experiment's seed, with that many queries each."""
+) -> list[ChargedThief]:
+    """The plain thief and the active thieves of an experiment, with that many queries each."""
     thief = Thief(
         dataset=experiment.dataset,
         pool=experiment.pool("in-distribution"),
@@ -98,18 +99,19 @@ def charged_thief(
     )
     protectee = experiment.protectee(bundle)
     with open_in_process(bundle, choice, protectee) as target:
-        images, answers = ask_actively(MeteredTarget(target, queries), thief, _PROBING)
-    with open_in_process(bundle, choice, protectee) as target:
         target.open_account("plain").ask(thief.stream)
         flags = target.traffic.is_reversed
     prefix = len(thief.stream) if flags is None or not flags.any() else int(flags.argmax())
-    return ChargedThief(
-        active=len(images),
-        active_copy=_copy_accuracy(experiment, images, answers),
-        plain_copy=_plain_copy(experiment, thief.pool[: len(images)]),
-        prefix=prefix,
-        prefix_copy=_plain_copy(experiment, thief.pool[:prefix]),
-    )
+    floor = _plain_copy(experiment, thief.pool[:prefix])
+    thieves = [ChargedThief(0, prefix, floor, floor)]
+    for every in EVERY:
+        with open_in_process(bundle, choice, protectee) as target:
+            metered, probing = MeteredTarget(target, queries), Probing(every, repeats=1)
+            images, answers = ask_actively(metered, thief, probing)
+        copy = _copy_accuracy(experiment, images, answers)
+        as_many = _plain_copy(experiment, thief.pool[: len(images)])
+        thieves.append(ChargedThief(every, len(images), copy, as_many))
+    return thieves
 
 
 def run_charge_bench(
@@ -131,7 +133,7 @@ def run_charge_bench(
         "class_cap": cap_text(policy.class_cap),
         "accounts": accounts,
         "honest": honest_crossings(experiment, charge, policy, accounts),
-        **asdict(charged_thief(experiment, charge, policy, queries)),
+        "thieves": [asdict(row) for row in charged_thieves(experiment, charge, policy, queries)],
         "seed": experiment.seed,
     }
 

@@ -360,11 +360,14 @@ def charge(
         counts = [crossing["fewest"], crossing["median"], crossing["over"]]
         cells = ("never" if count is None else f"{count:,}" for count in counts)
         table.add_row(kind, *cells)
-    table.caption = (
-        f"active thief: {row['active']:,} clean answers, copy {row['active_copy']:.1%}; as many "
-        f"plain ones {row['plain_copy']:.1%}; the plain thief's {row['prefix']:,} "
-        f"{row['prefix_copy']:.1%}"
-    )
+    thieves = Table(title="Clean answers of a thief, and its copy", title_justify="left")
+    for column in ("thief", "clean answers", "copy", "copy of as many plain images"):
+        thieves.add_column(column, justify="left" if column == "thief" else "right")
+    for thief in row["thieves"]:
+        name = f"1 in {thief['every']} doubted" if thief["every"] else "plain"
+        copies = (f"{thief[key]:.1%}" for key in ("copy", "plain_copy"))
+        thieves.add_row(name, f"{thief['clean']:,}", *copies)
+    Console().print(thieves)
     _publish("charge", [row], table, json_path)
 
 

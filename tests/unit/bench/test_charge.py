@@ -17,19 +17,22 @@ from tests.unit.redteam.conftest import QUICK_FIT
 POLICY = CrossingPolicy(2, 5, CAP_OFF)
 
 
-def test_a_charge_anywhere_ends_the_active_thief_sooner(
+def test_the_bench_tells_honest_accounts_and_thieves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And honest accounts of all classes, too; one class alone never puts an account over."""
+    """A charge anywhere puts even accounts over sooner; one class alone never puts one over."""
     monkeypatch.setitem(experiment.PROTECTEE_EPOCHS, "digits", 8)
     monkeypatch.setitem(bundles.SHADOWS, bundles.STEPS, QUICK_FIT)
     digits = Experiment("digits", 0, Cache(tmp_path))
     row = run_charge_bench(digits, Charge.ANYWHERE, POLICY, accounts=3, queries=400)
     assert row["honest"]["one class"] == {"fewest": None, "median": None, "over": 0}
     assert row["honest"]["even"]["over"] == 3
-    assert 0 < row["prefix"] < 400
-    assert 0 < row["active"] < 300
-    assert min(row["active_copy"], row["plain_copy"], row["prefix_copy"]) > 0.1
+    plain, active, mixed = row["thieves"]
+    assert [thief["every"] for thief in row["thieves"]] == [0, 1, 3]
+    assert 0 < plain["clean"] < 400
+    assert min(active["clean"], mixed["clean"]) > 0
+    assert min(thief["copy"] for thief in row["thieves"]) > 0.1
+    assert plain["copy"] == plain["plain_copy"]
     published = honest_crossings(digits, Charge.REGIONS, POLICY, 3)
     fewest, sooner = published["even"]["fewest"], row["honest"]["even"]["fewest"]
     assert fewest is not None
