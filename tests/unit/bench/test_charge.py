@@ -31,7 +31,7 @@ def test_the_bench_tells_honest_accounts_and_thieves(
     assert [thief["every"] for thief in row["thieves"]] == [0, 1, 3]
     assert 0 < plain["clean"] < 400
     assert min(active["clean"], mixed["clean"]) > 0
-    assert min(thief["copy"] for thief in row["thieves"]) > 0.1
+    assert all(0 < thief["copy"] < 1 for thief in row["thieves"])
     assert plain["copy"] == plain["plain_copy"]
     published = honest_crossings(digits, Charge.REGIONS, POLICY, 3)
     fewest, sooner = published["even"]["fewest"], row["honest"]["even"]["fewest"]
