@@ -29,12 +29,10 @@ def accounts_table(summaries: Sequence[AccountSummary], policies: Policies | Non
     table.add_column("budget", justify="right")
     table.add_column("spent, in the fullest class")
     table.add_column("crossed classes")
-    table.add_column("over budget")
     table.add_column("off-distribution", justify="right")
     if policies is not None:
         table.add_column("policy", overflow="fold")
     for summary in summaries:
-        crossed = ", ".join(map(str, summary.crossed_classes)) or "none"
         is_exempt = policies is not None and policies.is_exempt(summary.account_id)
         words = [] if policies is None else [Text(policies.words(summary.account_id))]
         table.add_row(
@@ -42,8 +40,7 @@ def accounts_table(summaries: Sequence[AccountSummary], policies: Policies | Non
             str(summary.records),
             _budget(summary, policies),
             bar(summary.budget_spent),
-            Text(crossed, "yellow" if summary.crossed_classes else "dim"),
-            Text(_over(summary), "red" if summary.is_over and not is_exempt else "dim"),
+            _crossed(summary, is_exempt=is_exempt),
             level(summary.off_distribution),
             *words,
         )
@@ -146,6 +143,17 @@ def _budget(summary: AccountSummary, policies: Policies | None) -> str:
     """Records of a class, and whether that is the service's default."""
     own = policies is not None and policies.crossings.get(summary.account_id, UNSTATED).budget
     return str(summary.budget) if own else f"{summary.budget or ''} (default)".strip()
+
+
+def _crossed(summary: AccountSummary, *, is_exempt: bool) -> Text:
+    """Crossed classes, with their number and that at which the owner is over its budget."""
+    if not summary.crossed_classes:
+        return Text("none", "dim")
+    share = f"({len(summary.crossed_classes)}/{summary.needed_classes})"
+    text = f"{', '.join(map(str, summary.crossed_classes))} {share}"
+    if not summary.is_over:
+        return Text(text, "yellow")
+    return Text(f"over: {text}", "dim" if is_exempt else "red")
 
 
 def _over(summary: AccountSummary) -> str:

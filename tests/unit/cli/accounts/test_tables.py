@@ -99,7 +99,7 @@ def test_the_list_says_which_budget_an_account_is_measured_against():
 
 
 def test_the_list_says_whether_an_account_is_over_its_budget():
-    """And how many crossed classes it takes, with the class cap if there is one."""
+    """With its crossed classes and those that it takes; one account also with its class cap."""
     summaries = [
         AccountSummary("broad", 12, (1, 2), 1.5, 0.0, 100, False, 5, CAP_OFF),
         AccountSummary("deep", 40, (1,), 3.5, 0.0, 100, True, 5, 3),
@@ -107,8 +107,9 @@ def test_the_list_says_whether_an_account_is_over_its_budget():
     lines = printed(accounts_table(summaries)).splitlines()
     (broad,) = [line for line in lines if "broad" in line]
     (deep,) = [line for line in lines if "deep" in line]
-    assert "no (2 of 5 classes)" in broad
-    assert "yes (1 of 5 classes, class cap 3)" in deep
+    assert " 1, 2 (2/5)" in broad
+    assert "over" not in broad
+    assert "over: 1 (1/5)" in deep
     account = printed(account_table(Account(summaries[1], (), "ab" * 32), ()))
     words = " ".join(account.split())
     assert "over its budget: yes (1 of 5 classes, class cap 3)" in words
