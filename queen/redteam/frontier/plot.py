@@ -9,7 +9,7 @@ from typing import Any
 from queen.redteam.frontier.summary import Summary
 from queen.redteam.report.axes import Styles, open_figure, save
 
-_NEVER = 14_000
+_NEVER = 20_000
 """The place of "never", right of 10,000 queries."""
 _TICKS = (100, 300, 1000, 3000, 10_000)
 
@@ -34,12 +34,15 @@ def draw_frontier(lines: Sequence[Summary], path: Path) -> None:
             if count in line.worst
         ]
         _dots(left, points, styles[str(count)], "1 account" if count == 1 else f"{count} accounts")
+    # Some points of room on the left: differences of tenths must not look like an abyss.
+    low, high = left.get_xlim()
+    left.set_xlim(low - 4, high)
     left.set_xlabel("accuracy of the best copy (%)")
     kinds = list(dict.fromkeys(kind for line in lines for kind in line.kinds))
     styles = Styles(kinds)
     for offset, kind in enumerate(kinds):
         # A little above and below the line, so that kinds do not hide each other.
-        lift = 0.5 * (offset / max(len(kinds) - 1, 1) - 0.5)
+        lift = 0.6 * (offset / max(len(kinds) - 1, 1) - 0.5)
         points = [
             (line.kinds[kind].earliest or _NEVER, row + lift)
             for row, line in enumerate(lines)
@@ -52,8 +55,10 @@ def draw_frontier(lines: Sequence[Summary], path: Path) -> None:
     right.set_xlabel("answers before the account is over its budget")
     for axes in (left, right):
         axes.set_yticks(rows, [line.title for line in lines], fontsize="small")
-        axes.invert_yaxis()
-        axes.grid(alpha=0.25)
+        axes.set_ylim(len(lines) - 0.5, -0.5)
+        for row in rows[::2]:
+            axes.axhspan(row - 0.5, row + 0.5, color="0.95", zorder=0)
+        axes.grid(axis="x", alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
         below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.12)}
         axes.legend(frameon=False, ncols=4, fontsize="small", **below)
