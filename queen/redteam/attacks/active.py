@@ -2,8 +2,8 @@
 
 Images that a copy doubts teach it most, and many of them lie outside of the sensitive regions,
 where nothing is charged. No class gets many more queries than the others, since the first class to
-cross may end the account. Known queries after each image lower an off-distribution meter that
-counts repeats, and show the crossing exactly; plain images lower any meter, and are charged.
+cross may end the account. Known queries after each image show the crossing exactly, and lower an
+off-distribution meter that counts repeats; plain images lower any meter, and are charged.
 
 Shapes: N images, C classes.
 """
@@ -96,15 +96,19 @@ def with_plain(doubted: NDArray[np.int64], images: int, every: int) -> NDArray[n
     return np.concatenate([doubted[:groups, None], others], axis=1)
 
 
+REPEATING = Probing(every=1, repeats=5)
+"""Five repeats after each doubted image: they hide it from a meter that counts repeats."""
+MIXING = Probing(every=3, repeats=1)
+"""Two plain images after each doubted one: they hide it from a meter that counts records."""
 ATTACKS = (
     Attack(
         "active",
-        "ask about what copies doubt, with repeats that keep the meter low, until the crossing",
-        partial(steal, probing=Probing(every=1, repeats=5)),
+        "ask about what copies doubt, with repeats of a known query, until the crossing",
+        partial(steal, probing=REPEATING),
     ),
     Attack(
         "active-plain",
         "ask about what copies doubt, between plain images, until the crossing",
-        partial(steal, probing=Probing(every=3, repeats=1)),
+        partial(steal, probing=MIXING),
     ),
 )

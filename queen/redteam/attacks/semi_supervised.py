@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from torch import nn
 
-from queen.redteam.attacks.active import ask_actively
+from queen.redteam.attacks.active import MIXING, ask_actively
 from queen.redteam.attacks.base import Attack, Thief, halfway
 from queen.redteam.attacks.parts.clean_prefix import ask_clean_prefix
 from queen.redteam.attacks.parts.semi_supervised import train_with_pool
-from queen.redteam.attacks.parts.watch import Probing
 from queen.redteam.targets.base import MeteredTarget
 
 
@@ -23,8 +22,8 @@ def steal_prefix(target: MeteredTarget, thief: Thief) -> nn.Module:
 
 
 def steal_active(target: MeteredTarget, thief: Thief) -> nn.Module:
-    """Ask about what copies doubt until the crossing, and learn the answers with the pool."""
-    images, answers = ask_actively(target, thief, Probing(every=1, repeats=5))
+    """Ask about what copies doubt, between plain images, and learn the answers with the pool."""
+    images, answers = ask_actively(target, thief, MIXING)
     return train_with_pool(thief, images, halfway(answers))
 
 
