@@ -22,7 +22,7 @@ def test_honest_writes_its_row_and_shows_it(tmp_path: Path) -> None:
     words += ["--data", str(tmp_path / "test.npz"), "--budget", "10", "--accounts", "5"]
     done = CliRunner().invoke(command, [*words, "--json", str(out)], catch_exceptions=False)
     assert done.exit_code == 0
-    assert "5 honest accounts, budget 10" in done.output
+    assert "5 honest accounts" in done.output
     written = json.loads(out.read_text())
     assert written["bench"] == "honest"
     assert written["machine"]["cores"]

@@ -16,6 +16,8 @@ from queen.api.v1 import admin_pb2 as pb
 from queen.errors import BatchTooLarge, InvalidQuery
 from queen.method.crossing import CrossingPolicy
 from queen.method.geometry import Geometry
+from queen.method.ledger import Charge, sensitive_rows
+from queen.method.sensitivity import center_distances
 from queen.operators import Mandate
 from queen.owners import LONGEST_OWNER
 from queen.wire import read_tensor, require_finite
@@ -119,7 +121,7 @@ async def read_import(
 
 
 def read_records(message: pb.AccountRecords, geometry: Geometry) -> AccountRecords:
-    """An account to import, checked: its geometry is in service, its records are finite."""
+    """An account to import, checked: its geometry is in service, it could have its records."""
     field = "account.geometry_digest"
     if message.geometry_digest != geometry.digest:
         raise InvalidQuery(
@@ -183,6 +185,15 @@ def _read_class(message: pb.ClassRecords, geometry: Geometry) -> Records:
     field = "account.classes.embeddings"
     records = read_tensor(message.embeddings, "<f4", (-1, geometry.embedding_width), field)
     require_finite(records, field)
+    labels = np.full(len(records), message.label)
+    distances = center_distances(geometry, records, labels)
+    # Where a record comes from, it was charged: in its region or, under the wider charge, outside.
+    if not sensitive_rows(geometry, distances, labels, Charge.ANYWHERE).all():
+        raise InvalidQuery(
+            f"{field}: expected records within the reach of a charge to class {message.label}, "
+            "got one too far from its center",
+            field=field,
+        )
     return records
 
 

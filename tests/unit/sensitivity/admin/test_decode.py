@@ -112,6 +112,10 @@ def classes_of(*ledgers: tuple[int, bytes]) -> list[pb.ClassRecords]:
             {"classes": classes_of((0, np.full(2, np.nan, "<f4").tobytes()))},
             "account.classes.embeddings",
         ),
+        (
+            {"classes": classes_of((0, np.full(2, 1e6, "<f4").tobytes()))},
+            "account.classes.embeddings",
+        ),
         ({"marks": [0.0]}, "account.marks"),
         ({"marks": [float("inf")]}, "account.marks"),
     ],
@@ -119,7 +123,7 @@ def classes_of(*ledgers: tuple[int, bytes]) -> list[pb.ClassRecords]:
 def test_an_account_that_no_ledger_could_hold_is_refused(
     changes: dict[str, object], field: str
 ) -> None:
-    """Another geometry, a label or a width that is wrong, or a record that is not finite."""
+    """Another geometry, a wrong label or width, or a record that is not finite or out of reach."""
     sound = {"account_id": "a", "geometry_digest": DIGEST, "classes": classes_of((0, CENTER))}
     assert read_records(pb.AccountRecords(**sound), GEOMETRY).count == 1  # type: ignore[arg-type] - fields of several types
     with pytest.raises(InvalidQuery) as refusal:
