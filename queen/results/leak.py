@@ -10,10 +10,12 @@ from queen.results.files import read_content
 
 _TEXT = """## What answers tell
 
-`{command}`: the share of the protectee's labels, in percent, that a decoder reads. It is the best
-of a comparison, boosted trees and a network, trained on up to 5,000 answers whose labels an oracle
-tells, and tested on others, so it stands for every rule that a thief may think of. {secrets}
-secrets, {queries:,} queries of one account, seeds {seeds}.
+`{command}`
+
+The share of the protectee's labels, in percent, that a decoder reads. It is the best of a
+comparison, boosted trees and a network, trained on up to 5,000 answers whose labels an oracle
+tells, and tested on others, so it stands for every rule that a thief may think of. Secrets:
+{secrets}; queries of one account: {queries:,}; seeds: {seeds}.
 
 - *read from answers*: from the defense's answers to these queries.
 - *from decoys*: by the same kind of decoder from decoys of the same inputs, which see a sketch of
