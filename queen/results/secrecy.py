@@ -9,19 +9,21 @@ from queen.results.files import Content, read_content, read_rows
 
 _TEXT = """## Reversal and secrecy exclude each other
 
-`queen bench secrecy`: answers to the queries of one account that `paper` flags, 20,000 queries of
-Fashion-MNIST. *Reversal* is the cosine of an answer to the reversed target, as a share of the
-largest that an answer can have: 1 unlearns as fully as published. *Labels read* is the share of the
-protectee's labels that a decoder reads from the answer alone, *with a belief* the same for a thief
-with a copy of the first answers, and *leak* what that is beyond the reading of decoys. Where the
-largest numbers of an answer *stay*, keyed noise shuffles the others. *A copy* is trained on these
-answers alone and read by its most probable class or by its least, whichever is right more often.
+`queen bench secrecy --secrets 1`: answers to the queries of one account that `paper` flags, 20,000
+queries of Fashion-MNIST. *Reversal* is the cosine of an answer to the reversed target, as a share
+of the largest that an answer can have: 1 unlearns as fully as published. *Labels read* is the share
+of the protectee's labels that a decoder reads from the answer alone, *with a belief* the same for a
+thief with a copy of the first answers, and *leak* what that is beyond the reading of decoys. Where
+the largest numbers of an answer *stay*, keyed noise shuffles the others. *A copy* is trained on
+these answers alone and read at its best rank: the most probable class, the least, or another.
 
 The reversed target is the shadows' view without the true class, and that view names the class:
 whatever keeps the objective tells the label to whoever has read the paper. Noise does not help. A
 random wrong class tells next to nothing, but many of them tell together which class is never named,
-and a copy learns it. So no answer in between is offered as a profile: only a decoy, the answer of
-`strict`, tells nothing of the protectee, in one answer and in all of them.
+and a copy learns it. Numbers that are all shuffled teach a copy nothing, and mislead it no more
+than silence would; what their sizes tell remains. So no answer in between is offered as a profile:
+only a decoy, the answer of `strict`, tells nothing of the protectee, in one answer and in all of
+them.
 """
 _TITLES = ("answer", "reversal", "labels read, %", "with a belief, %", "leak", "a copy, %")
 _NEAR_READ, _NEAR_REVERSAL = 0.07, 0.2
