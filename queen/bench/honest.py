@@ -165,7 +165,7 @@ class _Bench:
     def _harm(self, walk: LedgerWalk, orders: Rows) -> tuple[NDArray[np.bool_], Positions]:
         """Reversed and refused queries (A, Q), and the query that flags each account (A,)."""
         scope = SCOPES[self._options.profile]
-        flagged = walk.flagged(orders, self._bundle.meter, self._policy.thresholds)
+        flagged = walk.flagged(orders, self._bundle.meter, self._policy)
         is_harmed = walk.enforced(orders, self._policy, scope, flagged).is_reversed
         if self._options.profile in {Profile.SAFE, Profile.OBSERVE}:
             is_harmed[:] = False

@@ -176,17 +176,19 @@ class LedgerWalk:
         )
 
     def flagged(
-        self, orders: Orders, meter: OffDistributionMeter, thresholds: FloatArray
+        self, orders: Orders, meter: OffDistributionMeter, policy: PolicyThresholds
     ) -> Positions:
         """The query with which each account of `orders` (A, Q) becomes off-distribution, (A,).
 
-        `thresholds` T (C,): the queries of a crossed class move no meter.
+        The queries of an account that is over its budget under `policy` move no meter.
         """
-        uncovered = self.standings(orders, thresholds[None]).uncovered
+        standings = self.standings(orders, _levels(policy))
+        over = standings.over(policy.needed, cap=None if policy.caps is None else 1)
         flagged = np.full(len(orders), NEVER)
         for account, order in enumerate(orders):
-            recorded = uncovered[account] & self.sensitive[order]
-            steps = self._meter_steps(order, recorded, meter, thresholds)
+            recorded = standings.uncovered[account] & self.sensitive[order]
+            steps = self._meter_steps(order, recorded, meter)
+            steps[np.arange(len(order)) > over[account]] = 0.0
             # A cell that is asked about again does not count, so that no level is above this one.
             total = np.cumsum(steps)
             highest = (total - np.minimum(np.minimum.accumulate(total), 0.0)).max(initial=0.0)
@@ -195,7 +197,7 @@ class LedgerWalk:
         return flagged
 
     def _meter_steps(
-        self, order: Orders, recorded: Claims, meter: OffDistributionMeter, thresholds: FloatArray
+        self, order: Orders, recorded: Claims, meter: OffDistributionMeter
     ) -> FloatArray:
         """How each query of `order` (Q,) moves the meter, (Q,), if `recorded` (Q,) are."""
         labels = self.labels[order]
@@ -204,10 +206,9 @@ class LedgerWalk:
         for label in np.unique(labels).tolist():
             own = np.flatnonzero(labels == label)
             before[own] = np.cumsum(gained[own]) - gained[own]
-        is_live = before <= thresholds[labels]
-        room = is_live * room_left(self._geometry, before)
         distances = self.distances[order]
-        is_lower = recorded & is_live & (distances < self._geometry.sensitive_radius[labels])
+        is_lower = recorded & (distances < self._geometry.sensitive_radius[labels])
+        room = room_left(self._geometry, before)
         return meter.steps(meter.is_far(distances, labels), is_lower, room)
 
     def _flag(self, order: Orders, steps: FloatArray, meter: OffDistributionMeter) -> int:

@@ -88,8 +88,8 @@ class OffDistributionMeter:
     ) -> FloatArray:
         """How each query moves the level, (B,): up in the tail, down with any other record.
 
-        `room` (B,) is `room_left` in the ledger of the query; a query of a crossed class has no
-        step, which the caller says by a room of 0 and a record that is not marked.
+        `room` (B,) is `room_left` in the ledger of the query; a query of an owner that is over its
+        budget has no step, which the caller says by a room of 0 and a record that is not marked.
         """
         steps: FloatArray = np.where(is_far, self.rise * room, -self.fall * is_recorded)
         return steps

@@ -73,7 +73,6 @@ class PolicyTrial:
         self._bundle = bundle
         self._num_accounts = num_accounts
         self._known: dict[tuple[bool, int], IntArray] = {}
-        self._known_off: dict[tuple[bool, int], IntArray] = {}
 
     def outcome(self, policy: CrossingPolicy, scopes: list[Scope]) -> Outcome:
         """The outcome of `policy`; ConfigError for a budget without room."""
@@ -95,24 +94,18 @@ class PolicyTrial:
         if policy.class_cap != CAP_OFF:
             capped = self._passed(policy.class_cap * policy.budget, is_grouped=is_grouped)
             np.minimum.at(over, life, capped)
-        return Standing(charged, crossed, over, self._off(policy.budget, is_grouped=is_grouped))
+        return Standing(charged, crossed, over, self._off(charged, over))
 
-    def _off(self, budget: int, *, is_grouped: bool) -> IntArray:
-        """Position from which each life is off-distribution under a budget, (V,).
+    def _off(self, charged: Charged, over: IntArray) -> IntArray:
+        """Position from which each life is off-distribution, (V,), if it is `over` (V,) from then.
 
-        Records of a class move the meter until it is crossed, whatever else a policy says.
+        The queries of an owner that is over move no meter.
         """
-        key = is_grouped, budget
-        if key not in self._known_off:
-            charged = self._traffic.grouped if is_grouped else self._traffic.own
-            table = budget_thresholds(self._bundle.geometry, self._bundle.mean_squared_sqs, budget)
-            is_live = charged.before <= table[charged.labels]
-            room = is_live * room_left(self._bundle.geometry, charged.before)
-            meter = self._bundle.meter
-            is_lower = is_live & charged.is_novel & self._traffic.is_inside[charged.rows]
-            steps = meter.steps(charged.is_far, is_lower, room)
-            self._known_off[key] = first_off(charged, steps, meter.limit)
-        return self._known_off[key]
+        meter, geometry = self._bundle.meter, self._bundle.geometry
+        is_lower = charged.is_novel & self._traffic.is_inside[charged.rows]
+        steps = meter.steps(charged.is_far, is_lower, room_left(geometry, charged.before))
+        steps[charged.rows >= over[charged.life]] = 0.0
+        return first_off(charged, steps, meter.limit)
 
     def _passed(self, budget: int, *, is_grouped: bool) -> IntArray:
         """Position from which each ledger is above the threshold of a budget, (L,)."""

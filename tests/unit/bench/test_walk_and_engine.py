@@ -44,7 +44,7 @@ def test_the_walk_and_the_engine_agree(
 
     walk = LedgerWalk(bundle.geometry, embeddings, labels, charge)
     numbers = policy_thresholds(bundle.geometry, bundle.mean_squared_sqs, policy)
-    flagged = walk.flagged(orders, bundle.meter, numbers.thresholds)
+    flagged = walk.flagged(orders, bundle.meter, numbers)
     enforced = walk.enforced(orders, numbers, scope, flagged)
 
     limits = Limits.of_bundle(bundle, policy, charge)

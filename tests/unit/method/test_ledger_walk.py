@@ -144,9 +144,9 @@ METER = OffDistributionMeter(np.full(CLASSES, 1.2), 1.6, 0.2, 3.0)
 
 @pytest.mark.parametrize("share", [0.3, np.inf])
 def test_off_distribution_accounts_are_flagged_as_by_the_meter(share: float) -> None:
-    """Query by query; a crossed class moves nothing, and a cell counts once."""
-    threshold = _level(share)
-    flagged = WALK.flagged(ORDERS, METER, threshold)
+    """Query by query; an account that is over moves nothing, and a cell counts once."""
+    policy = PolicyThresholds(0, _level(share), None, 2)
+    flagged, over = WALK.flagged(ORDERS, METER, policy), WALK.over(ORDERS, policy)
     is_far = METER.is_far(WALK.distances, LABELS)
     cells = tail_cells(GEOMETRY, EMBEDDINGS, LABELS)
     for account, order in enumerate(ORDERS):
@@ -154,7 +154,7 @@ def test_off_distribution_accounts_are_flagged_as_by_the_meter(share: float) -> 
         level, first, known = 0.0, NEVER, set()
         for position, row in enumerate(order.tolist()):
             before = cqs[position - 1, LABELS[row]] if position else 0.0
-            if before > threshold[LABELS[row]] or (is_far[row] and cells[row] in known):
+            if position > over[account] or (is_far[row] and cells[row] in known):
                 continue
             known |= {cells[row]} if is_far[row] else set()
             room = room_left(GEOMETRY, np.array([before]))
@@ -169,7 +169,8 @@ def test_tail_queries_that_are_sent_again_flag_nobody() -> None:
     """Two of them, fifty times."""
     again = np.tile(np.flatnonzero(METER.is_far(WALK.distances, LABELS))[:2], (1, 50))
     meter = replace(METER, limit=6.0)
-    assert WALK.flagged(again, meter, np.full(CLASSES, np.inf)).tolist() == [NEVER]
+    policy = PolicyThresholds(0, np.full(CLASSES, np.inf), None, 1)
+    assert WALK.flagged(again, meter, policy).tolist() == [NEVER]
 
 
 def test_once_over_all_that_no_record_covers_is_refused_and_not_recorded() -> None:

@@ -142,7 +142,7 @@ class Oracle:
         found = cause if is_spent else Cause(0)
         if is_wide and owner.is_off:
             found |= Cause.OFF_DISTRIBUTION
-        if not crossed[label]:
+        if not is_over:
             self._walk(owner, embedding, label, levels[label], verdict == Verdict.RECORD)
         return verdict, found, float(step.cqs_after[0])
 

@@ -250,11 +250,7 @@ class LedgerBook:
             return is_off
         table, slots = self.memory.accounts, batch.slots
         chosen = rows[rows < counted]
-        metered = MeteredRows(
-            batch.select(chosen),
-            batch.charged.account_index[chosen],
-            batch.thresholds[batch.ledger_index[chosen]],
-        )
+        metered = MeteredRows(batch.select(chosen), batch.charged.account_index[chosen])
         walks = walk_owners(
             meter,
             meter_rows(self.limits.geometry, meter, metered, step.select(chosen)),

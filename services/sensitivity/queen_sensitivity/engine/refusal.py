@@ -191,8 +191,7 @@ class RequestJudge:
         meter, slots = self._meter, batch.slots[view.owner]
         if meter is None:
             return np.zeros(len(view.rows), np.bool_)
-        thresholds = view.levels.thresholds[view.queries.ledger_index]
-        metered = MeteredRows(view.queries, view.owner_index, thresholds)
+        metered = MeteredRows(view.queries, view.owner_index)
         walks = walk_owners(
             meter,
             meter_rows(self._geometry, meter, metered, step),

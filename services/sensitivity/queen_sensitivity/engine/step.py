@@ -74,8 +74,6 @@ class MeteredRows(NamedTuple):
     queries: LedgerRows
     owner: NDArray[np.integer]
     """(S,)."""
-    thresholds: FloatArray
-    """T of each row's ledger, (S,)."""
 
 
 def meter_rows(
@@ -83,7 +81,7 @@ def meter_rows(
 ) -> MeterRows:
     """How each row moves the meter of its owner, by the decisions of `step` (S,)."""
     embeddings, labels, _ = rows.queries
-    is_live = step.cqs_before <= rows.thresholds
+    is_live = ~step.is_over
     # The meter is fitted to records inside of the regions.
     is_inside = step.distances < geometry.sensitive_radius[labels]
     steps = meter.steps(

@@ -10,7 +10,7 @@ from queen_sensitivity.ledger_store import MemoryLedgerStore
 
 from queen.method.crossing import CAP_OFF, CrossingPolicy
 from queen.method.facts import Fact
-from queen.method.ledger import Scope, Verdict
+from queen.method.ledger import Scope
 from tests.unit.sensitivity.regions import batch_of, book_of, disc, meter_of, ring, small_geometry
 
 GEOMETRY = small_geometry()
@@ -33,21 +33,20 @@ def test_facts_come_only_where_they_are_asked_for() -> None:
 def test_facts_are_those_of_the_row_in_its_turn() -> None:
     """Novel, over and off-distribution as earlier rows of the same batch left them."""
     book = book_of(GEOMETRY, MemoryLedgerStore(), budget=3, meter=meter_of(GEOMETRY))
-    points = np.concatenate([disc(GEOMETRY, LABEL, 1, 30), ring(GEOMETRY, OTHER, 20)])
+    points = np.concatenate([ring(GEOMETRY, OTHER, 20), disc(GEOMETRY, LABEL, 1, 30)])
     policies = [AccountPolicy("a", scope=Scope.ACCOUNT, is_exempt=True)]
-    labels = np.repeat([LABEL, OTHER], [30, 20])
+    labels = np.repeat([OTHER, LABEL], [20, 30])
     step = book.assess(replace(batch_of(policies, points, labels), with_facts=True))
     assert step.facts is not None
     bits = step.facts["bits"]
     threshold = float(book.limits.thresholds.of_policy().thresholds[LABEL])
-    crossed = [*(step.cqs_before[:30] > threshold).tolist(), *[True] * 20]
+    crossed = [*[False] * 20, *(step.cqs_before[20:] > threshold).tolist()]
     assert (bits & Fact.OVER > 0).tolist() == crossed
-    assert step.verdicts[: crossed.index(True)].tolist() == [Verdict.RECORD] * 3
     is_off = (bits & Fact.OFF_DISTRIBUTION > 0).tolist()
-    assert not is_off[37]
-    assert is_off[38:] == [True] * 12
+    assert is_off == [False] * 8 + [True] * 42
     assert (bits & Fact.EXEMPT > 0).all()
-    assert not (bits[30:] & Fact.NOVEL).any()
+    assert not (bits[:20] & Fact.NOVEL).any()
+    assert (bits[20 : crossed.index(True)] & Fact.NOVEL).all()
     assert (step.facts["scopes"] == Scope.ACCOUNT).all()
     assert (step.facts["budgets"] == 3).all()
     assert (step.facts["breadths"] == 1).all()
