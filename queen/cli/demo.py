@@ -27,15 +27,15 @@ from rich.console import Console
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("build/demo"),
     show_default=True,
-    help="Folder of the bundle, the report and the pictures.",
+    help="Folder of the bundle, the report and the picture.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of all random choices.")
 def command(dataset: str, data_dir: Path | None, budget: int | None, out: Path, seed: int) -> None:
     r"""Watch the three services defend a real classifier.
 
     Trains a protectee, fits a bundle, starts the services on loopback, sends the queries of
-    an honest account and of a thief through gRPC, trains the thief's copy with and without
-    the defense, and writes OUT/report.json and pictures.
+    three thieves and of four honest accounts through gRPC, trains the thieves' copies with and
+    without the defense, and writes OUT/report.json and OUT/demo.png.
 
     \b
     Example:

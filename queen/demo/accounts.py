@@ -1,41 +1,34 @@
-"""The four accounts of the demo, sending their queries to the services on loopback."""
+"""The accounts of the demo, sending their queries to the services on loopback."""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import yaml
-from numpy.typing import NDArray
 from rich.progress import Progress
 
-from queen.defaults import PROFILE
-from queen.demo.scenario import Demo
+from queen import defaults
+from queen.demo.scenario import Customer, Demo, Thief
 from queen.demo.traffic import DecisionMeter, Traffic, send
 from queen.deployment import Deployment
+from queen.method.contracts import Profile
 from queen.oip_client import OipClient
-from queen.redteam.datasets import Images
+from queen.redteam.targets.base import Answers
 
-# Keys of throw-away accounts on loopback; the demo must not depend on a random key.
-_KEYS = {name: f"demo-{name}-key" for name in ("honest", "heavy", "thief", "undefended")}
+UNDEFENDED = "undefended"
+"""The account under `observe`, which gets the protectee's own answers to all queries."""
 
 
 @dataclass(frozen=True, eq=False)
 class Sent:
-    """The traffic of the four accounts, and the protectee's own answers (N, C) to the test set.
+    """The traffic of the accounts by name, and the protectee's own answers to the same queries."""
 
-    `honest` sends an ordinary number of queries, `heavy` the whole test set; `thief` and
-    `undefended` send the same stolen queries, the second under `observe`.
-    """
-
-    honest: Traffic
-    heavy: Traffic
-    thief: Traffic
-    undefended: Traffic
-    own_test: NDArray[np.float32]
+    defended: Mapping[str, Traffic]
+    own: Mapping[str, Answers]
 
 
 def serve_and_send(demo: Demo, bundle: Path, progress: Progress) -> Sent:
@@ -46,41 +39,44 @@ def serve_and_send(demo: Demo, bundle: Path, progress: Progress) -> Sent:
     # The secret follows from the seed, so that a second run gives the same figures.
     (state / "secret").write_bytes(hashlib.sha256(f"demo {demo.seed}".encode()).digest())
     (state / "secret").chmod(0o600)
+    callers: list[Thief | Customer] = [*demo.customers, *demo.thieves]
+    accounts = write_accounts(state, [caller.name for caller in callers])
     deployment = Deployment(
         bundle=bundle,
         state=state,
-        accounts=write_accounts(state),
-        profile=PROFILE.value,
+        accounts=accounts,
+        profile=defaults.PROFILE.value,
         budget=demo.budget,
     )
     with deployment as running:
         meter = DecisionMeter(running.metrics["sensitivity"])
 
-        def sends(name: str, title: str, rows: Images) -> Traffic:
-            task = progress.add_task(title, total=len(rows))
-            with OipClient(running.endpoint, _KEYS[name]) as client:
-                return send(client, rows, meter, lambda n: progress.advance(task, n))
+        def sends(account: str, title: str, caller: Thief | Customer) -> Traffic:
+            task = progress.add_task(title, total=len(caller.queries))
+            with OipClient(running.endpoint, _key(account)) as client:
+                return send(client, caller.queries, meter, lambda n: progress.advance(task, n))
 
-        test, ordinary = demo.split.test_x, demo.scenario.honest_queries
         return Sent(
-            honest=sends("honest", "honest account", test[:ordinary]),
-            heavy=sends("heavy", "heavy honest account", test),
-            thief=sends("thief", "thief, defended", demo.queries),
-            undefended=sends("undefended", "thief, no defense", demo.queries),
-            own_test=sends("undefended", "the protectee's own", test).answers,
+            {caller.name: sends(caller.name, caller.title, caller) for caller in callers},
+            {
+                caller.name: sends(UNDEFENDED, f"{caller.title}, undefended", caller).answers
+                for caller in callers
+            },
         )
 
 
-def write_accounts(folder: Path) -> Path:
-    """Write accounts.yaml of the four accounts into a folder; its path."""
+def write_accounts(folder: Path, names: list[str]) -> Path:
+    """Write accounts.yaml of these accounts and of `UNDEFENDED` into a folder; its path."""
     accounts = [
-        {
-            "id": name,
-            "key_sha256": hashlib.sha256(key.encode()).hexdigest(),
-            **({"profile": "observe"} if name == "undefended" else {}),
-        }
-        for name, key in _KEYS.items()
+        {"id": name, "key_sha256": hashlib.sha256(_key(name).encode()).hexdigest()}
+        for name in (*names, UNDEFENDED)
     ]
+    accounts[-1]["profile"] = Profile.OBSERVE.value
     path = folder / "accounts.yaml"
     path.write_text(yaml.safe_dump({"accounts": accounts}, sort_keys=False))
     return path
+
+
+def _key(account: str) -> str:
+    """The key of a throw-away account on loopback; the demo must not depend on a random key."""
+    return f"demo-{account}-key"

@@ -1,75 +1,63 @@
-"""The copies that the thief of the demo trains, and their accuracies.
+"""The copies that the thieves of the demo train, and their accuracies.
 
 Shapes: Q queries, C classes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from queen.demo.accounts import Sent
-from queen.demo.report import Curve
-from queen.demo.scenario import Demo
-from queen.redteam.attacks.base import one_hot
+from queen.demo.scenario import Demo, Thief
 from queen.redteam.learner import train_piracy_model
 from queen.redteam.networks import accuracy
+from queen.redteam.targets.base import Answers
 
 
 @dataclass(frozen=True)
-class CopyAccuracies:
-    """Accuracies of copies on the test set, 0 to 1.
+class Copies:
+    """Accuracies of a thief's copies on the test set, 0 to 1.
 
-    `label_only` learned the labels of undefended answers, `clean_prefix` the defended
-    answers before the first reversal, `curve` the first queries of both.
+    `undefended` learned the protectee's own answers, `defended` those that the thief got, and
+    `floor` those of them that came before the first reversal or refusal.
     """
 
     undefended: float
     defended: float
-    label_only: float
-    clean_prefix: float
-    curve: Curve
+    floor: float
 
 
 def count_copies(demo: Demo) -> int:
     """Copies that `train_copies` trains."""
-    return demo.scenario.piracy_seeds * (4 + 2 * len(_milestones(demo)))
+    return 3 * demo.scenario.piracy_seeds * len(demo.thieves)
 
 
-def train_copies(demo: Demo, sent: Sent, on_copy: Callable[[], None]) -> CopyAccuracies:
-    """Train the thief's copies, calling `on_copy` after each."""
-    undefended, defended = sent.undefended.answers, sent.thief.answers
-
-    def copy(answers: NDArray[np.float32], count: int) -> float:
-        return _mean_accuracy(demo, answers[:count], on_copy)
-
-    count, milestones = len(demo.queries), _milestones(demo)
-    all_undefended, all_defended = copy(undefended, count), copy(defended, count)
-    return CopyAccuracies(
-        undefended=all_undefended,
-        defended=all_defended,
-        label_only=copy(one_hot(undefended), count),
-        clean_prefix=copy(defended, sent.thief.clean_prefix),
-        curve=Curve(
-            queries=[*milestones, count],
-            undefended=[*(copy(undefended, first) for first in milestones), all_undefended],
-            defended=[*(copy(defended, first) for first in milestones), all_defended],
-        ),
-    )
+def train_copies(demo: Demo, sent: Sent, on_copy: Callable[[], None]) -> Mapping[str, Copies]:
+    """Train the copies of each thief, by name, calling `on_copy` after each."""
+    copies = {}
+    for thief in demo.thieves:
+        traffic = sent.defended[thief.name]
+        clean = traffic.answers[: traffic.clean_prefix]
+        copies[thief.name] = Copies(
+            *(
+                _mean_accuracy(demo, thief, answers, on_copy)
+                for answers in (sent.own[thief.name], traffic.answers, clean)
+            )
+        )
+    return copies
 
 
-def _milestones(demo: Demo) -> list[int]:
-    return [first for first in demo.scenario.milestones if first < len(demo.queries)]
-
-
-def _mean_accuracy(demo: Demo, answers: NDArray[np.float32], on_copy: Callable[[], None]) -> float:
+def _mean_accuracy(
+    demo: Demo, thief: Thief, answers: Answers, on_copy: Callable[[], None]
+) -> float:
     """Mean accuracy over seeds of copies of answers (K, C) to the first K queries."""
+    is_answered = np.isfinite(answers).all(axis=1)
+    queries, answers = thief.queries[: len(answers)][is_answered], answers[is_answered]
     accuracies = []
     for seed in range(demo.seed, demo.seed + demo.scenario.piracy_seeds):
-        queries = demo.queries[: len(answers)]
         model = train_piracy_model(demo.scenario.dataset, queries, answers, seed=seed)
         accuracies.append(accuracy(model, demo.split.test_x, demo.split.test_y))
         on_copy()

@@ -1,70 +1,94 @@
-"""The pictures of the demo: the thief's copies, and the answers of an honest account."""
+"""The picture of the demo: copies of the thieves and answers of the customers, on one axis."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from queen.demo.report import DemoReport
+from queen.demo.report import CustomerFigures, DemoReport, ThiefFigures
 
-_INK, _DANGER, _SAFE = "#333333", "#c0392b", "#1f77b4"
-
-
-def draw_thief(report: DemoReport, path: Path) -> None:
-    """Accuracy of the thief's copy against the queries it sent, with and without the defense."""
-    curve, clean = report.curve, report.clean_prefix_queries
-    with _drawing(report, path) as axes:
-        axes.plot(curve.queries, curve.undefended, "o-", color=_DANGER, label="no defense")
-        axes.plot(
-            curve.queries, curve.defended, "o-", color=_SAFE, label=f"profile {report.profile}"
-        )
-        axes.axhline(
-            report.clean_prefix_floor,
-            color=_SAFE,
-            linewidth=1,
-            linestyle="--",
-            label=f"copy of the {clean} answers before reversal",
-        )
-        axes.set(
-            xscale="log",
-            xlabel="queries sent",
-            ylabel="accuracy of the copy",
-            title="The thief's copies",
-        )
-        axes.legend(frameon=False)
+_INK, _FAINT, _DANGER, _SAFE = "#333333", "#999999", "#c0392b", "#1f77b4"
 
 
-def draw_honest(report: DemoReport, path: Path) -> None:
-    """Accuracy of an honest account's answers against the number of its earlier queries."""
-    with _drawing(report, path) as axes:
-        axes.plot(
-            *zip(*report.heavy_history, strict=True), "o-", color=_SAFE, label="honest account"
-        )
-        axes.axvspan(0, report.honest_queries, color=_SAFE, alpha=0.12, label="ordinary volume")
-        axes.set(
-            ylim=(0, 1.02),
-            xlabel="queries asked before",
-            ylabel="accuracy of the answers",
-            title=f"Answers of an honest account (budget {report.budget})",
-        )
-        axes.legend(frameon=False, loc="lower left")
+def draw_demo_picture(report: DemoReport, path: Path) -> None:
+    """Accuracies from chance to the protectee: a line for each thief and each customer.
 
-
-@contextmanager
-def _drawing(report: DemoReport, path: Path) -> Iterator[Any]:
-    """Axes with a line for the protectee; the picture is written at the end of the block."""
+    An open circle is without the defense, a full circle with it.
+    """
     import matplotlib as mpl  # noqa: PLC0415 - slow to import, and only drawing needs it
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt  # noqa: PLC0415 - after the backend is chosen
 
-    figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
-    axes.axhline(
-        report.protectee_accuracy, color=_INK, linewidth=1, linestyle=":", label="the protectee"
+    rows: list[ThiefFigures | CustomerFigures] = [*report.thieves, *report.customers]
+    figure, axes = plt.subplots(figsize=(9, 0.72 * len(rows) + 1.3), layout="constrained")
+    low, high = 100 * report.chance, 100 * report.protectee
+    for at, words in ((low, "a guess"), (high, "the model")):
+        axes.axvline(at, color=_FAINT, linewidth=1, linestyle=":")
+        axes.text(at, len(rows) - 0.35, words, color=_INK, ha="center", va="bottom")
+    axes.axhline(len(report.customers) - 0.5, color=_FAINT, linewidth=0.5)
+    axes.set(
+        xlim=(low - 3, high + 6),
+        ylim=(-0.6, len(rows) - 0.4),
+        yticks=range(len(rows)),
+        yticklabels=[_name(figures) for figures in reversed(rows)],
+        xlabel="accuracy, % (open: without Queen, full: with Queen)",
     )
-    yield axes
-    axes.spines[["top", "right"]].set_visible(False)
+    for height, figures in enumerate(reversed(rows)):
+        if isinstance(figures, ThiefFigures):
+            _draw_thief(axes, height, figures)
+        else:
+            _draw_customer(axes, height, figures)
+    axes.tick_params(length=0)
+    axes.spines[["top", "right", "left"]].set_visible(False)
     figure.savefig(path, dpi=150)
     plt.close(figure)
+
+
+def _draw_thief(axes: Any, height: int, thief: ThiefFigures) -> None:
+    before, after = 100 * thief.undefended, 100 * thief.defended
+    axes.annotate(
+        "",
+        (after, height),
+        (before, height),
+        arrowprops={"arrowstyle": "-", "color": _DANGER, "linewidth": 1.5},
+    )
+    axes.plot(before, height, "o", color=_DANGER, markerfacecolor="white", markersize=9)
+    axes.plot(after, height, "o", color=_DANGER, markersize=9)
+    words = f"copy {after:.0f} %, from {thief.clean:,} clean answers of {thief.queries:,}"
+    _write(axes, after, height, words)
+
+
+def _draw_customer(axes: Any, height: int, customer: CustomerFigures) -> None:
+    before, after = 100 * customer.own, 100 * customer.right
+    axes.plot((before, after), (height, height), color=_SAFE, linewidth=1.5)
+    axes.plot(before, height, "o", color=_SAFE, markerfacecolor="white", markersize=9)
+    axes.plot(after, height, "o", color=_SAFE, markersize=9)
+    words = "nothing changed"
+    if customer.first is not None:
+        kinds = [("labels changed", customer.changed), ("refused", customer.refused)]
+        told = ", ".join(f"{count:,} {kind}" for kind, count in kinds if count)
+        words = f"{told}, from query {customer.first + 1:,} of {customer.queries:,} on"
+    _write(axes, after, height, words)
+
+
+def _write(axes: Any, at: float, height: int, words: str) -> None:
+    """Words above a circle, on the side where there is room."""
+    low, high = axes.get_xlim()
+    is_right = at > (low + high) / 2
+    axes.annotate(
+        words,
+        (at, height),
+        xytext=(8 if is_right else -8, 13),
+        textcoords="offset points",
+        ha="right" if is_right else "left",
+        va="center",
+        color=_INK,
+        fontsize=9,
+    )
+
+
+def _name(figures: ThiefFigures | CustomerFigures) -> str:
+    if isinstance(figures, ThiefFigures):
+        return f"A thief, {figures.title}"
+    return figures.title[0].upper() + figures.title[1:]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -11,47 +11,58 @@ from rich.table import Table
 
 
 @dataclass(frozen=True)
-class Curve:
-    """Accuracies of copies trained on the first `queries` answers."""
+class ThiefFigures:
+    """The figures of a thief; accuracies are those of copies on the test set, 0 to 1.
 
-    queries: list[int]
-    undefended: list[float]
-    defended: list[float]
+    `clean` are the queries before the first reversal or refusal, of which `floor` is a copy, and
+    `reversed` those that were reversed or refused. `undefended` is a copy of the protectee's own
+    answers.
+    """
+
+    name: str
+    title: str
+    queries: int
+    clean: int
+    reversed: int
+    undefended: float
+    defended: float
+    floor: float
+
+
+@dataclass(frozen=True)
+class CustomerFigures:
+    """The figures of an honest account.
+
+    `right` is the share of right labels among its answers, 0 to 1, and `own` that of the
+    protectee's own answers to all of its queries. `changed` counts labels that are not the
+    protectee's, and `refused` the queries without an answer; `first` is how many queries the
+    account had asked before either happened, None if neither did.
+    """
+
+    name: str
+    title: str
+    queries: int
+    right: float
+    own: float
+    changed: int
+    refused: int
+    first: int | None
 
 
 @dataclass(frozen=True)
 class DemoReport:
-    """build/demo/report.json. Accuracies are shares of the test set, 0 to 1.
-
-    `honest_accuracy` is of the answers to an ordinary account's `honest_queries`;
-    `honest_flips_before_budget` counts those of them whose label is not the protectee's
-    before any class crossed; `heavy_accuracy` is of the answers to an honest account that
-    sent the whole test set, far past its budget. `clean_prefix_floor` is the copy made of
-    the thief's answers before the first reversal, which no later answer can undo.
-    """
+    """build/demo/report.json. Accuracies are 0 to 1, `chance` is that of a guess."""
 
     dataset: str
     profile: str
     budget: int
-    protectee_accuracy: float
-    honest_accuracy: float
-    honest_queries: int
-    honest_flips_before_budget: int
-    heavy_accuracy: float
-    heavy_queries: int
-    heavy_reversed_fraction: float
-    thief_queries: int
-    thief_accuracy_undefended: float
-    thief_accuracy_label_only: float
-    thief_accuracy_defended: float
-    clean_prefix_floor: float
-    clean_prefix_queries: int
-    reversed_fraction: float
-    flip_fraction: float
+    breadth: int
+    protectee: float
+    chance: float
+    thieves: list[ThiefFigures]
+    customers: list[CustomerFigures]
     seed: int
     bundle_digest: str
-    curve: Curve
-    heavy_history: list[tuple[int, float]] = field(default_factory=list)
 
     def write(self, path: Path) -> None:
         """Write the report as JSON."""
@@ -60,52 +71,62 @@ class DemoReport:
 
 def print_report(report: DemoReport, console: Console) -> None:
     """Show all figures in a table, disappointing figures as well."""
-    table = Table(title=f"Query unlearning on {report.dataset}", title_justify="left")
-    table.add_column("model or account")
-    table.add_column("traffic or training")
-    table.add_column("accuracy", justify="right")
-    for row in _rows(report):
-        table.add_row(row[0], row[1], f"{100 * row[2]:.1f} %")
+    table = Table(
+        title=f"Queen on {report.dataset}; the model is right on {_percent(report.protectee)}",
+        title_justify="left",
+    )
+    table.add_column("who asks")
+    table.add_column("queries", justify="right")
+    table.add_column("without Queen", justify="right")
+    table.add_column("with Queen", justify="right")
+    table.add_column("what happened")
+    for thief in report.thieves:
+        table.add_row(
+            f"a thief, {thief.title}",
+            f"{thief.queries:,}",
+            f"copy {_percent(thief.undefended)}",
+            f"copy {_percent(thief.defended)}",
+            f"{thief.clean:,} clean answers; a copy of these alone: {_percent(thief.floor)}",
+        )
+    table.add_section()
+    for customer in report.customers:
+        table.add_row(
+            customer.title,
+            f"{customer.queries:,}",
+            f"right {_percent(customer.own)}",
+            f"right {_percent(customer.right)}",
+            what_happened(customer),
+        )
     console.print(table)
-    lost = report.thief_accuracy_undefended - report.thief_accuracy_defended
-    console.print(
-        f"The defense cost the thief [bold]{100 * lost:.1f} points[/bold]. "
-        f"{report.honest_flips_before_budget} of {report.honest_queries} honest labels changed. "
-        f"An honest account that goes far past its budget pays too "
-        f"({100 * report.heavy_accuracy:.1f} %): choose the budget for your customers."
+    console.print(closing_sentence(report))
+
+
+def closing_sentence(report: DemoReport) -> str:
+    """The cost of the defense to thieves and customers, in words."""
+    lost = max(thief.undefended - thief.defended for thief in report.thieves)
+    paying = [customer for customer in report.customers if customer.first is not None]
+    price = "No customer noticed anything."
+    if paying:
+        price = " ".join(
+            f"{customer.title.capitalize()}: {what_happened(customer)}." for customer in paying
+        )
+    return (
+        f"Under the profile {report.profile}, the defense cost the thieves up to "
+        f"{100 * lost:.0f} points. {price}"
     )
 
 
-def _rows(report: DemoReport) -> list[tuple[str, str, float]]:
-    clean = report.clean_prefix_queries
-    return [
-        ("protectee", "the model that is served, on its test set", report.protectee_accuracy),
-        (
-            "honest account",
-            f"{report.honest_queries} queries, within the budget",
-            report.honest_accuracy,
-        ),
-        (
-            "heavy honest account",
-            f"{report.heavy_queries} queries, "
-            f"{100 * report.heavy_reversed_fraction:.0f} % reversed",
-            report.heavy_accuracy,
-        ),
-        (
-            "thief, no defense",
-            f"copy made of {report.thief_queries} answers",
-            report.thief_accuracy_undefended,
-        ),
-        ("thief, labels only", "the same, argmax kept", report.thief_accuracy_label_only),
-        (
-            "thief, defended",
-            f"the same, {100 * report.reversed_fraction:.0f} % reversed "
-            f"(profile {report.profile}, budget {report.budget})",
-            report.thief_accuracy_defended,
-        ),
-        (
-            "clean-prefix floor",
-            f"copy made of the {clean} answers before the first reversal",
-            report.clean_prefix_floor,
-        ),
-    ]
+def what_happened(customer: CustomerFigures) -> str:
+    """The price that a customer paid, in words."""
+    if customer.first is None:
+        return "no label changed, no query refused"
+    parts = []
+    if customer.changed:
+        parts.append(f"{customer.changed:,} labels changed")
+    if customer.refused:
+        parts.append(f"{customer.refused:,} queries refused")
+    return f"{' and '.join(parts)}, the first after {customer.first:,} queries"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"

@@ -8,66 +8,67 @@ from pathlib import Path
 
 import numpy as np
 
-from queen.defaults import BUDGET
+from queen import defaults
 from queen.errors import ConfigError
+from queen.method.input_changes import InputChanges
+from queen.method.traffic import ClassRows, Kind
 from queen.redteam.datasets import (
     Images,
+    Labels,
     Split,
-    jittered_pool,
     load_digits_split,
     load_fashion_mnist_split,
 )
+from queen.redteam.pools import draw_pool
 
 
 @dataclass(frozen=True)
 class Scenario:
     """A data set with its budget, its traffic and its training effort.
 
-    `budget` is records of a class before reversal begins; `honest_queries` is the traffic of
-    an ordinary account, `thief_queries` that of the thief; `shadow_steps` is the training of
-    a shadow model; `piracy_seeds` is the number of copies that an accuracy is averaged over;
-    `milestones` are numbers of queries at which copies are also trained for the picture.
+    `budget` is records of a class; `ordinary_queries` is the traffic of an ordinary customer,
+    `heavy_queries` that of the other customers, `thief_queries` that of each thief;
+    `repeated_items` is the number of images that a customer asks about again and again;
+    `shadow_steps` is the training of a shadow model; `piracy_seeds` is the number of copies that
+    an accuracy is averaged over.
     """
 
     dataset: str
     budget: int
-    honest_queries: int
+    ordinary_queries: int
+    heavy_queries: int
     thief_queries: int
+    repeated_items: int
     protectee_epochs: int
     shadow_steps: int
     piracy_seeds: int
-    milestones: tuple[int, ...]
     load: Callable[[int, Path | None], Split]
-    draw_queries: Callable[[Split, int, np.random.Generator], Images]
 
 
 SCENARIOS = {
     "digits": Scenario(
         dataset="digits",
         budget=10,
-        honest_queries=80,
+        ordinary_queries=80,
+        heavy_queries=2000,
         thief_queries=3000,
+        repeated_items=30,
         protectee_epochs=60,
         shadow_steps=20,
         piracy_seeds=3,
-        milestones=(100, 200, 400, 800, 1600),
         load=lambda seed, _folder: load_digits_split(seed),
-        # 600 images are too few for thousands of queries, so the pool repeats them with noise.
-        draw_queries=lambda split, count, rng: jittered_pool(split.pool_x, count, rng),
     ),
     "fashion-mnist": Scenario(
         dataset="fashion-mnist",
-        budget=BUDGET,
-        honest_queries=500,
+        budget=defaults.BUDGET,
+        ordinary_queries=500,
+        heavy_queries=10_000,
         thief_queries=20_000,
+        repeated_items=300,
         protectee_epochs=8,
         shadow_steps=20,
         piracy_seeds=1,
-        milestones=(1000, 5000),
         load=load_fashion_mnist_split,
-        draw_queries=lambda split, count, rng: split.pool_x[
-            rng.permutation(len(split.pool_x))[:count]
-        ],
     ),
 }
 
@@ -91,15 +92,43 @@ class DemoOptions:
 
 
 @dataclass(frozen=True, eq=False)
+class Thief:
+    """A thief with the images of a pool, (Q, ...); `title` names them for a reader."""
+
+    name: str
+    title: str
+    queries: Images
+
+
+@dataclass(frozen=True, eq=False)
+class Customer:
+    """An honest account with its queries (Q, ...) and their true labels (Q,)."""
+
+    name: str
+    title: str
+    queries: Images
+    truth: Labels
+
+
+@dataclass(frozen=True, eq=False)
 class Demo:
-    """A scenario with its data divided, the thief's `queries` (Q, ...) drawn and its folder."""
+    """A scenario with its data divided, its thieves and customers, and its folder."""
 
     scenario: Scenario
     split: Split
-    queries: Images
+    thieves: tuple[Thief, ...]
+    customers: tuple[Customer, ...]
     budget: int
     seed: int
     out: Path
+
+
+_POOLS = {
+    "in-distribution": "images like the model's own",
+    "mixup": "mixtures of two such images",
+    "off-distribution": "images of another kind",
+}
+"""The pools of the thieves, in words."""
 
 
 def draw_demo(options: DemoOptions) -> Demo:
@@ -109,7 +138,37 @@ def draw_demo(options: DemoOptions) -> Demo:
     """
     scenario = scenario_of(options.dataset)
     split = scenario.load(options.seed, options.data_dir)
-    rng = np.random.default_rng(options.seed + 1)
-    queries = scenario.draw_queries(split, scenario.thief_queries, rng)
+    thieves = tuple(
+        Thief(
+            f"thief-{pool}",
+            title,
+            draw_pool(pool, split, options.seed, options.data_dir)[: scenario.thief_queries],
+        )
+        for pool, title in _POOLS.items()
+    )
+    customers = draw_customers(scenario, split, options.seed)
     budget = options.budget or scenario.budget
-    return Demo(scenario, split, queries, budget, options.seed, options.out)
+    return Demo(scenario, split, thieves, customers, budget, options.seed, options.out)
+
+
+def draw_customers(scenario: Scenario, split: Split, seed: int) -> tuple[Customer, ...]:
+    """The four customers, who ask about test images.
+
+    The heavy ones ask more than there are images, so that they see slight changes of them.
+    """
+    rng = np.random.default_rng([seed, 1])
+    changes = InputChanges(split.test_x)
+
+    def customer(name: str, title: str, kind: Kind, count: int, among: int) -> Customer:
+        rows = ClassRows(split.test_y[:among]).draw(kind, count, rng)
+        return Customer(name, title, changes.slight(split.test_x[rows], rng), split.test_y[rows])
+
+    heavy, few, everything = scenario.heavy_queries, scenario.repeated_items, len(split.test_y)
+    return (
+        customer(
+            "ordinary", "an ordinary customer", Kind.EVEN, scenario.ordinary_queries, everything
+        ),
+        customer("two-classes", "heavy, on two classes", Kind.TWO_CLASSES, heavy, everything),
+        customer("repeated-items", f"heavy, on the same {few} items", Kind.REPEATED, heavy, few),
+        customer("all-classes", "heavy, on everything", Kind.EVEN, heavy, everything),
+    )

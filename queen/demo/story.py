@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from queen import defaults
 from queen.bundle import open_bundle
-from queen.defaults import PROFILE
-from queen.demo import plots
 from queen.demo.accounts import Sent, serve_and_send
-from queen.demo.copies import CopyAccuracies, count_copies, train_copies
-from queen.demo.report import DemoReport, print_report
-from queen.demo.scenario import Demo, DemoOptions, draw_demo
+from queen.demo.copies import Copies, count_copies, train_copies
+from queen.demo.plots import draw_demo_picture
+from queen.demo.report import CustomerFigures, DemoReport, ThiefFigures, print_report
+from queen.demo.scenario import Customer, Demo, DemoOptions, Thief, draw_demo
+from queen.demo.traffic import Traffic
 from queen.fit import FitOptions, fit_bundle
-from queen.redteam.datasets import Labels
 from queen.redteam.networks import Regime, accuracy, build_network, export_onnx, train_network
+from queen.redteam.targets.base import Answers
 
 
 def run_demo(options: DemoOptions, console: Console) -> DemoReport:
@@ -34,15 +35,14 @@ def run_demo(options: DemoOptions, console: Console) -> DemoReport:
     bundle = fit_demo(demo, protectee, console)
     with _progress(console) as progress:
         sent = serve_and_send(demo, bundle, progress)
-        task = progress.add_task("train the copies", total=count_copies(demo))
+        task = progress.add_task("train the thieves' copies", total=count_copies(demo))
         copies = train_copies(demo, sent, lambda: progress.advance(task))
     own_accuracy = accuracy(protectee, demo.split.test_x, demo.split.test_y)
     report = make_report(demo, sent, copies, own_accuracy, open_bundle(bundle).digest)
     report.write(out / "report.json")
-    plots.draw_thief(report, out / "thief.png")
-    plots.draw_honest(report, out / "honest.png")
+    draw_demo_picture(report, out / "demo.png")
     print_report(report, console)
-    console.print(f"Written: {out / 'report.json'}, {out / 'thief.png'}, {out / 'honest.png'}")
+    console.print(f"Written: {out / 'report.json'}, {out / 'demo.png'}")
     return report
 
 
@@ -89,52 +89,58 @@ def fit_demo(demo: Demo, protectee: torch.nn.Module, console: Console) -> Path:
 
 
 def make_report(
-    demo: Demo, sent: Sent, copies: CopyAccuracies, own_accuracy: float, digest: str
+    demo: Demo, sent: Sent, copies: Mapping[str, Copies], own_accuracy: float, digest: str
 ) -> DemoReport:
     """The figures of the demo, from its traffic and the accuracies of the copies."""
-    truth, ordinary = demo.split.test_y, demo.scenario.honest_queries
-    honest = sent.honest.answers.argmax(axis=1)
-    heavy_is_right = sent.heavy.answers.argmax(axis=1) == truth
-    changed = honest != _labels(sent.own_test)[:ordinary]
     return DemoReport(
         dataset=demo.scenario.dataset,
-        profile=PROFILE.value,
+        profile=defaults.PROFILE.value,
         budget=demo.budget,
-        protectee_accuracy=own_accuracy,
-        honest_accuracy=_share(honest == truth[:ordinary]),
-        honest_queries=ordinary,
-        honest_flips_before_budget=int(changed[sent.honest.reversals == 0].sum()),
-        heavy_accuracy=_share(heavy_is_right),
-        heavy_queries=len(truth),
-        heavy_reversed_fraction=sent.heavy.reversed_fraction,
-        thief_queries=len(demo.queries),
-        thief_accuracy_undefended=copies.undefended,
-        thief_accuracy_label_only=copies.label_only,
-        thief_accuracy_defended=copies.defended,
-        clean_prefix_floor=copies.clean_prefix,
-        clean_prefix_queries=sent.thief.clean_prefix,
-        reversed_fraction=sent.thief.reversed_fraction,
-        flip_fraction=_share(_labels(sent.thief.answers) != _labels(sent.undefended.answers)),
+        breadth=defaults.BREADTH,
+        protectee=own_accuracy,
+        chance=1.0 / len(demo.split.class_names),
+        thieves=[
+            _thief_figures(thief, sent.defended[thief.name], copies[thief.name])
+            for thief in demo.thieves
+        ],
+        customers=[
+            _customer_figures(customer, sent.defended[customer.name], sent.own[customer.name])
+            for customer in demo.customers
+        ],
         seed=demo.seed,
         bundle_digest=digest,
-        curve=copies.curve,
-        heavy_history=_history(heavy_is_right),
     )
 
 
-def _labels(answers: NDArray[np.float32]) -> Labels:
-    labels: Labels = answers.argmax(axis=1)
-    return labels
+def _thief_figures(thief: Thief, traffic: Traffic, copies: Copies) -> ThiefFigures:
+    return ThiefFigures(
+        thief.name,
+        thief.title,
+        len(thief.queries),
+        traffic.clean_prefix,
+        traffic.reversed,
+        copies.undefended,
+        copies.defended,
+        copies.floor,
+    )
 
 
-def _history(is_right: NDArray[np.bool_]) -> list[tuple[int, float]]:
-    """Accuracy over consecutive eighths of an account's queries, by its middle query."""
-    parts = np.array_split(np.arange(len(is_right)), 8)
-    return [(int(part.mean()), _share(is_right[part])) for part in parts]
-
-
-def _share(claims: NDArray[np.bool_]) -> float:
-    return float(np.mean(claims))
+def _customer_figures(customer: Customer, traffic: Traffic, own: Answers) -> CustomerFigures:
+    answered = ~traffic.is_refused
+    labels, own_labels = traffic.answers[answered].argmax(axis=1), own.argmax(axis=1)
+    is_hit = traffic.is_refused.copy()
+    is_hit[answered] = labels != own_labels[answered]
+    changed, refused = int((labels != own_labels[answered]).sum()), int((~answered).sum())
+    return CustomerFigures(
+        customer.name,
+        customer.title,
+        len(customer.queries),
+        float(np.mean(labels == customer.truth[answered])),
+        float(np.mean(own_labels == customer.truth)),
+        changed,
+        refused,
+        int(is_hit.argmax()) if is_hit.any() else None,
+    )
 
 
 def _progress(console: Console) -> Progress:

@@ -6,13 +6,16 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import grpc
 import numpy as np
 from numpy.typing import NDArray
 from prometheus_client.parser import text_string_to_metric_families
 
 from queen.errors import DependencyUnavailable
-from queen.oip_client import OipClient
+from queen.oip_client import ModelDescription, OipClient
 from queen.redteam.datasets import Images
+from queen.redteam.targets.base import refusals
+from queen.redteam.targets.endpoint import is_over_budget
 
 
 class DecisionMeter:
@@ -37,20 +40,31 @@ class DecisionMeter:
 
 @dataclass(frozen=True, eq=False)
 class Traffic:
-    """The answers (Q, C) float32 to an account, and its reversals so far after each row (Q,)."""
+    """The answers (Q, C) float32 to an account, and its reversals so far after each row (Q,).
+
+    The answers to refused queries are NaN.
+    """
 
     answers: NDArray[np.float32]
     reversals: NDArray[np.int64]
 
     @property
-    def clean_prefix(self) -> int:
-        """Answers before the first reversal."""
-        return int((self.reversals == 0).sum())
+    def is_refused(self) -> NDArray[np.bool_]:
+        """Whether each query was refused, (Q,)."""
+        refused: NDArray[np.bool_] = np.isnan(self.answers[:, 0])
+        return refused
 
     @property
-    def reversed_fraction(self) -> float:
-        """Share of the queries that got a REVERSE verdict."""
-        return float(self.reversals[-1] / len(self.reversals))
+    def reversed(self) -> int:
+        """Queries that were reversed or refused."""
+        reversals = np.diff(self.reversals, prepend=0)
+        return int(np.where(self.is_refused, 1, 0).sum() + reversals[~self.is_refused].sum())
+
+    @property
+    def clean_prefix(self) -> int:
+        """Queries before the first reversal or refusal."""
+        is_hit = (self.reversals > 0) | self.is_refused
+        return int(is_hit.argmax()) if is_hit.any() else len(is_hit)
 
 
 def send(
@@ -70,7 +84,16 @@ def send(
     reversals: list[NDArray[np.int64]] = []
     for first in range(0, len(queries), batch):
         rows = queries[first : first + batch]
-        answers.append(client.infer(model, rows))
+        answers.append(_answers(client, model, rows))
         reversals.append(np.full(len(rows), meter.reversed() - start))
         on_rows(len(rows))
     return Traffic(np.concatenate(answers), np.concatenate(reversals))
+
+
+def _answers(client: OipClient, model: ModelDescription, rows: Images) -> NDArray[np.float32]:
+    try:
+        return client.infer(model, rows)
+    except grpc.RpcError as error:
+        if not is_over_budget(error):
+            raise
+        return refusals(len(rows), len(model.class_names))

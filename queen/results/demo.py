@@ -9,37 +9,45 @@ from queen.results.files import Content, read_content
 
 _TEXT = """## The demo
 
-`queen demo --seed SEED` and `queen demo --dataset fashion-mnist`, a run a row. The thief queries
-half of the training split that the protectee never saw (digits: 600 images with noise), with
-profile `paper`. *heavy* is an honest account that sends the whole test set, far past its budget:
-its lost accuracy is the price of the profile. *floor* is the copy made of the answers before the
-first reversal.
+`queen demo --seed SEED` and `queen demo --dataset fashion-mnist`, with the defaults of the product.
+Every caller has an account of their own, at the services on loopback. *Without* and *with* Queen:
+of a thief, the accuracy of the copy; of a customer, the share of right labels among the answers.
+*Clean* are the queries before the first reversed or refused one, *floor* a copy of their answers
+alone.
 """
-_FIGURES = {
-    "protectee": "protectee_accuracy",
-    "honest": "honest_accuracy",
-    "heavy": "heavy_accuracy",
-    "thief, no defense": "thief_accuracy_undefended",
-    "labels only": "thief_accuracy_label_only",
-    "thief, defended": "thief_accuracy_defended",
-    "floor": "clean_prefix_floor",
-    "reversed": "reversed_fraction",
-}
+_TITLES = (
+    *("data", "seed", "budget", "who asks", "queries", "without", "with", "clean", "floor"),
+    *("labels changed", "refused"),
+)
 
 
 def demo_section(files: list[Path]) -> list[str]:
     """The section; each file is the report.json of a run of the demo."""
-    cells = [_cells(read_content(file)) for file in files]
-    titles = ["data", "seed", "budget", "queries", *_FIGURES, "honest labels changed"]
-    return [_TEXT, table(titles, cells)]
+    cells = [row for file in files for row in _rows(read_content(file))]
+    return [_TEXT, table(_TITLES, cells)]
 
 
-def _cells(demo: Content) -> list[str]:
-    return [
-        demo["dataset"],
-        str(demo["seed"]),
-        str(demo["budget"]),
-        str(demo["thief_queries"]),
-        *(f"{100 * demo[key]:.1f}" for key in _FIGURES.values()),
-        f"{demo['honest_flips_before_budget']} of {demo['honest_queries']}",
+def _rows(demo: Content) -> list[list[str]]:
+    run = [demo["dataset"], str(demo["seed"]), str(demo["budget"])]
+    thieves = [
+        [
+            *(f"a thief, {thief['title']}", f"{thief['queries']:,}"),
+            *(_percent(thief["undefended"]), _percent(thief["defended"])),
+            *(f"{thief['clean']:,}", _percent(thief["floor"]), "-", "-"),
+        ]
+        for thief in demo["thieves"]
     ]
+    customers = [
+        [
+            *(customer["title"], f"{customer['queries']:,}"),
+            *(_percent(customer["own"]), _percent(customer["right"])),
+            *("all" if customer["first"] is None else f"{customer['first']:,}", "-"),
+            *(f"{customer['changed']:,}", f"{customer['refused']:,}"),
+        ]
+        for customer in demo["customers"]
+    ]
+    return [[*run, *row] for row in (*thieves, *customers)]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"

@@ -9,12 +9,6 @@ from pathlib import Path
 
 import pytest
 
-KEYS = {
-    *("protectee_accuracy", "honest_accuracy", "honest_queries", "honest_flips_before_budget"),
-    *("thief_queries", "thief_accuracy_undefended", "thief_accuracy_label_only"),
-    *("thief_accuracy_defended", "clean_prefix_floor", "reversed_fraction", "seed"),
-}
-
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory) -> Path:
@@ -34,16 +28,20 @@ def demo(tmp_path_factory) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_the_thief_loses_and_the_honest_account_does_not(demo: Path):
-    """At least 5 points off the thief's copy; no honest label changed within the budget."""
+def test_the_thieves_lose_and_three_of_four_customers_do_not(demo: Path):
+    """Each copy is at most 3 points above that of its clean answers; the fourth asks too much."""
     report = json.loads((demo / "report.json").read_text())
-    assert set(report) >= KEYS
-    assert report["thief_queries"] >= 2000
-    lost = report["thief_accuracy_undefended"] - report["thief_accuracy_defended"]
-    assert lost >= 0.05
-    assert report["honest_flips_before_budget"] == 0
-    assert report["honest_accuracy"] >= report["protectee_accuracy"] - 0.05
-    assert 0.0 < report["reversed_fraction"] < 1.0
+    assert len(report["thieves"]) == 3
+    for thief in report["thieves"]:
+        assert thief["queries"] >= 2000
+        assert 0 < thief["clean"] < thief["queries"]
+        assert thief["defended"] <= thief["floor"] + 0.03
+    assert report["thieves"][0]["undefended"] >= report["thieves"][0]["defended"] + 0.05
+    *spared, _ = report["customers"]
+    assert len(spared) == 3
+    for customer in spared:
+        assert (customer["changed"], customer["refused"], customer["first"]) == (0, 0, None)
+        assert customer["right"] >= report["protectee"] - 0.05
 
 
 @pytest.mark.slow
@@ -51,5 +49,5 @@ def test_the_thief_loses_and_the_honest_account_does_not(demo: Path):
 def test_it_leaves_a_bundle_and_pictures(demo: Path):
     """The bundle can be served again, and every picture is a PNG."""
     assert (demo / "bundle" / "manifest.json").is_file()
-    for name in ("thief", "honest", "embedding_map"):
+    for name in ("demo", "embedding_map"):
         assert (demo / f"{name}.png").read_bytes().startswith(b"\x89PNG")

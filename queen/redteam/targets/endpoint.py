@@ -116,7 +116,7 @@ class EndpointAccount:
         try:
             answers = self._client.infer(self._model, queries, timeout_seconds=seconds)
         except grpc.RpcError as error:
-            if _is_exhausted(error) or _is_late(error) or _is_over_budget(error):
+            if _is_exhausted(error) or _is_late(error) or is_over_budget(error):
                 return None
             raise
         return answers.astype(np.float32, copy=False)
@@ -132,7 +132,7 @@ class EndpointAccount:
         try:
             answers = retrying(self._client.infer, self._model, queries)
         except grpc.RpcError as error:
-            if not _is_over_budget(error):
+            if not is_over_budget(error):
                 raise
             return self._ask_halves(queries)
         return answers.astype(np.float32, copy=False)
@@ -148,12 +148,12 @@ class EndpointAccount:
 def _is_exhausted(error: BaseException) -> bool:
     """Whether the server had no room for now, and has charged nothing."""
     # A blocking call raises a grpc.RpcError that is the finished call as well.
-    if not isinstance(error, grpc.Call) or _is_over_budget(error):
+    if not isinstance(error, grpc.Call) or is_over_budget(error):
         return False
     return error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-def _is_over_budget(error: BaseException) -> bool:
+def is_over_budget(error: BaseException) -> bool:
     """Whether the account is over its budget, and its profile answers known queries alone."""
     return isinstance(error, grpc.Call) and reason_in(error.trailing_metadata() or ()) == (
         OverBudget.reason

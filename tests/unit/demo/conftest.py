@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from queen.demo.copies import CopyAccuracies
-from queen.demo.report import Curve, DemoReport
+from queen.demo.copies import Copies
+from queen.demo.report import DemoReport
 from queen.demo.story import make_report
 from tests.unit.demo.sample_demo import sent_by, small_demo
 
@@ -16,5 +16,5 @@ from tests.unit.demo.sample_demo import sent_by, small_demo
 def report(tmp_path: Path) -> DemoReport:
     """A report with every figure."""
     demo = small_demo(tmp_path)
-    copies = CopyAccuracies(0.9, 0.6, 0.85, 0.7, Curve([30, 60], [0.5, 0.9], [0.5, 0.6]))
+    copies = {"thief-in-distribution": Copies(0.9, 0.6, 0.7)}
     return make_report(demo, sent_by(demo), copies, 0.95, "digest")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from queen.demo.accounts import Sent
-from queen.demo.scenario import SCENARIOS, Demo
+from queen.demo.scenario import SCENARIOS, Customer, Demo, Thief
 from queen.demo.traffic import Traffic
 from queen.redteam.attacks.base import corners
 from queen.redteam.datasets import load_digits_split
@@ -18,16 +18,15 @@ THIEF_QUERIES = 60
 
 
 def small_demo(out: Path) -> Demo:
-    """A demo whose thief sends 60 queries and trains a copy of each kind."""
-    scenario = replace(
-        SCENARIOS["digits"],
-        honest_queries=20,
-        thief_queries=THIEF_QUERIES,
-        piracy_seeds=1,
-        milestones=(30, 600),
-    )
+    """A demo of a thief who sends 60 queries, and two customers who send 20 each."""
+    scenario = replace(SCENARIOS["digits"], piracy_seeds=1)
     split = load_digits_split(0)
-    return Demo(scenario, split, split.train_x[:THIEF_QUERIES], 10, 0, out)
+    thief = Thief("thief-in-distribution", "images like the model's own", split.train_x[:60])
+    customers = tuple(
+        Customer(name, f"{name} customer", split.test_x[:20], split.test_y[:20])
+        for name in ("happy", "unhappy")
+    )
+    return Demo(scenario, split, (thief,), customers, 10, 0, out)
 
 
 def traffic_of(labels: NDArray[np.int64], clean: int) -> Traffic:
@@ -37,15 +36,23 @@ def traffic_of(labels: NDArray[np.int64], clean: int) -> Traffic:
 
 
 def sent_by(demo: Demo) -> Sent:
-    """Honest accounts get the truth, the first heavy half too; half of the thief's is wrong."""
-    truth, stolen = demo.split.test_y, demo.split.train_y[:THIEF_QUERIES]
-    half, ordinary = len(truth) // 2, demo.scenario.honest_queries
-    heavy = np.concatenate([truth[:half], (truth[half:] + 1) % 10])
+    """One customer gets the truth; the other ten wrong labels and four refusals.
+
+    Half of the thief's labels are wrong.
+    """
+    truth, stolen = demo.split.test_y[:20], demo.split.train_y[:THIEF_QUERIES]
+    unhappy = traffic_of(np.concatenate([truth[:10], (truth[10:] + 1) % 10]), 10)
+    unhappy.answers[:4] = np.nan
     defended = np.concatenate([stolen[:30], (stolen[30:] + 1) % 10])
     return Sent(
-        honest=traffic_of(truth[:ordinary], ordinary),
-        heavy=traffic_of(heavy, half),
-        thief=traffic_of(defended, 30),
-        undefended=traffic_of(stolen, THIEF_QUERIES),
-        own_test=corners(truth, 10),
+        {
+            "thief-in-distribution": traffic_of(defended, 30),
+            "happy": traffic_of(truth, 20),
+            "unhappy": unhappy,
+        },
+        {
+            "thief-in-distribution": corners(stolen, 10),
+            "happy": corners(truth, 10),
+            "unhappy": corners(truth, 10),
+        },
     )

@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from rich.console import Console
 
-from queen.demo.report import DemoReport, print_report
+from queen.demo.report import DemoReport, closing_sentence, print_report
 
 
 def test_the_json_has_every_figure(report: DemoReport, tmp_path: Path) -> None:
-    """Curves and histories included."""
+    """Those of thieves and customers included."""
     report.write(tmp_path / "report.json")
     written = json.loads((tmp_path / "report.json").read_text())
-    assert written["curve"] == {
-        "queries": [30, 60],
-        "undefended": [0.5, 0.9],
-        "defended": [0.5, 0.6],
-    }
-    assert written["thief_accuracy_label_only"] == 0.85
-    assert len(written["heavy_history"]) == 8
+    assert written == asdict(report)
+    assert written["thieves"][0]["floor"] == 0.7
 
 
 def test_the_table_shows_the_price_as_well(report: DemoReport) -> None:
-    """The thief's loss, the heavy account's accuracy and the floor stand beside each other."""
-    console = Console(record=True, width=140)
+    """The thief's loss and each customer's stand beside each other."""
+    console = Console(record=True, width=160)
     print_report(report, console)
     text = console.export_text()
-    assert "cost the thief 30.0 points" in text
-    assert "0 of 20 honest labels changed" in text
-    assert "copy made of the 30 answers before the first reversal" in text
-    assert "60.0 %" in text
+    assert "copy 90.0 %" in text
+    assert "30 clean answers; a copy of these alone: 70.0 %" in text
+    assert "no label changed, no query refused" in text
+    assert "10 labels changed and 4 queries refused, the first after 0 queries" in text
+
+
+def test_the_last_sentence_names_who_pays(report: DemoReport) -> None:
+    """Or says that nobody does."""
+    assert "cost the thieves up to 30 points. Unhappy customer: 10 labels" in closing_sentence(
+        report
+    )
+    spared = replace(report, customers=report.customers[:1])
+    assert closing_sentence(spared).endswith("No customer noticed anything.")

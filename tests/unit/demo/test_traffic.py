@@ -59,8 +59,10 @@ def test_a_page_without_decisions_is_an_error() -> None:
         DecisionMeter(address).reversed()
 
 
-def test_the_clean_prefix_ends_at_the_first_reversal() -> None:
-    """Reversals are a running count, so the last one gives the share."""
-    traffic = Traffic(np.zeros((4, 2), np.float32), np.array([0, 0, 1, 2]))
-    assert traffic.clean_prefix == 2
-    assert traffic.reversed_fraction == 0.5
+def test_the_clean_prefix_ends_at_the_first_reversal_or_refusal() -> None:
+    """Reversals are a running count; a refused query has no answer."""
+    traffic = Traffic(np.zeros((5, 2), np.float32), np.array([0, 0, 0, 1, 2]))
+    assert (traffic.clean_prefix, traffic.reversed) == (3, 2)
+    traffic.answers[2] = np.nan
+    assert (traffic.clean_prefix, traffic.reversed) == (2, 3)
+    assert Traffic(np.zeros((4, 2), np.float32), np.zeros(4, np.int64)).clean_prefix == 4
