@@ -10,11 +10,11 @@ from queen.method.contracts import Profile
 from queen.method.crossing import CAP_OFF
 from queen.method.ledger import Charge
 
-PROFILE = Profile.PAPER
+PROFILE = Profile.REFUSE
 """Profile of the accounts that name none."""
 BUDGET = 100
 """Records of a class before it is crossed."""
-BREADTH = 1
+BREADTH = 6
 """Classes that must be crossed before an owner is over its budget."""
 CLASS_CAP = CAP_OFF
 """Budgets of one class after which an owner is over whatever its other classes hold."""

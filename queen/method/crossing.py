@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ from queen.errors import ConfigError, InvalidQuery
 from queen.method.geometry import FloatArray, Geometry
 from queen.method.sensitivity import budget_thresholds, largest_budget
 
-BREADTH_SHARE = 0.5
+BREADTH_SHARE = Fraction(3, 5)
 """Largest share of the classes that must be crossed before an owner is over, whatever its
 breadth: a protectee of few classes is defended too."""
 CAP_OFF = 2**32 - 1
@@ -33,7 +34,7 @@ _KEPT = 1024
 def needed_classes(breadth: int, classes: int) -> int:
     """Classes that must be crossed before an owner is over: min(k, ceil(share * C)).
 
-    Of 2 classes 1, of 10 min(k, 5), of 1,000 min(k, 500).
+    Of 2 classes min(k, 2), of 10 min(k, 6), of 1,000 min(k, 600).
     """
     return min(breadth, math.ceil(BREADTH_SHARE * classes))
 

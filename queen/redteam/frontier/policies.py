@@ -12,7 +12,7 @@ from queen.method.crossing import CAP_OFF, CrossingPolicy, PolicyThresholds, pol
 from queen.method.geometry import FloatArray
 from queen.redteam.report.rows import Row
 
-BREADTHS = (1, 3, 5, 8)
+BREADTHS = (1, 3, 5, 6, 8)
 CAPS = (1, 3, 10, CAP_OFF)
 
 

@@ -54,7 +54,7 @@ class SensitivitySettings(ServiceSettings):
     budget: int = Field(default=BUDGET, ge=1, lt=2**32)
     """Records of a class before it is crossed, for owners without a budget of their own."""
     breadth: int = Field(default=BREADTH, ge=1, lt=2**32)
-    """Crossed classes at which an owner is over its budget, at most half of all classes; for
+    """Crossed classes at which an owner is over its budget, at most 3 in 5 of all classes; for
     owners without a breadth of their own."""
     class_cap: ClassCap = cap_text(CLASS_CAP)
     """Budgets of one class at which an owner is over whatever its other classes hold, or off; for

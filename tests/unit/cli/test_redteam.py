@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from queen.cli.redteam import command
+from queen.defaults import PROFILE
 from queen.redteam.leak import run
 from queen.redteam.runs import endpoint_attack, plan_run
 from queen.redteam.runs.endpoint_attack import EndpointAttack
@@ -70,4 +71,8 @@ def test_an_endpoint_is_attacked_with_keys_from_files(
     argv = ["--endpoint", "127.0.0.1:1", "--key-file", str(key), "--data", str(data)]
     assert CliRunner().invoke(command, argv).exit_code == 0
     (attack,) = attacks
-    assert (attack.key_files, attack.attacks, attack.profile) == ((key,), ("knockoff",), "paper")
+    assert (attack.key_files, attack.attacks, attack.profile) == (
+        (key,),
+        ("knockoff",),
+        PROFILE.value,
+    )

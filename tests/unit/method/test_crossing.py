@@ -30,16 +30,16 @@ THRESHOLDS = Thresholds(GEOMETRY, MEAN, CrossingPolicy(20, 2, 3))
 @pytest.mark.parametrize(
     ("breadth", "classes", "needed"),
     [
-        *((1, 2, 1), (2, 2, 1), (5, 2, 1)),
-        *((1, 10, 1), (4, 10, 4), (5, 10, 5), (6, 10, 5), (10, 10, 5)),
-        *((1, 1000, 1), (5, 1000, 5), (500, 1000, 500), (501, 1000, 500), (2**32 - 1, 1000, 500)),
-        *((3, 1, 1), (3, 3, 2), (9, 11, 6)),
+        *((1, 2, 1), (2, 2, 2), (5, 2, 2)),
+        *((1, 10, 1), (4, 10, 4), (6, 10, 6), (7, 10, 6), (10, 10, 6)),
+        *((1, 1000, 1), (6, 1000, 6), (600, 1000, 600), (601, 1000, 600), (2**32 - 1, 1000, 600)),
+        *((3, 1, 1), (3, 3, 2), (9, 11, 7)),
     ],
 )
-def test_a_breadth_asks_for_at_most_half_of_the_classes(
+def test_a_breadth_asks_for_at_most_three_fifths_of_the_classes(
     breadth: int, classes: int, needed: int
 ) -> None:
-    """Of 2 classes 1, of 10 at most 5, of 1,000 at most 500; an odd half is rounded up."""
+    """Of 2 classes both, of 10 at most 6, of 1,000 at most 600; a fraction is rounded up."""
     assert needed_classes(breadth, classes) == needed
 
 

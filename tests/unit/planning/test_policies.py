@@ -12,12 +12,12 @@ from queen.planning.policies import allowance, make_grid
 
 
 def test_policies_that_do_not_differ_are_tried_once(bundle: Bundle) -> None:
-    """Of four classes two are needed at the most, and the first comes before any cap."""
-    grid = make_grid(bundle, [10], [1, 2, 5], [2, CAP_OFF])
+    """Of four classes three are needed at the most, and the first comes before any cap."""
+    grid = make_grid(bundle, [10], [1, 3, 5], [2, CAP_OFF])
     assert grid.policies == [
         CrossingPolicy(10, 1, CAP_OFF),
-        CrossingPolicy(10, 2, 2),
-        CrossingPolicy(10, 2, CAP_OFF),
+        CrossingPolicy(10, 3, 2),
+        CrossingPolicy(10, 3, CAP_OFF),
     ]
     assert grid.without_room == 0
 

@@ -215,14 +215,14 @@ def test_an_owner_that_is_over_is_announced_once_beside_its_classes() -> None:
     assert full.level > full.limit > crossed.limit
 
 
-@pytest.mark.parametrize(("classes", "needed"), [(2, 1), (10, 5)])
-def test_a_breadth_of_5_is_spelt_out_for_2_and_10_classes(classes: int, needed: int) -> None:
+@pytest.mark.parametrize(("classes", "needed"), [(2, 2), (10, 6)])
+def test_a_breadth_of_6_is_spelt_out_for_2_and_10_classes(classes: int, needed: int) -> None:
     """The class with whose crossing the account is over."""
     centers = 10.0 * np.arange(classes)[:, None] * np.array([[1.0, 0.0]])
     geometry = Geometry(
         centers.astype(np.float32), np.ones(classes, np.float32), coverage_fraction=0.1
     )
-    book = book_of(geometry, MemoryLedgerStore(), crossing=CrossingPolicy(4, 5, CAP_OFF))
+    book = book_of(geometry, MemoryLedgerStore(), crossing=CrossingPolicy(4, 6, CAP_OFF))
     policy = AccountPolicy("a", scope=Scope.ACCOUNT)
     rng = np.random.default_rng(0)
     for crossed in range(1, needed + 1):
