@@ -13,7 +13,7 @@ from torch import nn
 
 from queen.errors import FitError
 from queen.redteam.attacks import ATTACKS, Thief
-from queen.redteam.attacks.base import ask_spread, one_hot
+from queen.redteam.attacks.base import ask_spread, halfway, one_hot
 from queen.redteam.datasets import Images
 from queen.redteam.networks import accuracy, predict
 from queen.redteam.plans.cell import Cell
@@ -128,7 +128,7 @@ class Evaluator:
         if not len(rows):
             return Floors(None, 0, None)
         return Floors(
-            self._copy_accuracy(stream[rows], answers[rows], members),
+            self._copy_accuracy(stream[rows], halfway(answers[rows]), members),
             len(rows),
             self._label_only_accuracy(stream[rows], members),
         )
