@@ -29,13 +29,13 @@ def demo(tmp_path_factory) -> Path:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_thieves_lose_and_three_of_four_customers_do_not(demo: Path):
-    """Each copy is at most 3 points above that of its clean answers; the fourth asks too much."""
+    """Each copy is at most 5 points above that of its clean answers; the fourth asks too much."""
     report = json.loads((demo / "report.json").read_text())
     assert len(report["thieves"]) == 3
     for thief in report["thieves"]:
         assert thief["queries"] >= 2000
         assert 0 < thief["clean"] < thief["queries"]
-        assert thief["defended"] <= thief["floor"] + 0.03
+        assert thief["defended"] <= thief["floor"] + 0.05
     assert report["thieves"][0]["undefended"] >= report["thieves"][0]["defended"] + 0.05
     *spared, _ = report["customers"]
     assert len(spared) == 3
