@@ -109,6 +109,7 @@ def open_stage(
                 state=state_url(ports),
                 admin_port=0,
                 budget=BUDGET,
+                breadth=1,
             )
             stack.callback(process.end)
             processes.append(process.launch())
@@ -122,6 +123,7 @@ def open_stage(
             accounts=write_accounts(folder, **ACCOUNTS),
             sensitivity_target=door_target([peer.port for peer in peer_links]),
             perturber_target=setting.perturber.address,
+            default_profile="paper",
             failure_mode=failure_mode,
         )
         stack.callback(door.end)

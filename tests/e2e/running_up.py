@@ -16,6 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 ROOT = Path(__file__).parents[2]
 QUEEN = [sys.executable, "-m", "queen.cli"]
+PUBLISHED = ("--profile", "paper", "--breadth", "1")
+"""Flags of the published method, under which every account is answered and soon reversed."""
 
 
 def environment() -> dict[str, str]:

@@ -36,7 +36,9 @@ def test_the_thieves_lose_and_three_of_four_customers_do_not(demo: Path):
         assert thief["queries"] >= 2000
         assert 0 < thief["clean"] < thief["queries"]
         assert thief["defended"] <= thief["floor"] + 0.05
-    assert report["thieves"][0]["undefended"] >= report["thieves"][0]["defended"] + 0.05
+    like_its_own, _, of_another_kind = report["thieves"]
+    assert like_its_own["defended"] <= like_its_own["undefended"] - 0.02
+    assert of_another_kind["defended"] <= of_another_kind["undefended"] - 0.2
     *spared, _ = report["customers"]
     assert len(spared) == 3
     for customer in spared:

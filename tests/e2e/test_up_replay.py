@@ -10,7 +10,7 @@ import pytest
 from queen.oip_client import OipClient
 from queen.serving.auth import key_digest
 from tests.bundles import make_bundle
-from tests.e2e.running_up import Up, run_queen
+from tests.e2e.running_up import PUBLISHED, Up, run_queen
 
 pytestmark = pytest.mark.slow
 
@@ -85,7 +85,8 @@ def test_replay_reproduces_the_traffic_of_a_deployment(small, tmp_path, monkeypa
     for name, value in SETTINGS.items():
         monkeypatch.setenv(f"QUEEN_INFERENCE_{name}", value)
     accounts = str(accounts_file(tmp_path))
-    up = Up(small.path, tmp_path / "state", "--budget", "20", "--accounts", accounts)
+    flags = [*PUBLISHED, "--budget", "20", "--accounts", accounts]
+    up = Up(small.path, tmp_path / "state", *flags)
     try:
         requests, queries = send_traffic(up, small.inputs)
         assert up.metric("queen_decision_log_dropped_total", decision="record") == 0

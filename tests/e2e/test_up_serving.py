@@ -15,7 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from queen.cli.accounts.admin_client import AdminClient
 from queen.oip_client import OipClient
 from tests.bundles import make_bundle
-from tests.e2e.running_up import QUEEN, Up, environment, gone, run_queen
+from tests.e2e.running_up import PUBLISHED, QUEEN, Up, environment, gone, run_queen
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
@@ -30,7 +30,7 @@ def small(tmp_path_factory):
 @pytest.fixture
 def up(small, tmp_path):
     """A running deployment with a small budget."""
-    running = Up(small.path, tmp_path / "state", "--budget", "20")
+    running = Up(small.path, tmp_path / "state", *PUBLISHED, "--budget", "20")
     yield running
     running.stop()
 

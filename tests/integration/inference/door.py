@@ -93,6 +93,7 @@ async def open_door(small: SmallBundle, accounts: Path, **settings: Any) -> Asyn
         "probe_seconds": 0.1,
         "max_batch_rows": 64,
         "max_request_rows": 256,
+        "default_profile": "paper",
         **settings,
     }
     full = InferenceSettings(

@@ -10,7 +10,10 @@ from queen.redteam.runs.defense_under_test import DefenseUnderTest
 from queen.redteam.runs.experiment import Experiment
 from queen.redteam.runs.honest import held_out, measure_honest
 
-STRICT = Cell("digits", "queen", "strict", 5, "knockoff", "in-distribution", 1, False, 300, 0)
+STRICT = replace(
+    Cell("digits", "queen", "strict", 5, "knockoff", "in-distribution", 1, False, 300, 0),
+    breadth=1,
+)
 TOP_ONE = replace(STRICT, defense="top-1", profile=None, budget=None)
 
 
@@ -25,7 +28,7 @@ def test_held_out_images_are_those_nobody_trained_on(small_experiment: Experimen
 
 
 def test_a_small_budget_harms_every_kind(small_experiment: Experiment) -> None:
-    """Under `strict`, with a budget of 5 records; the worst kind stands in front."""
+    """Under `strict`, with a budget of 5 records and breadth 1; the worst kind stands in front."""
     honest = measure_honest(small_experiment, DefenseUnderTest(small_experiment, STRICT), STRICT)
     harmed = {kind: each["flip_rate"] for kind, each in honest.honest_by_kind.items()}
     assert set(harmed) == set(Kind)
