@@ -16,13 +16,14 @@ NOTES = f"""\
 Accuracies are on the test set, in percent: mean ± standard deviation over seeds. *Plain copy*
 learns the answers as they are; *max over attacks* is the most accurate copy of each seed, over the
 attacks that were run, *by* names the strongest, and *its fidelity* is how often it agrees with the
-protectee. *Clean-prefix floor* is a copy of the answers before each account's first reversal
-or refusal, drawn halfway to their labels (queries in brackets), *label-only floor* a copy of the protectee's labels of the same queries, or
-of all queries where a defense has no verdicts: no later answer brings a thief below them. *Honest
-accuracy* is of the answers to fresh accounts that send images nobody trained on, 10,000 where there
-are so many, *of* the kind of traffic that the defense harms most; *by history* tells it after so
-many queries; *harmed* are the queries whose label was changed or that were refused. The kinds have
-a table of their own. *Mean L1* and *reversed* are of the plain copy's traffic.
+protectee. *Clean-prefix floor* is a copy of the answers before each account's first reversal or
+refusal, drawn halfway to their labels (queries in brackets), *label-only floor* a copy of the
+protectee's labels of the same queries, or of all queries where a defense has no verdicts: no later
+answer brings a thief below them. *Honest accuracy* is of the answers to fresh accounts that send
+images nobody trained on, 10,000 where there are so many, *of* the kind of traffic that the defense
+harms most; *by history* tells it after so many queries; *harmed* are the queries whose label was
+changed or that were refused. The kinds have a table of their own. *Mean L1* and *reversed* are of
+the plain copy's traffic.
 
 {LEAK_NOTES}"""
 
