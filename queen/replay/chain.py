@@ -74,7 +74,9 @@ class Chain:
                 self._require_order(chunk, rows, steps, f"{prefix}cqs_before")
                 # What was refused as a whole was not recorded: its numbers are those it would have
                 # led to.
-                self._parts.append(_distinct(steps.select(~chunk.is_undone[rows])))
+                is_kept = ~chunk.is_undone[rows]
+                if is_kept.any():
+                    self._parts.append(_distinct(steps.select(is_kept)))
 
     def close(self) -> Chains:
         """Count ledgers, records and gaps, report contradictions, and return the ledgers."""
