@@ -18,7 +18,7 @@ _COMMANDS = (
     LazyCommand("accounts", "Make accounts, show and change their ledgers.", room="accounts"),
     LazyCommand("replay", "Check a decision log: compute every verdict again."),
     LazyCommand("plan", "Say what other policies would have done to the accounts of a log."),
-    LazyCommand("bench", "Measure what the defense costs.", "demo"),
+    LazyCommand("bench", "Measure what the defense costs.", "demo", room="bench"),
 )
 
 

@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 
 from queen.cli.class_cap import ClassCapType
+from queen.cli.options import cache, data_dir, out, seeds
 from queen.defaults import BREADTH, BUDGET, CLASS_CAP, PROFILE
 
 
@@ -102,18 +103,10 @@ name with --resume, of another day or another machine. Rows of another learner d
     "--linked/--unlinked", default=None, help="Whether the thief's accounts are one group."
 )
 @click.option("--queries", type=click.IntRange(1), help="Queries that the thief may send.")
-@click.option("--seeds", type=click.IntRange(0), multiple=True, help="Seeds; may be repeated.")
+@seeds()
 @click.option("--jobs", type=click.IntRange(1), help="Worker processes.  [default: the cores]")
-@click.option(
-    "--data-dir",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of the data set's files, or of folders of that name.",
-)
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of rows, report and pictures.  [default: build/redteam/PLAN]",
-)
+@data_dir()
+@out("Folder of rows, report and pictures.  [default: build/redteam/PLAN]")
 @click.option(
     "--resume",
     "earlier",
@@ -121,13 +114,7 @@ name with --resume, of another day or another machine. Rows of another learner d
     multiple=True,
     help="report.json of an earlier run, whose rows are not measured again; may be repeated.",
 )
-@click.option(
-    "--cache",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("build/redteam/cache"),
-    show_default=True,
-    help="Folder of trained networks and fitted bundles.",
-)
+@cache()
 @click.option("--endpoint", help="HOST:PORT of a server of your own, attacked instead of a plan.")
 @click.option(
     "--key-file",
@@ -187,9 +174,9 @@ def _run_plan(options: RedteamOptions, console: Console) -> None:
         accounts=options.accounts,
         linked=options.linked,
     )
-    out = options.out or Path("build/redteam") / options.plan
+    folder = options.out or Path("build/redteam") / options.plan
     run = PlanRun(
-        folders=Folders(out, options.cache, options.data_dir),
+        folders=Folders(folder, options.cache, options.data_dir),
         plan=options.plan,
         earlier=options.earlier,
         selection=selection,

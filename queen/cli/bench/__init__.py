@@ -1,0 +1,1 @@
+"""`queen bench`: measures what the defense costs."""
