@@ -78,11 +78,8 @@ class Fact(IntFlag):
     EXEMPT = 64
     """The account is exempt. A group has no such bit."""
     COVERED = 128
-    """A record of the account covers the row, said under `Scope.COVERED` alone.
-
-    Also said of a row whose request was accepted before another writer put its owner over: parts of
-    the request were recorded by then, so that it was answered.
-    """
+    """A record of the account covers the row: said under `Scope.COVERED` alone, of rows that find
+    the account or its group over or off-distribution."""
 
 
 class Observed(IntFlag):

@@ -29,9 +29,12 @@ class Scope(IntEnum):
     ACCOUNT = 3
     """Every query, and every query of an off-distribution account."""
     COVERED = 4
-    """Every query that no record of the account covers, and a request with such a query as a whole.
+    """Every query that no record of the account covers, and every query of an off-distribution
+    account.
 
-    Covered is within r of a record of the account's own ledger of the predicted class.
+    Covered is within r of a record of the account's own ledger of the predicted class. A query that
+    finds an owner over or off-distribution changes nothing, and the front door refuses a request
+    with a REVERSE as a whole.
     """
 
 
@@ -380,9 +383,9 @@ class Standing(NamedTuple):
     is_off: NDArray[np.bool_]
     """Whether the row's owner was off-distribution before the row, (R,)."""
     is_covered: NDArray[np.bool_] | None = None
-    """Whether each query is answered under `Scope.COVERED` whatever its owners' standing, (B,).
+    """Whether a record of its account covers each query under `Scope.COVERED`, (B,).
 
-    A record of its account covers it; None where that holds for no query.
+    Such a query is answered though its owners are over; None where that holds for no query.
     """
 
 
@@ -391,7 +394,8 @@ def enforce(step: Assessment, charges: Charges, standing: Standing) -> Assessmen
 
     The harshest verdict wins, and each query's scope widens it: what is recorded is the same under
     every scope, so that an account whose profile changes has the ledger it would always have had.
-    Under `Scope.COVERED`, requests are refused beforehand, and their rows are not recorded.
+    Only under `Scope.COVERED` does a query that finds an owner over or off-distribution change
+    nothing: the step has not recorded it.
     """
     count = len(charges.scopes)
     has_groups = len(charges.row) > count
@@ -418,7 +422,7 @@ def enforce(step: Assessment, charges: Charges, standing: Standing) -> Assessmen
     if _ACCOUNT in in_use:
         causes[(scopes == _ACCOUNT) & is_off] |= _BY_METER
     if _COVERED in in_use:
-        causes[is_uncovered & is_off] |= _BY_METER
+        causes[is_bound & is_off] |= _BY_METER
     own, groups = slice(0, count), slice(count, None)
     verdicts = decided[own].copy()
     if has_groups:

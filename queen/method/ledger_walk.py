@@ -161,7 +161,7 @@ class LedgerWalk:
         """Walk over `orders` (A, Q) under a crossing policy and a scope.
 
         `flagged` (A,) are the queries with which accounts become off-distribution, by `flagged`;
-        without them no meter reverses a query. Under `Scope.COVERED` each query is a request.
+        without them no meter reverses a query.
         """
         off = np.full(len(orders), NEVER) if flagged is None else flagged
         parts = [
@@ -299,8 +299,7 @@ class _Accounts:
         if not (is_over | is_off).any():
             return
         if rule.scope is Scope.COVERED:
-            # Each query is a request: refused, it is not recorded.
-            self._reversed[position] = (is_over | is_off) & uncovered
+            self._reversed[position] = is_off | is_over & uncovered
             recorded &= ~(is_over | is_off)
             return
         crossed = is_over & self._is_crossed[self._each, self._samples.labels[rows]]

@@ -136,8 +136,8 @@ def exactness(profile: Profile) -> str:
     """Words before a share of changed answers: empty if it is exact.
 
     Under `paper` an account that is over records nothing more of its crossed classes, so that more
-    queries are new to it than the log knows. A refused request is not charged, so all that follows
-    the first of them is taken for refused.
+    queries are new to it than the log knows. Under `refuse` nothing is charged after the first
+    refusal, so all that follows it is taken for refused.
     """
     scope = SCOPES[profile]
     return {Scope.QUERY: "at least", Scope.COVERED: "at most"}.get(scope, "")

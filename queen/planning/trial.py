@@ -133,32 +133,36 @@ class PolicyTrial:
     def _reversed(self, scope: Scope, own: Standing, grouped: Standing) -> BoolArray:
         """Whether each query would have been reversed, or refused, (N,)."""
         rows = np.zeros(len(self._traffic), np.bool_)
+        if scope is Scope.COVERED:
+            return self._refused(own, grouped) & ~self._traffic.is_exempt
         for standing in (own, grouped):
             is_hit = standing.is_over
             if scope is Scope.QUERY:
                 is_hit &= standing.charged.is_novel & standing.is_crossed
             elif scope is Scope.CLASS:
                 is_hit &= standing.is_crossed
-            if scope in {Scope.ACCOUNT, Scope.COVERED}:
+            elif scope is Scope.ACCOUNT:
                 is_hit |= standing.is_off
             rows[standing.charged.rows] |= is_hit
-        if scope is Scope.COVERED:
-            rows = self._refused(rows)
         return rows & ~self._traffic.is_exempt
 
-    def _refused(self, is_bound: BoolArray) -> BoolArray:
-        """Whether each query could have been refused, (N,), if `is_bound` (N,) must be covered.
+    def _refused(self, own: Standing, grouped: Standing) -> BoolArray:
+        """Whether each query could have been refused, (N,).
 
         The first refused request of a life is told exactly, but for queries outside of their
-        region, which count as not covered. Nothing of it would have been charged, so that all
-        behind it is not known: it counts as refused.
+        region, which count as not covered. Nothing behind it would have been charged, so that what
+        is covered there is not known: all of it counts as refused.
         """
-        traffic, own = self._traffic, self._traffic.own
-        is_covered = traffic.is_inside & ~own.is_novel
-        hits = np.flatnonzero(is_bound & ~is_covered)
-        first = np.full(len(own.owners), NEVER)
-        np.minimum.at(first, own.life[hits], traffic.starts[hits])
-        refused: BoolArray = own.rows >= first[own.life]
+        traffic, queries = self._traffic, own.charged
+        is_over, is_off = np.zeros((2, len(traffic)), np.bool_)
+        for standing in (own, grouped):
+            is_over[standing.charged.rows] |= standing.is_over
+            is_off[standing.charged.rows] |= standing.is_off
+        is_covered = traffic.is_inside & ~queries.is_novel
+        hits = np.flatnonzero(is_off | is_over & ~is_covered)
+        first = np.full(len(queries.owners), NEVER)
+        np.minimum.at(first, queries.life[hits], traffic.starts[hits])
+        refused: BoolArray = queries.rows >= first[queries.life]
         return refused
 
 

@@ -72,11 +72,7 @@ class Chain:
             if len(rows):
                 steps = _steps_of(chunk, rows, 4 * owners[chunk.request[rows]] + kind, prefix)
                 self._require_order(chunk, rows, steps, f"{prefix}cqs_before")
-                # What was refused as a whole was not recorded: its numbers are those it would have
-                # led to.
-                is_kept = ~chunk.is_undone[rows]
-                if is_kept.any():
-                    self._parts.append(_distinct(steps.select(is_kept)))
+                self._parts.append(_distinct(steps))
 
     def close(self) -> Chains:
         """Count ledgers, records and gaps, report contradictions, and return the ledgers."""

@@ -31,8 +31,8 @@ from queen.decision_line import (
 )
 from queen.errors import DecisionLogInvalid
 from queen.method.crossing import CAP_OFF, OFF
-from queen.method.facts import Fact, FactArray
-from queen.method.ledger import Scope, Verdict
+from queen.method.facts import FactArray
+from queen.method.ledger import Scope
 
 _LISTS = ("class", "verdict", "cause", "sqs", *NUMBERS, *BITS)
 _GROUP_LISTS = (*GROUP_NUMBERS, *GROUP_BITS)
@@ -79,15 +79,6 @@ class Chunk:
 
     def __len__(self) -> int:
         return len(self.labels)
-
-    @property
-    def is_undone(self) -> NDArray[np.bool_]:
-        """Whether nothing of the query's request was recorded, (B,): a part of it was refused."""
-        facts = self.facts
-        is_refused = (facts["scopes"] == Scope.COVERED) & (self.verdicts == Verdict.REVERSE)
-        is_refused &= facts["bits"] & Fact.EXEMPT == 0
-        requests: NDArray[np.bool_] = np.bincount(self.request, is_refused, len(self.files)) > 0
-        return requests[self.request]
 
 
 class Origin(NamedTuple):

@@ -56,8 +56,7 @@ class OverCheck:
     def add(self, chunk: Chunk) -> None:
         """Keep the claims of a chunk, and count those that the request itself refutes."""
         for kind, (owners, prefix) in enumerate(((chunk.accounts, ""), (chunk.groups, "group_"))):
-            # What a refused request claims follows from records that were undone.
-            rows = np.flatnonzero((owners[chunk.request] >= 0) & ~chunk.is_undone)
+            rows = np.flatnonzero(owners[chunk.request] >= 0)
             if not len(rows):
                 continue
             limits = self._policies.limits(chunk, prefix)

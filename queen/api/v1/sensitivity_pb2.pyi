@@ -58,22 +58,20 @@ class AccountPolicy(_message.Message):
     def __init__(self, account_id: _Optional[str] = ..., budget: _Optional[int] = ..., scope: _Optional[_Union[Scope, str]] = ..., group: _Optional[str] = ..., group_budget: _Optional[int] = ..., exempt: _Optional[bool] = ..., breadth: _Optional[int] = ..., class_cap: _Optional[int] = ..., group_breadth: _Optional[int] = ..., group_class_cap: _Optional[int] = ..., observed: _Optional[bool] = ...) -> None: ...
 
 class AssessRequest(_message.Message):
-    __slots__ = ("bundle_digest", "accounts", "account_index", "labels", "embeddings", "with_facts", "request_index")
+    __slots__ = ("bundle_digest", "accounts", "account_index", "labels", "embeddings", "with_facts")
     BUNDLE_DIGEST_FIELD_NUMBER: _ClassVar[int]
     ACCOUNTS_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_INDEX_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     EMBEDDINGS_FIELD_NUMBER: _ClassVar[int]
     WITH_FACTS_FIELD_NUMBER: _ClassVar[int]
-    REQUEST_INDEX_FIELD_NUMBER: _ClassVar[int]
     bundle_digest: str
     accounts: _containers.RepeatedCompositeFieldContainer[AccountPolicy]
     account_index: bytes
     labels: bytes
     embeddings: bytes
     with_facts: bool
-    request_index: bytes
-    def __init__(self, bundle_digest: _Optional[str] = ..., accounts: _Optional[_Iterable[_Union[AccountPolicy, _Mapping]]] = ..., account_index: _Optional[bytes] = ..., labels: _Optional[bytes] = ..., embeddings: _Optional[bytes] = ..., with_facts: _Optional[bool] = ..., request_index: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, bundle_digest: _Optional[str] = ..., accounts: _Optional[_Iterable[_Union[AccountPolicy, _Mapping]]] = ..., account_index: _Optional[bytes] = ..., labels: _Optional[bytes] = ..., embeddings: _Optional[bytes] = ..., with_facts: _Optional[bool] = ...) -> None: ...
 
 class AssessResponse(_message.Message):
     __slots__ = ("verdicts", "causes", "sqs", "facts")

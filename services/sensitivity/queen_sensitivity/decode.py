@@ -54,24 +54,7 @@ def read_queries(request: pb.AssessRequest, expected: Expected) -> Queries:
     _require_below(labels, expected.classes, "labels")
     require_finite(embeddings, "embeddings")
     wide = (account_index.astype(np.int64), labels.astype(np.int64))
-    requests = _read_requests(request.request_index, wide[0])
-    return Queries(accounts, *wide, embeddings, request.with_facts, requests)
-
-
-def _read_requests(data: bytes, account_index: NDArray[np.int64]) -> NDArray[np.integer] | None:
-    """The request of each row, (B,); None if the field is empty."""
-    if not data:
-        return None
-    requests = read_tensor(data, "<u4", (len(account_index),), "request_index")
-    falls = requests[1:] < requests[:-1]
-    is_mixed = (requests[1:] == requests[:-1]) & (account_index[1:] != account_index[:-1])
-    if falls.any() or is_mixed.any():
-        raise InvalidQuery(
-            "request_index: expected numbers that never fall, and rows of one account for each, "
-            f"got {'one that falls' if falls.any() else 'two accounts in a request'}",
-            field="request_index",
-        )
-    return requests
+    return Queries(accounts, *wide, embeddings, request.with_facts)
 
 
 def _read_policy(index: int, entry: pb.AccountPolicy) -> AccountPolicy:

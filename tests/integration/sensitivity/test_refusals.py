@@ -183,8 +183,6 @@ BAD: list[tuple[str, int, dict[str, object], grpc.StatusCode, str, str]] = [
     ("long index", 1, {"account_index": bytes(8)}, INVALID, "4 bytes, got 8", "SHAPE_MISMATCH"),
     ("class 4", 1, {"labels": b"\4\0\0\0"}, INVALID, "0..3, got 4", "INVALID_QUERY"),
     ("class -1", 1, {"labels": b"\xff\xff\xff\xff"}, INVALID, "0..3, got -1", "INVALID_QUERY"),
-    ("request 3, 1", 2, {"request_index": b"\3\0\0\0\1\0\0\0"}, INVALID, "falls", "INVALID_QUERY"),
-    ("short requests", 2, {"request_index": bytes(4)}, INVALID, "8 bytes, got 4", "SHAPE_MISMATCH"),
     ("account 1", 1, {"account_index": b"\1\0\0\0"}, INVALID, "0..0, got 1", "INVALID_QUERY"),
     (
         "last account",

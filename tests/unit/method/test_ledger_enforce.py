@@ -250,9 +250,10 @@ def test_under_covered_a_record_of_the_account_decides_once_an_owner_is_over(
 
 
 @pytest.mark.parametrize("is_covered", [True, False])
-def test_under_covered_the_meter_reverses_what_no_record_covers(is_covered: bool) -> None:
-    """An off-distribution account keeps the answers to queries that it asked before."""
+def test_under_covered_the_meter_reverses_what_a_record_covers_too(is_covered: bool) -> None:
+    """Strange images lie near one another and near honest ones, and each label would be news."""
     charges = Charges(np.array([0]), np.array([0]), np.array([Scope.COVERED], np.uint8))
     standing = Standing(np.full(1, 9.0), np.ones(1, bool), np.array([is_covered]))
     found = enforce(_step([P], [0.0]), charges, standing)
-    assert found.causes.tolist() == [0 if is_covered else Cause.OFF_DISTRIBUTION]
+    assert found.verdicts.tolist() == [X]
+    assert found.causes.tolist() == [Cause.OFF_DISTRIBUTION]

@@ -106,8 +106,10 @@ def test_a_class_at_its_cap_says_by_itself_that_its_owner_is_over(
     assert "over" in {contradiction.what for contradiction in wrong}
 
 
-def test_a_refused_request_claims_what_it_would_have_led_to(bundle: Bundle, tmp_path: Path) -> None:
-    """It puts its own account over, and is undone: no record founds the claim, and none must."""
+def test_a_refused_request_is_reproduced_with_what_it_was_charged_for(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    """It puts its own account over: the records up to there found the claim."""
     log = WrittenLog(bundle)
     policy = AccountPolicy("a", TWO, Scope.COVERED)
     spreads = [spread(0, label, 25) for label in range(CLASSES)]
@@ -119,8 +121,8 @@ def test_a_refused_request_claims_what_it_would_have_led_to(bundle: Bundle, tmp_
     records = entries(log)
     refused = records[CLASSES]
     assert {"REVERSE", "RECORD"} <= set(refused["verdict"])
-    assert 1 in refused["over"]
-    assert all(set(record["over"]) == {0} for record in records if record is not refused)
+    assert refused["over"] == sorted(refused["over"])
+    assert all(set(record["over"]) == {1} for record in records[CLASSES + 1 :])
     report = replayed(bundle, tmp_path, records)
     assert report.is_reproduced, report.contradictions
     assert (report.unfounded, report.unshown, report.stale, report.gaps) == (0, 0, 0, 0)

@@ -75,10 +75,7 @@ class WrittenLog:
         index = np.array([present.index(owner) for owner in owners])
         labels = np.array([row[1] for row in rows])
         embeddings = self._embeddings(rows, labels)
-        starts = np.r_[True, index[1:] != index[:-1]]
-        queries = Queries(
-            [policies[one] for one in present], index, labels, embeddings, True, np.cumsum(starts)
-        )
+        queries = Queries([policies[one] for one in present], index, labels, embeddings, True)
         assessed = _through_the_wire(self.book.assess(queries), len(rows))
         self._log.record(_spans(policies, owners), labels, assessed, {})
         return assessed

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
-
 import numpy as np
 from queen_sensitivity.engine.batch import AccountPolicy
 
@@ -59,28 +57,24 @@ class Oracle:
         self._charged_queries = charge
         self.owners: dict[str, Owner] = {}
 
-    def decide_request(
-        self, policy: AccountPolicy, embeddings: np.ndarray, labels: np.ndarray
-    ) -> list[tuple[int, int, float]]:
-        """The decisions on the queries of a request, which is undone if it is refused."""
-        before = deepcopy(self.owners)
-        rows = zip(embeddings, labels.tolist(), strict=True)
-        decisions = [self.decide(policy, embedding, label) for embedding, label in rows]
-        is_reversed = any(verdict == Verdict.REVERSE for verdict, _, _ in decisions)
-        if policy.scope is Scope.COVERED and not policy.is_exempt and is_reversed:
-            self.owners = before
-        return decisions
-
     def decide(
         self, policy: AccountPolicy, embedding: np.ndarray, label: int
     ) -> tuple[int, int, float]:
         """Verdict, causes, and cqs of the account's class after the query."""
-        known = self.owners.setdefault(policy.account_id, Owner()).stored(label)
-        nearest = nearest_distances(known, embedding[None])[0]
+        own = self.owners.setdefault(policy.account_id, Owner())
+        nearest = nearest_distances(own.stored(label), embedding[None])[0]
         is_covered = bool(nearest <= self._geometry.coverage_radius[label])
         charged = [(policy.account_id, policy.crossing, Cause.ACCOUNT)]
         if policy.group:
             charged.append((f"group {policy.group}", policy.group_crossing, Cause.GROUP))
+        if policy.scope is Scope.COVERED and not policy.is_exempt:
+            standing = [
+                (self._is_over(owner, crossing), owner.is_off, cause)
+                for name, crossing, cause in charged
+                for owner in [self.owners.setdefault(name, Owner())]
+            ]
+            if any(is_over or is_off for is_over, is_off, _ in standing):
+                return (*self._idle(standing, is_covered), own.cqs.get(label, 0.0))
         steps = [
             self._charge(
                 self.owners.setdefault(name, Owner()), crossing, cause, policy, embedding, label
@@ -90,14 +84,27 @@ class Oracle:
         causes = Cause(0)
         for _, found, _ in steps:
             causes |= found
+        if policy.is_exempt and causes:
+            return int(Verdict.PRESERVE), 0, steps[0][2]
         verdicts = [verdict for verdict, _, _ in steps]
         if policy.scope is Scope.COVERED:
             verdicts = [1 if verdict == Verdict.REVERSE else verdict for verdict in verdicts]
-            causes = Cause(0) if is_covered else causes
-        if policy.is_exempt and causes:
-            return int(Verdict.PRESERVE), 0, steps[0][2]
         verdict = Verdict.REVERSE if causes else max(verdicts)
         return int(verdict), int(causes), steps[0][2]
+
+    def _idle(self, standing: list[tuple[bool, bool, Cause]], is_covered: bool) -> tuple[int, int]:
+        """Verdict and causes of a query that changes nothing."""
+        causes = Cause(0)
+        for is_over, is_off, cause in standing:
+            causes |= cause if is_over and not is_covered else Cause(0)
+            causes |= Cause.OFF_DISTRIBUTION if is_off else Cause(0)
+        return int(Verdict.REVERSE if causes else Verdict.PRESERVE), int(causes)
+
+    def _is_over(self, owner: Owner, crossing: CrossingPolicy) -> bool:
+        limits = self._thresholds.of_policy(crossing)
+        levels = np.array([owner.cqs.get(each, 0.0) for each in range(len(limits.thresholds))])
+        is_capped = limits.caps is not None and bool((levels > limits.caps).any())
+        return int((levels > limits.thresholds).sum()) >= limits.needed or is_capped
 
     def _charge(
         self,
@@ -108,21 +115,16 @@ class Oracle:
         embedding: np.ndarray,
         label: int,
     ) -> tuple[int, Cause, float]:
-        limits = self._thresholds.of_policy(crossing)
-        thresholds = limits.thresholds
-        levels = [owner.cqs.get(each, 0.0) for each in range(len(thresholds))]
-        crossed = [level > limit for level, limit in zip(levels, thresholds, strict=True)]
-        caps = np.full(len(levels), np.inf) if limits.caps is None else limits.caps
-        is_over = sum(crossed) >= limits.needed or any(
-            level > cap for level, cap in zip(levels, caps, strict=True)
-        )
+        thresholds = self._thresholds.of_policy(crossing).thresholds
+        level = owner.cqs.get(label, 0.0)
+        is_over = self._is_over(owner, crossing)
         known = owner.stored(label)
         step = assess_rows(
             self._geometry,
             LedgerRows(embedding[None], np.array([label]), np.zeros(1, int)),
             nearest_distances(known, embedding[None]),
             LedgerLevels(
-                np.array([levels[label]]),
+                np.array([level]),
                 thresholds[[label]],
                 # One row cannot put its owner over before itself.
                 Owners(np.zeros(1, int), np.array([0 if is_over else 99]), None),
@@ -136,14 +138,14 @@ class Oracle:
                 self._geometry, owner.stored(label), label
             )
         is_spent = verdict == Verdict.REVERSE
-        is_spent |= policy.scope == Scope.CLASS and crossed[label] and is_over
+        is_spent |= policy.scope == Scope.CLASS and level > thresholds[label] and is_over
         is_wide = policy.scope in {Scope.ACCOUNT, Scope.COVERED}
         is_spent |= is_wide and is_over
         found = cause if is_spent else Cause(0)
         if is_wide and owner.is_off:
             found |= Cause.OFF_DISTRIBUTION
         if not is_over:
-            self._walk(owner, embedding, label, levels[label], verdict == Verdict.RECORD)
+            self._walk(owner, embedding, label, level, verdict == Verdict.RECORD)
         return verdict, found, float(step.cqs_after[0])
 
     def _walk(

@@ -10,7 +10,7 @@ from queen_sensitivity.decode import Expected, read_queries
 
 from queen.api.v1 import sensitivity_pb2 as pb
 from queen.bundle import Bundle, open_bundle
-from queen.errors import BatchTooLarge, BundleMismatch, InvalidQuery, ShapeMismatch
+from queen.errors import BatchTooLarge, BundleMismatch, InvalidQuery
 from queen.method.crossing import CAP_OFF, UNSTATED, CrossingPolicy
 from queen.method.ledger import Scope
 from tests.bundles import make_bundle
@@ -54,16 +54,6 @@ def test_a_request_becomes_queries(bundle: Bundle) -> None:
     assert queries.labels.tolist() == [0, 1]
     assert queries.embeddings.shape == (2, bundle.geometry.embedding_width)
     assert queries.with_facts
-    assert queries.request_index is None
-
-
-def test_requests_are_numbered_as_they_come(bundle: Bundle) -> None:
-    """Rows of one number are a request; without numbers each row is a request of its own."""
-    expected = Expected.of_bundle(bundle, 10)
-    same = {"account_index": np.zeros(2, "<u4").tobytes()}
-    for numbers, requests in ((b"", [0, 1]), (np.array([7, 7], "<u4").tobytes(), [0, 0])):
-        fields = {**same, "request_index": numbers}
-        assert read_queries(request_of(bundle, **fields), expected).requests().tolist() == requests
 
 
 @pytest.mark.parametrize(
@@ -74,9 +64,6 @@ def test_requests_are_numbered_as_they_come(bundle: Bundle) -> None:
         ({"labels": np.zeros(11, "<i4").tobytes()}, BatchTooLarge, "at most 10 rows"),
         ({"account_index": np.array([0, 2], "<u4").tobytes()}, InvalidQuery, r"0\.\.1, got 2"),
         ({"accounts": [pb.AccountPolicy(account_id="group us")]}, InvalidQuery, "'group '"),
-        ({"request_index": np.array([1, 0], "<u4").tobytes()}, InvalidQuery, "one that falls"),
-        ({"request_index": np.array([0, 0], "<u4").tobytes()}, InvalidQuery, "two accounts"),
-        ({"request_index": b"1234"}, ShapeMismatch, "request_index: expected 8 bytes, got 4"),
         ({"accounts": 2 * [pb.AccountPolicy(account_id="a")]}, InvalidQuery, "each account once"),
     ],
 )

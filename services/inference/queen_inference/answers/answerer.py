@@ -139,7 +139,7 @@ class Answerer:
         return Rest([request for request, _ in waiting], work)
 
     def _refuse(self, batch: MicroBatch, assessed: Assessed) -> dict[Pending, Outcome]:
-        """Refuse the requests under `refuse` that hold a REVERSE; none of them was charged."""
+        """Refuse the requests under `refuse` that hold a REVERSE."""
         refused: dict[Pending, Outcome] = {}
         is_refused = batch.rows_under(Profile.REFUSE) & (assessed.verdicts == Verdict.REVERSE)
         if is_refused.any():

@@ -17,7 +17,7 @@ from queen.errors import DependencyUnavailable, ShapeMismatch
 from queen.method.contracts import SCOPES, Profile
 from queen.method.crossing import CrossingPolicy
 from queen.method.facts import FACTS, FactArray
-from queen.method.ledger import Scope, Verdict
+from queen.method.ledger import Verdict
 from queen.serving.auth import Account
 from queen.wire import read_facts, read_tensor, tensor_bytes
 from queen_inference.micro_batch import MicroBatch, RowIndex
@@ -33,15 +33,13 @@ NO_VERDICT = 0
 class Share:
     """Queries of a micro-batch that are assessed by the same replica.
 
-    `rows` (R,), ascending, are their rows in the micro-batch, `account_index` (R,) says which
-    of the `accounts` sent each, and `request_index` (R,) in which request of the micro-batch;
-    `labels` (R,) and `embeddings` (R, E) are the protectee's.
+    `rows` (R,), ascending, are their rows in the micro-batch, and `account_index` (R,) says which
+    of the `accounts` sent each; `labels` (R,) and `embeddings` (R, E) are the protectee's.
     """
 
     rows: RowIndex
     accounts: Sequence[Account]
     account_index: RowIndex
-    request_index: RowIndex
     labels: RowIndex
     embeddings: SingleArray
 
@@ -58,7 +56,6 @@ class Share:
             batch.by_row(
                 [index[request.account.account_id] for request in batch.requests], np.int64
             ),
-            batch.by_row(range(len(batch.requests)), np.int64),
             batch.labels,
             batch.outputs.embeddings,
         )
@@ -79,7 +76,6 @@ class Share:
             self.rows[rows],
             [self.accounts[position] for position in chosen.tolist()],
             index[rows],
-            self.request_index[rows],
             self.labels[rows],
             self.embeddings[rows],
         )
@@ -157,7 +153,6 @@ class SensitivityClient:
             labels=tensor_bytes(share.labels, "<i4"),
             embeddings=tensor_bytes(share.embeddings),
             with_facts=self._with_facts,
-            request_index=_request_index(share),
         )
         response = await self._peer.call(self._assess, request, timeout_seconds)
         try:
@@ -191,10 +186,3 @@ class SensitivityClient:
         sqs = read_tensor(response.sqs, "<f4", (count,), "AssessResponse.sqs")
         facts = read_facts(response.facts, count) if self._with_facts else np.zeros(count, FACTS)
         return Assessed(verdicts, causes, sqs, facts)
-
-
-def _request_index(share: Share) -> bytes:
-    """The request of each query, if an account is refused by the request; else nothing."""
-    if all(SCOPES[account.profile] is not Scope.COVERED for account in share.accounts):
-        return b""
-    return tensor_bytes(share.request_index, "<u4")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -49,8 +49,8 @@ class AccountPolicy:
     is_observed: bool = False
 
     @property
-    def may_be_refused(self) -> bool:
-        """Whether its requests may be refused whole."""
+    def is_bound(self) -> bool:
+        """Whether its queries may be refused, and change nothing from then on."""
         return self.scope is Scope.COVERED and not self.is_exempt
 
 
@@ -67,38 +67,9 @@ class Queries:
     """(B, E)."""
     with_facts: bool = False
     """Whether the assessment must state the facts that its verdicts follow from."""
-    request_index: NDArray[np.integer] | None = None
-    """Request of each row, (B,), never falling; None makes each row a request of its own."""
 
     def __len__(self) -> int:
         return len(self.labels)
-
-    @property
-    def may_be_refused(self) -> bool:
-        """Whether a request of an account may be refused whole."""
-        return any(policy.may_be_refused for policy in self.accounts)
-
-    def refusable(self) -> NDArray[np.bool_]:
-        """Whether the request of each query may be refused whole, (B,)."""
-        accounts = np.array([policy.may_be_refused for policy in self.accounts], np.bool_)
-        rows: NDArray[np.bool_] = accounts[self.account_index]
-        return rows
-
-    def requests(self) -> NDArray[np.int64]:
-        """Request of each query, (B,) in 0..Q-1."""
-        if self.request_index is None:
-            return np.arange(len(self))
-        return np.cumsum(first_of_each(self.request_index)) - 1
-
-    def select(self, rows: NDArray[np.integer]) -> Queries:
-        """The queries of some rows, ascending, of the same accounts."""
-        return replace(
-            self,
-            account_index=self.account_index[rows],
-            labels=self.labels[rows],
-            embeddings=self.embeddings[rows],
-            request_index=self.requests()[rows],
-        )
 
 
 class Charged(NamedTuple):
@@ -221,6 +192,10 @@ class Batch:
         self.thresholds, self.caps = owner_thresholds.of_ledgers(self.owner, self.labels)
         self.size = len(self.charged)
         """Number of rows, R."""
+        self.query = np.concatenate([self.charges.row, self.observed.row])
+        """Query of each row, (R,)."""
+        self.is_bound = self._bound_rows()
+        """Whether each row is of a bound account, (R,); None where none is."""
         self.generations = np.zeros(self.size if self.charged.with_facts else 0, np.uint64)
         """Generation of the account that each row was decided on, (R,), if facts are asked for."""
         self.snapshot = self._before = self._look()
@@ -252,20 +227,12 @@ class Batch:
         thresholds = self.thresholds[self.ledger_index[: self.counted]]
         return Standing(thresholds, is_off, is_covered)
 
-    def rows_of(self, is_chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """The rows (S,) that count of the chosen queries (B,)."""
-        rows: NDArray[np.int64] = is_chosen[self.charges.row].nonzero()[0]
+    def by_query(self, claims: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Whether a claim on rows that count (N,) holds for a row of each row's query, (R,)."""
+        row, _, scopes = self.charges
+        is_claimed: NDArray[np.bool_] = np.bincount(row, claims, len(scopes)) > 0
+        rows: NDArray[np.bool_] = is_claimed[self.query]
         return rows
-
-    def all_rows_of(self, is_chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """The rows (S,) that charge the chosen queries (B,), those that are observed as well."""
-        observed = is_chosen[self.observed.row].nonzero()[0]
-        return np.concatenate([self.rows_of(is_chosen), self.counted + observed])
-
-    def of_any_owner(self, claims: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Whether a claim (O,) holds for an owner that the query is charged to, (B,)."""
-        row, owner, scopes = self.charges
-        return np.bincount(row, claims[owner], len(scopes)) > 0
 
     def circles(self) -> NDArray[np.int64]:
         """The group of each query, or its account where it has none, (B,) in 0..O-1.
@@ -310,6 +277,15 @@ class Batch:
             return []
         crossings = [*self._classes_crossed(), *self._owners_over()]
         return crossings if meter is None else crossings + self._limits_reached(meter.limit)
+
+    def _bound_rows(self) -> NDArray[np.bool_] | None:
+        """Rows that count of bound accounts, (R,)."""
+        accounts = [policy.is_bound for policy in self.charged.accounts]
+        if True not in accounts:
+            return None
+        rows: NDArray[np.bool_] = np.array(accounts, np.bool_)[self.charges.owner[self.query]]
+        rows[self.counted :] = False
+        return rows
 
     def _look(self) -> Snapshot:
         accounts = self._memory.accounts
@@ -397,21 +373,3 @@ def fill_rows(
     """Put the settled rows of a step on `rows`, (S,) each, at their places in `into`."""
     for name in ("verdicts", "distances", "sqs", "cqs_before", "cqs_after", "is_over"):
         getattr(into, name)[rows[is_settled]] = getattr(step, name)[is_settled]
-
-
-def copy_rows(into: Assessment, rows: NDArray[np.integer], step: Assessment) -> None:
-    """Put some `rows` (S,) of a step (R,) at the same places in `into` (R,)."""
-    for name in ("verdicts", "distances", "sqs", "cqs_before", "cqs_after", "is_over"):
-        getattr(into, name)[rows] = getattr(step, name)[rows]
-
-
-def fill_queries(
-    into: Assessment,
-    rows: NDArray[np.integer],
-    enforced: Assessment,
-    is_settled: NDArray[np.bool_],
-) -> None:
-    """Put the settled decisions on the queries `rows`, (S,) each, at their places in `into`."""
-    names = ["verdicts", "distances", "sqs", "cqs_before", "cqs_after", "causes"]
-    for name in names if into.facts is None else [*names, "facts"]:
-        getattr(into, name)[rows[is_settled]] = getattr(enforced, name)[is_settled]

@@ -34,16 +34,14 @@ from queen_sensitivity.engine.batch import (
     Queries,
     Snapshot,
     charge_owners,
-    copy_rows,
     empty_assessment,
     exempt_rows,
-    fill_queries,
     fill_rows,
     spare_exempt,
 )
 from queen_sensitivity.engine.crossings import Crossing
 from queen_sensitivity.engine.recording import APPEND_ATTEMPTS, Recorder
-from queen_sensitivity.engine.refusal import Claims, Decided, Judgement, RequestJudge
+from queen_sensitivity.engine.refusal import Claims, IdleRule
 from queen_sensitivity.engine.step import LedgerStep, MeteredRows, meter_rows
 from queen_sensitivity.ledgers.account_cache import AccountCache
 from queen_sensitivity.ledgers.ledger_memory import LedgerMemory
@@ -83,7 +81,7 @@ class LedgerBook:
         memory: LedgerMemory,
         cache: AccountCache,
         step: LedgerStep,
-        judge: RequestJudge,
+        idle_rule: IdleRule,
         recorder: Recorder,
         announce: Callable[[Sequence[Crossing]], None],
     ) -> None:
@@ -91,7 +89,7 @@ class LedgerBook:
         self.memory = memory
         self.cache = cache
         self._step = step
-        self._judge = judge
+        self._idle_rule = idle_rule
         self._recorder = recorder
         self._announce = announce
 
@@ -116,30 +114,12 @@ class LedgerBook:
         DependencyUnavailable if the store does not answer, and LedgerConflict if another writer
         kept winning.
         """
-        assessment, is_settled = self._assess(queries)
-        return assessment if is_settled is None else self._finish(queries, assessment, is_settled)
-
-    def _finish(self, queries: Queries, whole: Assessment, is_settled: Claims) -> Assessment:
-        """Assess the postponed requests, after which `whole` holds the decisions on all queries."""
-        while not is_settled.all():
-            rows = (~is_settled).nonzero()[0]
-            part, settled = self._assess(queries.select(rows))
-            done = np.ones(len(rows), np.bool_) if settled is None else settled
-            fill_queries(whole, rows, part, done)
-            is_settled[rows[done]] = True
-        return whole
-
-    def _assess(self, queries: Queries) -> tuple[Assessment, Claims | None]:
-        """Decisions on the queries, and which of them are settled; None if all are."""
         charged = charge_owners(queries)
         try:
             batch = self._open(charged)
-            if queries.may_be_refused:
-                judgement = self._judge.judge(batch, queries)
-                decided = self._carry_out(batch, queries, judgement)
-                is_settled = None if judgement.is_settled.all() else judgement.is_settled
-            else:
-                decided, is_settled = self._record(batch, np.arange(batch.size)), None
+            step, is_idle = self._record(batch)
+            is_off = self._walk_meters(batch, step, is_idle)
+            is_covered = self._idle_rule.covered(batch, is_idle)
             crossings = batch.crossings(self.limits.meter)
         except BaseException:
             # It is unknown which records the store has: read the accounts again before their next
@@ -150,11 +130,11 @@ class LedgerBook:
             self.cache.trim()
         if crossings:
             self._announce(crossings)
-        counted = decided.step.first(batch.counted)
-        standing = batch.standing(decided.is_off, decided.is_covered)
+        counted = step.first(batch.counted)
+        standing = batch.standing(is_off, is_covered)
         enforced = spare_exempt(enforce(counted, charged.charges, standing), queries)
         if not queries.with_facts:
-            return enforced, is_settled
+            return enforced
         in_force = self.limits.thresholds.in_force
         owners = charged.rows.accounts[: int(charged.charges.owner.max()) + 1]
         policies = [in_force(policy.crossing) for policy in owners]
@@ -165,9 +145,9 @@ class LedgerBook:
             exempt_rows(queries),
         )
         facts["anywhere"] = self.limits.charge is Charge.ANYWHERE
-        is_far = self._far_observed(batch, decided.step)
-        state_observed(facts, charged.observed, decided.step, batch.generations, is_far)
-        return replace(enforced, facts=facts), is_settled
+        is_far = self._far_observed(batch, step)
+        state_observed(facts, charged.observed, step, batch.generations, is_far)
+        return replace(enforced, facts=facts)
 
     def _far_observed(self, batch: Batch, step: Assessment) -> Claims:
         """Whether each observed charge is in the tail, in a cell that is new to its owner, (S,)."""
@@ -190,70 +170,43 @@ class LedgerBook:
         fetched = self.cache.fetch([policy.account_id for policy in policies], thresholds)
         return Batch(charged, thresholds, fetched, self.memory)
 
-    def _carry_out(self, batch: Batch, queries: Queries, judgement: Judgement) -> Decided:
-        """Record the accepted requests; the decisions on the refused ones stand beside them."""
-        refused, rows = None, batch.rows_of(judgement.is_refused)
-        if len(rows):
-            refused = self._judge.refused(batch, queries, judgement)
-            batch.settle(rows)
-        decided = self._record(batch, batch.all_rows_of(judgement.is_accepted))
-        is_covered = self._judge.coverage(batch, queries, decided.step, judgement.is_covered)
-        standing = batch.standing(decided.is_off, is_covered)
-        enforced = enforce(decided.step.first(batch.counted), batch.charges, standing)
-        is_reversed = enforced.verdicts == Verdict.REVERSE
-        # Another writer was first after the request had been accepted, and recorded in part.
-        is_covered |= is_reversed & judgement.is_accepted & queries.refusable()
-        if refused is not None and refused.is_covered is not None:
-            copy_rows(decided.step, rows, refused.step)
-            decided.is_off[rows] = refused.is_off[rows]
-            is_covered = np.where(judgement.is_refused, refused.is_covered, is_covered)
-        return replace(decided, is_covered=is_covered)
-
-    def _record(self, batch: Batch, rows: NDArray[np.integer]) -> Decided:
-        """Decisions on `rows` (S,) of the batch, once their records and marks are in the store."""
-        step = self._decide(batch, rows)
-        return Decided(step, self._walk_meters(batch, step, rows))
-
-    def _decide(self, batch: Batch, rows: NDArray[np.integer]) -> Assessment:
-        """The ledger step on `rows` (S,), once its records are in the store: (R,) with blanks."""
-        if not len(rows):
-            return empty_assessment(batch.size)
-        decided = None if len(rows) == batch.size else empty_assessment(batch.size)
+    def _record(self, batch: Batch) -> tuple[Assessment, Claims]:
+        """The ledger step, once its records are in the store, and which rows are idle, (R,)."""
+        rows, decided = np.arange(batch.size), None
+        is_idle = np.zeros(batch.size, np.bool_)
         for _ in range(APPEND_ATTEMPTS):
             before = batch.snapshot
-            step = self._step.decide(batch, rows)
+            step, is_idle[rows] = self._idle_rule.decide(batch, rows)
             lost = self._recorder.record(batch, rows, step)
-            if decided is None and not lost:
-                batch.settle(rows)
-                return step
-            decided = empty_assessment(batch.size) if decided is None else decided
-            is_lost = _lost_rows(batch, rows, step, lost, before)
+            if decided is None:
+                if not lost:
+                    batch.settle(rows)
+                    return step, is_idle
+                decided = empty_assessment(batch.size)
+            is_lost = _lost_rows(batch, rows, (step, is_idle[rows]), lost, before)
             fill_rows(decided, rows, step, ~is_lost)
             batch.settle(rows[~is_lost])
             rows = rows[is_lost]
             if not len(rows):
-                return decided
+                return decided, is_idle
         raise LedgerConflict(
             f"another writer was first {APPEND_ATTEMPTS} times in a row on the same ledger"
         )
 
-    def _walk_meters(
-        self, batch: Batch, step: Assessment, rows: NDArray[np.integer]
-    ) -> NDArray[np.bool_]:
-        """Whether the owner of each row that counts was off-distribution before it.
+    def _walk_meters(self, batch: Batch, step: Assessment, is_idle: Claims) -> Claims:
+        """Whether the owner of each row that counts was off-distribution before it, (N,).
 
-        New marks are kept. Only `rows` (S,) move the meters; the others are False.
+        New marks are kept.
         """
         meter, counted = self.limits.meter, batch.counted
-        is_off = np.zeros(counted, np.bool_)
-        if meter is None or not len(rows):
-            return is_off
-        table, slots = self.memory.accounts, batch.slots
-        chosen = rows[rows < counted]
-        metered = MeteredRows(batch.select(chosen), batch.charged.account_index[chosen])
+        if meter is None:
+            return np.zeros(counted, np.bool_)
+        table, slots, rows = self.memory.accounts, batch.slots, np.arange(counted)
+        owners = batch.charged.account_index[:counted]
+        metered = MeteredRows(batch.select(rows), owners, is_idle[:counted])
         walks = walk_owners(
             meter,
-            meter_rows(self.limits.geometry, meter, metered, step.select(chosen)),
+            meter_rows(self.limits.geometry, meter, metered, step.first(counted)),
             table.level[slots],
             table.peak[slots],
             lambda owner: batch.accounts[owner].meter,
@@ -261,24 +214,25 @@ class LedgerBook:
         table.level[slots] = walks.levels
         for owner, mark in walks.marks:
             self._recorder.keep_mark(batch, owner, mark)
-        is_off[chosen] = walks.is_off
-        return is_off
+        return walks.is_off
 
 
 def _lost_rows(
     batch: Batch,
     rows: NDArray[np.integer],
-    step: Assessment,
+    decided: tuple[Assessment, Claims],
     lost: Sequence[int],
     before: Snapshot,
-) -> NDArray[np.bool_]:
+) -> Claims:
     """Which of `rows` (S,) are to be decided again, since the ledgers `lost` a race.
 
     Those of these ledgers. And an owner whose records did not get into the store may not be over
     after all: where a claim that they put it over has reversed a row, that row and what follows
-    it in its ledger, none of which was recorded. A row that stands falls back to the claim of the
-    snapshot `before` the step, which can only be too mild.
+    it in its ledger, none of which was recorded; where it has made a query idle, its rows. A row
+    that stands falls back to the claim of the snapshot `before` the step, which can only be too
+    mild.
     """
+    step, is_idle = decided
     ledgers = batch.ledger_index[rows]
     is_lost = np.isin(ledgers, lost)
     owners = batch.owner[ledgers]
@@ -287,5 +241,7 @@ def _lost_rows(
     first = np.full(len(batch.owner), len(rows))
     np.minimum.at(first, ledgers[harsh], harsh)
     is_lost |= is_unsure & (np.arange(len(rows)) >= first[ledgers])
+    query = batch.query[rows]
+    is_lost |= is_idle & np.isin(query, query[is_unsure & is_idle])
     step.is_over[is_unsure & ~is_lost] = False
     return is_lost

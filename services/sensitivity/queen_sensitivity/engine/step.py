@@ -14,7 +14,6 @@ from queen.method.geometry import FloatArray, Geometry
 from queen.method.ledger import (
     Assessment,
     Charge,
-    LedgerLevels,
     LedgerRows,
     Verdict,
     assess_candidates,
@@ -37,15 +36,23 @@ class LedgerStep:
         self._index = index
         self._charge = charge
 
-    def decide(self, batch: Batch, rows: NDArray[np.integer]) -> Assessment:
-        """Decisions on `rows` of the batch in order, ascending, by its snapshot."""
-        return self.decide_rows(batch.select(rows), batch.snapshot.numbers, batch.levels())
+    def decide(
+        self,
+        batch: Batch,
+        rows: NDArray[np.integer],
+        is_idle: NDArray[np.bool_] | None = None,
+    ) -> Assessment:
+        """Decisions on `rows` (S,) of the batch in order, ascending, by its snapshot.
 
-    def decide_rows(self, rows: LedgerRows, numbers: Numbers, levels: LedgerLevels) -> Assessment:
-        """Decisions on rows (S,) in order, by ledgers of these `numbers` and `levels` (L,)."""
-        distances = center_distances(self._geometry, rows.embeddings, rows.labels)
-        is_candidate = self._candidates(numbers, rows, distances)
-        return assess_candidates(self._geometry, rows, distances, is_candidate, levels)
+        Rows that are idle, (S,), are recorded in no ledger.
+        """
+        selected = batch.select(rows)
+        distances = center_distances(self._geometry, selected.embeddings, selected.labels)
+        is_candidate = self._candidates(batch.snapshot.numbers, selected, distances)
+        if is_idle is not None:
+            is_candidate &= ~is_idle
+        levels = batch.levels()
+        return assess_candidates(self._geometry, selected, distances, is_candidate, levels)
 
     def is_novel(self, rows: LedgerRows, numbers: Numbers) -> NDArray[np.bool_]:
         """Whether each row is farther than r from every record of its ledger, (S,)."""
@@ -74,6 +81,8 @@ class MeteredRows(NamedTuple):
     queries: LedgerRows
     owner: NDArray[np.integer]
     """(S,)."""
+    is_idle: NDArray[np.bool_]
+    """Rows that move nothing, (S,)."""
 
 
 def meter_rows(
@@ -81,7 +90,7 @@ def meter_rows(
 ) -> MeterRows:
     """How each row moves the meter of its owner, by the decisions of `step` (S,)."""
     embeddings, labels, _ = rows.queries
-    is_live = ~step.is_over
+    is_live = ~(step.is_over | rows.is_idle)
     # The meter is fitted to records inside of the regions.
     is_inside = step.distances < geometry.sensitive_radius[labels]
     steps = meter.steps(

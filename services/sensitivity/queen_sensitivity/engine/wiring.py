@@ -10,7 +10,7 @@ import numpy as np
 from queen_sensitivity.engine.book import LedgerBook, Limits
 from queen_sensitivity.engine.crossings import Crossing
 from queen_sensitivity.engine.recording import Recorder
-from queen_sensitivity.engine.refusal import RequestJudge
+from queen_sensitivity.engine.refusal import IdleRule
 from queen_sensitivity.engine.step import LedgerStep
 from queen_sensitivity.index.base import IndexKind, open_index
 from queen_sensitivity.ledger_store import LedgerStore
@@ -72,5 +72,5 @@ def open_book(
     cache = AccountCache(memory, store, repair, size=cached_accounts, limit=limit, recheck=recheck)
     step = LedgerStep(geometry, index, limits.charge)
     recorder = Recorder(memory, store, cache, listeners.appends)
-    judge = RequestJudge(geometry, limits.meter, step, accounts)
-    return LedgerBook(limits, memory, cache, step, judge, recorder, listeners.announce)
+    idle_rule = IdleRule(geometry, limits.meter, step, accounts)
+    return LedgerBook(limits, memory, cache, step, idle_rule, recorder, listeners.announce)

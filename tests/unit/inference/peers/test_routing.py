@@ -75,7 +75,7 @@ class Routed:
         """Rows dealt out to the accounts in turn, numbered by their labels."""
         all_rows = np.arange(rows)
         embeddings = np.arange(2 * rows, dtype=np.float32).reshape(rows, 2)
-        share = Share(all_rows, accounts, all_rows % len(accounts), all_rows, all_rows, embeddings)
+        share = Share(all_rows, accounts, all_rows % len(accounts), all_rows, embeddings)
         return await self.client.assess(share, 1.0)
 
     def home(self, account: Account) -> str:

@@ -51,7 +51,7 @@ def share_of(accounts: list[Account], rows: int) -> Share:
     """Rows dealt out to the accounts in turn."""
     every = np.arange(rows)
     embeddings = np.zeros((rows, 2), np.float32)
-    return Share(every, accounts, every % len(accounts), every // 2, every, embeddings)
+    return Share(every, accounts, every % len(accounts), every, embeddings)
 
 
 async def assessed_by(peer: RememberingPeer, share: Share, *, with_facts: bool = False) -> Assessed:
@@ -85,19 +85,6 @@ async def test_the_scope_follows_the_profile(profile: Profile, scope: int) -> No
     """Of the account."""
     (policy,) = await policies_of([account_of(profile)])
     assert policy.scope == scope
-
-
-@pytest.mark.parametrize(
-    ("profiles", "requests"),
-    [([Profile.REFUSE, Profile.PAPER], [0, 0, 1, 1, 2]), ([Profile.STRICT, Profile.PAPER], [])],
-)
-async def test_requests_are_told_where_one_may_be_refused(
-    profiles: list[Profile], requests: list[int]
-) -> None:
-    """Their boundaries cost bytes, and no other scope reads them."""
-    peer = PreservingPeer()
-    await assessed_by(peer, share_of([account_of(profile) for profile in profiles], 5))
-    assert np.frombuffer(peer.requests[0].request_index, "<u4").tolist() == requests
 
 
 async def test_a_group_travels_with_its_policy() -> None:
@@ -159,7 +146,6 @@ async def test_the_share_of_a_micro_batch_names_each_account_once(
     share = Share.of(batch)
     assert share.accounts == [first, second]
     assert share.account_index.tolist() == [0, 0, 1, 0, 0]
-    assert share.request_index.tolist() == [0, 0, 1, 2, 2]
     assert share.rows.tolist() == list(range(5))
     assert share.labels is batch.labels
     assert share.embeddings is batch.outputs.embeddings
@@ -173,7 +159,6 @@ def test_a_share_is_divided_by_accounts() -> None:
     assert [account.account_id for account in part.accounts] == ["a", "c"]
     assert part.rows.tolist() == part.labels.tolist() == [0, 2, 3, 5, 6]
     assert part.account_index.tolist() == [0, 1, 0, 1, 0]
-    assert part.request_index.tolist() == [0, 1, 1, 2, 3]
     assert len(part) == len(part.embeddings) == 5
     assert share.of_accounts(np.arange(3)) is share
 

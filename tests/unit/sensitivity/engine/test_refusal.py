@@ -1,4 +1,4 @@
-"""Requests that are refused whole: nothing of them is recorded, and nothing is charged."""
+"""Queries that may be refused: from the one that spends a budget on, they change nothing."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from queen_sensitivity.engine.batch import AccountPolicy, Queries
+from queen_sensitivity.engine.batch import AccountPolicy
 from queen_sensitivity.engine.book import LedgerBook
 from queen_sensitivity.ledger_store import Append, MemoryLedgerStore
-from queen_sensitivity.ledgers.account_cache import Fetched
 
-from queen.method.crossing import CAP_OFF, CrossingPolicy, OwnerThresholds, Thresholds
+from queen.method.crossing import CAP_OFF, CrossingPolicy, Thresholds
 from queen.method.facts import Fact
-from queen.method.ledger import Cause, Scope, Verdict
+from queen.method.ledger import Assessment, Cause, Scope, Verdict
 from queen.method.off_distribution import OffDistributionMeter
 from tests.unit.sensitivity.oracle import Oracle
 from tests.unit.sensitivity.regions import (
@@ -34,21 +33,10 @@ MEAN = np.full(CLASSES, 0.4)
 REFUSED = AccountPolicy("a", scope=Scope.COVERED)
 
 
-def requests_of(sizes: list[int]) -> np.ndarray:
-    """The request of each row, of requests with these numbers of rows."""
-    return np.repeat(np.arange(len(sizes)), sizes)
-
-
-def asked(policies: list[AccountPolicy], rows: list[tuple[int, np.ndarray, np.ndarray]]) -> Queries:
-    """A micro-batch of requests: the account, the embeddings and the labels of each."""
-    sizes = [len(labels) for _, _, labels in rows]
-    queries = batch_of(
-        policies,
-        np.concatenate([embeddings for _, embeddings, _ in rows]),
-        np.concatenate([labels for _, _, labels in rows]),
-        np.repeat([account for account, _, _ in rows], sizes),
-    )
-    return replace(queries, with_facts=True, request_index=requests_of(sizes))
+def ask(book: LedgerBook, embeddings: np.ndarray, labels: Sequence[int] | np.ndarray) -> Assessment:
+    """The assessment of queries of one bound account."""
+    queries = batch_of([REFUSED], embeddings, np.asarray(labels), np.zeros(len(labels), int))
+    return book.assess(replace(queries, with_facts=True))
 
 
 POPULATIONS = {
@@ -75,10 +63,10 @@ POPULATIONS = {
 @pytest.mark.parametrize("meter", [None, meter_of(GEOMETRY, limit=6.0)], ids=["plain", "meter"])
 @pytest.mark.parametrize("population", list(POPULATIONS))
 @pytest.mark.parametrize("seed", range(2))
-def test_requests_are_decided_as_by_an_oracle_that_undoes_what_is_refused(
+def test_queries_are_decided_as_by_an_oracle(
     seed: int, population: str, meter: OffDistributionMeter | None
 ) -> None:
-    """However the requests are put into micro-batches: verdicts, causes, cqs, records and marks."""
+    """However they are put into micro-batches: verdicts, causes, cqs, records and marks."""
     rng, policies = np.random.default_rng(seed), POPULATIONS[population]
     crossing = CrossingPolicy(5, int(rng.integers(1, 3)), CAP_OFF)
     store = MemoryLedgerStore()
@@ -87,140 +75,129 @@ def test_requests_are_decided_as_by_an_oracle_that_undoes_what_is_refused(
     pool, pool_labels = stream(GEOMETRY, seed, 250, reach=1.5)
     refused = 0
     for _ in range(20):
-        rows = []
-        for _ in range(int(rng.integers(1, 12))):
-            chosen = rng.integers(0, len(pool), int(rng.integers(1, 5)))
-            rows.append((int(rng.integers(len(policies))), pool[chosen], pool_labels[chosen]))
-        step = book.assess(asked(policies, rows))
+        chosen = rng.integers(0, len(pool), int(rng.integers(1, 40)))
+        whose = rng.integers(0, len(policies), len(chosen))
+        queries = batch_of(policies, pool[chosen], pool_labels[chosen], whose)
+        step = book.assess(replace(queries, with_facts=True))
         expected = [
-            decision
-            for account, embeddings, labels in rows
-            for decision in oracle.decide_request(policies[account], embeddings, labels)
+            oracle.decide(policies[owner], pool[row], int(pool_labels[row]))
+            for owner, row in zip(whose.tolist(), chosen.tolist(), strict=True)
         ]
         verdicts, causes, cqs = map(list, zip(*expected, strict=True))
         assert step.verdicts.tolist() == verdicts
-        # A refused request states the standing of its owners before the micro-batch.
-        assert ((step.causes > 0) == (np.array(causes) > 0)).all()
-        assert ((step.causes & ~np.array(causes)) == 0).all()
+        assert step.causes.tolist() == causes
         np.testing.assert_allclose(step.cqs_after, cqs, rtol=1e-12)
         assert step.facts is not None
         np.testing.assert_array_equal(step.facts["cqs_after"], step.cqs_after)
-        refused += sum(verdict == Verdict.REVERSE for verdict in verdicts)
+        refused += verdicts.count(Verdict.REVERSE)
     assert refused > 20
-    owners = {policy.account_id for policy in policies}
-    owners |= {f"group {policy.group}" for policy in policies if policy.group}
-    for owner in owners:
-        known = oracle.owners.get(owner)
+    for owner, known in oracle.owners.items():
         stored = store.load(owner, GEOMETRY.digest)
+        marks = stored.get(CLASSES, np.zeros((1, 2)))[:, 0]
+        assert known.is_off == (meter is not None and marks.max() >= meter.limit)
         counts = {label: len(records) for label, records in stored.items() if label < CLASSES}
-        expected_counts = (
-            {}
-            if known is None
-            else {label: len(records) for label, records in known.records.items() if records}
-        )
-        assert counts == expected_counts
+        assert counts == {label: len(records) for label, records in known.records.items()}
 
 
 def test_only_covered_queries_are_answered_once_the_account_is_over() -> None:
     """Within r of a record of the class, inside the region or not; all others are refused."""
     store = MemoryLedgerStore()
     book = book_of(GEOMETRY, store, budget=3)
-    points = disc(GEOMETRY, 0, 1, 40)
-    book.assess(asked([REFUSED], [(0, points[[row]], np.zeros(1, int)) for row in range(40)]))
+    ask(book, disc(GEOMETRY, 0, 1, 40), np.zeros(40, int))
     record = store.load("a", GEOMETRY.digest)[0][:1]
     near = record + np.float32(0.5 * GEOMETRY.coverage_radius[0])
-    outside = ring(GEOMETRY, 1, 1)
-    fresh = disc(GEOMETRY, 2, 5, 1)
-    rows = [(0, record, [0]), (0, near, [0]), (0, outside, [1]), (0, fresh, [2])]
-    step = book.assess(asked([REFUSED], [(owner, z, np.array(y)) for owner, z, y in rows]))
+    queries = np.concatenate([record, near, ring(GEOMETRY, 1, 1), disc(GEOMETRY, 2, 5, 1)])
+    step = ask(book, queries, [0, 0, 1, 2])
     assert step.verdicts.tolist() == [1, 1, 3, 3]
     assert step.causes.tolist() == [0, 0, Cause.ACCOUNT, Cause.ACCOUNT]
     assert step.facts is not None
     assert ((step.facts["bits"] & Fact.COVERED) > 0).tolist() == [True, True, False, False]
 
 
-def test_a_request_that_gets_its_account_over_is_refused_and_the_next_is_decided_without_it() -> (
-    None
-):
-    """Its own rows cross and go on; a smaller request is accepted behind it."""
+def test_an_account_pays_up_to_the_query_that_spends_its_budget_and_no_further() -> None:
+    """So a request that is refused cannot keep its account below the budget for ever."""
     store = MemoryLedgerStore()
     book = book_of(GEOMETRY, store, budget=3)
     points, labels = disc(GEOMETRY, 0, 1, 60), np.zeros(60, int)
-    step = book.assess(asked([REFUSED], [(0, points, labels), (0, points[:2], labels[:2])]))
-    assert Verdict.REVERSE in step.verdicts[:60]
-    assert step.verdicts[60:].tolist() == [Verdict.RECORD] * 2
-    np.testing.assert_array_equal(store.load("a", GEOMETRY.digest)[0], points[:2])
+    step = ask(book, points, labels)
+    first = step.verdicts.tolist().index(Verdict.REVERSE)
+    assert Verdict.RECORD not in step.verdicts[first:]
+    records = store.load("a", GEOMETRY.digest)[0]
+    np.testing.assert_array_equal(records, points[step.verdicts == Verdict.RECORD])
+    # What was charged is answered when it is asked again, and nothing else is.
+    again = ask(book, points[:first], labels[:first])
+    assert set(again.verdicts.tolist()) == {Verdict.PRESERVE}
+    behind = ask(book, disc(GEOMETRY, 1, 4, 5), np.ones(5, int))
+    assert set(behind.verdicts.tolist()) == {Verdict.REVERSE}
+    assert store.load("a", GEOMETRY.digest).keys() == {0}
 
 
-def test_no_request_of_an_exempt_account_is_refused() -> None:
+def test_strange_queries_of_one_request_get_the_account_off_distribution_for_good() -> None:
+    """The meter stays where they put it, and covered queries are refused from then on."""
+    store = MemoryLedgerStore()
+    meter = meter_of(GEOMETRY, limit=6.0)
+    book = book_of(GEOMETRY, store, budget=9, meter=meter)
+    known = disc(GEOMETRY, 0, 1, 1)
+    ask(book, known, [0])
+    step = ask(book, ring(GEOMETRY, 1, 60), np.ones(60, int))
+    assert Cause.OFF_DISTRIBUTION in step.causes
+    before = store.load("a", GEOMETRY.digest)
+    again = ask(book, np.concatenate([known, disc(GEOMETRY, 2, 5, 3)]), [0, 2, 2, 2])
+    assert again.causes.tolist() == [Cause.OFF_DISTRIBUTION] * 4
+    after = store.load("a", GEOMETRY.digest)
+    assert after.keys() == before.keys() == {0, CLASSES}
+
+
+def test_no_query_of_an_exempt_account_is_refused() -> None:
     """It is charged as ever, and answered."""
     policy = replace(REFUSED, is_exempt=True)
     store = MemoryLedgerStore()
+    points = disc(GEOMETRY, 0, 1, 60)
     step = book_of(GEOMETRY, store, budget=3).assess(
-        asked([policy], [(0, disc(GEOMETRY, 0, 1, 60), np.zeros(60, int))])
+        batch_of([policy], points, np.zeros(60, int), np.zeros(60, int))
     )
     assert Verdict.REVERSE not in step.verdicts
     assert len(store.load("a", GEOMETRY.digest)[0]) == (step.verdicts == Verdict.RECORD).sum() > 0
 
 
-def test_a_request_is_not_refused_once_a_part_of_it_is_in_the_store() -> None:
-    """Another writer crosses one of its classes meanwhile: it is answered, since it is charged."""
+def test_what_is_in_the_store_stays_charged_and_is_answered() -> None:
+    """Another writer crosses a class between two appends: only what comes behind is refused."""
     store = StoreWithEvents(MemoryLedgerStore())
     book, other = (book_of(GEOMETRY, each, budget=3) for each in (store, store.inner))
-    rival = disc(GEOMETRY, 1, 9, 60)
 
     def rush(_appends: list[Append]) -> None:
         store.before_append = lambda _: None
-        for row in range(60):
-            other.assess(asked([REFUSED], [(0, rival[[row]], np.ones(1, int))]))
+        ask(other, disc(GEOMETRY, 1, 9, 60), np.ones(60, int))
 
     store.before_append = rush
     rows = np.concatenate([disc(GEOMETRY, 0, 1, 1), disc(GEOMETRY, 1, 2, 2)])
-    step = book.assess(asked([REFUSED], [(0, rows, np.array([0, 1, 1]))]))
-    assert Verdict.REVERSE not in step.verdicts
+    step = ask(book, rows, [0, 1, 1])
     assert step.verdicts[0] == Verdict.RECORD
-    behind = book.assess(asked([REFUSED], [(0, disc(GEOMETRY, 2, 3, 1), np.array([2]))]))
-    assert behind.verdicts.tolist() == [Verdict.REVERSE]
+    assert step.cqs_before[1] > book.limits.thresholds.of_policy().thresholds[1]
+    assert Verdict.RECORD not in step.verdicts[1:]
+    assert ask(book, rows[:1], [0]).verdicts.tolist() == [Verdict.PRESERVE]
+    assert ask(book, disc(GEOMETRY, 2, 3, 1), [2]).verdicts.tolist() == [Verdict.REVERSE]
 
 
-def rounds_of(book: LedgerBook, queries: Queries) -> tuple[int, list[int]]:
-    """How often the accounts are looked up for a micro-batch, and the verdicts on it."""
-    rounds = 0
-    fetch = book.cache.fetch
-
-    def counted(owners: Sequence[str], thresholds: OwnerThresholds) -> Fetched:
-        nonlocal rounds
-        rounds += 1
-        return fetch(owners, thresholds)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(book.cache, "fetch", counted)
-        verdicts = book.assess(queries).verdicts.tolist()
-    return rounds, verdicts
-
-
-def test_requests_of_an_account_over_its_budget_are_settled_at_once() -> None:
-    """A full micro-batch of refused requests is judged in one go."""
-    book = book_of(GEOMETRY, MemoryLedgerStore(), budget=3)
-    points = disc(GEOMETRY, 0, 1, 40)
-    book.assess(asked([REFUSED], [(0, points[[row]], np.zeros(1, int)) for row in range(40)]))
-    rows = disc(GEOMETRY, 1, 4, 200)
-    queries = asked([REFUSED], [(0, rows[[row]], np.ones(1, int)) for row in range(200)])
-    rounds, verdicts = rounds_of(book, queries)
-    assert set(verdicts) == {Verdict.REVERSE}
-    assert rounds == 1
-
-
-def test_requests_that_spend_the_budget_by_themselves_are_settled_at_once() -> None:
-    """None of them changes what the next meets: the work does not grow with their number."""
-    store = MemoryLedgerStore()
+def test_a_query_that_an_erased_crossing_made_idle_is_decided_again() -> None:
+    """The account is not over after all, and its group keeps the query as well."""
+    truth = MemoryLedgerStore()
+    store = StoreWithEvents(truth)
+    policy = replace(REFUSED, group="g", group_crossing=CrossingPolicy(9, 2, CAP_OFF))
     book = book_of(GEOMETRY, store, budget=3)
-    points, labels = disc(GEOMETRY, 0, 1, 60), np.zeros(60, int)
-    outside = ring(GEOMETRY, 1, 1)
-    covered = (0, points[:1], labels[:1])
-    large = (0, np.concatenate([points, outside]), np.append(labels, 1))
-    rounds, verdicts = rounds_of(book, asked([REFUSED], [covered, *[large, covered] * 20]))
-    assert verdicts[-1] == Verdict.PRESERVE
-    assert verdicts.count(Verdict.REVERSE) >= 20
-    assert rounds == 2
-    np.testing.assert_array_equal(store.load("a", GEOMETRY.digest)[0], points[:1])
+    points, labels = disc(GEOMETRY, 0, 1, 30), np.zeros(30, int)
+    trial = ask(book_of(GEOMETRY, MemoryLedgerStore(), budget=3), points, labels)
+    turning = trial.recorded[-1]
+    book.assess(batch_of([policy], points[:turning], labels[:turning]))
+
+    def erase(_appends: list[Append]) -> None:
+        store.before_append = lambda _: None
+        truth.erase("a", [GEOMETRY.digest], 0)
+
+    store.before_append = erase
+    rows = np.concatenate([points[[turning]], disc(GEOMETRY, 2, 5, 1)])
+    step = book.assess(batch_of([policy], rows, np.array([0, 2])))
+    assert step.verdicts.tolist() == [Verdict.RECORD] * 2
+    assert truth.load("a", GEOMETRY.digest)[0].shape[0] == 1
+    for owner in ("a", "group g"):
+        np.testing.assert_array_equal(truth.load(owner, GEOMETRY.digest)[2], rows[1:])
