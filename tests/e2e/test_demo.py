@@ -29,13 +29,13 @@ def demo(tmp_path_factory) -> Path:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_thieves_lose_and_three_of_four_customers_do_not(demo: Path):
-    """Each copy is at most 5 points above that of its clean answers; the fourth asks too much."""
+    """Each copy is at most 3 points above that of its clean answers; the fourth asks too much."""
     report = json.loads((demo / "report.json").read_text())
     assert len(report["thieves"]) == 3
     for thief in report["thieves"]:
         assert thief["queries"] >= 2000
         assert 0 < thief["clean"] < thief["queries"]
-        assert thief["defended"] <= thief["floor"] + 0.05
+        assert thief["defended"] <= thief["floor"] + 0.03
     like_its_own, _, of_another_kind = report["thieves"]
     assert like_its_own["defended"] <= like_its_own["undefended"] - 0.02
     assert of_another_kind["defended"] <= of_another_kind["undefended"] - 0.2
