@@ -86,8 +86,8 @@ bench: $(READY) ## Measure what the defense costs
 docs: $(READY) ## Write the pages that are made from the code
 	$(BIN)/python -m queen.cli.settings_page docs/settings.md
 
-results: $(READY) ## Write docs/results.md from docs/results/*.json, and the tables of docs/redteam.md
-	$(BIN)/python -m queen.results docs
+results: $(READY) ## Write docs/results.md, its pictures and other pages' figures; ROWS=... adds red-team rows
+	$(BIN)/python -m queen.results docs $(ROWS)
 	$(BIN)/python -m queen.redteam.report.catalog docs/redteam.md
 
 redteam: $(READY) ## Attack this defense and the baselines on digits, with a report

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import mean
 
 from queen.redteam.report.markdown import table
-from queen.results.files import Content, read_content, read_rows
+from queen.results.files import Content, bench_rows, read_content
 
 _HONEST = """
 ## Honest accounts
@@ -70,17 +71,22 @@ def _queries(count: int | None) -> str:
 
 
 def links_section(files: list[Path]) -> list[str]:
-    """The section, if there are files; each holds the rows of a seed."""
+    """The section, if there are files; each holds the rows of a seed, and a line all seeds."""
+    splits: dict[str, list[Content]] = {}
+    for row in bench_rows(files):
+        splits.setdefault(row["split"], []).append(row)
     cells = [
         [
-            str(row["seed"]),
-            row["split"],
-            f"{row['accounts']} x {row['queries_each']}",
-            f"{row['auc']:.3f}",
-            f"{100 * row['linked']:.1f}",
-            f"{100 * row['false_links']:.1f}",
+            split,
+            f"{rows[0]['accounts']} x {rows[0]['queries_each']}",
+            str(len(rows)),
+            " - ".join(
+                dict.fromkeys(f"{end(row['auc'] for row in rows):.3f}" for end in (min, max))
+            ),
+            f"{100 * mean(row['linked'] for row in rows):.1f}",
+            f"{100 * mean(row['false_links'] for row in rows):.1f}",
         ]
-        for row in read_rows(files)
+        for split, rows in splits.items()
     ]
-    titles = ["seed", "the thief's accounts ask", "accounts", "AUC", "linked, %", "false links, %"]
+    titles = ["the thief's accounts ask", "accounts", "seeds", "AUC", "linked, %", "false links, %"]
     return [_LINKS, table(titles, cells), ""] if cells else []

@@ -1,6 +1,9 @@
-"""The sections on the cost of the defense: the served door, and the steps of the method."""
+"""The sections on the cost: the served door, the steps of the method, the state of accounts."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
 
 from queen.redteam.report.markdown import table
 from queen.results.files import Content, machine_of
@@ -25,6 +28,31 @@ _METHOD = """
 `queen bench method --json docs/results/bench-method.json`, microseconds a query at batch 256, one
 thread; *faster* is against the slow way that the closed form replaces, in the same run.
 """
+_STATE = """
+## The state of many accounts
+
+`queen bench state --json docs/results/bench-state.json`: the engine of the sensitivity service, on
+one thread. Times of the engine are CPU times, those of stores wall-clock times. Other work on the
+machine slows both, and changes the ratios least.
+
+- *queries a second and core*: batches of 64 rows of 64 accounts, out of 1,000 in memory with 100
+  records in each of 5 classes; none is recorded.
+- *append to Redis*: one record of one account, over a Lua call that returns at once, in turns and
+  through redis-py.
+- *p50 with many accounts*: of accounts in memory while the others lie in SQLite, over that with 10
+  accounts in all; the worse of batches of 1 and 64 rows.
+- *p50 at most records*: of a recorded query of a class that is nearly spent, over one of a class
+  without a record; the worse of batches of 1 and 64 accounts.
+"""
+_LATENCY = """
+Latency of a batch, in microseconds. *few* is 10 accounts, or 0 or 1 records; *many* is {known:,}
+accounts; *most* is {most:,} records of a class.
+"""
+_SEARCH = """
+The engines of the search: the time of `flat` over that of `cells`, median over 1 to 4,000 records a
+ledger. Half of the rows are covered; above 1 `cells` is faster.
+"""
+_TIMES = ("few_microseconds", "many_microseconds", "most_microseconds", "ratio")
 _MEASURES = ("requests_per_second", "p50_ms", "p99_ms", "cpu_ms_per_request")
 
 
@@ -41,7 +69,7 @@ def serve_section(bench: Content) -> list[str]:
         if row["contestant"] != "bare"
     ]
     titles = ["account", "batch", "in flight", "requests/s", "p50", "p99", "server CPU a request"]
-    return [_SERVE, machine_of(bench), "", table(titles, cells)]
+    return [_SERVE, machine_of(bench), "", table(titles, cells), ""]
 
 
 def method_section(bench: Content) -> list[str]:
@@ -57,6 +85,65 @@ def method_section(bench: Content) -> list[str]:
     ]
     titles = ["kernel", "us a query", "goal", "faster"]
     return [_METHOD, machine_of(bench), "", table(titles, cells), ""]
+
+
+def state_section(bench: Content) -> list[str]:
+    """The section, from the file of `queen bench state`."""
+    goals = [[goal["title"], f"{bench[goal['key']]:,}", goal["goal"]] for goal in bench["goals"]]
+    rates = [
+        [name, f"{rate:,}", f"{low:,} - {high:,}"]
+        for (name, rate), (low, high) in zip(
+            bench["assess_rates"].items(), bench["assess_spreads"].values(), strict=True
+        )
+    ]
+    appends = [
+        [f"synchronous {name}", *(f"{rate:,}" for rate in row.values())]
+        for name, row in bench["sqlite_appends_per_second"].items()
+    ]
+    known, most = bench["accounts_known"], bench["most_records"]
+    return [
+        _STATE,
+        machine_of(bench),
+        "",
+        table(["measure", "measured", "goal"], goals),
+        "",
+        table(["a batch", "queries a second and core", "lowest and highest turn"], rates),
+        _LATENCY.format(known=known, most=most),
+        _latencies(bench["accounts_latency"] | bench["records_latency"]),
+        "",
+        table(["records a second into SQLite", "1 at a time", "64 at a time"], appends),
+        _SEARCH,
+        _searches(bench["search"]),
+        "",
+    ]
+
+
+def _latencies(rows: dict[str, dict[str, float]]) -> str:
+    cells = [
+        [title, *(f"{row[name]:,}" if name in row else "" for name in _TIMES)]
+        for title, row in rows.items()
+    ]
+    return table(["p50 of a batch", "few", "many", "most", "ratio"], cells)
+
+
+def _searches(rows: Sequence[Content]) -> str:
+    """A line for each width of an embedding, a column for each batch."""
+    ratios: dict[int, dict[tuple[int, int], list[float]]] = {}
+    for row in rows:
+        if "cells" in row:
+            batches = ratios.setdefault(row["width"], {})
+            batches.setdefault((row["rows"], row["ledgers"]), []).append(row["flat"] / row["cells"])
+    columns = list(dict.fromkeys(batch for width in ratios.values() for batch in width))
+    titles = [f"{rows:,} rows, {_ledgers(ledgers)}" for rows, ledgers in columns]
+    cells = [
+        [str(width), *(f"{median(of_width[batch]):.1f}" for batch in columns)]
+        for width, of_width in ratios.items()
+    ]
+    return table(["width", *titles], cells)
+
+
+def _ledgers(count: int) -> str:
+    return "1 ledger" if count == 1 else f"{count} ledgers"
 
 
 def _ratio(values: list[float]) -> str:

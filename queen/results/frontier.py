@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
+from queen.redteam.frontier.plot import draw_frontier
 from queen.redteam.frontier.summary import NOTES, summaries, summary_table
+from queen.results.files import learned_rows
 
 _TEXT = """
 ## Crossing policies: the frontier
@@ -20,7 +21,9 @@ def frontier_section(files: list[Path]) -> list[str]:
     """The section, if there are files; each is the frontier.json of a data set."""
     lines: list[str] = []
     for file in files:
-        rows = json.loads(file.read_text())
+        rows = learned_rows(file)
+        if not rows:
+            continue
         seeds = sorted({row["seed"] for row in rows})
         dataset = file.stem.removeprefix("frontier-")
         text = _TEXT.format(
@@ -32,6 +35,12 @@ def frontier_section(files: list[Path]) -> list[str]:
         )
         lines += [text, summary_table(summaries(rows)), ""]
         picture = file.with_suffix(".png")
-        if picture.is_file():
-            lines += [f"![The table as a picture]({picture.parent.name}/{picture.name})", ""]
+        lines += [f"![The table as a picture]({picture.parent.name}/{picture.name})", ""]
     return lines
+
+
+def draw_frontiers(folder: Path) -> None:
+    """Write the picture of each file beside it."""
+    for file in folder.glob("frontier-*.json"):
+        if rows := learned_rows(file):
+            draw_frontier(summaries(rows), file.with_suffix(".png"))

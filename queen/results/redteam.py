@@ -2,59 +2,40 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill
 
 from queen.redteam.plans import PLANS
 from queen.redteam.report.leaks import read_leaks
-from queen.redteam.report.markdown import (
-    KIND_NOTES,
-    NOTES,
-    attack_table,
-    kind_table,
-    render_standings,
-    table,
-)
+from queen.redteam.report.markdown import NOTES, render_standings, table
 from queen.redteam.report.rows import Row
 from queen.redteam.report.standings import standings
+from queen.results.files import learned_rows
 
-_TEXT = f"""
-## The red team
+_TEXT = f"""## The red team
 
-Every copy beside the answers of honest accounts; [redteam.md](redteam.md) explains the attacks.
+Every copy beside what honest accounts pay; [redteam.md](redteam.md) explains the attacks.
 
 {NOTES}"""
 _PLANS = {"digits": "smoke", "fashion-mnist": "full", "cifar10": "cifar10"}
 """The plan that gave the rows of a data set."""
-_WHOLE = ("full", "cifar10")
-"""Plans whose page tells how much of them was measured."""
 _LINE_LENGTH = 100
-_SHOWN_ATTACKS = 3
-"""The attacks on a defense are listed if it met more attacks than this."""
 
 
 def redteam_section(files: list[Path]) -> list[str]:
-    """The section, if there are files; each is the report.json of its command."""
-    lines = [_TEXT] if files else []
+    """The section, if there are rows; each file is of a data set."""
+    lines = []
     for file in files:
-        dataset = file.stem.removeprefix("redteam-")
+        dataset, rows = file.stem.removeprefix("redteam-"), learned_rows(file)
         plan = _PLANS.get(dataset)
         command = f"--{plan}" if plan else f"--full --dataset {dataset}"
-        lines += [f"### {dataset}: `queen redteam {command}`\n"]
-        rows = json.loads(file.read_text())
-        all_standings = standings(rows)
-        leaks = read_leaks(file.with_name(f"leak-{dataset}.json"))
-        lines += render_standings(all_standings, leaks, "####")
-        kinds = kind_table(all_standings)
-        lines += ["#### Honest accounts by their traffic\n", KIND_NOTES, kinds, ""]
-        main = [standing for standing in all_standings if len(standing.attacks) > _SHOWN_ATTACKS]
-        if main:
-            lines += ["#### Every attack\n", attack_table(main), ""]
-        if plan in _WHOLE:
-            lines += _measured_parts(plan, rows)
-    return lines
+        if rows:
+            lines += [f"### {dataset}: `queen redteam {command}`\n"]
+            leaks = read_leaks(file.with_name(f"leak-{dataset}.json"))
+            lines += render_standings(standings(rows), leaks, "####")
+            lines += _measured_parts(plan, rows) if plan else []
+    return [_TEXT, *lines] if lines else []
 
 
 def _measured_parts(plan_name: str, rows: Sequence[Row]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from queen.redteam.report.markdown import table
-from queen.results.files import Content, read_content, read_rows
+from queen.results.files import Content, bench_rows, read_content
 
 _TEXT = """## Reversal and secrecy exclude each other
 
@@ -36,7 +36,7 @@ def secrecy_section(files: list[Path]) -> list[str]:
     if not files:
         return []
     pictures = [f"![Reversal against secrecy](results/{_picture(file).name})\n" for file in files]
-    return [_TEXT, *pictures, table(_TITLES, map(_cells, read_rows(files))), ""]
+    return [_TEXT, *pictures, table(_TITLES, map(_cells, bench_rows(files))), ""]
 
 
 def draw_secrecy(file: Path) -> Path:

@@ -1,4 +1,4 @@
-"""The look of the pictures: axes, lines with error bars, a legend beside them."""
+"""The look of the pictures: panels side by side, a color and a marker for each name."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from queen.redteam.report.standings import OverSeeds
-
-Points = list[tuple[float, OverSeeds]]
 Style = dict[str, Any]
 _MARKERS = "osD^vPX<>ph*"
 
@@ -26,7 +23,6 @@ class Styles:
             title: {
                 "color": tuple(order[index % len(order)]),
                 "marker": _MARKERS[index % len(_MARKERS)],
-                "linestyle": "-",
             }
             for index, title in enumerate(dict.fromkeys(titles))
         }
@@ -35,59 +31,26 @@ class Styles:
         return self._styles[title]
 
 
-def open_figure(*panels: str) -> tuple[Any, Sequence[Any]]:
-    """A figure with a panel for each title, side by side."""
+def open_figure(
+    *panels: str, height: float = 5.2, widths: Sequence[float] | None = None
+) -> tuple[Any, Sequence[Any]]:
+    """A figure with a panel for each title, side by side; `widths` are relative."""
     import matplotlib as mpl  # noqa: PLC0415 - slow to import
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt  # noqa: PLC0415 - after the backend is chosen
 
     figure, axes = plt.subplots(
-        1, len(panels), figsize=(8.5 * len(panels), 5.2), layout="constrained", squeeze=False
+        1,
+        len(panels),
+        figsize=(8.5 * len(panels), height),
+        layout="constrained",
+        squeeze=False,
+        width_ratios=widths,
     )
     for panel, title in zip(axes[0], panels, strict=True):
-        panel.set_title(title, loc="left", fontsize="medium")
+        panel.set_title(title, loc="left", fontsize="medium", pad=20)
     return figure, list(axes[0])
-
-
-def draw_line(axes: Any, points: Points, style: Style, label: str) -> None:
-    """Draw a thief's figures in percent, joined in order, with bars of one standard deviation."""
-    if not points:
-        return
-    xs, figures = zip(*sorted(points, key=lambda point: point[0]), strict=True)
-    means = [100 * figure.mean for figure in figures]
-    axes.plot(xs, means, label=label, markersize=5.5, linewidth=1.3, **style)
-    bars = [100 * (figure.sd or 0) for figure in figures]
-    axes.errorbar(xs, means, yerr=bars, fmt="none", ecolor=style["color"], linewidth=1)
-
-
-def finish(axes: Any, x: str, y: str, *, legend: bool = True) -> None:
-    """Name the axes and put the legend beside them: inside, it would hide the points."""
-    handles, labels = axes.get_legend_handles_labels()
-    axes.set(xlabel=x, ylabel=y)
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-    if not axes.has_data():
-        axes.set(xticks=[], yticks=[])
-        axes.text(0.5, 0.5, "no cells of this run", ha="center", transform=axes.transAxes)
-    elif legend and handles:
-        axes.legend(
-            handles,
-            labels,
-            frameon=False,
-            loc="center left",
-            bbox_to_anchor=(1.01, 0.5),
-            fontsize="small",
-        )
-
-
-def scale_by_counts(axes: Any, counts: Iterable[float]) -> None:
-    """Scale the x axis by logarithms, with ticks at the counts that were measured."""
-    ticks = sorted(set(counts))
-    if ticks:
-        axes.set_xscale("log")
-        axes.minorticks_off()
-        axes.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
 
 
 def save(figure: Any, path: Path) -> None:

@@ -5,27 +5,38 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from queen.redteam.report.leaks import LEAK_NOTES, Leaks, leak_cell
+from queen.redteam.report.picture import PICTURE, main_setting
 from queen.redteam.report.standings import OverSeeds, Standing
 
 COLUMNS = (
-    *("defense", "plain copy", "max over attacks", "by", "its fidelity"),
-    *("leak", "clean-prefix floor", "label-only floor"),
-    *("honest accuracy", "of", "by history", "harmed", "mean L1", "reversed"),
+    *("defense", "met", "best copy", "by", "its fidelity", "plain copy"),
+    *("clean-prefix floor", "label-only floor", "leak"),
+    *("harmed", "of", "answered right", "mean L1", "reversed"),
 )
 NOTES = f"""\
-Accuracies are on the test set, in percent: mean ± standard deviation over seeds. *Plain copy*
-learns the answers as they are; *max over attacks* is the most accurate copy of each seed, over the
-attacks that were run, *by* names the strongest, and *its fidelity* is how often it agrees with the
-protectee. *Clean-prefix floor* is a copy of the answers before each account's first reversal or
-refusal, drawn halfway to their labels (queries in brackets), *label-only floor* a copy of the
-protectee's labels of the same queries, or of all queries where a defense has no verdicts: no later
-answer brings a thief below them. *Honest accuracy* is of the answers to fresh accounts that send
-images nobody trained on, 10,000 where there are so many, *of* the kind of traffic that the defense
-harms most; *by history* tells it after so many queries; *harmed* are the queries whose label was
-changed or that were refused. The kinds have a table of their own. *Mean L1* and *reversed* are of
-the plain copy's traffic.
+Accuracies are on the test set, in percent: mean ± standard deviation over seeds. *Met* are the
+attacks that the defense met, and the seeds: of two defenses, the one that met fewer attacks may
+only look better. *Best copy* is the most accurate copy of each seed over these attacks, *by* names
+the strongest (x3: with an ensemble of 3 copies), and *its fidelity* is how often it agrees with the
+protectee. *Plain copy* learns the answers as they are. *Clean-prefix floor* is a copy of the
+answers before each account's first reversal or refusal, drawn halfway to their labels (queries in
+brackets), *label-only floor* a copy of the protectee's labels of the same queries, or of all
+queries where a defense has no verdicts: no later answer brings a thief below them. *Harmed* are the
+queries of a fresh honest account, 10,000 where there are so many images that nobody trained on,
+whose label was changed or that were refused, and *answered right* those with a right label; both
+*of* the kind of traffic that the defense harms most. *Mean L1* and *reversed* are of the plain
+copy's traffic.
 
 {LEAK_NOTES}"""
+KIND_NOTES = """\
+Of each kind, the share of the queries that were harmed (label changed, or refused), and in brackets
+the share that were answered right, in percent. Accounts of few classes and of Zipf draw their
+classes, and are easier or harder by them.
+"""
+_OTHER_COLUMNS = (
+    *("queries", "pool", "accounts", "defense", "met", "best copy", "by", "plain copy"),
+    *("clean-prefix floor", "reversed"),
+)
 
 
 def render_report(
@@ -36,9 +47,13 @@ def render_report(
     unmeasured: Sequence[str],
 ) -> str:
     """The page."""
-    parts = [f"# Red team\n\n`{command}`\n\n{NOTES}", *render_standings(standings, leaks, "##")]
-    parts += ["## Every attack\n", attack_table(standings), ""]
-    parts += ["## Honest accounts by their traffic\n", KIND_NOTES, kind_table(standings), ""]
+    picture = f"![Thieves and customers]({PICTURE})\n"
+    parts = [
+        f"# Red team\n\n`{command}`\n",
+        picture,
+        NOTES,
+        *render_standings(standings, leaks, "##"),
+    ]
     if left_out:
         parts += [f"## Left out\n\n{left_out}\n"]
     if unmeasured:
@@ -51,25 +66,20 @@ def render_report(
 
 
 def render_standings(standings: Sequence[Standing], leaks: Leaks, level: str) -> list[str]:
-    """A heading and a table for each setting, headings of this `level`."""
-    groups: dict[str, list[Standing]] = {}
-    for standing in standings:
-        groups.setdefault(setting_title(standing), []).append(standing)
-    lines: list[str] = []
-    for title, group in groups.items():
-        cells = [_cells(standing, leaks) for standing in group]
-        lines += [f"{level} {title}\n", table(COLUMNS, cells), ""]
+    """The tables of a run, under headings of this `level`: the main setting, then the others."""
+    if not standings:
+        return []
+    main = main_setting(standings)
+    others = [standing for standing in standings if standing not in main]
+    cells = [_cells(standing, leaks) for standing in main]
+    lines = [f"{level} {setting_title(main[0])}\n", table(COLUMNS, cells), ""]
+    if any(standing.kinds for standing in main):
+        lines += [f"{level} Honest accounts by their traffic\n", KIND_NOTES, kind_table(main), ""]
+    lines += [f"{level} Every attack\n", _ATTACK_NOTES, attack_table(main), ""]
+    if others:
+        cells = [_other_cells(standing) for standing in others]
+        lines += [f"{level} Other settings\n", table(_OTHER_COLUMNS, cells), ""]
     return lines
-
-
-def setting_title(standing: Standing) -> str:
-    """Data, queries, pool and accounts in words."""
-    key = standing.key
-    accounts = "one account"
-    if key["accounts"] > 1:
-        accounts = f"{key['accounts']} accounts, {'one group' if key['linked'] else 'no group'}"
-    company = f", ensembles of {key['members']} copies" if key["members"] > 1 else ""
-    return f"{key['dataset']}, {key['queries']:,} queries, {key['pool']} pool, {accounts}{company}"
 
 
 def percent(figure: OverSeeds | None) -> str:
@@ -80,79 +90,102 @@ def percent(figure: OverSeeds | None) -> str:
     return f"{100 * figure.mean:.1f}{sd}"
 
 
+def met_text(standing: Standing) -> str:
+    """The numbers of attacks and seeds that a defense met."""
+    attacks = "1 attack" if standing.met == 1 else f"{standing.met} attacks"
+    seeds = "1 seed" if standing.worst.seeds == 1 else f"{standing.worst.seeds} seeds"
+    return f"{attacks}, {seeds}"
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table."""
     lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def setting_title(standing: Standing) -> str:
+    """Data, queries, pool and accounts in words."""
+    key = standing.key
+    return (
+        f"{key['dataset']}, {key['queries']:,} queries, {key['pool']} pool, "
+        f"{_accounts_text(standing)}"
+    )
+
+
+def _accounts_text(standing: Standing) -> str:
+    """The accounts of a thief in words."""
+    accounts = standing.key["accounts"]
+    if accounts == 1:
+        return "one account"
+    return f"{accounts} accounts, {'one group' if standing.key['linked'] else 'no group'}"
+
+
 def _cells(standing: Standing, leaks: Leaks) -> list[str]:
-    figures, traffic = standing.figures, standing.traffic
-    length = figures["clean_prefix_queries"]
-    floor = percent(figures["clean_prefix_floor"])
-    moved = traffic["mean_l1"]
+    figures, moved = standing.figures, standing.traffic["mean_l1"]
     return [
         standing.title,
-        percent(standing.plain),
+        met_text(standing),
         f"**{percent(standing.worst)}**",
         standing.worst_attack,
         percent(standing.fidelities[standing.worst_attack]),
-        leak_cell(leaks, standing.key),
-        floor if length is None else f"{floor} ({length.mean:,.0f})",
+        percent(standing.plain),
+        _floor_cell(standing),
         percent(figures["label_only_floor"]),
-        percent(figures["honest_accuracy"]),
-        standing.honest_kind or "-",
-        _history(standing),
+        leak_cell(leaks, standing.key),
         percent(figures["honest_harmed"]),
+        standing.honest_kind or "-",
+        percent(figures["honest_accuracy"]),
         "-" if moved is None else f"{moved.mean:.2f}",
-        percent(traffic["reversed_fraction"]),
+        percent(standing.traffic["reversed_fraction"]),
     ]
 
 
-def _history(standing: Standing) -> str:
-    points = [f"{asked:,}: {100 * at.mean:.0f}" for asked, at in standing.curve if at is not None]
-    return ", ".join(points) or "-"
-
-
-def attack_table(standings: Sequence[Standing]) -> str:
-    """Every attack on every defense as a table, the strongest first."""
-    rows = [
-        [
-            setting_title(standing),
-            standing.title,
-            name,
-            percent(accuracy),
-            percent(standing.fidelities[name]),
-            str(accuracy.seeds),
-        ]
-        for standing in standings
-        for name, accuracy in sorted(
-            standing.attacks.items(), key=lambda item: item[1].mean, reverse=True
-        )
+def _other_cells(standing: Standing) -> list[str]:
+    return [
+        f"{standing.key['queries']:,}",
+        str(standing.key["pool"]),
+        _accounts_text(standing),
+        standing.title,
+        met_text(standing),
+        f"**{percent(standing.worst)}**",
+        standing.worst_attack,
+        percent(standing.plain),
+        _floor_cell(standing),
+        percent(standing.traffic["reversed_fraction"]),
     ]
-    return table(("setting", "defense", "attack", "copy", "fidelity", "seeds"), rows)
 
 
-KIND_NOTES = """\
-Of each kind, the share of the queries that were harmed (label changed, or refused), and in brackets
-the share that were answered right, in percent. Accounts of few classes and of Zipf draw their
-classes, and are easier or harder by them.
+def _floor_cell(standing: Standing) -> str:
+    """A copy of the clean answers, with their number."""
+    length, floor = standing.figures["clean_prefix_queries"], standing.figures["clean_prefix_floor"]
+    return percent(floor) if length is None else f"{percent(floor)} ({length.mean:,.0f})"
+
+
+_ATTACK_NOTES = """\
+The accuracy of each attack's copy, in percent; without a deviation it is of one seed. A dash: the
+defense did not meet the attack.
 """
 
 
-def kind_table(standings: Sequence[Standing]) -> str:
-    """The kinds of honest traffic under every defense; a defense stands once."""
-    defended = {_honest_key(standing): standing for standing in standings if standing.kinds}
-    names = list(dict.fromkeys(kind for standing in defended.values() for kind in standing.kinds))
+def attack_table(standings: Sequence[Standing]) -> str:
+    """The copies of every attack, a column for each defense; attacks in order of their best."""
+    best: dict[str, float] = {}
+    for standing in standings:
+        for attack, copy in standing.attacks.items():
+            best[attack] = max(best.get(attack, 0.0), copy.mean)
     rows = [
-        [dataset, title, *(_kind_cell(standing, name) for name in names)]
-        for (dataset, title), standing in defended.items()
+        [attack, *(percent(standing.attacks.get(attack)) for standing in standings)]
+        for attack in sorted(best, key=lambda attack: -best[attack])
     ]
-    return table(("data", "defense", *names), rows)
+    return table(("attack", *(standing.title for standing in standings)), rows)
 
 
-def _honest_key(standing: Standing) -> tuple[str, str]:
-    return str(standing.key["dataset"]), standing.title
+def kind_table(standings: Sequence[Standing]) -> str:
+    """The kinds of honest traffic under every defense."""
+    shown = [standing for standing in standings if standing.kinds]
+    names = list(dict.fromkeys(kind for standing in shown for kind in standing.kinds))
+    rows = [[standing.title, *(_kind_cell(standing, name) for name in names)] for standing in shown]
+    return table(("defense", *names), rows)
 
 
 def _kind_cell(standing: Standing, name: str) -> str:
@@ -160,7 +193,8 @@ def _kind_cell(standing: Standing, name: str) -> str:
     if kind is None:
         return "-"
     shown = f"{percent(kind.harmed)} ({percent(kind.accuracy)})"
-    return f"**{shown}**" if name == standing.honest_kind and kind.harmed else shown
+    is_worst = name == standing.honest_kind and kind.harmed is not None and kind.harmed.mean > 0
+    return f"**{shown}**" if is_worst else shown
 
 
 def _items(lines: Iterable[str]) -> list[str]:

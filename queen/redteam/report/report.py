@@ -12,8 +12,13 @@ from rich.console import Console
 from rich.table import Table
 
 from queen.redteam.report.leaks import Leaks, leak_cell
-from queen.redteam.report.markdown import percent, render_report, setting_title
-from queen.redteam.report.plots import draw_plots
+from queen.redteam.report.markdown import (
+    met_text,
+    percent,
+    render_report,
+    setting_title,
+)
+from queen.redteam.report.picture import PICTURE, draw_picture, main_setting
 from queen.redteam.report.rows import Row
 from queen.redteam.report.standings import Standing, defense_title, standings
 
@@ -33,7 +38,7 @@ class Report:
 
 
 def write_report(report: Report, out: Path, console: Console) -> None:
-    """Write report.json, report.csv, report.md and the plots into `out`; show the table."""
+    """Write report.json, report.csv, report.md and the picture into `out`; show the table."""
     out.mkdir(parents=True, exist_ok=True)
     stands = standings(report.rows)
     text = json.dumps(report.rows, indent=2, allow_nan=False)
@@ -42,9 +47,9 @@ def write_report(report: Report, out: Path, console: Console) -> None:
     missing = [*report.unmeasured, *_without_copy(report.rows)]
     page = render_report(stands, report.leaks, report.command, report.left_out, missing)
     (out / "report.md").write_text(page)
-    drawn = draw_plots(stands, out)
+    draw_picture([(stand.title, stand) for stand in main_setting(stands)], out / PICTURE)
     print_standings(stands, report.leaks, console)
-    names = ["report.json", "report.csv", "report.md", *(path.name for path in drawn)]
+    names = ("report.json", "report.csv", "report.md", PICTURE)
     console.print(f"Written to {out}: {', '.join(names)}", highlight=False)
 
 
@@ -70,7 +75,7 @@ def _csv_cell(value: object) -> object:
 
 
 def print_standings(stands: Sequence[Standing], leaks: Leaks, console: Console) -> None:
-    """Show a table for each setting, with the worst copies beside the honest accuracy."""
+    """Show a table for each setting, with the best copies beside what honest accounts pay."""
     groups: dict[str, list[Standing]] = {}
     for standing in stands:
         groups.setdefault(setting_title(standing), []).append(standing)
@@ -80,9 +85,9 @@ def print_standings(stands: Sequence[Standing], leaks: Leaks, console: Console) 
 
 def _table(title: str, group: Sequence[Standing], leaks: Leaks) -> Table:
     table = Table(title=title, title_justify="left")
-    shown = ("defense", "plain", "worst", "by", "leak", "floor", "labels", "honest", "of", "L1")
+    shown = ("defense", "met", "best", "by", "plain", "floor", "leak", "harmed", "of", "L1")
     for column in shown:
-        is_name = column in {"defense", "by", "of"}
+        is_name = column in {"defense", "met", "by", "of"}
         # Names may wrap on a narrow terminal, figures may not.
         table.add_column(
             column, justify="left" if is_name else "right", no_wrap=not is_name, overflow="fold"
@@ -91,13 +96,13 @@ def _table(title: str, group: Sequence[Standing], leaks: Leaks) -> Table:
         moved = standing.traffic["mean_l1"]
         table.add_row(
             standing.title,
-            percent(standing.plain),
+            met_text(standing),
             f"[bold]{percent(standing.worst)}[/bold]",
             standing.worst_attack,
-            leak_cell(leaks, standing.key),
+            percent(standing.plain),
             percent(standing.figures["clean_prefix_floor"]),
-            percent(standing.figures["label_only_floor"]),
-            percent(standing.figures["honest_accuracy"]),
+            leak_cell(leaks, standing.key),
+            percent(standing.figures["honest_harmed"]),
             standing.honest_kind or "-",
             "-" if moved is None else f"{moved.mean:.2f}",
         )

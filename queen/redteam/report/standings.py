@@ -17,14 +17,15 @@ PLAIN = "knockoff"
 """The plain copy, which published tables show."""
 KEY = (
     *("dataset", "defense", "profile", "budget", "breadth", "class_cap", "pool"),
-    *("accounts", "linked", "queries", "members"),
+    *("accounts", "linked", "queries", "learner"),
 )
-FIGURES = (*("clean_prefix_floor", "clean_prefix_queries", "label_only_floor"),)
+"""The fields of a setting: rows that differ in one of them are never compared by attack."""
+FLOORS = ("clean_prefix_floor", "label_only_floor")
+"""Copies that no later answer prevents; of the copies that were made, the best counts."""
+SHARED = ("clean_prefix_queries", "protectee_accuracy")
 """Figures that are the same for every attack of a standing; those of honest accounts apart."""
 TRAFFIC = ("mean_l1", "reversed_fraction")
 """Figures of the traffic of an attack."""
-
-
 Curve = list[tuple[int, "OverSeeds | None"]]
 """Pairs of a history and the accuracy there."""
 _SUFFIXES = {"queen-epoch-shadows": " (epoch shadows)"}
@@ -55,7 +56,8 @@ class KindStanding:
 class Standing:
     """A defense in a setting, over all attacks and seeds that met it.
 
-    `attacks` are accuracies of copies and `fidelities` their agreement with the protectee.
+    `attacks` are accuracies of copies and `fidelities` their agreement with the protectee; an
+    ensemble counts as an attack of its own there, and not in `met`, the number of attacks.
     `worst` is the largest accuracy over attacks, seed by seed, and `worst_attack` the attack
     with the largest mean. `kinds` are the kinds of honest traffic, and `honest_kind` the one with
     the largest mean share of harmed queries (of equals, the first). Honest figures and the `curve`,
@@ -63,6 +65,7 @@ class Standing:
     """
 
     key: Row
+    met: int
     attacks: dict[str, OverSeeds]
     fidelities: dict[str, OverSeeds | None]
     worst: OverSeeds
@@ -101,7 +104,7 @@ def standings(rows: Sequence[Row]) -> list[Standing]:
     groups: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
         if row["clone_accuracy"] is not None:
-            groups.setdefault(tuple(row[name] for name in KEY), []).append(row)
+            groups.setdefault(tuple(row.get(name) for name in KEY), []).append(row)
     return [_standing(group) for group in groups.values()]
 
 
@@ -117,7 +120,7 @@ def _standing(rows: Sequence[Row]) -> Standing:
     by_attack: dict[str, list[Row]] = {}
     by_seed: dict[int, list[Row]] = {}
     for row in rows:
-        by_attack.setdefault(row["attack"], []).append(row)
+        by_attack.setdefault(_attack_name(row), []).append(row)
         by_seed.setdefault(row["seed"], []).append(row)
     attacks = {name: _known(group, "clone_accuracy") for name, group in by_attack.items()}
     worst = over_seeds(max(row["clone_accuracy"] for row in group) for group in by_seed.values())
@@ -129,25 +132,35 @@ def _standing(rows: Sequence[Row]) -> Standing:
     kinds = _kinds(first_rows)
     worst_kind = max(kinds, key=lambda kind: _mean(kinds[kind].harmed), default="")
     return Standing(
-        key={name: rows[0][name] for name in KEY},
+        key={name: rows[0].get(name) for name in KEY},
+        met=len({row["attack"] for row in rows}),
         attacks=attacks,
         fidelities={
             name: over_seeds(row["fidelity"] for row in group) for name, group in by_attack.items()
         },
         worst=worst,
         worst_attack=max(attacks, key=lambda name: attacks[name].mean),
-        figures={name: over_seeds(row[name] for row in first_rows) for name in FIGURES}
+        figures={name: over_seeds(row.get(name) for row in first_rows) for name in SHARED}
+        | {name: _best(by_seed.values(), name) for name in FLOORS}
         | {
             "honest_accuracy": kinds[worst_kind].accuracy if kinds else None,
             "honest_harmed": kinds[worst_kind].harmed if kinds else None,
         },
-        traffic={
-            name: over_seeds(row[name] for row in plain)
-            for name in ("mean_l1", "reversed_fraction")
-        },
+        traffic={name: over_seeds(row[name] for row in plain) for name in TRAFFIC},
         kinds=kinds,
         honest_kind=worst_kind,
     )
+
+
+def _attack_name(row: Row) -> str:
+    """The attack of a row, with the size of its ensemble: `knockoff x3`."""
+    return str(row["attack"]) if row["members"] == 1 else f"{row['attack']} x{row['members']}"
+
+
+def _best(seeds: Iterable[Sequence[Row]], name: str) -> OverSeeds | None:
+    """The largest value of each seed, over seeds."""
+    known = [[row[name] for row in rows if row[name] is not None] for rows in seeds]
+    return over_seeds(max(values, default=None) for values in known)
 
 
 def _known(rows: Iterable[Row], name: str) -> OverSeeds:

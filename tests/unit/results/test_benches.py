@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
-from queen.results.benches import method_section, serve_section
+from queen.results.benches import method_section, serve_section, state_section
 
 MACHINE = {"processor": "Abacus", "cores": 2, "python": "3.11.7"}
+BENCH = {
+    "machine": MACHINE,
+    "goals": [{"title": "resident GiB", "key": "rss", "goal": "<= 4 met"}],
+    "rss": 0.094,
+    "assess_rates": {"64 accounts": 137770},
+    "assess_spreads": {"64 accounts": [107027, 228465]},
+    "accounts_known": 1_000_000,
+    "most_records": 4283,
+    "accounts_latency": {"in memory": {"few_microseconds": 270.3, "ratio": 1.026}},
+    "records_latency": {"covered": {"most_microseconds": 298.5}},
+    "sqlite_appends_per_second": {"full": {"1": 691, "64": 12447}},
+    "search": [
+        {"width": 2, "records": 1, "rows": 1, "ledgers": 1, "cells": 100.0, "flat": 110.0},
+        {"width": 2, "records": 9, "rows": 1, "ledgers": 1, "cells": 100.0, "flat": 150.0},
+        {"width": 2, "records": 1, "rows": 1024, "ledgers": 64, "cells": 50.0, "flat": 100.0},
+        {"width": 8, "records": 1, "rows": 1, "ledgers": 1, "flat": 100.0},
+    ],
+}
 
 
 def test_a_contestant_is_compared_with_the_bare_server() -> None:
@@ -17,7 +35,7 @@ def test_a_contestant_is_compared_with_the_bare_server() -> None:
     page = "\n".join(serve_section({"machine": MACHINE, "rows": rows}))
     assert "Machine: Abacus, 2 cores, Python 3.11.7." in page
     ratio = "0.50 (0.25 - 1.00)"
-    assert page.endswith(f"| over | 1 | 8 | {ratio} | {ratio} | {ratio} | {ratio} |")
+    assert page.endswith(f"| over | 1 | 8 | {ratio} | {ratio} | {ratio} | {ratio} |\n")
     assert "| bare |" not in page
 
 
@@ -31,3 +49,18 @@ def test_a_kernel_shows_its_goal_and_its_speedup() -> None:
     page = "\n".join(method_section({"machine": MACHINE, "rows": rows}))
     assert "| reverse | 1.23 (1.00 - 2.00) | < 2 | 20,808x (SLSQP solver) |" in page
     assert "| safe | 1.23 (1.00 - 2.00) |  |  |" in page
+
+
+def test_every_figure_of_the_bench_is_on_the_page() -> None:
+    """Goals, rates with their spread, latencies with gaps, appends, and the search in short."""
+    page = "\n".join(state_section(BENCH))
+    assert "| resident GiB | 0.094 | <= 4 met |" in page
+    assert "| 64 accounts | 137,770 | 107,027 - 228,465 |" in page
+    assert "*many* is 1,000,000" in page
+    assert "| in memory | 270.3 |  |  | 1.026 |" in page
+    assert "| covered |  |  | 298.5 |  |" in page
+    assert "| synchronous full | 691 | 12,447 |" in page
+    # A median over numbers of records; a width that only one engine can has no line.
+    assert "| width | 1 rows, 1 ledger | 1,024 rows, 64 ledgers |" in page
+    assert "| 2 | 1.3 | 2.0 |" in page
+    assert "| 8 |" not in page

@@ -17,5 +17,5 @@ def test_a_measurement_gets_a_section_with_its_command(tmp_path: Path) -> None:
     text, lines, _ = leak_section([file])
     assert "`queen redteam --leak`" in text
     assert "Secrets:\n8; queries of one account: 1,000; seeds: 0, 1." in text
-    assert "| strict | flagged | 90.0 | 60.0 | 95.0 | 85.0 | 0.0 | 1.0 |" in lines
+    assert "| strict n10 | flagged | 90.0 | 60.0 | 95.0 | 85.0 | 0.0 | 1.0 |" in lines
     assert leak_section([]) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from queen.redteam.learner import LEARNER
 from queen.redteam.report.leaks import write_leaks
 from queen.results.page import render_results
 from tests.unit.redteam.report.sample_rows import leak_row
@@ -30,6 +31,9 @@ def test_rows_of_the_red_team_get_a_section_with_their_command(tmp_path: Path) -
         "linked": False,
         "queries": 1000,
         "members": 1,
+        "learner": LEARNER,
+        "protectee_accuracy": 0.97,
+        "cell": "knockoff",
         "seed": 0,
         "clone_accuracy": 0.875,
         "fidelity": 0.9,
@@ -42,10 +46,16 @@ def test_rows_of_the_red_team_get_a_section_with_their_command(tmp_path: Path) -
         "clean_prefix_floor": None,
         "clean_prefix_queries": None,
     }
-    (tmp_path / "redteam-digits.json").write_text(json.dumps([row]))
-    leak = leak_row(defense="none", profile=None, rows="all")
+    older = {**row, "attack": "label-only", "clone_accuracy": 0.99, "learner": None}
+    (tmp_path / "redteam-digits.json").write_text(json.dumps([row, older]))
+    nothing = dict.fromkeys(("profile", "budget", "breadth", "class_cap"))
+    leak = leak_row(defense="none", rows="all", **nothing)
     write_leaks([leak], "queen redteam --leak", tmp_path / "leak-digits.json")
     page = render_results(tmp_path)
     assert "### digits: `queen redteam --smoke`" in page
-    # Leak and bound come from the file beside it, for the same data set.
-    assert "| none | 87.5 | **87.5** | knockoff | 90.0 | 30.0 (33.0) | - | 86.0 | 95.0 |" in page
+    # Leak and bound come from the file beside it; the row of another learner does not count.
+    line = (
+        "| none | 1 attack, 1 seed | **87.5** | knockoff | 90.0 | 87.5 | - | 86.0 | 30.0 (33.0) |"
+    )
+    assert line in page
+    assert "#### The measured parts of the plan" in page

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from queen.redteam.learner import LEARNER
 from queen.redteam.report.rows import Row
 
 
 def thief_row(breadth: int, thief: str, accounts: int, copy: float, seed: int = 0) -> Row:
     """A thief's row of a policy without a cap."""
-    key = {"cell": f"{thief}-{accounts}-{breadth}-{seed}", "seed": seed}
+    key = {"cell": f"{thief}-{accounts}-{breadth}-{seed}", "seed": seed, "learner": LEARNER}
     policy = {"budget": 100, "breadth": breadth, "class_cap": None}
     return {**key, **policy, "thief": thief, "accounts": accounts, "clean": 1500, "copy": copy}
 
 
 def kind_row(breadth: int, kind: str, answers: list[int | None], over: int, seed: int = 0) -> Row:
     """The row of a kind of honest traffic of a policy without a cap."""
-    key = {"cell": f"honest-{kind}-{breadth}-{seed}", "seed": seed}
+    key = {"cell": f"honest-{kind}-{breadth}-{seed}", "seed": seed, "learner": LEARNER}
     policy = {"budget": 100, "breadth": breadth, "class_cap": None}
     return {**key, **policy, "kind": kind, "accounts": 1000, "answers": answers, "over": over}
 

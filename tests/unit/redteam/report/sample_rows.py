@@ -37,6 +37,7 @@ def row(attack: str, seed: int, clone: float | None, **change: object) -> Row:
         "clean_prefix_floor": 0.6,
         "clean_prefix_queries": 120,
         "label_only_floor": 0.55,
+        "protectee_accuracy": 0.97,
         **change,
     }
 

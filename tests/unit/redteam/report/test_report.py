@@ -8,12 +8,13 @@ from pathlib import Path
 
 from rich.console import Console
 
+from queen.redteam.report.picture import PICTURE
 from queen.redteam.report.report import Report, write_report
 from tests.unit.redteam.report.sample_rows import BASELINE, ROWS, leak_row, row
 
 
 def test_a_report_is_written_in_four_forms(tmp_path: Path):
-    """JSON and CSV hold the rows, Markdown the tables, PNG the pictures; the table is shown."""
+    """JSON and CSV hold the rows, Markdown the tables, PNG the picture; the table is shown."""
     rows = [
         *ROWS,
         row("knockoff", 0, 0.95, **BASELINE),
@@ -28,8 +29,7 @@ def test_a_report_is_written_in_four_forms(tmp_path: Path):
     with (tmp_path / "report.csv").open() as file:
         assert len(list(csv.DictReader(file))) == len(rows)
     assert "queen redteam --smoke" in (tmp_path / "report.md").read_text()
-    for name in ("clone_by_budget", "pareto", "honest_history", "sybil"):
-        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / PICTURE).read_bytes().startswith(b"\x89PNG")
     text = console.export_text()
     assert "paper n10" in text
     assert "30.0 (33.0)" in text
@@ -40,4 +40,4 @@ def test_rows_without_a_copy_make_an_empty_page(tmp_path: Path):
     rows = [row("d-dae", 0, None, note="no class 3")]
     write_report(Report(rows, "c"), tmp_path, Console(quiet=True))
     assert "- d-dae on paper n10, seed 0: no class 3" in (tmp_path / "report.md").read_text()
-    assert (tmp_path / "pareto.png").exists()
+    assert (tmp_path / PICTURE).exists()

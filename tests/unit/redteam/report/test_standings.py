@@ -51,6 +51,16 @@ def test_the_worst_kind_of_honest_traffic_is_named():
     assert spared.honest_kind == "even"
 
 
+def test_an_ensemble_is_an_attack_in_another_form():
+    """It may be the best copy, stands beside the floor of ensembles, and meets nothing new."""
+    ensemble = [row("knockoff", seed, 0.95, members=3, clean_prefix_floor=0.7) for seed in (0, 1)]
+    (standing,) = standings([*ROWS, *ensemble])
+    assert (standing.met, standing.worst_attack) == (2, "knockoff x3")
+    assert standing.worst.mean == pytest.approx(0.95)
+    assert standing.figures["clean_prefix_floor"].mean == pytest.approx(0.7)
+    assert standing.plain.mean == pytest.approx(0.75)
+
+
 def test_a_foreign_endpoint_has_no_honest_accounts():
     """Nobody could ask in their name: there is no kind, no figure and no history."""
     (standing,) = standings([row("knockoff", 0, 0.5, honest_by_kind={})])
@@ -59,8 +69,12 @@ def test_a_foreign_endpoint_has_no_honest_accounts():
 
 
 @pytest.mark.parametrize(
-    "change", [{"profile": "safe"}, {"budget": 20}, {"pool": "mixup"}, {"accounts": 4}]
+    "change",
+    [
+        *({"profile": "safe"}, {"budget": 20}, {"breadth": 6}, {"class_cap": 10}),
+        *({"pool": "mixup"}, {"accounts": 4}, {"learner": None}),
+    ],
 )
 def test_settings_are_kept_apart(change: dict[str, object]):
-    """Profile, budget, pool and accounts each make a standing of their own."""
+    """Profile, crossing policy, pool, accounts and learner each make a standing of their own."""
     assert len(standings([*ROWS, row("knockoff", 0, 0.5, **change)])) == 2
