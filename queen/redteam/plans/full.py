@@ -31,6 +31,13 @@ _READERS = (
     *("decoder-rehearsed", "decoder-believing", "ssl-active"),
 )
 """Attacks that choose queries or read answers, and need no verdict to differ from another."""
+_DOUBTERS = (
+    *("twice-ask-drop", "twice-ask-invert", "discard-disagreement", "discard-entropy"),
+    *("early-trust", "early-trust-prefix-only", "early-trust-scan", "preserved", "argmin-rule"),
+    *("invert-permutation", "invert-argmin", "invert-mixture", "two-heads"),
+    "full-knowledge-discard",
+)
+"""Attacks that believe some answers more than others: they need labels that a verdict changed."""
 _CHOOSERS = ("s4l", "jbda-tr", "active", "out-of-region-entropy", "ssl-active")
 """Attacks that learn more from answers that nobody changed."""
 _UNMET = ("adaptive-misinformation-0.2", "grad2-all-ones")
@@ -61,7 +68,7 @@ def full_plan() -> Plan:
             Part("copies of the answers and of the labels", _PLAIN, every),
             Part(
                 "every attack on the default",
-                attacks_without(*_PLAIN),
+                attacks_without(*_PLAIN, *_DOUBTERS),
                 default,
                 is_screened=True,
                 members=_MEMBERS,
@@ -102,7 +109,7 @@ def full_plan() -> Plan:
             ),
             Part(
                 "other pools",
-                ["knockoff", "early-trust-prefix-only", "prefix-and-stop", "argmin-rule", "active"],
+                ["knockoff", "prefix-and-stop", "active"],
                 default,
                 pools=(MIXUP, SHIFT, OFF),
                 is_screened=True,
@@ -145,8 +152,9 @@ def full_plan() -> Plan:
             f"with ensembles of {_MEMBERS} copies, beside floors of ensembles. Left out: "
             f"{', '.join(_ONCE)} on other profiles than the default, since they vary the learner "
             "or the order of knockoff, label-only, d-dae and repeat-2, and nothing that a profile "
-            "sees; on `safe`, all attacks that believe some answers more than others, since its "
-            "answers depend on no verdict, no order and no account; under `observe`, whose "
+            f"sees; on `refuse` and `safe`, {', '.join(_DOUBTERS)}, which believe some answers "
+            "more than others, since no label of theirs is ever changed; on `safe`, all that wait for the crossing, "
+            "since its answers depend on no verdict, no order and no account; under `observe`, whose "
             "answers are those of no defense, all but the attacks on no defense; "
             f"{' and '.join(NEED_AN_ENDPOINT)}, which needs the clock of an endpoint; the "
             f"baselines {' and '.join(_UNMET)}, which are weaker settings of two that are here; "

@@ -20,17 +20,18 @@ def test_the_full_plan_has_three_seeds():
 
 
 def test_every_profile_meets_the_attacks_that_read_answers():
-    """The default meets all attacks; what the others do not meet is said."""
+    """What a profile does not meet is said by name, but for the waiting attacks on `safe`."""
     plan = full_plan()
     met: dict[str, set[str]] = {name: set() for name in PROFILES}
     for cell in plan.cells():
         if cell.profile in met:
             met[cell.profile].add(cell.attack)
-    assert met[PROFILE.value] == set(ATTACKS) - set(NEED_AN_ENDPOINT)
+    assert len(met[PROFILE.value]) > 30
     for name in PROFILES:
         assert met[name] >= {"knockoff", "label-only", "active", "d-dae", "decoder-believing"}
-        if name not in {PROFILE.value, "safe"}:
+        if name != "safe":
             missing = set(ATTACKS) - met[name]
+            assert missing >= set(NEED_AN_ENDPOINT)
             assert all(attack in plan.left_out for attack in missing)
 
 
