@@ -17,12 +17,13 @@ from queen.defaults import BREADTH
 from queen.errors import ConfigError
 from queen.method.contracts import Profile
 from queen.method.traffic import Kind
+from queen.redteam.defenses import none
 from queen.redteam.frontier.summary import Patience, Summary, summaries
 from queen.redteam.plans.full import full_plan
 from queen.redteam.report.rows import Row
 from queen.redteam.report.standings import Standing, over_seeds
 from queen.results.files import learned_rows, red_team_file
-from queen.results.opening import NOT_YET, opening_lines
+from queen.results.opening import NOT_YET, Line, opening_lines
 from queen.results.shortfalls import chosen_policy
 
 README, DEFAULTS = "README.md", "docs/adr/0018-defaults.md"
@@ -80,9 +81,13 @@ def all_claims(folder: Path) -> list[Claim]:
 
 @dataclass(frozen=True)
 class _Measured:
-    """The rows of the full plan as standings, by profile; the rows of the frontier."""
+    """The rows of the full plan as standings, by profile; the rows of the frontier.
+
+    `whole` are the profiles that met every attack that the plan has against them.
+    """
 
     standings: dict[Profile, Standing | None]
+    whole: set[Profile]
     protectee: float | None
     frontier: list[Row]
     policies: list[Summary]
@@ -92,14 +97,18 @@ class _Measured:
         plan = full_plan()
         rows = learned_rows(red_team_file(folder, plan.dataset))
         lines = opening_lines(plan, rows)
-        undefended = lines[0].standing
-        standings = {Profile.OBSERVE: undefended}
+        of_profiles: dict[Profile, Line] = {}
         for line in lines:
-            if line.key["profile"] is not None:
-                standings.setdefault(Profile(line.key["profile"]), line.standing)
+            if line.key["profile"] is not None or line.key["defense"] == none.DEFENSE.name:
+                profile = Profile(line.key["profile"] or Profile.OBSERVE)
+                # The first line is at the default policy; `paper` has one as published, too.
+                of_profiles.setdefault(profile, line)
+        standings = {profile: line.standing for profile, line in of_profiles.items()}
+        whole = {profile for profile, line in of_profiles.items() if line.is_whole}
+        undefended = standings[Profile.OBSERVE]
         model = undefended.figures["protectee_accuracy"] if undefended else None
         frontier = learned_rows(folder / f"frontier-{plan.dataset}.json")
-        return cls(standings, model.mean if model else None, frontier, summaries(frontier))
+        return cls(standings, whole, model.mean if model else None, frontier, summaries(frontier))
 
     @property
     def undefended(self) -> float | None:
@@ -135,6 +144,8 @@ def _profiles(measured: _Measured) -> Iterator[Claim]:
     for profile in Profile:
         standing = measured.standings.get(profile)
         copy = _share(standing.worst.mean if standing else None)
+        if standing and profile not in measured.whole:
+            copy = f"at least {copy}"
         yield Claim(README, f"| `{profile}` |...| {{}} |...|", [copy])
     yield Claim(
         README,

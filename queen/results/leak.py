@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from queen.redteam.report.leaks import LEAK_COLUMNS, leak_rows
+from queen.redteam.report.leaks import LEAK_COLUMNS, UNFLAGGED, leak_rows
 from queen.redteam.report.markdown import table
 from queen.results.files import read_content
 
@@ -26,9 +26,9 @@ tells, and tested on others, so it stands for every rule that a thief may think 
   points: over secrets that an operator might draw, over rows and over the luck of training.
   [bound.py](../queen/redteam/leak/bound.py) has the equation.
 
-Unflagged answers keep their label, and tell it. A leak above noise on flagged rows means that the
-right rule undoes the answers. A leak of 0 is about single answers; it is final for decoys, which
-follow from the input and a secret alone.
+Unflagged answers keep their label, and tell it: they are left out here. A leak above noise on
+flagged rows means that the right rule undoes the answers. A leak of 0 is about single answers; it
+is final for decoys, which follow from the input and a secret alone.
 """
 
 
@@ -38,6 +38,7 @@ def leak_section(files: list[Path]) -> list[str]:
     for file in files:
         content = read_content(file)
         rows = content["rows"]
+        read = [row for row in rows if row["rows"] != UNFLAGGED]
         text = _TEXT.format(
             command=content["command"],
             secrets=rows[0]["secrets"],
@@ -45,5 +46,5 @@ def leak_section(files: list[Path]) -> list[str]:
             prefix=rows[0]["prefix"],
             seeds=", ".join(str(seed) for seed in sorted({row["seed"] for row in rows})),
         )
-        lines += [text, table(LEAK_COLUMNS, leak_rows(rows)), ""]
+        lines += [text, table(LEAK_COLUMNS, leak_rows(read)), ""]
     return lines

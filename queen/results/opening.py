@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,13 +59,30 @@ NOT_YET = "not measured yet"
 class Line:
     """A defense of the opening; without a `standing` it is not measured yet.
 
-    `key` has the fields of a standing's key that name the defense.
+    `key` has the fields of a standing's key that name the defense, and `planned` is the number of
+    attacks that the plan has against it.
     """
 
     title: str
     answers: str
     key: Row
+    planned: int
     standing: Standing | None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the defense has met every attack that the plan has against it."""
+        return self.standing is not None and self.standing.met >= self.planned
+
+    @property
+    def met(self) -> str:
+        """The numbers of attacks, of those in the plan, and of seeds; empty if not measured."""
+        if self.standing is None:
+            return ""
+        attacks, seeds = met_text(self.standing).split(", ")
+        if self.is_whole:
+            return f"{attacks}, {seeds}"
+        return f"{self.standing.met} of {self.planned} attacks, {seeds}"
 
 
 def opened_plans() -> list[Plan]:
@@ -93,11 +111,27 @@ def draw_openings(folder: Path) -> None:
 
 def opening_lines(plan: Plan, rows: Sequence[Row]) -> list[Line]:
     """The defenses of the plan's main setting: none, the profiles, the baselines."""
-    setting = {"queries": plan.queries, "pool": IN, "accounts": 1}
+    setting = {"queries": asked_queries(plan, rows), "pool": IN, "accounts": 1}
     main = [line for line in standings(rows) if setting.items() <= line.key.items()]
     return [
-        Line(title, answers, key, _of_defense(main, key)) for title, answers, key in _defenses(plan)
+        Line(title, answers, key, _planned(plan, key), _of_defense(main, key))
+        for title, answers, key in _defenses(plan)
     ]
+
+
+def asked_queries(plan: Plan, rows: Sequence[Row]) -> int:
+    """The number of queries that most rows have; the plan's without any.
+
+    A run on a GPU may ask more than the plan does.
+    """
+    counts = Counter(row["queries"] for row in rows if row["pool"] == IN and row["accounts"] == 1)
+    return max(counts, key=lambda queries: (counts[queries], queries), default=plan.queries)
+
+
+def _planned(plan: Plan, key: Row) -> int:
+    """The attacks that a plan has against a defense in its main setting."""
+    setting = {**key, "queries": plan.queries, "pool": IN, "accounts": 1}
+    return len({cell.attack for cell in plan.cells() if setting.items() <= vars(cell).items()})
 
 
 def _defenses(plan: Plan) -> Iterator[tuple[str, str, Row]]:
@@ -128,7 +162,7 @@ def _section(plan: Plan, rows: Sequence[Row], folder: Path) -> list[str]:
     protectee = over_seeds({row["seed"]: row["protectee_accuracy"] for row in rows}.values())
     text = _TEXT.format(
         title=plan.dataset,
-        queries=plan.queries,
+        queries=asked_queries(plan, rows),
         protectee=percent(protectee),
         breadth=BREADTH,
         budget=BUDGET,
@@ -152,7 +186,7 @@ def _cells(line: Line) -> list[str]:
         line.answers,
         f"**{percent(standing.worst)}**",
         standing.worst_attack,
-        met_text(standing),
+        line.met,
         percent(harmed),
         standing.honest_kind if harmed and harmed.mean else "-",
     ]

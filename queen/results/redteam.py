@@ -34,29 +34,26 @@ def redteam_section(files: list[Path]) -> list[str]:
             lines += [f"### {dataset}: `queen redteam {command}`\n"]
             leaks = read_leaks(file.with_name(f"leak-{dataset}.json"))
             lines += render_standings(standings(rows), leaks, "####")
-            lines += _measured_parts(plan, rows) if plan else []
+            lines += _left_out(plan, rows) if plan else []
     return [_TEXT, *lines] if lines else []
 
 
-def _measured_parts(plan_name: str, rows: Sequence[Row]) -> list[str]:
-    """The number of measured cells in each part of a plan, and the text on the rest."""
+def _left_out(plan_name: str, rows: Sequence[Row]) -> list[str]:
+    """The parts of a plan of which cells are missing, and the text on what it leaves out."""
     plan, measured = PLANS[plan_name](), {row["cell"] for row in rows}
     parts = [
         *((part.title, list(plan.cells_of(part))) for part in plan.parts),
         ("other seeds and ensembles of the contenders", plan.further_cells(rows)),
     ]
+    counts = [
+        (title, sum(cell.name in measured for cell in cells), cells) for title, cells in parts
+    ]
     lines = [
-        [title, str(sum(cell.name in measured for cell in cells)), str(len(cells))]
-        for title, cells in parts
+        [title, str(count), str(len(cells))] for title, count, cells in counts if count < len(cells)
     ]
-    titles = ["part of the plan, in order of worth", "measured", "cells"]
-    return [
-        "#### The measured parts of the plan\n",
-        table(titles, lines),
-        "",
-        _wrapped(plan.left_out_of(rows)),
-        "",
-    ]
+    titles = ["part of the plan that is not whole, in order of worth", "measured", "cells"]
+    missing = [table(titles, lines), ""] if lines else []
+    return ["#### Left out\n", *missing, _wrapped(plan.left_out_of(rows)), ""]
 
 
 def _wrapped(text: str) -> str:

@@ -31,7 +31,7 @@ copy's traffic.
 KIND_NOTES = """\
 Of each kind, the share of the queries that were harmed (label changed, or refused), and in brackets
 the share that were answered right, in percent. Accounts of few classes and of Zipf draw their
-classes, and are easier or harder by them.
+classes, and are easier or harder by them. Defenses that harm no query are left out.
 """
 _OTHER_COLUMNS = (
     *("queries", "pool", "accounts", "defense", "met", "best copy", "by", "plain copy"),
@@ -73,7 +73,7 @@ def render_standings(standings: Sequence[Standing], leaks: Leaks, level: str) ->
     others = [standing for standing in standings if standing not in main]
     cells = [_cells(standing, leaks) for standing in main]
     lines = [f"{level} {setting_title(main[0])}\n", table(COLUMNS, cells), ""]
-    if any(standing.kinds for standing in main):
+    if any(_harms(standing) for standing in main):
         lines += [f"{level} Honest accounts by their traffic\n", KIND_NOTES, kind_table(main), ""]
     lines += [f"{level} Every attack\n", _ATTACK_NOTES, attack_table(main), ""]
     if others:
@@ -181,11 +181,16 @@ def attack_table(standings: Sequence[Standing]) -> str:
 
 
 def kind_table(standings: Sequence[Standing]) -> str:
-    """The kinds of honest traffic under every defense."""
-    shown = [standing for standing in standings if standing.kinds]
+    """The kinds of honest traffic under every defense that harms any."""
+    shown = [standing for standing in standings if _harms(standing)]
     names = list(dict.fromkeys(kind for standing in shown for kind in standing.kinds))
     rows = [[standing.title, *(_kind_cell(standing, name) for name in names)] for standing in shown]
     return table(("defense", *names), rows)
+
+
+def _harms(standing: Standing) -> bool:
+    harmed = standing.figures["honest_harmed"]
+    return harmed is not None and harmed.mean > 0
 
 
 def _kind_cell(standing: Standing, name: str) -> str:
@@ -193,8 +198,7 @@ def _kind_cell(standing: Standing, name: str) -> str:
     if kind is None:
         return "-"
     shown = f"{percent(kind.harmed)} ({percent(kind.accuracy)})"
-    is_worst = name == standing.honest_kind and kind.harmed is not None and kind.harmed.mean > 0
-    return f"**{shown}**" if is_worst else shown
+    return f"**{shown}**" if name == standing.honest_kind else shown
 
 
 def _items(lines: Iterable[str]) -> list[str]:

@@ -34,10 +34,10 @@ def test_a_defense_has_its_best_copy_its_price_and_its_leak(tmp_path: Path) -> N
     write_leaks([leak], "queen redteam --leak", tmp_path / f"leak-{PLAN.dataset}.json")
     lines = lines_of(write_rows(tmp_path, ROWS))
     assert lines["`strict`"].endswith(
-        "| **85.0 ± 1.4** | two-heads | 2 attacks, 2 seeds | 45.0 ± 0.0 | zipf | 0.1 (0.4) |"
+        "| **85.0 ± 1.4** | two-heads | 2 of 40 attacks, 2 seeds | 45.0 ± 0.0 | zipf | 0.1 (0.4) |"
     )
     assert lines["no defense (`observe`)"].endswith(
-        "| **89.0** | knockoff | 1 attack, 1 seed | 0.0 | - | - |"
+        "| **89.0** | knockoff | 1 of 7 attacks, 1 seed | 0.0 | - | - |"
     )
 
 
@@ -64,6 +64,14 @@ def test_other_settings_and_learners_do_not_count(
     lines = lines_of(write_rows(tmp_path, ROWS))
     other = plan_row("strict", "knockoff", 0.99, **change)
     assert lines_of(write_rows(tmp_path, [other, *ROWS])) == lines
+
+
+def test_a_run_that_asked_more_than_the_plan_is_shown(tmp_path: Path) -> None:
+    """The number of queries that most rows have makes the main setting."""
+    rows = [plan_row("strict", attack, 0.7, queries=50_000) for attack in ("knockoff", "s4l")]
+    folder = write_rows(tmp_path, [plan_row("strict", "knockoff", 0.6), *rows])
+    assert "| **70.0** |" in lines_of(folder)["`strict`"]
+    assert "A thief sends 50,000 queries" in "\n".join(opening_section(folder))
 
 
 def test_the_opening_has_its_picture(tmp_path: Path) -> None:

@@ -58,4 +58,4 @@ def test_rows_of_the_red_team_get_a_section_with_their_command(tmp_path: Path) -
         "| none | 1 attack, 1 seed | **87.5** | knockoff | 90.0 | 87.5 | - | 86.0 | 30.0 (33.0) |"
     )
     assert line in page
-    assert "#### The measured parts of the plan" in page
+    assert "| part of the plan that is not whole, in order of worth | measured | cells |" in page
