@@ -27,9 +27,9 @@ def draw_frontier(lines: Sequence[Summary], path: Path) -> None:
     rows = range(len(lines))
     counts = list(dict.fromkeys(count for line in lines for count in line.worst))
     styles = Styles(map(str, counts))
-    for count in counts:
+    for offset, count in enumerate(counts):
         points = [
-            (100 * line.worst[count].copy.mean, float(row))
+            (100 * line.worst[count].copy.mean, row + _lift(offset, len(counts)))
             for row, line in enumerate(lines)
             if count in line.worst
         ]
@@ -41,10 +41,8 @@ def draw_frontier(lines: Sequence[Summary], path: Path) -> None:
     kinds = list(dict.fromkeys(kind for line in lines for kind in line.kinds))
     styles = Styles(kinds)
     for offset, kind in enumerate(kinds):
-        # A little above and below the line, so that kinds do not hide each other.
-        lift = 0.6 * (offset / max(len(kinds) - 1, 1) - 0.5)
         points = [
-            (line.kinds[kind].earliest or _NEVER, row + lift)
+            (line.kinds[kind].earliest or _NEVER, row + _lift(offset, len(kinds)))
             for row, line in enumerate(lines)
             if kind in line.kinds
         ]
@@ -63,6 +61,11 @@ def draw_frontier(lines: Sequence[Summary], path: Path) -> None:
         below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.12)}
         axes.legend(frameon=False, ncols=4, fontsize="small", **below)
     save(figure, path)
+
+
+def _lift(offset: int, count: int) -> float:
+    """A little above or below the line, so that points of the same value do not hide each other."""
+    return 0.6 * (offset / max(count - 1, 1) - 0.5)
 
 
 def _dots(axes: Any, points: Sequence[tuple[float, float]], style: Any, name: str) -> None:
