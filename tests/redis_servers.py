@@ -60,12 +60,12 @@ class RedisServer:
 
     @property
     def url(self) -> str:
-        """Its address, without a credential."""
+        """Address of the server, without a credential."""
         return f"redis://{LOOPBACK}:{self.port}"
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """Process id of the server."""
         return self._process.pid
 
     def client(self) -> redis.Redis:

@@ -53,7 +53,7 @@ class ServiceProcess:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """Process id of the service."""
         return self._process.pid
 
     def launch(self) -> ServiceProcess:

@@ -119,7 +119,7 @@ class _Block:
     cutoff: int
 
     def rows(self, pool: _ClassPool) -> Rows:
-        """Their records in a class."""
+        """Records of these accounts in a class, (M,) positions in the pool."""
         begin, end = np.searchsorted(pool.owners, [self.first, self.last]).tolist()
         rows: Rows = begin + np.flatnonzero(pool.crowd[begin:end] <= self.cutoff)
         return rows

@@ -54,7 +54,7 @@ class AccountStory:
     over_after: int | None
     """Queries that it had asked when it was over; None if it was not."""
     crossed: list[tuple[int, int]]
-    """Its crossed classes in order, each with the query that crossed it."""
+    """Crossed classes of the account in order, each with the query that crossed it."""
 
 
 @dataclass
@@ -69,7 +69,7 @@ class PlanReport:
     exempt_accounts: int = 0
     groups: int = 0
     queries: int = 0
-    """Their queries."""
+    """Queries of these accounts."""
     days: list[str] = field(default_factory=list)
     """Days of the log, in UTC."""
     gaps: int = 0

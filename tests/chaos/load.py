@@ -29,7 +29,7 @@ DOOR_CALLERS = (
 )
 """Accounts that each caller at the front door asks for in turn: enough for every replica."""
 REPLICA_ACCOUNTS = ("shared-0", "shared-1", "direct-0", "direct-1")
-"""Their queries go to any replica, beside those that the front door sends."""
+"""Accounts whose queries go to any replica, beside those that the front door sends."""
 EVERY_ACCOUNT = tuple(dict.fromkeys((*REPLICA_ACCOUNTS, *chain(*DOOR_CALLERS), "hasty")))
 _LONGEST_PAUSE = 0.03
 

@@ -100,7 +100,7 @@ def log(bundle: Bundle, traffic: Traffic, tmp_path_factory: pytest.TempPathFacto
 
 @dataclass(frozen=True, eq=False)
 class Served:
-    """What a served run did, query by query."""
+    """Outcome of a served run, query by query."""
 
     traffic: Traffic
     thresholds: NDArray[np.float64]

@@ -49,7 +49,7 @@ class Server(open_inference_pb2_grpc.GRPCInferenceServiceServicer):
 
 @pytest.fixture
 def server() -> Server:
-    """Its behavior, which a test may change."""
+    """A server whose behavior a test may change."""
     return Server()
 
 

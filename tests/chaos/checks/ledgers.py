@@ -74,7 +74,7 @@ def is_covered(records: Array | None, embedding: Array, label: int, geometry: Ge
 
 
 def bare(ledgers: Ledgers, lost: Iterable[Acknowledged], geometry: Geometry) -> list[Acknowledged]:
-    """Those of the missing records that no other record covers."""
+    """Missing records that no other record covers."""
     return [
         record
         for record in lost

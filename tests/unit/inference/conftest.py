@@ -32,7 +32,7 @@ def bundle(small: SmallBundle) -> Bundle:
 
 @pytest.fixture(scope="session")
 def protectee(bundle: Bundle) -> Protectee:
-    """Its protectee, warm."""
+    """The protectee of the bundle, warm."""
     return Protectee(bundle, threads=1, max_batch_rows=16)
 
 

@@ -1,4 +1,4 @@
-"""What is checked before what, and how plain values become messages."""
+"""The order of the checks, and how plain values become messages."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class Rules:
     caps: tuple[float, ...] = (math.inf,) * (ACCOUNTS + GROUPS)
 
     def owners(self, account: int) -> list[int]:
-        """Who is charged for a query of `account`."""
+        """The owners that a query of `account` is charged to."""
         group = self.groups[account]
         return [account] if group < 0 else [account, ACCOUNTS + group]
 
@@ -172,7 +172,7 @@ def enforce_batches(rules: Rules, batches: Iterable[Sequence[Row]]) -> Enforced:
 
 @dataclass
 class _Owner:
-    """What the definition needs to know of one owner."""
+    """An owner, as far as the definition needs to know."""
 
     threshold: float
     limit: int

@@ -46,7 +46,7 @@ def embeddings(stream: Sequence[Row]) -> NDArray[np.float32]:
 
 @dataclass
 class Outcome:
-    """What a stream led to, row by row, and the ledgers that it left."""
+    """The outcome of a stream, row by row, and the ledgers that it left."""
 
     verdicts: list[int] = field(default_factory=list)
     before: list[float] = field(default_factory=list)

@@ -31,7 +31,7 @@ def records(bundle: Bundle) -> list[dict[str, Any]]:
 
 
 def results(report: PlanReport) -> list[Any]:
-    """What does not depend on how the log was cut into files."""
+    """The part of a report that does not depend on how the log was cut into files."""
     return [replace(report, reading={}).as_json()]
 
 

@@ -1,4 +1,4 @@
-"""Whatever the engine decided, its log gives again."""
+"""Every log of the engine, whatever it decided, gives the same verdicts again."""
 
 from __future__ import annotations
 

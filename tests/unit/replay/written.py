@@ -81,7 +81,7 @@ class WrittenLog:
         return assessed
 
     def lines(self) -> list[bytes]:
-        """What the file of the log would hold."""
+        """The lines of the log's file."""
         return [line_of(record) for record in self.records]
 
     def write(self, path: Path) -> Path:

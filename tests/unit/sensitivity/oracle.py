@@ -29,7 +29,7 @@ REMEMBERED = 256
 
 
 class Owner:
-    """What is known of one account or group."""
+    """An account or group, as far as it is known."""
 
     def __init__(self) -> None:
         self.records: dict[int, list[np.ndarray]] = {}
@@ -39,7 +39,7 @@ class Owner:
         self.seen: list[tuple[float, ...]] = []
 
     def stored(self, label: int) -> np.ndarray:
-        """Its records of a class, (M, E)."""
+        """Records of the owner in a class, (M, E)."""
         return np.array(self.records.get(label, []), np.float32).reshape(-1, 2)
 
 

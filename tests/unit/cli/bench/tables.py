@@ -1,4 +1,4 @@
-"""What a reader sees of a table."""
+"""Tables as a reader sees them."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ WEIGHTS = {"H": HIDDEN, "W": WEIGHT, "b": BIAS}
 
 
 def features_of(samples: Array) -> Array:
-    """What `FEATURES` computes, (B, 4) -> (B, 6)."""
+    """The output of `FEATURES`, (B, 4) -> (B, 6)."""
     return np.maximum(samples @ HIDDEN, 0)
 
 

@@ -1,4 +1,4 @@
-"""What becomes of the requests of a micro-batch, by verdict, by failure and by deadline."""
+"""The fate of the requests of a micro-batch, by verdict, by failure and by deadline."""
 
 from __future__ import annotations
 

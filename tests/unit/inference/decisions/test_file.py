@@ -39,7 +39,7 @@ def lines_of(path: Path) -> list[dict[str, Any]]:
 
 
 def mode_of(path: Path) -> int:
-    """Who may read a file."""
+    """The permissions of a file."""
     return stat.S_IMODE(path.stat().st_mode)
 
 

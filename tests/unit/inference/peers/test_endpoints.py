@@ -1,4 +1,4 @@
-"""What a target means, and what it resolves to."""
+"""The meaning of a target, and the addresses that it resolves to."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ async def dialed(
 
 
 async def call(peer: Peer, timeout_seconds: float = 10.0) -> bytes:
-    """What it says."""
+    """The answer of the server."""
     stub = perturber_pb2_grpc.PerturberServiceStub(peer.channel)
     response = await peer.call(stub.Reverse, perturber_pb2.ReverseRequest(), timeout_seconds)
     return bytes(response.probabilities)

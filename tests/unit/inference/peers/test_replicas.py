@@ -27,7 +27,7 @@ class ChangingName(TargetPart):
         self.tell(list(addresses) or None)
 
     def tell(self, addresses: list[str] | None) -> None:
-        """What it resolves to from now on."""
+        """Set the addresses that the name resolves to from now on."""
         object.__setattr__(self, "addresses", addresses)
 
     async def resolve(self) -> list[str]:

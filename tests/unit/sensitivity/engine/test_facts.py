@@ -1,4 +1,4 @@
-"""What an assessment says its verdicts follow from."""
+"""The facts that an assessment states for its verdicts."""
 
 from __future__ import annotations
 
