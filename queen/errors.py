@@ -121,12 +121,30 @@ class AccountNotFound(InvalidQuery):
 
 
 class Unauthenticated(QueenError):
-    """A call has no credential, or an unknown one (UNAUTHENTICATED).
+    """A call has no credential, or none that can be accepted (UNAUTHENTICATED).
 
-    Raised by the keyring of the front door. Do not retry.
+    Raised by whoever reads credentials, never with the credential in the message. `reason` says
+    which it is: missing, unknown, expired, or of another issuer. Do not retry.
     """
 
     reason = "UNAUTHENTICATED"
+
+    def __init__(self, message: str, *, reason: str = reason) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class PermissionDenied(QueenError):
+    """A credential is genuine, and not one that may make this call (PERMISSION_DENIED).
+
+    Raised by whoever reads credentials. `reason` says what is lacking. Do not retry.
+    """
+
+    reason = "PERMISSION_DENIED"
+
+    def __init__(self, message: str, *, reason: str = reason) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class Overloaded(QueenError):

@@ -8,14 +8,14 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
     asynccontextmanager,
     contextmanager,
 )
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -28,6 +28,7 @@ from queen.errors import ConfigError, QueenError
 from queen.serving.free_port import require_free
 from queen.serving.health import Health
 from queen.serving.interceptors import Gate, ObservedServer
+from queen.serving.lasting.tasks import Lasting
 from queen.serving.logging import configure_logging, logger
 from queen.serving.metrics import Metrics, MetricsEndpoint
 from queen.serving.settings import ServiceSettings
@@ -37,6 +38,8 @@ S = TypeVar("S", bound=ServiceSettings)
 PortName = Literal["main", "admin"]
 _PORT_NAMES: tuple[PortName, ...] = ("main", "admin")
 _REFUSING_SECONDS = 0.1
+EXIT_DIED = 1
+"""Exit code of a process in which work that never ends has died."""
 EXIT_REFUSED = 2
 """Exit code of a process that refuses to start."""
 
@@ -55,10 +58,14 @@ class Offer:
 
 @dataclass(frozen=True)
 class Shell:
-    """The metrics and the health of the process, which a service's wiring may use."""
+    """The parts of the process that a service's wiring may use.
+
+    Metrics, health, and the supervision of work that lasts as long as the process.
+    """
 
     metrics: Metrics
     health: Health
+    lasting: Lasting = field(default_factory=Lasting)
 
 
 Wire = Callable[[S, Shell], AbstractAsyncContextManager[Sequence[Offer]]]
@@ -70,22 +77,22 @@ def run_service(
 ) -> int:
     """Serve until SIGTERM or SIGINT; the exit code.
 
-    0 after a drain; 2, with one sentence on stderr, if settings, bundle, key file or port
-    do not allow a start. Nothing serves until everything can.
+    0 after a drain; 1 after the drain that follows if work that never ends has died; 2, with one
+    sentence on stderr, if settings, bundle, key file or port do not allow a start. Nothing serves
+    until everything can.
     """
     try:
         settings = load_settings(settings_type, sys.argv[1:] if argv is None else argv)
         configure_logging(name, settings.log_level)
-        asyncio.run(_serve_until_signalled(settings, wire))
+        return asyncio.run(_serve_until_signalled(settings, wire))
     except QueenError as error:
         sys.stderr.write(f"queen {name}: {error}\n")
         return EXIT_REFUSED
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
-    return 0
 
 
-async def _serve_until_signalled(settings: S, wire: Wire[S]) -> None:
+async def _serve_until_signalled(settings: S, wire: Wire[S]) -> int:
     log = logger("server")
     async with running(settings, wire) as process:
         stop = _stop_event()
@@ -94,9 +101,17 @@ async def _serve_until_signalled(settings: S, wire: Wire[S]) -> None:
         gc.collect()
         gc.freeze()
         log.info("serving", **process.addresses, settings=settings.describe_effective())
-        await stop.wait()
+        await _first_of(stop.wait(), process.shell.lasting.death())
         log.info("draining")
     log.info("stopped")
+    return EXIT_DIED if process.shell.lasting.dead else 0
+
+
+async def _first_of(*waits: Coroutine[Any, Any, Any]) -> None:
+    tasks = [asyncio.create_task(wait) for wait in waits]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ CODES: dict[type[errors.QueenError], grpc.StatusCode] = {
     errors.LedgerCorrupt: grpc.StatusCode.DATA_LOSS,
     errors.DependencyUnavailable: grpc.StatusCode.UNAVAILABLE,
     errors.Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
+    errors.PermissionDenied: grpc.StatusCode.PERMISSION_DENIED,
 }
 """Code of each error that a caller may see; its nearest base counts. Any other is INTERNAL."""
 

@@ -11,6 +11,7 @@ from time import monotonic
 from queen.api.oip import open_inference_pb2_grpc
 from queen.bundle import Bundle, open_bundle
 from queen.serving.auth import watched_keyring
+from queen.serving.lasting.tasks import Lasting
 from queen.serving.logging import logger
 from queen.serving.server import Offer, Shell
 from queen_inference.answers.answerer import Answerer, Policy
@@ -55,7 +56,9 @@ async def open_service(settings: InferenceSettings, shell: Shell) -> AsyncIterat
             settings.perturber_target, PERTURBER, settings.max_message_bytes, clock=clock.now
         )
         stack.push_async_callback(perturber.close)
-        sensitivity, assessor = await _open_sensitivity(settings, bundle, metrics, clock)
+        sensitivity, assessor = await _open_sensitivity(
+            settings, bundle, metrics, clock, shell.lasting
+        )
         stack.push_async_callback(sensitivity.close)
         watch = PeerWatch(
             {"sensitivity": sensitivity, "perturber": perturber},
@@ -63,7 +66,7 @@ async def open_service(settings: InferenceSettings, shell: Shell) -> AsyncIterat
             shell.health,
             gated=INFERENCE if settings.failure_mode == "deny" else None,
         )
-        await stack.enter_async_context(watch.running(settings.probe_seconds))
+        await stack.enter_async_context(watch.running(settings.probe_seconds, shell.lasting))
         decisions = stack.enter_context(_open_decisions(settings, bundle, metrics))
         answerer = make_answerer(
             bundle,
@@ -153,7 +156,11 @@ def _open_decisions(
 
 
 async def _open_sensitivity(
-    settings: InferenceSettings, bundle: Bundle, metrics: InferenceMetrics, clock: LoopClock
+    settings: InferenceSettings,
+    bundle: Bundle,
+    metrics: InferenceMetrics,
+    clock: LoopClock,
+    lasting: Lasting,
 ) -> tuple[Probed, Assessor]:
     """The sensitivity service as a peer, and the client of it.
 
@@ -182,7 +189,7 @@ async def _open_sensitivity(
         known.set(1)
         up.set_function(lambda: replica.peer.is_up)
         return replica.peer, replica.client
-    replicas = Replicas(SENSITIVITY, parts, open_replica, settings.resolve_seconds)
+    replicas = Replicas(SENSITIVITY, parts, open_replica, settings.resolve_seconds, lasting)
     known.set_function(lambda: len(replicas.members))
     up.set_function(lambda: len(replicas.up))
     await replicas.start()

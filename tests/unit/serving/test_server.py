@@ -186,3 +186,19 @@ def test_a_refused_start_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -> N
     """A settings typo ends with one line on stderr and code 2."""
     assert run_service("toy", ToySettings, wire, ["--prot", "1"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_dead_work_ends_the_process(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A watcher that dies leaves no server behind that knows of no change: exit code 1."""
+
+    async def work() -> None:
+        raise ValueError("day is out of range for month")
+
+    @asynccontextmanager
+    async def watched(settings: ToySettings, shell: Shell) -> AsyncIterator[Sequence[Offer]]:
+        async with shell.lasting.running("watcher", work()), wire(settings, shell) as offers:
+            yield offers
+
+    flags = [f"--bundle={tmp_path}", "--port=0", "--metrics-port=0", "--drain-seconds=1"]
+    assert run_service("toy", ToySettings, watched, flags) == 1
+    assert "day is out of range for month" in capsys.readouterr().err

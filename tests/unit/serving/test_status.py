@@ -40,6 +40,7 @@ def details(error: BaseException) -> dict[str, object]:
         (errors.DependencyUnavailable("x"), grpc.StatusCode.UNAVAILABLE),
         (errors.BundleMismatch("x"), grpc.StatusCode.FAILED_PRECONDITION),
         (errors.Unauthenticated("x"), grpc.StatusCode.UNAUTHENTICATED),
+        (errors.PermissionDenied("x"), grpc.StatusCode.PERMISSION_DENIED),
         (errors.ContractViolated("x"), grpc.StatusCode.INTERNAL),
         (ZeroDivisionError("x"), grpc.StatusCode.INTERNAL),
     ],

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from queen.serving.lasting.tasks import Lasting
 from queen.serving.logging import logger
 from queen_inference.peers.endpoints import TargetPart
 from queen_inference.peers.peer import Peer
@@ -37,7 +38,12 @@ class Replicas:
     """
 
     def __init__(
-        self, service: str, parts: Sequence[TargetPart], open_replica: Open, resolve_seconds: float
+        self,
+        service: str,
+        parts: Sequence[TargetPart],
+        open_replica: Open,
+        resolve_seconds: float,
+        lasting: Lasting,
     ) -> None:
         self.service = service
         self.members: dict[str, Replica] = {}
@@ -45,6 +51,7 @@ class Replicas:
         self._places = parts
         self._open_replica = open_replica
         self._seconds = resolve_seconds
+        self._lasting = lasting
         self._resolved: dict[TargetPart, list[str]] = {}
         self._unresolved: set[TargetPart] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -67,7 +74,8 @@ class Replicas:
         self._renew()
         for part, resolving in first.items():
             if part.is_name:
-                self._spawn(self._follow(part, resolving))
+                follow = self._follow(part, resolving)
+                self._keep(self._lasting.start(f"look-up of {self.service}", follow))
 
     async def probe(self, timeout_seconds: float) -> bool:
         """Probe all replicas at once; whether at least one serves."""
@@ -120,7 +128,9 @@ class Replicas:
         await asyncio.gather(*(replica.peer.probe(timeout_seconds) for replica in replicas))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
+        return self._keep(asyncio.create_task(work))
+
+    def _keep(self, task: asyncio.Task[None]) -> asyncio.Task[None]:
         # The event loop itself keeps no strong reference to a task.
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

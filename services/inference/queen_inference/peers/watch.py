@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from prometheus_client import Gauge
 
 from queen.serving.health import Health
+from queen.serving.lasting.tasks import Lasting
 from queen_inference.peers.peer import Probed
 
 
@@ -32,22 +33,19 @@ class PeerWatch:
         self._gated = gated
 
     @asynccontextmanager
-    async def running(self, seconds: float) -> AsyncIterator[None]:
+    async def running(self, seconds: float, lasting: Lasting) -> AsyncIterator[None]:
         """Probe every peer before the block, and then every `seconds` until the block ends."""
-        for name in self._peers:
-            await self._probe(name, seconds)
-        watching = asyncio.gather(*(self._follow(name, seconds) for name in self._peers))
-        try:
+        async with AsyncExitStack() as stack:
+            for name in self._peers:
+                await self._probe(name, seconds)
+                follow = self._follow(name, seconds)
+                await stack.enter_async_context(lasting.running(f"probe of {name}", follow))
             yield
-        finally:
-            watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
 
     async def _follow(self, name: str, seconds: float) -> None:
         while True:
-            await self._probe(name, seconds)
             await asyncio.sleep(seconds)
+            await self._probe(name, seconds)
 
     async def _probe(self, name: str, timeout_seconds: float) -> None:
         peer = self._peers[name]

@@ -14,6 +14,8 @@ from queen_inference.peers.peer import Peer
 from queen_inference.peers.replicas import Replica, Replicas
 from queen_inference.peers.sensitivity import SENSITIVITY, SensitivityClient
 
+from queen.serving.lasting.tasks import Lasting
+
 OFTEN_SECONDS = 0.02
 
 
@@ -56,7 +58,7 @@ async def following(*parts: TargetPart) -> AsyncIterator[tuple[Replicas, dict[st
         peer = Peer(endpoint, SENSITIVITY, 1 << 20, retries=repeats)
         return Replica(peer, SensitivityClient(peer, "digest"))
 
-    replicas = Replicas(SENSITIVITY, parts, open_replica, OFTEN_SECONDS)
+    replicas = Replicas(SENSITIVITY, parts, open_replica, OFTEN_SECONDS, Lasting())
     await replicas.start()
     yield replicas, retries
     await replicas.close()

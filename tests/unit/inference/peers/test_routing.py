@@ -26,6 +26,7 @@ from queen.api.v1 import sensitivity_pb2
 from queen.errors import DependencyUnavailable, PeerOverloaded, PeerUnavailable
 from queen.method.contracts import Profile
 from queen.serving.auth import Account
+from queen.serving.lasting.tasks import Lasting
 from tests.unit.inference.conftest import Counted
 
 FAILOVERS = "queen_sensitivity_failovers_total"
@@ -92,7 +93,7 @@ async def routed(metrics: InferenceMetrics, endpoints: list[str]) -> AsyncIterat
         peers[endpoint] = EchoingPeer(endpoint)
         return Replica(peers[endpoint], SensitivityClient(peers[endpoint], "digest"))
 
-    replicas = Replicas(SENSITIVITY, read_target(",".join(endpoints)), open_replica, 1.0)
+    replicas = Replicas(SENSITIVITY, read_target(",".join(endpoints)), open_replica, 1.0, Lasting())
     await replicas.start()
     yield Routed(RoutedClient(replicas, metrics.failovers), peers)
     await replicas.close()

@@ -10,6 +10,7 @@ from queen_inference.metrics import InferenceMetrics
 from queen_inference.peers.watch import PeerWatch
 
 from queen.serving.health import Health
+from queen.serving.lasting.tasks import Lasting
 from tests.unit.inference.conftest import Counted
 
 OFTEN_SECONDS = 0.001
@@ -56,7 +57,7 @@ async def test_peers_are_known_before_the_door_opens(
     """Both as metrics and as health names; without a gate the door's own name is left alone."""
     health, up = Health(), metrics.dependency_up
     peers["perturber"].tells = False
-    async with PeerWatch(peers, up, health).running(NEVER_SECONDS):
+    async with PeerWatch(peers, up, health).running(NEVER_SECONDS, Lasting()):
         assert states(peers, health, counted) == [(1, True), (0, False)]
         assert not health.is_serving(DOOR)
 
@@ -67,7 +68,7 @@ async def test_a_gated_service_follows_all_peers(
     """It is ready only while each of them serves, and nothing is probed once the watch ends."""
     health, perturber = Health(), peers["perturber"]
     up: dict[str, Gauge] = metrics.dependency_up
-    async with PeerWatch(peers, up, health, gated=DOOR).running(OFTEN_SECONDS):
+    async with PeerWatch(peers, up, health, gated=DOOR).running(OFTEN_SECONDS, Lasting()):
         for tells in (False, True):
             perturber.tells = tells
             async with asyncio.timeout(10):
