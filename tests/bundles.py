@@ -21,11 +21,11 @@ from queen.bundle import (
     TensorSignature,
     write_bundle,
 )
-from queen.method.decoy import SketchSpace, fit_sketch_space, sketch_inputs
+from queen.method.answers.decoy import SketchSpace, fit_sketch_space, sketch_inputs
+from queen.method.answers.label_preserving import LinearHead
 from queen.method.geometry import Geometry, fit_feature_centers, fit_geometry
-from queen.method.label_preserving import LinearHead
-from queen.method.meter_fit import tail_distances
-from queen.method.off_distribution import OffDistributionMeter
+from queen.method.meter.meter_fit import tail_distances
+from queen.method.meter.off_distribution import OffDistributionMeter
 from queen.method.sensitivity import center_distances, mean_squared_sensitivity
 
 Array = NDArray[np.float32]
@@ -203,7 +203,7 @@ def _model(
 
 
 def _shadow(rng: np.random.Generator, width: int) -> dict[str, Array]:
-    """State of `queen.method.ensemble.build_shadow("head", ...)`."""
+    """State of `queen.method.answers.ensemble.build_shadow("head", ...)`."""
     return {
         "body.1.weight": rng.normal(size=(CLASSES, width)).astype(np.float32),
         "body.1.bias": np.zeros(CLASSES, np.float32),

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from queen.method.answers.label_preserving import preserve_label
 from queen.method.contracts import Profile
 from queen.method.crossing import CrossingPolicy, cap_text, policy_thresholds
-from queen.method.label_preserving import preserve_label
+from queen.method.honest.traffic import CHANGED, ClassRows
 from queen.method.ledger import Charge
 from queen.method.ledger_walk import NEVER, LedgerWalk
-from queen.method.traffic import CHANGED, ClassRows
 from queen.redteam.attacks.active import ask_actively
 from queen.redteam.attacks.base import Thief
 from queen.redteam.attacks.parts.watch import Probing

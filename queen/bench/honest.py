@@ -21,9 +21,9 @@ from queen.defaults import CHARGE
 from queen.fit.findings.honest_traffic import Seen, honest_volumes
 from queen.method.contracts import SCOPES, Profile
 from queen.method.crossing import CrossingPolicy, PolicyThresholds, cap_text, policy_thresholds
+from queen.method.honest.traffic import CHANGED, HonestSamples, Kind, Rows
 from queen.method.ledger import Charge
 from queen.method.ledger_walk import NEVER, LedgerWalk, Positions, first_true
-from queen.method.traffic import CHANGED, HonestSamples, Kind, Rows
 
 HISTORIES = (0, 500, 2000, 10_000)
 """Earlier queries of an account at which right answers are reported."""

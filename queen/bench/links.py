@@ -1,7 +1,7 @@
 """Measures how well overlapping coverage tells a thief's accounts from honest accounts.
 
 Accounts send samples; their records are those that the ledgers would keep. Every pair is
-scored by `queen.method.linkage`, and the area under the curve says how well the score tells
+scored by `queen.method.links.linkage`, and the area under the curve says how well the score tells
 pairs of a thief's accounts from honest pairs. Shapes: N samples, E embedding width.
 """
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from queen.bench.samples import open_protectee, read_samples, see_samples
 from queen.bundle import open_bundle
 from queen.method.geometry import Geometry
-from queen.method.linkage import LIKELY_LINK, Ledgers, overlap
+from queen.method.links.linkage import LIKELY_LINK, Ledgers, overlap
 from queen.method.sensitivity import center_distances
 
 NOISE = 0.02

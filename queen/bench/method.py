@@ -14,12 +14,18 @@ from numpy.typing import NDArray
 from queen_sensitivity.index.base import open_index
 from queen_sensitivity.ledgers.ledger_table import LedgerTable
 
-from queen.method.decoy import fit_sketch_space, make_decoy, sketch_inputs
+from queen.method.answers.decoy import fit_sketch_space, make_decoy, sketch_inputs
+from queen.method.answers.gradient_reverse import gradient_reverse, reverse_target
+from queen.method.answers.label_preserving import (
+    MAX_STEPS,
+    STEP,
+    LinearHead,
+    preserve_label,
+    softmax,
+)
+from queen.method.answers.misdirection import partner_classes, safe_answer
 from queen.method.geometry import FloatArray, Geometry
-from queen.method.gradient_reverse import gradient_reverse, reverse_target
-from queen.method.label_preserving import MAX_STEPS, STEP, LinearHead, preserve_label, softmax
 from queen.method.ledger import LedgerLevels, LedgerRows, assess_rows
-from queen.method.misdirection import partner_classes, safe_answer
 from queen.method.neighbors import nearest_distances
 
 BATCH = 256

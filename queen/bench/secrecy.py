@@ -21,10 +21,15 @@ from numpy.typing import NDArray
 from queen_perturber.shadows import choose_device, load_shadows
 
 from queen.errors import ConfigError
+from queen.method.answers.decoy import make_decoy, sketch_inputs
+from queen.method.answers.ensemble import ShadowDraw
+from queen.method.answers.gradient_reverse import (
+    TAIL,
+    closest_simplex_point,
+    paper_answer,
+    reverse_target,
+)
 from queen.method.contracts import Profile
-from queen.method.decoy import make_decoy, sketch_inputs
-from queen.method.ensemble import ShadowDraw
-from queen.method.gradient_reverse import TAIL, closest_simplex_point, paper_answer, reverse_target
 from queen.redteam.attacks.parts.prefix import prefix_length
 from queen.redteam.attacks.parts.readout import posterior
 from queen.redteam.datasets import Images

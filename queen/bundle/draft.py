@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from queen.bundle.manifest import Manifest
 from queen.errors import BundleError
-from queen.method.decoy import SketchSpace
+from queen.method.answers.decoy import SketchSpace
+from queen.method.answers.label_preserving import LinearHead
 from queen.method.geometry import FloatArray, Geometry
-from queen.method.label_preserving import LinearHead
-from queen.method.off_distribution import OffDistributionMeter
+from queen.method.meter.off_distribution import OffDistributionMeter
 
 Tensors = Mapping[str, NDArray[np.generic]]
 """Tensors of a shadow model, by parameter name."""

@@ -8,9 +8,9 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from queen.method.decoy import SketchSpace
+from queen.method.answers.decoy import SketchSpace
 from queen.method.geometry import Geometry
-from queen.method.off_distribution import OffDistributionMeter
+from queen.method.meter.off_distribution import OffDistributionMeter
 
 SCHEMA_VERSION = 2
 
@@ -49,7 +49,7 @@ class GeometryParameters(_Part):
 
 
 class DecoySpec(_Part):
-    """The scalars of `queen.method.decoy.SketchSpace`: S, R and the confidence it imitates."""
+    """The scalars of `queen.method.answers.decoy.SketchSpace`: S, R and the confidence."""
 
     sketch_width: int = Field(ge=1)
     rank: int = Field(ge=1)
@@ -63,7 +63,7 @@ class DecoySpec(_Part):
 
 
 class MeterSpec(_Part):
-    """The scalars of `queen.method.off_distribution.OffDistributionMeter`.
+    """The scalars of `queen.method.meter.off_distribution.OffDistributionMeter`.
 
     `false_flags` is the simulated share of honest accounts that it flags, by number of queries.
     """

@@ -27,10 +27,10 @@ from queen.errors import (
     BundleVersionUnsupported,
     QueenError,
 )
-from queen.method.decoy import SketchSpace
+from queen.method.answers.decoy import SketchSpace
+from queen.method.answers.label_preserving import LinearHead
 from queen.method.geometry import FloatArray, Geometry
-from queen.method.label_preserving import LinearHead
-from queen.method.off_distribution import OffDistributionMeter
+from queen.method.meter.off_distribution import OffDistributionMeter
 
 _Part = TypeVar("_Part")
 

@@ -13,8 +13,8 @@ from queen.bundle import layout
 from queen.bundle.draft import BundleDraft, Tensors
 from queen.bundle.manifest import Manifest
 from queen.errors import BundleError
-from queen.method.decoy import SketchSpace
-from queen.method.label_preserving import LinearHead
+from queen.method.answers.decoy import SketchSpace
+from queen.method.answers.label_preserving import LinearHead
 
 
 def write_bundle(out: Path, draft: BundleDraft, *, replace: bool = False) -> Manifest:

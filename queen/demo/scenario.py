@@ -10,8 +10,8 @@ import numpy as np
 
 from queen import defaults
 from queen.errors import ConfigError
-from queen.method.input_changes import InputChanges
-from queen.method.traffic import ClassRows, Kind
+from queen.method.honest.input_changes import InputChanges
+from queen.method.honest.traffic import ClassRows, Kind
 from queen.redteam.datasets import (
     Images,
     Labels,

@@ -16,11 +16,11 @@ from queen.fit.graph.surgery import Protectee
 from queen.fit.options import FitOptions
 from queen.fit.training.mapping import MappingPlan
 from queen.fit.training_set import TrainingSet, held_out_rows
-from queen.method.decoy import SketchSpace
-from queen.method.ensemble import ShadowNetwork
+from queen.method.answers.decoy import SketchSpace
+from queen.method.answers.ensemble import ShadowNetwork
+from queen.method.answers.label_preserving import LinearHead
 from queen.method.geometry import FloatArray, Geometry
-from queen.method.label_preserving import LinearHead
-from queen.method.off_distribution import OffDistributionMeter
+from queen.method.meter.off_distribution import OffDistributionMeter
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,7 +24,7 @@ from queen.fit.stages.responses import collect_responses
 from queen.fit.stages.shadows import fit_shadows
 from queen.fit.stages.writing import require_free_folder, write_fitted, write_report
 from queen.method.crossing import PolicyThresholds
-from queen.method.traffic import Kind
+from queen.method.honest.traffic import Kind
 
 
 def fit_bundle(options: FitOptions, console: Console | None = None) -> FitOutcome:

@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from queen.method.crossing import PolicyThresholds
 from queen.method.geometry import FloatArray, Geometry
 from queen.method.ledger import Charge, Scope, sensitive_rows
-from queen.method.neighbor_grid import NeighborGrid
-from queen.method.off_distribution import (
+from queen.method.meter.off_distribution import (
     AccountMeter,
     OffDistributionMeter,
     room_left,
     tail_cells,
 )
+from queen.method.neighbor_grid import NeighborGrid
 from queen.method.sensitivity import (
     center_distances,
     record_weight,

@@ -17,7 +17,7 @@ from queen.bundle import Bundle
 from queen.method.crossing import CAP_OFF, CrossingPolicy, needed_classes
 from queen.method.geometry import FloatArray
 from queen.method.ledger import Scope
-from queen.method.off_distribution import after, room_left
+from queen.method.meter.off_distribution import after, room_left
 from queen.method.sensitivity import budget_thresholds
 from queen.planning.traffic import BoolArray, Charged, IntArray, ObservedTraffic
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from queen.defaults import BREADTH
 from queen.errors import ConfigError
 from queen.method.contracts import Profile
-from queen.method.traffic import Kind
+from queen.method.honest.traffic import Kind
 from queen.redteam.defenses import none
 from queen.redteam.frontier.summary import Patience, Summary, summaries
 from queen.redteam.plans.full import full_plan

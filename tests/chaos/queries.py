@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from queen_inference.answers.fallback import protect_answers
 
 from queen.bundle import open_bundle
+from queen.method.answers.label_preserving import preserve_label
 from queen.method.geometry import Geometry
-from queen.method.label_preserving import preserve_label
 from tests.bundles import SmallBundle
 
 Array = NDArray[np.float32]

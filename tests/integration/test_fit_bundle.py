@@ -12,7 +12,7 @@ from queen.cli import main
 from queen.errors import FitError
 from queen.fit import FitOptions, FitOutcome, fit_bundle
 from queen.fit.graph.session import GraphSession
-from queen.method.ensemble import build_shadow
+from queen.method.answers.ensemble import build_shadow
 from queen.method.sensitivity import center_distances
 from tests.integration.exported_models import digits, export_sklearn, export_torch
 

@@ -27,17 +27,17 @@ from queen.bundle import (
     write_bundle,
 )
 from queen.errors import BundleError, ConfigError, ContractViolated, FitError
+from queen.method.answers.decoy import SketchSpace, make_decoy
+from queen.method.answers.ensemble import ShadowDraw, ShadowEnsemble, ShadowNetwork, build_shadow
+from queen.method.answers.gradient_reverse import gradient_reverse, paper_answer
+from queen.method.answers.label_preserving import LinearHead, preserve_label
+from queen.method.answers.misdirection import balanced_answer, partner_classes, safe_answer
 from queen.method.contracts import BALANCED_L1, Profile, check_answers, check_simplex
-from queen.method.decoy import SketchSpace, make_decoy
-from queen.method.ensemble import ShadowDraw, ShadowEnsemble, ShadowNetwork, build_shadow
 from queen.method.geometry import Geometry, fit_feature_centers, fit_geometry
-from queen.method.gradient_reverse import gradient_reverse, paper_answer
-from queen.method.label_preserving import LinearHead, preserve_label
 from queen.method.ledger import Assessment, LedgerLevels, LedgerRows, Verdict, assess_rows
 from queen.method.mapping import class_pair_batches, supervised_contrastive_loss
-from queen.method.misdirection import balanced_answer, partner_classes, safe_answer
+from queen.method.meter.off_distribution import OffDistributionMeter
 from queen.method.neighbors import nearest_distances
-from queen.method.off_distribution import OffDistributionMeter
 from queen.method.sensitivity import (
     budget_thresholds,
     mean_squared_sensitivity,

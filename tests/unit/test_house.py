@@ -21,8 +21,7 @@ LINE_LENGTH = 100
 CROWDED_FOLDERS = {
     "queen/redteam/attacks": "a registry: one file an attack",
     "queen/redteam/defenses": "a registry: one file a defense",
-    "queen/method": "the paper, one file a part of it",
-    "tests/unit/method": "as queen/method",
+    "tests/unit/method": "the tests of queen/method, with the streams and regions that they share",
     "tests/unit/redteam/attacks": "as the registry of attacks",
 }
 UNTESTED_FOLDERS = {

@@ -20,7 +20,7 @@ from queen_sensitivity.ledger_store import Append, LedgerKey, LedgerStore
 
 from queen.method.crossing import Thresholds, published
 from queen.method.geometry import Geometry
-from queen.method.off_distribution import OffDistributionMeter
+from queen.method.meter.off_distribution import OffDistributionMeter
 
 CLASSES = 10
 MEAN_SQUARED_SQS = 0.45

@@ -20,7 +20,7 @@ from queen.cli.accounts.accounts_file import (
 from queen.cli.accounts.admin_values import Link, Survey, SurveyedLinks
 from queen.cli.accounts.deployment import Deployment, accounts_option, deployment_options
 from queen.cli.accounts.tables import links_table
-from queen.method.linkage import linked_groups
+from queen.method.links.linkage import linked_groups
 from queen.owners import group_owner
 
 

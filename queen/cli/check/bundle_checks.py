@@ -16,7 +16,7 @@ import numpy as np
 from queen.bundle import Bundle, open_bundle
 from queen.cli.check.finding import Finding, examine
 from queen.errors import BundleCorrupt, QueenError
-from queen.method.decoy import sketch_width
+from queen.method.answers.decoy import sketch_width
 from queen.method.sensitivity import largest_budget
 
 

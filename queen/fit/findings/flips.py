@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from queen.method.ensemble import ShadowEnsemble, ShadowNetwork
-from queen.method.gradient_reverse import gradient_reverse
+from queen.method.answers.ensemble import ShadowEnsemble, ShadowNetwork
+from queen.method.answers.gradient_reverse import gradient_reverse
 
 _DRAWS = 5
 

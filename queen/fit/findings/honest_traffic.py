@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from queen.method.crossing import PolicyThresholds
 from queen.method.geometry import Geometry
+from queen.method.honest.traffic import CHANGED, ClassRows, Kind
 from queen.method.ledger import Charge
 from queen.method.ledger_walk import NEVER, LedgerWalk
-from queen.method.traffic import CHANGED, ClassRows, Kind
 
 QUERIES = 10_000
 """Queries of a simulated account."""

@@ -20,10 +20,10 @@ from queen.fit.findings.flips import shadow_probabilities
 from queen.fit.fitted import Fitted
 from queen.fit.progress import Update
 from queen.fit.training.threads import one_thread
+from queen.method.answers.decoy import make_decoy, sketch_inputs
+from queen.method.answers.gradient_reverse import paper_answer
+from queen.method.answers.misdirection import balanced_answer, partner_classes, safe_answer
 from queen.method.contracts import BALANCED_L1, Profile
-from queen.method.decoy import make_decoy, sketch_inputs
-from queen.method.gradient_reverse import paper_answer
-from queen.method.misdirection import balanced_answer, partner_classes, safe_answer
 
 _THIEF_ROWS = 4000
 _THIEF_STEPS = 600

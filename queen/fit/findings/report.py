@@ -13,7 +13,7 @@ from queen.fit.findings.flips import flip_rates, shadow_probabilities
 from queen.fit.fitted import Fitted
 from queen.fit.outcome import FitReport
 from queen.fit.training.shadows import ShadowPlan, choose_architecture
-from queen.method.ensemble import ShadowNetwork
+from queen.method.answers.ensemble import ShadowNetwork
 from queen.method.geometry import Geometry
 from queen.method.sensitivity import center_distances, largest_budget
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from queen.fit.fitted import Fitted
-from queen.method.decoy import SketchSpace, fit_sketch_space, sketch_inputs
+from queen.method.answers.decoy import SketchSpace, fit_sketch_space, sketch_inputs
 
 _ROWS = 512
 _MOST_CONFIDENT = 0.999

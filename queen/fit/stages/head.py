@@ -6,8 +6,8 @@ import numpy as np
 
 from queen.errors import FitError
 from queen.fit.fitted import Fitted
+from queen.method.answers.label_preserving import LinearHead
 from queen.method.geometry import fit_feature_centers
-from queen.method.label_preserving import LinearHead
 
 
 def fit_head(fitted: Fitted) -> LinearHead:

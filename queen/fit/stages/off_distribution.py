@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from queen.fit.fitted import Fitted, OffDistribution
-from queen.method.meter_fit import fit_meter
+from queen.method.meter.meter_fit import fit_meter
 from queen.method.sensitivity import center_distances
 
 METER_VOLUME = 10_000

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from queen.fit.progress import Update, ignore_progress
 from queen.fit.training.threads import one_thread
-from queen.method.ensemble import ShadowNetwork, build_shadow
+from queen.method.answers.ensemble import ShadowNetwork, build_shadow
 
 Source = Literal["inputs", "features"]
 Architecture = Literal["head", "mlp", "cnn", "resnet"]

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from queen.defaults import CHARGE
+from queen.method.honest.traffic import HonestSamples, Kind
 from queen.method.ledger_walk import NEVER, LedgerWalk
-from queen.method.traffic import HonestSamples, Kind
 from queen.redteam.datasets import Images
 from queen.redteam.frontier.policies import Contender
 from queen.redteam.report.rows import Row

@@ -13,7 +13,7 @@ from itertools import product
 import numpy as np
 import torch
 
-from queen.method.traffic import Kind
+from queen.method.honest.traffic import Kind
 from queen.redteam.datasets import Labels
 from queen.redteam.frontier.customers import honest_samples, kind_cell, measure_kind, see_images
 from queen.redteam.frontier.policies import BREADTHS, CAPS, Contender, contenders

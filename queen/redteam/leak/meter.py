@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from queen.method.decoy import make_decoy, sketch_inputs
+from queen.method.answers.decoy import make_decoy, sketch_inputs
 from queen.redteam.attacks.parts.prefix import prefix_length
 from queen.redteam.attacks.parts.readout import posterior
 from queen.redteam.datasets import Images

@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from queen.method.traffic import CHANGED, HonestSamples, Kind, Rows
+from queen.method.honest.traffic import CHANGED, HonestSamples, Kind, Rows
 from queen.redteam.datasets import Images, Labels, Split
 from queen.redteam.plans.cell import Cell
 from queen.redteam.runs.defense_under_test import DefenseUnderTest

@@ -21,8 +21,8 @@ from queen_sensitivity.wiring import open_service as open_sensitivity
 from queen.api.v1 import sensitivity_pb2, sensitivity_pb2_grpc
 from queen.bundle import Bundle
 from queen.defaults import BREADTH, CLASS_CAP
+from queen.method.answers.label_preserving import preserve_label
 from queen.method.crossing import cap_text
-from queen.method.label_preserving import preserve_label
 from queen.method.ledger import Scope, Verdict
 from queen.redteam.datasets import Images
 from queen.redteam.targets.base import Answers, LocalAccount

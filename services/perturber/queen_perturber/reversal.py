@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from queen.method.answers.decoy import Decoy
+from queen.method.answers.ensemble import ShadowDraw, ShadowEnsemble
+from queen.method.answers.gradient_reverse import paper_answer
+from queen.method.answers.misdirection import balanced_answer
 from queen.method.contracts import Profile, check_answers
-from queen.method.decoy import Decoy
-from queen.method.ensemble import ShadowDraw, ShadowEnsemble
-from queen.method.gradient_reverse import paper_answer
-from queen.method.misdirection import balanced_answer
 from queen.wire import PROFILES
 
 SingleArray = NDArray[np.float32]

@@ -9,7 +9,7 @@ import torch
 
 from queen.bundle import Bundle
 from queen.errors import BundleCorrupt, ConfigError, QueenError
-from queen.method.ensemble import ShadowEnsemble, build_shadow
+from queen.method.answers.ensemble import ShadowEnsemble, build_shadow
 
 
 def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:

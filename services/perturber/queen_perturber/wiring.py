@@ -11,9 +11,9 @@ import torch
 
 from queen.api.v1 import perturber_pb2_grpc
 from queen.bundle import Bundle, open_bundle
-from queen.method.decoy import make_decoy
-from queen.method.ensemble import ShadowDraw, ShadowEnsemble
-from queen.method.misdirection import keyed_name, partner_classes
+from queen.method.answers.decoy import make_decoy
+from queen.method.answers.ensemble import ShadowDraw, ShadowEnsemble
+from queen.method.answers.misdirection import keyed_name, partner_classes
 from queen.serving.server import Offer, Shell
 from queen_perturber.metrics import PerturberMetrics
 from queen_perturber.reversal import Reversal

@@ -14,8 +14,8 @@ import pytest_asyncio
 import structlog
 
 from queen.bundle import open_bundle
+from queen.method.answers.decoy import make_decoy, sketch_inputs
 from queen.method.contracts import Profile, check_answers, check_label_kept, check_simplex
-from queen.method.decoy import make_decoy, sketch_inputs
 from queen.serving.logging import account_hash
 from tests.bundles import SmallBundle, make_bundle
 from tests.integration.inference.door import Door, open_door, write_accounts

@@ -12,7 +12,7 @@ from queen.bench.honest import HonestOptions, run_honest_bench
 from queen.errors import ConfigError
 from queen.method.contracts import Profile
 from queen.method.crossing import CAP_OFF, CrossingPolicy
-from queen.method.traffic import Kind
+from queen.method.honest.traffic import Kind
 from tests.bundles import SmallBundle
 
 

@@ -18,10 +18,10 @@ from queen.bundle import (
     ShadowSpec,
     TensorSignature,
 )
-from queen.method.decoy import SketchSpace
+from queen.method.answers.decoy import SketchSpace
+from queen.method.answers.label_preserving import LinearHead
 from queen.method.geometry import Geometry
-from queen.method.label_preserving import LinearHead
-from queen.method.off_distribution import OffDistributionMeter
+from queen.method.meter.off_distribution import OffDistributionMeter
 
 PROTECTEE = b"bytes of a graph"
 CLASSES, FEATURES, EMBEDDINGS = 3, 5, 2

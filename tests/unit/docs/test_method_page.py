@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "method.md").read_text()
-FILES = {file.stem: file for file in (ROOT / "queen" / "method").glob("[!_]*.py")}
+FILES = {file.stem: file for file in (ROOT / "queen" / "method").rglob("[!_]*.py")}
 Definition = ast.FunctionDef | ast.ClassDef
 
 

@@ -7,8 +7,8 @@ import pytest
 from queen.bundle import open_bundle
 from queen.fit import FitOptions, FitOutcome, fit_bundle, fitting
 from queen.fit.fitted import OffDistribution
-from queen.method.off_distribution import OffDistributionMeter
-from queen.method.traffic import Kind
+from queen.method.honest.traffic import Kind
+from queen.method.meter.off_distribution import OffDistributionMeter
 from tests.unit.fit.graph.graphs import FEATURES, write_model
 
 SAMPLES = 640

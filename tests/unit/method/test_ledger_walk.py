@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from queen.method.crossing import PolicyThresholds
 from queen.method.ledger import LedgerLevels, LedgerRows, Scope, assess_rows
 from queen.method.ledger_walk import NEVER, LedgerWalk, Standings, first_true
-from queen.method.off_distribution import OffDistributionMeter, after, room_left, tail_cells
+from queen.method.meter.off_distribution import OffDistributionMeter, after, room_left, tail_cells
 from tests.unit.method.regions import discs, inside_region
 
 CLASSES = 4

@@ -13,9 +13,9 @@ from queen_perturber.wiring import make_reversal
 
 from queen.api.v1 import perturber_pb2 as pb
 from queen.bundle import Bundle, open_bundle
+from queen.method.answers.decoy import sketch_inputs
+from queen.method.answers.ensemble import build_shadow
 from queen.method.contracts import BALANCED_L1
-from queen.method.decoy import sketch_inputs
-from queen.method.ensemble import build_shadow
 from queen.wire import PROFILES
 from tests.bundles import SmallBundle, SmallShadows, make_bundle
 

@@ -16,9 +16,9 @@ from torch import nn
 
 from queen.api.v1 import perturber_pb2 as pb
 from queen.bundle import open_bundle
+from queen.method.answers.ensemble import ShadowEnsemble
+from queen.method.answers.misdirection import keyed_name, partner_classes
 from queen.method.contracts import check_answers
-from queen.method.ensemble import ShadowEnsemble
-from queen.method.misdirection import keyed_name, partner_classes
 from queen.wire import PROFILES
 from tests.bundles import SmallBundle
 from tests.unit.perturber.flagged import (

@@ -17,8 +17,8 @@ from queen.method.ledger import (
     Verdict,
     assess_rows,
 )
+from queen.method.meter.off_distribution import OffDistributionMeter
 from queen.method.neighbors import nearest_distances
-from queen.method.off_distribution import OffDistributionMeter
 from queen.method.sensitivity import (
     center_distances,
     cumulative_query_sensitivity,

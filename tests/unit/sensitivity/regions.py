@@ -26,7 +26,7 @@ from queen.errors import DependencyUnavailable
 from queen.method.crossing import CrossingPolicy, Thresholds, published
 from queen.method.geometry import Geometry
 from queen.method.ledger import Charge
-from queen.method.off_distribution import OffDistributionMeter
+from queen.method.meter.off_distribution import OffDistributionMeter
 
 CLASSES = 3
 

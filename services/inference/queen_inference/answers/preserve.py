@@ -7,6 +7,8 @@ from time import perf_counter
 import numpy as np
 
 from queen.bundle import Bundle
+from queen.method.answers.label_preserving import preserve_label
+from queen.method.answers.misdirection import partner_classes, safe_answer
 from queen.method.contracts import (
     Check,
     Profile,
@@ -15,8 +17,6 @@ from queen.method.contracts import (
     check_label_kept,
     check_simplex,
 )
-from queen.method.label_preserving import preserve_label
-from queen.method.misdirection import partner_classes, safe_answer
 from queen_inference.answers.fallback import Fallback
 from queen_inference.metrics import InferenceMetrics
 from queen_inference.micro_batch import MicroBatch, RowIndex

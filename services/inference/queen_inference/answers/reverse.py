@@ -11,8 +11,8 @@ from time import perf_counter
 import numpy as np
 
 from queen.bundle import Bundle
+from queen.method.answers.decoy import sketch_inputs
 from queen.method.contracts import Profile, broken_rows, check_answers
-from queen.method.decoy import sketch_inputs
 from queen.wire import PROFILES
 from queen_inference.answers.fallback import Fallback
 from queen_inference.metrics import InferenceMetrics

@@ -10,7 +10,7 @@ import numpy as np
 
 from queen.errors import LedgerConflict
 from queen.method.geometry import Geometry
-from queen.method.off_distribution import AccountMeter
+from queen.method.meter.off_distribution import AccountMeter
 from queen.method.packing import novel_rows
 from queen_sensitivity.ledger_store import Append, Appended, LedgerKey, LedgerStore, Records
 

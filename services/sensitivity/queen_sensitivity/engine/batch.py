@@ -22,7 +22,7 @@ from queen.method.ledger import (
     Standing,
     spare,
 )
-from queen.method.off_distribution import OffDistributionMeter
+from queen.method.meter.off_distribution import OffDistributionMeter
 from queen.owners import group_owner, observed_owner
 from queen_sensitivity.engine.crossings import Crossing, CrossingKind
 from queen_sensitivity.ledgers.account import Account

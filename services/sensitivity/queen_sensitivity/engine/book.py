@@ -27,7 +27,7 @@ from queen.method.ledger import (
     Verdict,
     enforce,
 )
-from queen.method.off_distribution import OffDistributionMeter, tail_cells, walk_owners
+from queen.method.meter.off_distribution import OffDistributionMeter, tail_cells, walk_owners
 from queen_sensitivity.engine.batch import (
     Batch,
     Charged,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from queen.method.geometry import Geometry
 from queen.method.ledger import Assessment
-from queen.method.off_distribution import OffDistributionMeter, walk_owners
+from queen.method.meter.off_distribution import OffDistributionMeter, walk_owners
 from queen_sensitivity.engine.batch import Batch
 from queen_sensitivity.engine.step import LedgerStep, MeteredRows, meter_rows
 from queen_sensitivity.ledgers.ledger_memory import AccountTable

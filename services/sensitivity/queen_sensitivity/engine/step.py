@@ -19,7 +19,12 @@ from queen.method.ledger import (
     assess_candidates,
     sensitive_rows,
 )
-from queen.method.off_distribution import MeterRows, OffDistributionMeter, room_left, tail_cells
+from queen.method.meter.off_distribution import (
+    MeterRows,
+    OffDistributionMeter,
+    room_left,
+    tail_cells,
+)
 from queen.method.sensitivity import center_distances
 from queen_sensitivity.engine.batch import Batch
 from queen_sensitivity.ledgers.ledger_table import Numbers

@@ -11,7 +11,7 @@ import numpy as np
 from queen.errors import AccountNotFound
 from queen.method.crossing import UNSTATED, CrossingPolicy, PolicyThresholds, Thresholds
 from queen.method.geometry import Geometry
-from queen.method.off_distribution import OffDistributionMeter
+from queen.method.meter.off_distribution import OffDistributionMeter
 from queen.method.sensitivity import record_weights
 from queen.owners import OBSERVED_PREFIX, is_observed
 from queen_sensitivity.ledger_store import LedgerStore, Records

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from queen.method.geometry import Geometry
-from queen.method.link_search import Link, find_links
-from queen.method.linkage import LEAST_SHARED
+from queen.method.links.link_search import Link, find_links
+from queen.method.links.linkage import LEAST_SHARED
 from queen_sensitivity.ledger_store import Records
 from queen_sensitivity.survey.accounts import AccountState
 

@@ -4,9 +4,9 @@ import pytest
 from queen.fit.findings.honest_traffic import QUERIES, Seen, honest_volumes
 from queen.method.crossing import CAP_OFF, CrossingPolicy, PolicyThresholds, policy_thresholds
 from queen.method.geometry import Geometry, fit_geometry
+from queen.method.honest.traffic import CHANGED, ClassRows, Kind
 from queen.method.ledger import LedgerLevels, LedgerRows, assess_rows
 from queen.method.sensitivity import mean_squared_sensitivity
-from queen.method.traffic import CHANGED, ClassRows, Kind
 from tests.unit.fit.blobs import blobs
 
 CLASSES = 6

@@ -9,8 +9,8 @@ from queen.fit.findings.profile_prices import ProfilePrice, price_profiles
 from queen.fit.fitted import Fitted, Shadows
 from queen.fit.progress import ignore_progress
 from queen.fit.training.shadows import ShadowPlan, train_shadows
+from queen.method.answers.decoy import fit_sketch_space, sketch_inputs
 from queen.method.contracts import BALANCED_L1, SAFE_L1, Profile
-from queen.method.decoy import fit_sketch_space, sketch_inputs
 from tests.unit.fit.blobs import blobs
 from tests.unit.fit.fitted import answered, regions_of
 

@@ -11,7 +11,7 @@ from queen.fit.findings.report import (
 from queen.fit.fitted import Fitted, OffDistribution, Shadows
 from queen.fit.training.shadows import ShadowPlan, train_shadows
 from queen.method.geometry import fit_geometry
-from queen.method.off_distribution import OffDistributionMeter
+from queen.method.meter.off_distribution import OffDistributionMeter
 from queen.method.sensitivity import largest_budget
 from tests.unit.fit.blobs import blobs
 from tests.unit.fit.fitted import answered, regions_of

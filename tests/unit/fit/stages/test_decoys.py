@@ -5,7 +5,7 @@ import pytest
 
 from queen.fit.fitted import Fitted
 from queen.fit.stages.decoys import fit_decoys
-from queen.method.decoy import sketch_inputs
+from queen.method.answers.decoy import sketch_inputs
 from tests.unit.fit.blobs import blobs
 from tests.unit.fit.fitted import answered
 

@@ -8,7 +8,7 @@ from queen.fit.fitted import OffDistribution
 from queen.fit.stages import off_distribution
 from queen.fit.stages.off_distribution import METER_VOLUME, fit_off_distribution
 from queen.method.geometry import Geometry
-from queen.method.off_distribution import OffDistributionMeter
+from queen.method.meter.off_distribution import OffDistributionMeter
 from queen.method.sensitivity import center_distances
 from tests.unit.fit.blobs import blobs
 from tests.unit.fit.fitted import answered, regions_of

@@ -10,7 +10,7 @@ from queen.fit.progress import ignore_progress
 from queen.fit.stages import shadows
 from queen.fit.stages.shadows import fit_shadows
 from queen.fit.training.shadows import ShadowPlan
-from queen.method.ensemble import ShadowNetwork
+from queen.method.answers.ensemble import ShadowNetwork
 from tests.unit.fit.fitted import answered
 
 SAMPLES = 80 * 64

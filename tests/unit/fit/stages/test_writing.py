@@ -14,7 +14,7 @@ from queen.fit.stages.decoys import fit_decoys
 from queen.fit.stages.head import fit_head
 from queen.fit.stages.writing import require_free_folder, write_fitted, write_report
 from queen.fit.training.shadows import ShadowPlan, train_shadows
-from queen.method.off_distribution import OffDistributionMeter
+from queen.method.meter.off_distribution import OffDistributionMeter
 from tests.unit.fit.blobs import blobs
 from tests.unit.fit.findings.test_summary import OUTCOME
 from tests.unit.fit.fitted import answered, regions_of

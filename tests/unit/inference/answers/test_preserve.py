@@ -11,8 +11,8 @@ from queen_inference.metrics import InferenceMetrics
 from queen_inference.protectee import Protectee
 
 from queen.bundle import Bundle
+from queen.method.answers.label_preserving import preserve_label
 from queen.method.contracts import SAFE_MARGIN, Profile
-from queen.method.label_preserving import preserve_label
 from tests.bundles import SmallBundle
 from tests.unit.inference.batches import account_of, batch_of
 from tests.unit.inference.conftest import Counted

@@ -14,8 +14,8 @@ from queen_inference.peers.perturber import PerturberClient
 from queen_inference.protectee import Protectee
 
 from queen.bundle import Bundle, open_bundle
+from queen.method.answers.decoy import sketch_inputs
 from queen.method.contracts import Profile
-from queen.method.decoy import sketch_inputs
 from tests.bundles import SmallBundle, SmallShadows, make_bundle
 from tests.unit.inference.batches import account_of, batch_of
 from tests.unit.inference.conftest import Counted

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from queen.method.gradient_reverse import paper_answer
+from queen.method.answers.gradient_reverse import paper_answer
 from queen.redteam.attacks.argmin_rule import read_labels
 from queen.redteam.targets.base import Answers
 from tests.unit.redteam.attacks.distorted import (

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from queen.method.gradient_reverse import paper_answer
+from queen.method.answers.gradient_reverse import paper_answer
 from queen.redteam.attacks import ATTACKS
 from queen.redteam.attacks.base import Simulation, Thief
 from queen.redteam.attacks.decoder import as_answered, by_ranks, read_unseen

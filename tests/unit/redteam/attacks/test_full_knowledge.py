@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from queen.method.gradient_reverse import gradient_reverse
+from queen.method.answers.gradient_reverse import gradient_reverse
 from queen.redteam.attacks import full_knowledge
 from queen.redteam.attacks.base import Simulation, Thief, one_hot
 from queen.redteam.datasets import Images, Split

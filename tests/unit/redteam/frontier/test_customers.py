@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from queen.method.crossing import CAP_OFF
-from queen.method.traffic import Kind
+from queen.method.honest.traffic import Kind
 from queen.redteam.frontier.customers import honest_samples, measure_kind, see_images
 from queen.redteam.frontier.policies import contenders
 from queen.redteam.runs.experiment import Experiment

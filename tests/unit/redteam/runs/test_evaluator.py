@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 
 from queen.errors import FitError
-from queen.method.traffic import Kind
+from queen.method.honest.traffic import Kind
 from queen.redteam.attacks import ATTACKS, Attack, Thief
 from queen.redteam.plans.cell import Cell
 from queen.redteam.runs.evaluator import Evaluator

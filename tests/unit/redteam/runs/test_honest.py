@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from queen.method.traffic import Kind
+from queen.method.honest.traffic import Kind
 from queen.redteam.plans.cell import Cell
 from queen.redteam.runs.defense_under_test import DefenseUnderTest
 from queen.redteam.runs.experiment import Experiment

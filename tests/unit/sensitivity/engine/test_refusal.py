@@ -14,7 +14,7 @@ from queen_sensitivity.ledger_store import Append, MemoryLedgerStore
 from queen.method.crossing import CAP_OFF, CrossingPolicy, Thresholds
 from queen.method.facts import Fact
 from queen.method.ledger import Assessment, Cause, Scope, Verdict
-from queen.method.off_distribution import OffDistributionMeter
+from queen.method.meter.off_distribution import OffDistributionMeter
 from tests.unit.sensitivity.oracle import Oracle
 from tests.unit.sensitivity.regions import (
     CLASSES,

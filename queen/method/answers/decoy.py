@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from queen.errors import FitError, ShapeMismatch
+from queen.method.answers.label_preserving import softmax
 from queen.method.geometry import FloatArray, LabelArray, SingleArray, class_means
-from queen.method.label_preserving import softmax
 
 SKETCH_SIDE = 7
 """Images are sketched as 7 x 7 block means of their brightness."""

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from queen.errors import ShapeMismatch
-from queen.method.contracts import check_label_kept, check_simplex
-from queen.method.label_preserving import (
+from queen.method.answers.label_preserving import (
     MAX_STEPS,
     STEP,
     LinearHead,
@@ -16,6 +15,7 @@ from queen.method.label_preserving import (
     preserve_label,
     softmax,
 )
+from queen.method.contracts import check_label_kept, check_simplex
 from tests.unit.method.regions import bounded
 
 Single = NDArray[np.float32]

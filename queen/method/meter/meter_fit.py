@@ -1,6 +1,6 @@
 """Fits the off-distribution meter: its tails to honest samples, its limit to simulated accounts.
 
-Shapes: N samples, C classes. The shares p0 and p1 are those of `queen.method.off_distribution`.
+Shapes: N samples, C classes. The shares p0 and p1 are those of `off_distribution`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from queen.errors import FitError
 from queen.method.geometry import FloatArray, Geometry, LabelArray
-from queen.method.off_distribution import OffDistributionMeter
+from queen.method.meter.off_distribution import OffDistributionMeter
 
 TAIL_QUANTILE = 0.99
 LOWEST_SHARE = 0.03

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from queen.errors import ConfigError
-from queen.method.input_changes import InputChanges
+from queen.method.honest.input_changes import InputChanges
 
 Rows = NDArray[np.int64]
 """Rows of the samples, (Q,)."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from queen.method.geometry import Geometry
-from queen.method.linkage import (
+from queen.method.links.linkage import (
     FALSE_LINKS,
     LEAST_SHARED,
     LIKELY_LINK,

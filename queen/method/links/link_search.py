@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from queen.method.geometry import FloatArray, Geometry
-from queen.method.linkage import (
+from queen.method.links.linkage import (
     LEAST_SHARED,
     Ledgers,
     Overlap,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from queen.errors import ConfigError
-from queen.method.traffic import (
+from queen.method.honest.traffic import (
     CHANGED,
     REPEATED_ITEMS,
     ClassRows,

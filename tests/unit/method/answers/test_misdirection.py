@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.optimize import brentq, minimize
 
-from queen.method.contracts import BALANCED_L1, SAFE_L1, SAFE_MARGIN, Profile, check_answers
-from queen.method.misdirection import (
+from queen.method.answers.misdirection import (
     balanced_answer,
     keyed_name,
     lift_label,
     partner_classes,
     safe_answer,
 )
+from queen.method.contracts import BALANCED_L1, SAFE_L1, SAFE_MARGIN, Profile, check_answers
 from tests.unit.method.regions import awkward_simplex_rows, bounded
 
 Vector = NDArray[np.float64]

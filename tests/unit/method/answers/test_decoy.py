@@ -9,8 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from queen.errors import FitError, ShapeMismatch
-from queen.method.contracts import check_simplex
-from queen.method.decoy import (
+from queen.method.answers.decoy import (
     LARGEST_RANK,
     LEAST_RANK,
     Decoy,
@@ -20,6 +19,7 @@ from queen.method.decoy import (
     sketch_inputs,
     sketch_width,
 )
+from queen.method.contracts import check_simplex
 
 SECRET, DIGEST = b"a secret of 16 bytes", "5e" * 32
 CLASSES, RANK, WIDTH = 10, 8, 12

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from queen.errors import FitError
-from queen.method.off_distribution import (
+from queen.method.meter.off_distribution import (
     UNKNOWN_LEVEL,
     AccountMeter,
     MeterRows,

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from queen.method.geometry import Geometry
-from queen.method.link_search import LinkIndex, LinkSearch, SearchLimits, find_links
-from queen.method.linkage import (
+from queen.method.links.link_search import LinkIndex, LinkSearch, SearchLimits, find_links
+from queen.method.links.linkage import (
     LEAST_SHARED,
     Ledgers,
     Overlap,

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from queen.errors import ContractViolated
-from queen.method.contracts import Profile, check_answers, check_simplex
-from queen.method.gradient_reverse import (
+from queen.method.answers.gradient_reverse import (
     TAIL,
     closest_simplex_point,
     gradient_reverse,
     paper_answer,
     reverse_target,
 )
+from queen.method.contracts import Profile, check_answers, check_simplex
 from tests.unit.method.regions import awkward_simplex_rows, bounded
 
 Vector = NDArray[np.float64]

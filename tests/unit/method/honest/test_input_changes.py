@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from queen.method.input_changes import InputChanges
+from queen.method.honest.input_changes import InputChanges
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.uniform(0.2, 1.0, (200, 3, 8, 8)).astype(np.float32)

@@ -10,8 +10,8 @@ import pytest
 
 from queen.errors import FitError
 from queen.method.geometry import FloatArray
-from queen.method.meter_fit import LOWEST_SHARE, fit_meter, share_steps, tail_distances
-from queen.method.off_distribution import OffDistributionMeter, after
+from queen.method.meter.meter_fit import LOWEST_SHARE, fit_meter, share_steps, tail_distances
+from queen.method.meter.off_distribution import OffDistributionMeter, after
 from tests.unit.method.regions import discs
 
 VOLUME, FALSE_FLAGS = 2000, 0.01

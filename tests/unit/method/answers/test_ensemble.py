@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from queen.bundle.manifest import ShadowSpec
 from queen.errors import FitError
-from queen.method.ensemble import (
+from queen.method.answers.ensemble import (
     ARCHITECTURES,
     ShadowDraw,
     ShadowEnsemble,

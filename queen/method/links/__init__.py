@@ -1,0 +1,1 @@
+"""Links between accounts: overlaps of their records that chance does not explain."""

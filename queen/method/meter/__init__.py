@@ -1,0 +1,1 @@
+"""The off-distribution meter and its fit."""
