@@ -46,8 +46,8 @@ OBSERVED_GROUP_BITS = {"observed_group_far": Observed.GROUP_FAR}
 """Lists of 0 and 1 beside these."""
 BITS = {"novel": Fact.NOVEL, "over": Fact.OVER, "off": Fact.OFF_DISTRIBUTION}
 """Lists of 0 and 1, with the fact that they tell."""
-COVERED = "covered"
-"""A list of 0 and 1 as well, in records under `Scope.COVERED` alone."""
+REPEATED = "repeated"
+"""A list of 0 and 1 as well, in records under `Scope.REPEATED` alone."""
 GROUP_NUMBERS = {
     f"group_{name}": f"group_{field}" for name, field in NUMBERS.items() if name != "d"
 }
@@ -60,7 +60,7 @@ SINGLE = {
 }
 """Numbers of a request, with the field of `FACTS` that they hold; a class cap may be `off`."""
 ALL_NUMBERS = NUMBERS | GROUP_NUMBERS | OBSERVED_NUMBERS | OBSERVED_GROUP_NUMBERS
-_ALL_BITS = {**BITS, **GROUP_BITS, COVERED: Fact.COVERED, "exempt": Fact.EXEMPT}
+_ALL_BITS = {**BITS, **GROUP_BITS, REPEATED: Fact.REPEATED, "exempt": Fact.EXEMPT}
 SCOPES = {scope.name.lower(): scope for scope in Scope}
 CHARGES = {charge.value: int(charge is Charge.ANYWHERE) for charge in Charge}
 VERDICTS = {verdict.name: verdict for verdict in Verdict}
@@ -76,8 +76,8 @@ def fact_fields(facts: FactArray) -> dict[str, Any]:
         **_policy(first, ""),
     }
     fields |= _lists(facts, NUMBERS, BITS)
-    if first["scopes"] == Scope.COVERED:
-        fields |= _lists(facts, {}, {COVERED: Fact.COVERED})
+    if first["scopes"] == Scope.REPEATED:
+        fields |= _lists(facts, {}, {REPEATED: Fact.REPEATED})
     if first["group_budgets"]:
         fields |= _policy(first, "group_")
         fields |= _lists(facts, GROUP_NUMBERS, GROUP_BITS)
@@ -115,7 +115,7 @@ def facts_from(columns: Mapping[str, NDArray[Any]], rows: int) -> FactArray:
 
     `columns` hold the fields of `fact_fields` by name, with scopes and charges as numbers. A query
     without a group has zeros in the columns of groups, one that is not observed in the observed
-    columns, and one of another scope in that of `COVERED`.
+    columns, and one of another scope in that of `REPEATED`.
     """
     facts = np.zeros(rows, FACTS)
     for name, field in ALL_NUMBERS.items():

@@ -30,7 +30,7 @@ class Profile(StrEnum):
     STRICT = "strict"
     """Once the account is over its budget, answers that tell nothing of the protectee."""
     REFUSE = "refuse"
-    """Keeps every label; over the budget, requests with a query that no record covers get none."""
+    """Keeps every label; over the budget, requests with a query that repeats no record get none."""
     OBSERVE = "observe"
     """The protectee's own answer, untouched; verdicts are counted and logged."""
 
@@ -40,7 +40,7 @@ SCOPES = {
     Profile.SAFE: Scope.QUERY,
     Profile.BALANCED: Scope.ACCOUNT,
     Profile.STRICT: Scope.ACCOUNT,
-    Profile.REFUSE: Scope.COVERED,
+    Profile.REFUSE: Scope.REPEATED,
     Profile.OBSERVE: Scope.QUERY,
 }
 """The scope of each profile: the queries that are reversed after a crossing."""

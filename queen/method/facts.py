@@ -77,8 +77,8 @@ class Fact(IntFlag):
     """The owner was off-distribution."""
     EXEMPT = 64
     """The account is exempt. A group has no such bit."""
-    COVERED = 128
-    """A record of the account covers the row: said under `Scope.COVERED` alone, of rows that find
+    REPEATED = 128
+    """The row repeats a record of the account: said under `Scope.REPEATED` alone, of rows that find
     the account or its group over or off-distribution."""
 
 
@@ -119,8 +119,8 @@ def gather_facts(
     facts["distances"], facts["bits"] = step.distances[:count], bits[:count]
     facts["bits"][grouped] |= bits[count:] << GROUP_SHIFT
     facts["bits"] |= is_exempt * np.uint8(Fact.EXEMPT)
-    if standing.is_covered is not None:
-        facts["bits"] |= standing.is_covered * np.uint8(Fact.COVERED)
+    if standing.is_repeated is not None:
+        facts["bits"] |= standing.is_repeated * np.uint8(Fact.REPEATED)
     facts["scopes"] = charges.scopes
     for name, values in (
         ("cqs_before", step.cqs_before),
@@ -215,8 +215,8 @@ def reenact(
     step = assess_candidates(geometry, rows, distances, is_candidate, levels)
     group_after = facts["group_cqs_before"].copy()
     group_after[grouped] = step.cqs_after[len(facts) :]
-    is_covered = facts["bits"] & Fact.COVERED > 0
-    enforced = enforce(step, charges, Standing(limits, off, is_covered))
+    is_repeated = facts["bits"] & Fact.REPEATED > 0
+    enforced = enforce(step, charges, Standing(limits, off, is_repeated))
     return spare(enforced, facts["bits"] & Fact.EXEMPT > 0), group_after
 
 

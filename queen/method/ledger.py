@@ -28,21 +28,25 @@ class Scope(IntEnum):
     """Every query of a crossed class."""
     ACCOUNT = 3
     """Every query, and every query of an off-distribution account."""
-    COVERED = 4
-    """Every query that no record of the account covers, and every query of an off-distribution
+    REPEATED = 4
+    """Every query but the account's records, sent again, and every query of an off-distribution
     account.
 
-    Covered is within r of a record of the account's own ledger of the predicted class. A query that
-    finds an owner over or off-distribution changes nothing, and the front door refuses a request
-    with a REVERSE as a whole.
+    A query repeats a record of the account's own ledger of the predicted class within
+    `repeat_radius`. One that finds an owner over or off-distribution changes nothing, and the front
+    door refuses a request with a REVERSE as a whole.
     """
 
 
+REPEAT_SHARE = 0.05
+"""Share of r within which a query repeats a record. The records of a spent budget cover a query in
+25 by chance, and a thief who asks for free would have every answer after some slight changes of it;
+repeated is one in thousands. The rounding of another machine is far smaller."""
 _REACH = 32.0
 
 # NumPy compares with a NumPy number many times faster than with an IntEnum.
-_CLASS, _ACCOUNT, _COVERED = (
-    np.uint8(scope) for scope in (Scope.CLASS, Scope.ACCOUNT, Scope.COVERED)
+_CLASS, _ACCOUNT, _REPEATED = (
+    np.uint8(scope) for scope in (Scope.CLASS, Scope.ACCOUNT, Scope.REPEATED)
 )
 
 
@@ -203,6 +207,12 @@ def sensitive_rows(
     radii = _REACH if charge is Charge.ANYWHERE else 1.0
     is_sensitive: NDArray[np.bool_] = distances < radii * geometry.sensitive_radius[labels]
     return is_sensitive
+
+
+def repeat_radius(geometry: Geometry) -> FloatArray:
+    """Distance to a record within which a query repeats it, (C,)."""
+    radius: FloatArray = REPEAT_SHARE * geometry.coverage_radius
+    return radius
 
 
 def assess_candidates(
@@ -382,8 +392,8 @@ class Standing(NamedTuple):
     """T of each row's ledger, (R,)."""
     is_off: NDArray[np.bool_]
     """Whether the row's owner was off-distribution before the row, (R,)."""
-    is_covered: NDArray[np.bool_] | None = None
-    """Whether a record of its account covers each query under `Scope.COVERED`, (B,).
+    is_repeated: NDArray[np.bool_] | None = None
+    """Whether each query under `Scope.REPEATED` repeats a record of its account, (B,).
 
     Such a query is answered though its owners are over; None where that holds for no query.
     """
@@ -394,7 +404,7 @@ def enforce(step: Assessment, charges: Charges, standing: Standing) -> Assessmen
 
     The harshest verdict wins, and each query's scope widens it: what is recorded is the same under
     every scope, so that an account whose profile changes has the ledger it would always have had.
-    Only under `Scope.COVERED` does a query that finds an owner over or off-distribution change
+    Only under `Scope.REPEATED` does a query that finds an owner over or off-distribution change
     nothing: the step has not recorded it.
     """
     count = len(charges.scopes)
@@ -404,13 +414,13 @@ def enforce(step: Assessment, charges: Charges, standing: Standing) -> Assessmen
     scopes = charges.scopes[charges.row] if has_groups else charges.scopes
     decided, is_off = step.verdicts, standing.is_off
     spent = decided == _REVERSE
-    if _COVERED in in_use:
-        is_bound = is_uncovered = scopes == _COVERED
-        if standing.is_covered is not None:
-            is_uncovered = is_bound & ~standing.is_covered[charges.row]
-        # A covered query may be novel to its group's ledger: it is answered all the same.
+    if _REPEATED in in_use:
+        is_bound = is_unknown = scopes == _REPEATED
+        if standing.is_repeated is not None:
+            is_unknown = is_bound & ~standing.is_repeated[charges.row]
+        # A repeated query may be novel to its group's ledger: it is answered all the same.
         decided = np.where(is_bound & spent, _PRESERVE, decided)
-        spent = np.where(is_bound, is_uncovered & step.is_over, spent)
+        spent = np.where(is_bound, is_unknown & step.is_over, spent)
     if _CLASS in in_use:
         is_crossed = step.cqs_before > standing.thresholds
         spent |= (scopes == _CLASS) & is_crossed & step.is_over
@@ -421,7 +431,7 @@ def enforce(step: Assessment, charges: Charges, standing: Standing) -> Assessmen
         causes[count:] *= _BY_GROUP
     if _ACCOUNT in in_use:
         causes[(scopes == _ACCOUNT) & is_off] |= _BY_METER
-    if _COVERED in in_use:
+    if _REPEATED in in_use:
         causes[is_bound & is_off] |= _BY_METER
     own, groups = slice(0, count), slice(count, None)
     verdicts = decided[own].copy()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from queen.method.crossing import PolicyThresholds
 from queen.method.geometry import FloatArray, Geometry
-from queen.method.ledger import Charge, Scope, sensitive_rows
+from queen.method.ledger import Charge, Scope, repeat_radius, sensitive_rows
 from queen.method.meter.off_distribution import (
     AccountMeter,
     OffDistributionMeter,
@@ -68,10 +69,23 @@ class Standings:
         first: Positions = np.minimum(by_breadth, self.passed[cap].min(axis=1))
         return first
 
-    def refused(self, over: Positions) -> Positions:
-        """The first query after `over` (A,) that no record covers, (A,)."""
-        after = np.arange(self.uncovered.shape[1]) > over[:, None]
-        return first_true(after & self.uncovered)
+
+class _Near(NamedTuple):
+    """The samples near each of N samples, one after another.
+
+    The `counts` (N,) of them for each sample begin at `starts` (N,) in `samples`.
+    """
+
+    starts: Positions
+    counts: Positions
+    samples: NDArray[np.int32]
+
+    def mark(self, marks: Claims, accounts: Positions, rows: Positions) -> None:
+        """Mark in `marks` (A, N) what is near the row of each of some accounts, (a,) each."""
+        counts = self.counts[rows]
+        ends = np.cumsum(counts)
+        places = np.arange(ends[-1]) + np.repeat(self.starts[rows] - ends + counts, counts)
+        marks[np.repeat(accounts, counts), self.samples[places]] = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,24 +118,28 @@ class LedgerWalk:
         self._num_classes = geometry.num_classes
         self._geometry = geometry
         self.weights = record_weight(geometry, sqs)
-        self.starts, self.counts, self.covers = self._neighbors(geometry, embeddings)
+        self.covered = self._near(geometry.coverage_radius)
 
-    def _neighbors(
-        self, geometry: Geometry, embeddings: NDArray[np.float32]
-    ) -> tuple[Positions, Positions, NDArray[np.int32]]:
-        """The samples of its class that a record of each sample covers, one after another."""
-        records, covered = [np.empty(0, np.int32)], [np.empty(0, np.int32)]
+    @cached_property
+    def repeating(self) -> _Near:
+        """The samples that repeat a record of each sample."""
+        return self._near(repeat_radius(self._geometry))
+
+    def _near(self, radii: FloatArray) -> _Near:
+        """The samples of its class within its radius, of `radii` (C,), of each sensitive sample."""
+        embeddings = self._embeddings
+        records, near = [np.empty(0, np.int32)], [np.empty(0, np.int32)]
         for label in np.unique(self.labels).tolist():
             rows = np.flatnonzero(self.labels == label).astype(np.int32)
             sensitive = rows[self.sensitive[rows]]
-            grid = NeighborGrid(embeddings[rows], float(geometry.coverage_radius[label]))
+            grid = NeighborGrid(embeddings[rows], float(radii[label]))
             for queries, points in grid.near(embeddings[sensitive]):
                 records.append(sensitive[queries])
-                covered.append(rows[points])
+                near.append(rows[points])
         record = np.concatenate(records)
         counts = np.bincount(record, minlength=len(self.labels))
         order = np.argsort(record, kind="stable")
-        return np.cumsum(counts) - counts, counts, np.concatenate(covered)[order]
+        return _Near(np.cumsum(counts) - counts, counts, np.concatenate(near)[order])
 
     def standings(self, orders: Orders, levels: FloatArray) -> Standings:
         """Walk over `orders` (A, Q), with no account ever over; `levels` (L, C) of cqs."""
@@ -147,8 +165,8 @@ class LedgerWalk:
             cqs += float(self.weights[row])
             if cqs > level:
                 return position
-            start = self.starts[row]
-            covered[self.covers[start : start + self.counts[row]]] = True
+            start = self.covered.starts[row]
+            covered[self.covered.samples[start : start + self.covered.counts[row]]] = True
         return len(order)
 
     def enforced(
@@ -261,6 +279,8 @@ class _Accounts:
         self._rule = rule
         self._each = np.arange(accounts)
         self._covered = np.zeros((accounts, len(samples.labels)), np.bool_)
+        is_bound = rule is not None and rule.scope is Scope.REPEATED
+        self._repeating = np.zeros_like(self._covered) if is_bound else None
         self._cqs = np.zeros((accounts, levels.shape[1]))
         self._is_crossed = np.zeros((accounts, levels.shape[1]), np.bool_)
         self._uncovered = np.empty((queries, accounts), np.bool_)
@@ -285,21 +305,19 @@ class _Accounts:
             self._uncovered[position] = uncovered
             recorded = uncovered & self._samples.sensitive[rows]
             if self._rule is not None:
-                self._reverse(self._rule, position, rows, uncovered, recorded)
+                self._reverse(self._rule, position, rows, recorded)
             accounts = np.flatnonzero(recorded)
             if len(accounts):
                 self._record(position, accounts, rows[accounts])
         return self
 
-    def _reverse(
-        self, rule: _Rule, position: int, rows: Positions, uncovered: Claims, recorded: Claims
-    ) -> None:
+    def _reverse(self, rule: _Rule, position: int, rows: Positions, recorded: Claims) -> None:
         """Reverse a query of each account by the rule; `recorded` (A,) loses what is not kept."""
         is_over, is_off = self.over < position, rule.flagged < position
         if not (is_over | is_off).any():
             return
-        if rule.scope is Scope.COVERED:
-            self._reversed[position] = is_off | is_over & uncovered
+        if self._repeating is not None:
+            self._reversed[position] = is_off | is_over & ~self._repeating[self._each, rows]
             recorded &= ~(is_over | is_off)
             return
         crossed = is_over & self._is_crossed[self._each, self._samples.labels[rows]]
@@ -322,10 +340,9 @@ class _Accounts:
             self.passed[level, accounts[which], labels[which]] = position
             self._cross(position, accounts[which[level == 0]], labels[which[level == 0]])
             self._exceed(position, accounts[which[level == 1]])
-        counts = samples.counts[rows]
-        ends = np.cumsum(counts)
-        places = np.arange(ends[-1]) + np.repeat(samples.starts[rows] - ends + counts, counts)
-        self._covered[np.repeat(accounts, counts), samples.covers[places]] = True
+        samples.covered.mark(self._covered, accounts, rows)
+        if self._repeating is not None:
+            samples.repeating.mark(self._repeating, accounts, rows)
 
     def _cross(self, position: int, accounts: Positions, labels: Positions) -> None:
         """Note that a class of each of some accounts is crossed."""

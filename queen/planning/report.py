@@ -140,4 +140,4 @@ def exactness(profile: Profile) -> str:
     refusal, so all that follows it is taken for refused.
     """
     scope = SCOPES[profile]
-    return {Scope.QUERY: "at least", Scope.COVERED: "at most"}.get(scope, "")
+    return {Scope.QUERY: "at least", Scope.REPEATED: "at most"}.get(scope, "")

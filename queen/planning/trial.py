@@ -133,7 +133,7 @@ class PolicyTrial:
     def _reversed(self, scope: Scope, own: Standing, grouped: Standing) -> BoolArray:
         """Whether each query would have been reversed, or refused, (N,)."""
         rows = np.zeros(len(self._traffic), np.bool_)
-        if scope is Scope.COVERED:
+        if scope is Scope.REPEATED:
             return self._refused(own, grouped) & ~self._traffic.is_exempt
         for standing in (own, grouped):
             is_hit = standing.is_over
@@ -149,17 +149,14 @@ class PolicyTrial:
     def _refused(self, own: Standing, grouped: Standing) -> BoolArray:
         """Whether each query could have been refused, (N,).
 
-        The first refused request of a life is told exactly, but for queries outside of their
-        region, which count as not covered. Nothing behind it would have been charged, so that what
-        is covered there is not known: all of it counts as refused.
+        Which queries repeat a record of their account is not known, so that every request with a
+        query that finds an owner over or off-distribution counts as refused, and all behind it.
         """
         traffic, queries = self._traffic, own.charged
-        is_over, is_off = np.zeros((2, len(traffic)), np.bool_)
+        is_spent = np.zeros(len(traffic), np.bool_)
         for standing in (own, grouped):
-            is_over[standing.charged.rows] |= standing.is_over
-            is_off[standing.charged.rows] |= standing.is_off
-        is_covered = traffic.is_inside & ~queries.is_novel
-        hits = np.flatnonzero(is_off | is_over & ~is_covered)
+            is_spent[standing.charged.rows] |= standing.is_over | standing.is_off
+        hits = np.flatnonzero(is_spent)
         first = np.full(len(queries.owners), NEVER)
         np.minimum.at(first, queries.life[hits], traffic.starts[hits])
         refused: BoolArray = queries.rows >= first[queries.life]

@@ -16,7 +16,6 @@ from queen.decision_line import (
     BITS,
     CAUSES,
     CHARGES,
-    COVERED,
     GROUP_BITS,
     GROUP_NUMBERS,
     NUMBERS,
@@ -24,6 +23,7 @@ from queen.decision_line import (
     OBSERVED_GROUP_BITS,
     OBSERVED_GROUP_NUMBERS,
     OBSERVED_NUMBERS,
+    REPEATED,
     SCOPES,
     SINGLE,
     VERDICTS,
@@ -38,10 +38,10 @@ _LISTS = ("class", "verdict", "cause", "sqs", *NUMBERS, *BITS)
 _GROUP_LISTS = (*GROUP_NUMBERS, *GROUP_BITS)
 _OBSERVED_LISTS = (*OBSERVED_NUMBERS, *OBSERVED_BITS)
 _OBSERVED_GROUP_LISTS = (*OBSERVED_GROUP_NUMBERS, *OBSERVED_GROUP_BITS)
-_OPTIONAL = (COVERED, *_GROUP_LISTS, *_OBSERVED_LISTS, *_OBSERVED_GROUP_LISTS)
+_OPTIONAL = (REPEATED, *_GROUP_LISTS, *_OBSERVED_LISTS, *_OBSERVED_GROUP_LISTS)
 _REAL = ("sqs", *(name for name in ALL_NUMBERS if not name.endswith("generation")))
 _WHOLE = {
-    **dict.fromkeys((*BITS, *GROUP_BITS, COVERED, *OBSERVED_BITS, *OBSERVED_GROUP_BITS), 1),
+    **dict.fromkeys((*BITS, *GROUP_BITS, REPEATED, *OBSERVED_BITS, *OBSERVED_GROUP_BITS), 1),
     **dict.fromkeys((name for name in ALL_NUMBERS if name.endswith("generation")), 2**63 - 1),
 }
 """Lists of whole numbers from 0 on, and the largest number that each may hold."""
@@ -155,8 +155,8 @@ class Draft:
             fail(f"one of {', '.join(CHARGES)} in 'charge'", "another value")
         is_observed = any(name in entry for name in _OBSERVED_LISTS)
         present = _lists_of(is_grouped, is_observed)
-        if scope is Scope.COVERED:
-            present = (*present, COVERED)
+        if scope is Scope.REPEATED:
+            present = (*present, REPEATED)
         for name in present:
             values = entry[name]
             if not isinstance(values, list) or len(values) != rows:

@@ -21,7 +21,7 @@ GEOMETRY = small_geometry(0.15)
 OWNERS = ("a", "b", "group g")
 POLICIES = [
     AccountPolicy(
-        name, scope=Scope.COVERED, group="g", group_crossing=CrossingPolicy(9, 2, CAP_OFF)
+        name, scope=Scope.REPEATED, group="g", group_crossing=CrossingPolicy(9, 2, CAP_OFF)
     )
     for name in ("a", "b")
 ]

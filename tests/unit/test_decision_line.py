@@ -70,7 +70,7 @@ def test_facts_come_back_from_json_bit_for_bit(group_budget: int, is_observed: b
         "charge": int(bool(group_budget)),
         "class_cap": CAP_OFF,
     }
-    single |= {"covered": 0, "observed": is_observed}
+    single |= {"repeated": 0, "observed": is_observed}
     columns = {name: np.full(COUNT, value) for name, value in single.items()}
     bits = (*BITS, *GROUP_BITS, *OBSERVED_BITS, *OBSERVED_GROUP_BITS)
     for name in (*ALL_NUMBERS, *bits):

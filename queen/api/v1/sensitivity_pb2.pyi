@@ -20,7 +20,7 @@ class Scope(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SCOPE_QUERY: _ClassVar[Scope]
     SCOPE_CLASS: _ClassVar[Scope]
     SCOPE_ACCOUNT: _ClassVar[Scope]
-    SCOPE_COVERED: _ClassVar[Scope]
+    SCOPE_REPEATED: _ClassVar[Scope]
 VERDICT_UNSPECIFIED: Verdict
 VERDICT_PRESERVE: Verdict
 VERDICT_RECORD: Verdict
@@ -29,7 +29,7 @@ SCOPE_UNSPECIFIED: Scope
 SCOPE_QUERY: Scope
 SCOPE_CLASS: Scope
 SCOPE_ACCOUNT: Scope
-SCOPE_COVERED: Scope
+SCOPE_REPEATED: Scope
 
 class AccountPolicy(_message.Message):
     __slots__ = ("account_id", "budget", "scope", "group", "group_budget", "exempt", "breadth", "class_cap", "group_breadth", "group_class_cap", "observed")

@@ -86,7 +86,7 @@ async def test_over_the_budget_no_label_changes_and_nothing_new_is_answered(
     assert (labels[answered] == own[answered]).all()
     again = await ask_in_turn(door, queries, "alice")
     assert (again[again >= 0] == own[again >= 0]).all()
-    # What was recorded stays covered; what lay outside of the regions is refused from now on.
+    # What was recorded is answered again; all else is refused from now on, answered or not.
     first = int(np.argmin(answered))
     assert np.count_nonzero(again[:first] >= 0) > 0
     assert (again[first:] == labels[first:]).all()
@@ -126,7 +126,7 @@ async def test_a_refusal_is_read_by_any_client_and_names_nobody(
 async def test_a_refused_request_costs_nothing_and_its_neighbors_are_answered(
     door: Door, small: SmallBundle, queries: np.ndarray, tmp_path: Path
 ) -> None:
-    """Its covered rows get no answer either; the store holds the same before and after."""
+    """Its repeated rows get no answer either; the store holds the same before and after."""
     sent = queries[:200]
     labels = await ask_in_turn(door, sent, "alice")
     again = await ask_in_turn(door, sent, "alice")
@@ -160,7 +160,7 @@ async def test_our_client_says_it_in_a_sentence(door: Door, queries: np.ndarray)
         return rpc_sentence(caught.value)
 
     assert await asyncio.to_thread(ask) == (
-        "this account is over its budget: it is answered only near queries that it asked before; "
+        "this account is over its budget: it is answered only on queries that it was charged for; "
         "ask the operator for a larger budget or for a reset (RESOURCE_EXHAUSTED, OVER_BUDGET)"
     )
 

@@ -200,9 +200,9 @@ class _Owner:
             Scope.QUERY: False,
             Scope.CLASS: spent,
             Scope.ACCOUNT: over,
-            Scope.COVERED: over,
+            Scope.REPEATED: over,
         }[scope]
-        is_metered = scope in {Scope.ACCOUNT, Scope.COVERED}
+        is_metered = scope in {Scope.ACCOUNT, Scope.REPEATED}
         return verdict, verdict == Verdict.REVERSE or wide, off and is_metered
 
     def _step(self, label: int, point: tuple[float, ...], is_spent: bool) -> Verdict:

@@ -114,10 +114,10 @@ def test_every_profile_has_a_scope() -> None:
     assert set(SCOPES) == set(Profile)
     wide = {profile for profile, scope in SCOPES.items() if scope is Scope.ACCOUNT}
     assert wide == {Profile.BALANCED, Profile.STRICT}
-    assert {profile for profile, scope in SCOPES.items() if scope is Scope.COVERED} == {
+    assert {profile for profile, scope in SCOPES.items() if scope is Scope.REPEATED} == {
         Profile.REFUSE
     }
-    assert set(SCOPES.values()) == {Scope.QUERY, Scope.ACCOUNT, Scope.COVERED}
+    assert set(SCOPES.values()) == {Scope.QUERY, Scope.ACCOUNT, Scope.REPEATED}
 
 
 def test_observe_requires_the_very_same_bits() -> None:

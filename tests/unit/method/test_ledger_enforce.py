@@ -225,7 +225,7 @@ def test_an_empty_batch_is_enforced_into_an_empty_assessment() -> None:
 
 
 @pytest.mark.parametrize(
-    ("step", "is_covered", "expected", "causes"),
+    ("step", "is_repeated", "expected", "causes"),
     [
         # Own row and group row of a query: verdict, whether its owner is over.
         ([(P, True), (P, False)], False, X, Cause.ACCOUNT),
@@ -237,23 +237,23 @@ def test_an_empty_batch_is_enforced_into_an_empty_assessment() -> None:
         ([(R, False), (R, False)], False, R, Cause.NONE),
     ],
 )
-def test_under_covered_a_record_of_the_account_decides_once_an_owner_is_over(
-    step: list[tuple[Verdict, bool]], is_covered: bool, expected: Verdict, causes: Cause
+def test_under_repeated_a_record_of_the_account_decides_once_an_owner_is_over(
+    step: list[tuple[Verdict, bool]], is_repeated: bool, expected: Verdict, causes: Cause
 ) -> None:
-    """A covered query is answered, new as it may be to its group; any other is reversed."""
+    """A repeated query is answered, new as it may be to its group; any other is reversed."""
     verdicts, over = (list(values) for values in zip(*step, strict=True))
-    charges = Charges(np.array([0, 0]), np.array([0, 1]), np.array([Scope.COVERED], np.uint8))
-    standing = Standing(np.full(2, 9.0), np.zeros(2, bool), np.array([is_covered]))
+    charges = Charges(np.array([0, 0]), np.array([0, 1]), np.array([Scope.REPEATED], np.uint8))
+    standing = Standing(np.full(2, 9.0), np.zeros(2, bool), np.array([is_repeated]))
     found = enforce(_step(verdicts, [0.0, 0.0], over), charges, standing)
     assert found.verdicts.tolist() == [expected]
     assert found.causes.tolist() == [causes]
 
 
-@pytest.mark.parametrize("is_covered", [True, False])
-def test_under_covered_the_meter_reverses_what_a_record_covers_too(is_covered: bool) -> None:
+@pytest.mark.parametrize("is_repeated", [True, False])
+def test_under_repeated_the_meter_reverses_what_is_repeated_too(is_repeated: bool) -> None:
     """Strange images lie near one another and near honest ones, and each label would be news."""
-    charges = Charges(np.array([0]), np.array([0]), np.array([Scope.COVERED], np.uint8))
-    standing = Standing(np.full(1, 9.0), np.ones(1, bool), np.array([is_covered]))
+    charges = Charges(np.array([0]), np.array([0]), np.array([Scope.REPEATED], np.uint8))
+    standing = Standing(np.full(1, 9.0), np.ones(1, bool), np.array([is_repeated]))
     found = enforce(_step([P], [0.0]), charges, standing)
     assert found.verdicts.tolist() == [X]
     assert found.causes.tolist() == [Cause.OFF_DISTRIBUTION]

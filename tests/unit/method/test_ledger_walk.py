@@ -77,15 +77,6 @@ def test_an_account_is_over_with_its_breadth_or_its_cap() -> None:
     assert int(standings.over(1, level=1)[0]) == 15
 
 
-def test_the_first_refusal_is_not_covered() -> None:
-    """Covered queries are answered after the account is over; no query is refused before."""
-    uncovered = np.array([[True, False, False, True, True]])
-    standings = Standings(np.zeros((1, 1, 1), np.int64), uncovered)
-    assert standings.refused(np.array([0])).tolist() == [3]
-    assert standings.refused(np.array([4])).tolist() == [NEVER]
-    assert standings.refused(np.array([NEVER])).tolist() == [NEVER]
-
-
 def test_a_walk_in_parts_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """Accounts do not know each other."""
     levels = np.stack([_level(0.5)])
@@ -173,18 +164,18 @@ def test_tail_queries_that_are_sent_again_flag_nobody() -> None:
     assert WALK.flagged(again, meter, policy).tolist() == [NEVER]
 
 
-def test_once_over_all_that_no_record_covers_is_refused_and_not_recorded() -> None:
-    """COVERED refuses within what ACCOUNT reverses; the account is over at the same query."""
+def test_once_over_all_that_repeats_no_record_is_refused_and_not_recorded() -> None:
+    """REPEATED refuses within what ACCOUNT reverses; the account is over at the same query."""
     policy = PolicyThresholds(0, _level(0.3), None, 2)
-    of_account, covered = (
-        WALK.enforced(ORDERS, policy, scope) for scope in (Scope.ACCOUNT, Scope.COVERED)
+    of_account, repeated = (
+        WALK.enforced(ORDERS, policy, scope) for scope in (Scope.ACCOUNT, Scope.REPEATED)
     )
-    assert np.array_equal(covered.over, of_account.over)
-    assert (covered.is_reversed <= of_account.is_reversed).all()
-    assert 0 < covered.is_reversed.sum() < of_account.is_reversed.sum()
+    assert np.array_equal(repeated.over, of_account.over)
+    assert (repeated.is_reversed <= of_account.is_reversed).all()
+    assert 0 < repeated.is_reversed.sum() < of_account.is_reversed.sum()
     # Nothing is recorded any longer, so that the same query gets the same again.
     asked = ORDERS.shape[1]
     twice = np.concatenate([ORDERS, ORDERS], axis=1)
-    again = WALK.enforced(twice, policy, Scope.COVERED).is_reversed
-    later = np.arange(asked) > covered.over[:, None]
+    again = WALK.enforced(twice, policy, Scope.REPEATED).is_reversed
+    later = np.arange(asked) > repeated.over[:, None]
     assert np.array_equal(again[:, asked:][later], again[:, :asked][later])

@@ -60,14 +60,11 @@ def test_scopes_differ_in_what_is_reversed(bundle: Bundle) -> None:
 
 
 def test_a_request_is_refused_whole_and_all_behind_it_is_not_known(bundle: Bundle) -> None:
-    """Covered queries are answered, until a request asks for more; one outside is not covered."""
+    """From the first query on that finds its account over, with the request that it came in."""
     steps = [(0, 0, 0, 1.1), (0, 0, 1.1, 1.1), (0, 0, 1.1, 1.1), (0, 1, 0, 0.1), (0, 0, 1.1, 1.1)]
-    traffic = traffic_of(lifts_of(bundle, *steps), starts=[0, 1, 2, 2, 4])
-    rows = outcome_of(bundle, traffic).reversed_rows
-    assert np.flatnonzero(rows[Scope.COVERED]).tolist() == [2, 3, 4]
-    traffic.is_inside[1] = False
-    rows = outcome_of(bundle, traffic).reversed_rows
-    assert np.flatnonzero(rows[Scope.COVERED]).tolist() == [1, 2, 3, 4]
+    for starts, refused in (([0, 1, 2, 2, 4], [1, 2, 3, 4]), ([0, 0, 2, 2, 4], [0, 1, 2, 3, 4])):
+        rows = outcome_of(bundle, traffic_of(lifts_of(bundle, *steps), starts=starts)).reversed_rows
+        assert np.flatnonzero(rows[Scope.REPEATED]).tolist() == refused
 
 
 def test_an_account_that_is_off_distribution_is_reversed_whole(bundle: Bundle) -> None:
@@ -77,7 +74,7 @@ def test_an_account_that_is_off_distribution_is_reversed_whole(bundle: Bundle) -
     outcome = outcome_of(bundle, traffic_of(lifts, far=range(12), exempt=[1]))
     off = int(np.ceil(bundle.meter.limit / bundle.meter.rise))
     assert outcome.own.off.tolist() == [off, NEVER]
-    for scope in (Scope.ACCOUNT, Scope.COVERED):
+    for scope in (Scope.ACCOUNT, Scope.REPEATED):
         assert np.flatnonzero(outcome.reversed_rows[scope])[-1] == 12
     assert np.flatnonzero(outcome.reversed_rows[Scope.ACCOUNT]).tolist() == list(range(off, 13))
     assert not outcome.reversed_rows[Scope.QUERY].any()

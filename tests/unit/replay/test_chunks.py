@@ -35,7 +35,7 @@ def broken(name: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (broken("rows", 0), "expected a whole number from 1 on in 'rows', got 0"),
         (broken("budget", "100"), "expected a whole number from 1 on in 'budget', got '100'"),
         (broken("budget", 10**9), "expected a budget of at most"),
-        (broken("scope", "all"), "expected one of query, class, account, covered in"),
+        (broken("scope", "all"), "expected one of query, class, account, repeated in"),
         (broken("msg", "decided"), "expected 'decision' or 'unassessed' in msg, got 'decided'"),
         (broken("bundle", "0" * 64), "got 000000000000 (name that bundle, or skip"),
     ],

@@ -111,7 +111,7 @@ def test_a_refused_request_is_reproduced_with_what_it_was_charged_for(
 ) -> None:
     """It puts its own account over: the records up to there found the claim."""
     log = WrittenLog(bundle)
-    policy = AccountPolicy("a", TWO, Scope.COVERED)
+    policy = AccountPolicy("a", TWO, Scope.REPEATED)
     spreads = [spread(0, label, 25) for label in range(CLASSES)]
     for points in spreads:
         log.ask([policy], points[:1])

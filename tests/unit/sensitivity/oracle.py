@@ -16,6 +16,7 @@ from queen.method.ledger import (
     Scope,
     Verdict,
     assess_rows,
+    repeat_radius,
 )
 from queen.method.meter.off_distribution import OffDistributionMeter
 from queen.method.neighbors import nearest_distances
@@ -63,18 +64,18 @@ class Oracle:
         """Verdict, causes, and cqs of the account's class after the query."""
         own = self.owners.setdefault(policy.account_id, Owner())
         nearest = nearest_distances(own.stored(label), embedding[None])[0]
-        is_covered = bool(nearest <= self._geometry.coverage_radius[label])
+        is_repeated = bool(nearest <= repeat_radius(self._geometry)[label])
         charged = [(policy.account_id, policy.crossing, Cause.ACCOUNT)]
         if policy.group:
             charged.append((f"group {policy.group}", policy.group_crossing, Cause.GROUP))
-        if policy.scope is Scope.COVERED and not policy.is_exempt:
+        if policy.scope is Scope.REPEATED and not policy.is_exempt:
             standing = [
                 (self._is_over(owner, crossing), owner.is_off, cause)
                 for name, crossing, cause in charged
                 for owner in [self.owners.setdefault(name, Owner())]
             ]
             if any(is_over or is_off for is_over, is_off, _ in standing):
-                return (*self._idle(standing, is_covered), own.cqs.get(label, 0.0))
+                return (*self._idle(standing, is_repeated), own.cqs.get(label, 0.0))
         steps = [
             self._charge(
                 self.owners.setdefault(name, Owner()), crossing, cause, policy, embedding, label
@@ -87,16 +88,16 @@ class Oracle:
         if policy.is_exempt and causes:
             return int(Verdict.PRESERVE), 0, steps[0][2]
         verdicts = [verdict for verdict, _, _ in steps]
-        if policy.scope is Scope.COVERED:
+        if policy.scope is Scope.REPEATED:
             verdicts = [1 if verdict == Verdict.REVERSE else verdict for verdict in verdicts]
         verdict = Verdict.REVERSE if causes else max(verdicts)
         return int(verdict), int(causes), steps[0][2]
 
-    def _idle(self, standing: list[tuple[bool, bool, Cause]], is_covered: bool) -> tuple[int, int]:
+    def _idle(self, standing: list[tuple[bool, bool, Cause]], is_repeated: bool) -> tuple[int, int]:
         """Verdict and causes of a query that changes nothing."""
         causes = Cause(0)
         for is_over, is_off, cause in standing:
-            causes |= cause if is_over and not is_covered else Cause(0)
+            causes |= cause if is_over and not is_repeated else Cause(0)
             causes |= Cause.OFF_DISTRIBUTION if is_off else Cause(0)
         return int(Verdict.REVERSE if causes else Verdict.PRESERVE), int(causes)
 
@@ -139,7 +140,7 @@ class Oracle:
             )
         is_spent = verdict == Verdict.REVERSE
         is_spent |= policy.scope == Scope.CLASS and level > thresholds[label] and is_over
-        is_wide = policy.scope in {Scope.ACCOUNT, Scope.COVERED}
+        is_wide = policy.scope in {Scope.ACCOUNT, Scope.REPEATED}
         is_spent |= is_wide and is_over
         found = cause if is_spent else Cause(0)
         if is_wide and owner.is_off:

@@ -106,8 +106,8 @@ class Fallback:
         The text is the same whether the account, its group or its meter is the cause.
         """
         spent = OverBudget(
-            "this account is over its budget: it is answered only near queries that it asked "
-            "before; ask the operator for a larger budget or for a reset"
+            "this account is over its budget: it is answered only on queries that it was charged "
+            "for; ask the operator for a larger budget or for a reset"
         )
         return self._refuse(pending, OVER_BUDGET, spent)
 

@@ -51,7 +51,7 @@ class AccountPolicy:
     @property
     def is_bound(self) -> bool:
         """Whether its queries may be refused, and change nothing from then on."""
-        return self.scope is Scope.COVERED and not self.is_exempt
+        return self.scope is Scope.REPEATED and not self.is_exempt
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,14 +218,14 @@ class Batch:
         return LedgerLevels(seen.cqs, self.thresholds, Owners(self.owner, seen.lacking, self.caps))
 
     def standing(
-        self, is_off: NDArray[np.bool_], is_covered: NDArray[np.bool_] | None = None
+        self, is_off: NDArray[np.bool_], is_repeated: NDArray[np.bool_] | None = None
     ) -> Standing:
         """The state of the owners that count; `is_off` marks rows of off-distribution owners.
 
-        `is_covered` (B,) marks the queries that a record of their account covers.
+        `is_repeated` (B,) marks the queries that repeat a record of their account.
         """
         thresholds = self.thresholds[self.ledger_index[: self.counted]]
-        return Standing(thresholds, is_off, is_covered)
+        return Standing(thresholds, is_off, is_repeated)
 
     def by_query(self, claims: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Whether a claim on rows that count (N,) holds for a row of each row's query, (R,)."""

@@ -3,7 +3,7 @@
 The store is the truth, and the memory is a cache of the store at a known generation and version.
 Only a batch that records something needs the store: within a generation a verdict on a stale ledger
 can only be too mild, never too harsh, and a record is made under the store's compare-and-set alone.
-(Under `Scope.COVERED` a record that is not known yet may cover a query, which is then refused.)
+(Under `Scope.REPEATED` a query may repeat a record that is not known yet: it is refused then.)
 The compare-and-set also tells when a generation has ended; for accounts that record nothing, the
 cache asks the store now and then.
 """
@@ -119,7 +119,7 @@ class LedgerBook:
             batch = self._open(charged)
             step, is_idle = self._record(batch)
             is_off = self._walk_meters(batch, step, is_idle)
-            is_covered = self._idle_rule.covered(batch, is_idle)
+            is_repeated = self._idle_rule.repeated(batch, is_idle)
             crossings = batch.crossings(self.limits.meter)
         except BaseException:
             # It is unknown which records the store has: read the accounts again before their next
@@ -131,7 +131,7 @@ class LedgerBook:
         if crossings:
             self._announce(crossings)
         counted = step.first(batch.counted)
-        standing = batch.standing(is_off, is_covered)
+        standing = batch.standing(is_off, is_repeated)
         enforced = spare_exempt(enforce(counted, charged.charges, standing), queries)
         if not queries.with_facts:
             return enforced

@@ -1,6 +1,6 @@
 """Queries that change nothing, since they may be refused.
 
-Under `Scope.COVERED` a query that finds an owner over its budget or off-distribution is idle: no
+Under `Scope.REPEATED` a query that finds an owner over its budget or off-distribution is idle: no
 ledger keeps it, and it moves no meter. So a request is charged up to the query that spends the
 budget, whatever becomes of the request, and an owner that is over stays as it is.
 
@@ -13,11 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from queen.method.geometry import Geometry
-from queen.method.ledger import Assessment
+from queen.method.ledger import Assessment, repeat_radius
 from queen.method.meter.off_distribution import OffDistributionMeter, walk_owners
+from queen.method.neighbors import nearest_distances
 from queen_sensitivity.engine.batch import Batch
 from queen_sensitivity.engine.step import LedgerStep, MeteredRows, meter_rows
 from queen_sensitivity.ledgers.ledger_memory import AccountTable
+from queen_sensitivity.ledgers.ledger_table import LedgerTable
 
 Claims = NDArray[np.bool_]
 
@@ -31,11 +33,13 @@ class IdleRule:
         meter: OffDistributionMeter | None,
         step: LedgerStep,
         accounts: AccountTable,
+        ledgers: LedgerTable,
     ) -> None:
         self._geometry = geometry
         self._meter = meter
         self._step = step
         self._accounts = accounts
+        self._ledgers = ledgers
 
     def decide(self, batch: Batch, rows: NDArray[np.integer]) -> tuple[Assessment, Claims]:
         """The ledger step on `rows` (S,) of the batch, ascending, and which are idle, (S,).
@@ -56,17 +60,26 @@ class IdleRule:
                 return step, is_idle
             is_idle |= is_bound & _behind(batch, rows, is_found)
 
-    def covered(self, batch: Batch, is_idle: Claims) -> Claims | None:
-        """Whether a record of its account covers each query with an idle row, (B,).
+    def repeated(self, batch: Batch, is_idle: Claims) -> Claims | None:
+        """Whether each query with an idle row repeats a record of its account, (B,).
 
         `is_idle` (R,) are all rows of the batch, whose records are in memory. None without any.
         """
         idle = np.unique(batch.charges.row[is_idle[: batch.counted]])
         if not len(idle):
             return None
-        is_covered = np.zeros(len(batch.charges.scopes), np.bool_)
-        is_covered[idle] = ~self._step.is_novel(batch.select(idle), batch.snapshot.numbers)
-        return is_covered
+        rows, numbers = batch.select(idle), batch.snapshot.numbers
+        # The index tells for little which rows have a record near them at all.
+        near = (~self._step.is_novel(rows, numbers)).nonzero()[0]
+        ledgers, labels = numbers[rows.ledger_index[near]], rows.labels[near]
+        nearest = np.empty(len(near))
+        for ledger in np.unique(ledgers).tolist():
+            own = ledgers == ledger
+            records = self._ledgers.records(ledger)
+            nearest[own] = nearest_distances(records, rows.embeddings[near[own]])
+        is_repeated = np.zeros(len(batch.charges.scopes), np.bool_)
+        is_repeated[idle[near]] = nearest <= repeat_radius(self._geometry)[labels]
+        return is_repeated
 
     def _are_spent(self, batch: Batch) -> Claims:
         """Whether an owner of each row's query is over or off-distribution already, (R,)."""

@@ -72,5 +72,5 @@ def open_book(
     cache = AccountCache(memory, store, repair, size=cached_accounts, limit=limit, recheck=recheck)
     step = LedgerStep(geometry, index, limits.charge)
     recorder = Recorder(memory, store, cache, listeners.appends)
-    idle_rule = IdleRule(geometry, limits.meter, step, accounts)
+    idle_rule = IdleRule(geometry, limits.meter, step, accounts, ledgers)
     return LedgerBook(limits, memory, cache, step, idle_rule, recorder, listeners.announce)

@@ -282,7 +282,7 @@ async def test_a_late_perturber_refuses(
 async def test_a_request_under_refuse_with_a_flagged_row_is_refused_whole(
     small: SmallBundle, protectee: Protectee, stage: Stage, counted: Counted
 ) -> None:
-    """Its covered rows as well, and nothing goes to the perturber; other requests are answered."""
+    """Its repeated rows as well, and nothing goes to the perturber; other requests are answered."""
     batch = batch_of(small, protectee, [REFUSE, REFUSE, PAPER], [3, 2, 1])
     stage.sensitivity.verdicts = {1: Verdict.REVERSE, 3: Verdict.RECORD}
     assert await stage.answerer().finish(batch) is None

@@ -206,18 +206,20 @@ def test_what_answered_instead_of_the_verdict_is_told(bundle: Bundle) -> None:
     assert [record.harshest for record in records] == kinds
 
 
-def test_a_record_under_refuse_says_what_was_covered_and_that_nothing_was_answered(
+def test_a_record_under_refuse_says_what_was_repeated_and_that_nothing_was_answered(
     bundle: Bundle,
 ) -> None:
     """Records of other scopes have no such list."""
     refused = Account("alice", Profile.REFUSE, account_hash("alice"))
     spans = spans_of([2], refused)
-    assessed = assessed_of([P, X], scopes=Scope.COVERED, bits=[Fact.COVERED | Fact.OVER, Fact.OVER])
+    assessed = assessed_of(
+        [P, X], scopes=Scope.REPEATED, bits=[Fact.REPEATED | Fact.OVER, Fact.OVER]
+    )
     records: list[DecisionRecord] = []
     log = DecisionLog("flagged", bundle, records.append)
     log.record(spans, np.zeros(2, np.int64), assessed, {spans[0][0]: OVER_BUDGET})
     line = json.loads(line_of(records[0]))
-    assert (line["scope"], line["refused"]) == ("covered", "over_budget")
-    assert (line["covered"], line["over"]) == ([1, 0], [1, 1])
+    assert (line["scope"], line["refused"]) == ("repeated", "over_budget")
+    assert (line["repeated"], line["over"]) == ([1, 0], [1, 1])
     (other,) = written(bundle, spans_of([2]), assessed_of([P, X]))
-    assert "covered" not in other
+    assert "repeated" not in other

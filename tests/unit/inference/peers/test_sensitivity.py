@@ -78,7 +78,7 @@ async def policies_of(accounts: list[Account]) -> list[sensitivity_pb2.AccountPo
         (Profile.OBSERVE, sensitivity_pb2.SCOPE_QUERY),
         (Profile.BALANCED, sensitivity_pb2.SCOPE_ACCOUNT),
         (Profile.STRICT, sensitivity_pb2.SCOPE_ACCOUNT),
-        (Profile.REFUSE, sensitivity_pb2.SCOPE_COVERED),
+        (Profile.REFUSE, sensitivity_pb2.SCOPE_REPEATED),
     ],
 )
 async def test_the_scope_follows_the_profile(profile: Profile, scope: int) -> None:

@@ -13,8 +13,9 @@ from queen_sensitivity.ledger_store import Append, MemoryLedgerStore
 
 from queen.method.crossing import CAP_OFF, CrossingPolicy, Thresholds
 from queen.method.facts import Fact
-from queen.method.ledger import Assessment, Cause, Scope, Verdict
+from queen.method.ledger import Assessment, Cause, Scope, Verdict, repeat_radius
 from queen.method.meter.off_distribution import OffDistributionMeter
+from queen.method.neighbors import nearest_distances
 from tests.unit.sensitivity.oracle import Oracle
 from tests.unit.sensitivity.regions import (
     CLASSES,
@@ -30,7 +31,7 @@ from tests.unit.sensitivity.regions import (
 
 GEOMETRY = small_geometry(0.15)
 MEAN = np.full(CLASSES, 0.4)
-REFUSED = AccountPolicy("a", scope=Scope.COVERED)
+REFUSED = AccountPolicy("a", scope=Scope.REPEATED)
 
 
 def ask(book: LedgerBook, embeddings: np.ndarray, labels: Sequence[int] | np.ndarray) -> Assessment:
@@ -43,19 +44,19 @@ POPULATIONS = {
     "one account": [REFUSED],
     "several": [
         REFUSED,
-        AccountPolicy("b", scope=Scope.COVERED, crossing=CrossingPolicy(6, 2, CAP_OFF)),
+        AccountPolicy("b", scope=Scope.REPEATED, crossing=CrossingPolicy(6, 2, CAP_OFF)),
         AccountPolicy("c", scope=Scope.ACCOUNT),
-        AccountPolicy("d", scope=Scope.COVERED, is_exempt=True),
+        AccountPolicy("d", scope=Scope.REPEATED, is_exempt=True),
     ],
     "observed": [
-        AccountPolicy("a", scope=Scope.COVERED, group="g", group_crossing=CrossingPolicy(8)),
+        AccountPolicy("a", scope=Scope.REPEATED, group="g", group_crossing=CrossingPolicy(8)),
         AccountPolicy("b", group="g", group_crossing=CrossingPolicy(8), is_observed=True),
     ],
     "groups": [
-        AccountPolicy("a", scope=Scope.COVERED, group="g", group_crossing=CrossingPolicy(8)),
-        AccountPolicy("b", scope=Scope.COVERED, group="g", group_crossing=CrossingPolicy(8)),
+        AccountPolicy("a", scope=Scope.REPEATED, group="g", group_crossing=CrossingPolicy(8)),
+        AccountPolicy("b", scope=Scope.REPEATED, group="g", group_crossing=CrossingPolicy(8)),
         AccountPolicy("c", scope=Scope.QUERY, group="g", group_crossing=CrossingPolicy(8)),
-        AccountPolicy("d", scope=Scope.COVERED, group="h"),
+        AccountPolicy("d", scope=Scope.REPEATED, group="h"),
     ],
 }
 
@@ -99,19 +100,33 @@ def test_queries_are_decided_as_by_an_oracle(
         assert counts == {label: len(records) for label, records in known.records.items()}
 
 
-def test_only_covered_queries_are_answered_once_the_account_is_over() -> None:
-    """Within r of a record of the class, inside the region or not; all others are refused."""
+def test_only_repeated_queries_are_answered_once_the_account_is_over() -> None:
+    """Records of the class, up to rounding; what a record merely covers is refused."""
     store = MemoryLedgerStore()
     book = book_of(GEOMETRY, store, budget=3)
     ask(book, disc(GEOMETRY, 0, 1, 40), np.zeros(40, int))
     record = store.load("a", GEOMETRY.digest)[0][:1]
-    near = record + np.float32(0.5 * GEOMETRY.coverage_radius[0])
-    queries = np.concatenate([record, near, ring(GEOMETRY, 1, 1), disc(GEOMETRY, 2, 5, 1)])
-    step = ask(book, queries, [0, 0, 1, 2])
-    assert step.verdicts.tolist() == [1, 1, 3, 3]
-    assert step.causes.tolist() == [0, 0, Cause.ACCOUNT, Cause.ACCOUNT]
-    assert step.facts is not None
-    assert ((step.facts["bits"] & Fact.COVERED) > 0).tolist() == [True, True, False, False]
+    step = np.array([[repeat_radius(GEOMETRY)[0], 0]], np.float32)
+    queries = np.concatenate([record, record + 0.99 * step, record + 1.01 * step])
+    queries = np.concatenate([queries, ring(GEOMETRY, 1, 1), disc(GEOMETRY, 2, 5, 1)])
+    found = ask(book, queries, [0, 0, 0, 1, 2])
+    assert found.verdicts.tolist() == [1, 1, 3, 3, 3]
+    assert found.causes.tolist() == [0, 0, *[Cause.ACCOUNT] * 3]
+    assert found.facts is not None
+    assert ((found.facts["bits"] & Fact.REPEATED) > 0).tolist() == [True, True, *[False] * 3]
+
+
+def test_slight_changes_of_a_query_bring_no_answer_to_it() -> None:
+    """The thief who changes each image until a record covers it by chance gets none of them."""
+    store = MemoryLedgerStore()
+    book = book_of(GEOMETRY, store, budget=3)
+    ask(book, disc(GEOMETRY, 0, 1, 40), np.zeros(40, int))
+    held = store.load("a", GEOMETRY.digest)
+    changed = disc(GEOMETRY, 0, 7, 300)
+    nearest = nearest_distances(held[0], changed)
+    assert (nearest <= GEOMETRY.coverage_radius[0]).sum() > 10
+    step = ask(book, changed, np.zeros(len(changed), int))
+    assert (step.verdicts == Verdict.REVERSE).all()
 
 
 def test_an_account_pays_up_to_the_query_that_spends_its_budget_and_no_further() -> None:

@@ -42,13 +42,13 @@ REVERSED = {
     Scope.QUERY: [False, False, False, False],
     Scope.CLASS: [True, True, False, False],
     Scope.ACCOUNT: [True, True, True, True],
-    Scope.COVERED: [True, False, True, True],
+    Scope.REPEATED: [True, False, True, True],
 }
 
 
 @pytest.mark.parametrize("scope", list(Scope))
 def test_across_batches_a_spent_budget_reaches_as_far_as_the_scope(scope: Scope) -> None:
-    """QUERY leaves what is covered or outside, COVERED what is covered, ACCOUNT nothing at all."""
+    """QUERY leaves what is covered or outside, REPEATED what is covered, ACCOUNT nothing at all."""
     book = book_of(GEOMETRY, MemoryLedgerStore())
     points = np.concatenate([GEOMETRY.cluster_centers[[SPENT]], disc(GEOMETRY, SPENT, 1, 100)])
     book.assess(batch_of(under(scope), points, np.full(len(points), SPENT)))
@@ -91,7 +91,7 @@ def test_after_a_restart_an_account_that_crossed_is_still_over(kind: str, tmp_pa
 def test_records_are_the_same_under_every_scope() -> None:
     """An account whose profile changes has the ledger it would always have had.
 
-    All but COVERED: what is refused under it is not recorded.
+    All but REPEATED: what is refused under it is not recorded.
     """
     embeddings, labels = stream(GEOMETRY, 4, 400)
     kept = []
