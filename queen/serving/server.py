@@ -25,12 +25,13 @@ from grpc_health.v1.health import SERVICE_NAME as HEALTH_NAME
 from grpc_reflection.v1alpha import reflection
 
 from queen.errors import ConfigError, QueenError
-from queen.serving.free_port import require_free
 from queen.serving.health import Health
 from queen.serving.interceptors import Gate, ObservedServer
 from queen.serving.lasting.tasks import Lasting
 from queen.serving.logging import configure_logging, logger
 from queen.serving.metrics import Metrics, MetricsEndpoint
+from queen.serving.ports.pem import server_credentials
+from queen.serving.ports.place import Place
 from queen.serving.settings import ServiceSettings
 from queen.serving.settings_sources import load_settings
 
@@ -131,7 +132,7 @@ async def running(settings: S, wire: Wire[S]) -> AsyncIterator[Process]:
     shell = Shell(Metrics(), Health())
     # Ports are checked before the bundle is read and any state is touched, and bound at the end.
     for on in _PORT_NAMES:
-        require_free(settings.host, *_port_and_flag(settings, on))
+        _place(settings, on).require_free()
     async with AsyncExitStack() as stack:
         offers = await stack.enter_async_context(wire(settings, shell))
         ports = _Ports(settings, shell, Gate(), stack)
@@ -162,7 +163,7 @@ class _Ports:
         self.addresses["address"] = self._open(offers, "main")
         if any(offer.on == "admin" for offer in offers):
             self.addresses["admin"] = self._open(offers, "admin")
-        host, metrics_port = self._settings.host, self._settings.metrics_port
+        host, metrics_port = self._settings.metrics_host, self._settings.metrics_port
         if metrics_port >= 0:
             endpoint = MetricsEndpoint(self._shell.metrics, host, metrics_port)
             self._stack.callback(endpoint.close)
@@ -179,7 +180,9 @@ class _Ports:
         health_pb2_grpc.add_HealthServicer_to_server(self._shell.health, server)
         names = [offer.name for offer in offers]
         reflection.enable_server_reflection([*names, HEALTH_NAME, reflection.SERVICE_NAME], server)
-        return _bind(server, self._settings.host, *_port_and_flag(self._settings, on))
+        files = self._settings.tls_files
+        credentials = server_credentials(files, self._shell.metrics) if files else None
+        return _place(self._settings, on).bind(server, credentials)
 
     async def start(self, names: Sequence[str]) -> None:
         """Accept calls, then report readiness."""
@@ -198,11 +201,13 @@ class _Ports:
         await asyncio.gather(*(server.stop(grace) for server in self._servers))
 
 
-def _port_and_flag(settings: ServiceSettings, on: PortName) -> tuple[int, str]:
-    """The port to listen on, 0 for a free one, and the flag that sets it."""
+def _place(settings: ServiceSettings, on: PortName) -> Place:
+    """The place to listen on; port 0 is a free one."""
     if on == "main":
-        return settings.port, "--port"
-    return int(getattr(settings, "admin_port", 0)), "--admin-port"
+        return Place(settings.host, settings.port, "--port", settings.socket)
+    host = str(getattr(settings, "admin_host", settings.host))
+    socket: Path | None = getattr(settings, "admin_socket", None)
+    return Place(host, int(getattr(settings, "admin_port", 0)), "--admin-port", socket)
 
 
 def _options(settings: ServiceSettings) -> list[tuple[str, int]]:
@@ -219,18 +224,6 @@ def _options(settings: ServiceSettings) -> list[tuple[str, int]]:
         ("grpc.max_connection_age_ms", 20 * 60_000),
         ("grpc.max_connection_age_grace_ms", 60_000),
     ]
-
-
-def _bind(server: grpc.aio.Server, host: str, port: int, flag: str) -> str:
-    plain = f"[{host}]" if ":" in host else host
-    try:
-        bound = server.add_insecure_port(f"{plain}:{port}")
-    except RuntimeError as error:
-        raise ConfigError(
-            f"cannot listen on {plain}:{port}: it is in use, or not an address of this machine; "
-            f"stop what listens there or choose another {flag} (0 for a free port)"
-        ) from error
-    return f"{plain}:{bound}"
 
 
 def _stop_event() -> asyncio.Event:

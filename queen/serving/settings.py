@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from queen.errors import ConfigError
 from queen.method.crossing import cap_text, read_cap
+from queen.serving.ports.pem import PemFiles
 
 CONFIG = "config"
 """The name of the flag and variable for the settings file, which is no setting itself."""
@@ -43,6 +44,16 @@ class ServiceSettings(BaseSettings):
     """Address to listen on; 0.0.0.0 for all."""
     port: int = Field(ge=0, le=65535)
     """Port of the gRPC server; 0 chooses a free port."""
+    socket: Path | None = None
+    """Unix socket to listen on, instead of host and port; the service's user alone may connect."""
+    tls_cert_file: Path | None = None
+    """PEM file of the certificate to show to callers, with its chain; PEM files are followed."""
+    tls_key_file: Path | None = None
+    """PEM file of that certificate's key."""
+    tls_client_ca_file: Path | None = None
+    """PEM file of the authorities that sign callers' certificates; every caller must show one."""
+    metrics_host: str = "127.0.0.1"
+    """Address that the metrics listen on; 0.0.0.0 for all."""
     metrics_port: int = Field(ge=-1, le=65535)
     """Port of the Prometheus metrics; 0 chooses a free port, -1 serves none."""
     ready_file: Path | None = None
@@ -67,6 +78,25 @@ class ServiceSettings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Use the arguments only: `load_settings` merges the sources, to name a value's source."""
         return (init_settings,)
+
+    @property
+    def tls_files(self) -> PemFiles | None:
+        """The PEM files of the ports; None if they speak plaintext."""
+        if self.tls_cert_file is None:
+            return None
+        return PemFiles(self.tls_cert_file, self.tls_key_file, self.tls_client_ca_file)
+
+    @model_validator(mode="after")
+    def _require_whole_tls(self) -> Self:
+        if (self.tls_cert_file is None) != (self.tls_key_file is None):
+            raise ValueError("expected tls-cert-file and tls-key-file together, got one of them")
+        if self.tls_client_ca_file is not None and self.tls_cert_file is None:
+            raise ValueError("expected tls-cert-file with tls-client-ca-file, got none")
+        if self.socket is not None and self.tls_cert_file is not None:
+            raise ValueError(
+                "expected a socket or TLS, got both: a socket admits its user alone, unencrypted"
+            )
+        return self
 
     @classmethod
     def env_prefix(cls) -> str:

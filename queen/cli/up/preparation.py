@@ -16,7 +16,7 @@ from queen.errors import ConfigError
 from queen.method.crossing import CrossingPolicy, policy_thresholds
 from queen.method.sensitivity import largest_budget
 from queen.serving.accounts import read_accounts
-from queen.serving.free_port import require_free
+from queen.serving.ports.place import require_free
 
 EXIT_REFUSED = 2
 """Exit code when something is wrong before any service was started."""

@@ -35,3 +35,17 @@ def test_secrets_are_masked_in_what_is_shown() -> None:
     """Neither the effective settings nor an error about a secret repeats it."""
     settings = load_settings(ToySettings, ["--bundle", "b", "--token", "hunter2"])
     assert "hunter2" not in str(settings.describe_effective())
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"tls_cert_file": "a"}, "tls-cert-file and tls-key-file together"),
+        ({"tls_client_ca_file": "a"}, "expected tls-cert-file with tls-client-ca-file"),
+        ({"tls_cert_file": "a", "tls_key_file": "b", "socket": "c"}, "a socket or TLS, got both"),
+    ],
+)
+def test_tls_is_stated_whole(files: dict[str, str], words: str) -> None:
+    """A pair, authorities with it or not, and no socket."""
+    with pytest.raises(ValidationError, match=words):
+        ToySettings(bundle="bundle", **files)

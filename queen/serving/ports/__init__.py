@@ -1,0 +1,1 @@
+"""Ports: where a server listens, the certificates that it shows, and who may call it."""
