@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -13,9 +15,12 @@ from prometheus_client import (
     disable_created_metrics,
     start_http_server,
 )
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 from queen import __version__
 from queen.errors import ConfigError
+from queen.serving.logging import dropped_lines
 
 BUCKETS = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075),
@@ -45,6 +50,7 @@ class Metrics:
         self._loads = self.labeled(
             "config_load_total", "Loads of a watched file.", "result", ("success", "failure")
         )
+        self.registry.register(_DroppedLines())
         build = self.gauge("queen_build_info", "Always 1; says which build.", ("version",))
         build.labels(__version__).set(1)
 
@@ -83,6 +89,19 @@ class Metrics:
         """A counter with a label, as its series by label value, all made in advance."""
         family = self.counter(name, text, (label,))
         return {value: family.labels(value) for value in values}
+
+
+class _DroppedLines(Collector):
+    """Log lines that were not written: the logs are the process's, not the registry's."""
+
+    def collect(self) -> Iterable[CounterMetricFamily]:
+        """`queen_log_lines_dropped_total{reason}`."""
+        family = CounterMetricFamily(
+            "queen_log_lines_dropped_total", "Log lines that were not written.", labels=("reason",)
+        )
+        for reason, count in dropped_lines().items():
+            family.add_metric((reason,), count)
+        yield family
 
 
 class MetricsEndpoint:

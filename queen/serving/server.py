@@ -28,7 +28,9 @@ from queen.errors import ConfigError, QueenError
 from queen.serving.health import Health
 from queen.serving.interceptors import Gate, ObservedServer
 from queen.serving.lasting.tasks import Lasting
-from queen.serving.logging import configure_logging, logger
+from queen.serving.logging import configure_logging, log_file_over, logger
+from queen.serving.logs.descriptors import raise_limit
+from queen.serving.logs.rotating_file import RotatingFile
 from queen.serving.metrics import Metrics, MetricsEndpoint
 from queen.serving.ports.pem import server_credentials
 from queen.serving.ports.place import Place
@@ -84,13 +86,20 @@ def run_service(
     """
     try:
         settings = load_settings(settings_type, sys.argv[1:] if argv is None else argv)
-        configure_logging(name, settings.log_level)
+        configure_logging(name, settings.log_level, _log_file(settings))
+        raise_limit()
         return asyncio.run(_serve_until_signalled(settings, wire))
     except QueenError as error:
         sys.stderr.write(f"queen {name}: {error}\n")
         return EXIT_REFUSED
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+
+
+def _log_file(settings: ServiceSettings) -> RotatingFile | None:
+    if settings.log_file is None:
+        return None
+    return log_file_over(settings.log_file, settings.log_max_bytes, settings.log_kept)
 
 
 async def _serve_until_signalled(settings: S, wire: Wire[S]) -> int:

@@ -60,6 +60,12 @@ class ServiceSettings(BaseSettings):
     """File that is written, with the addresses, once the service answers."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe log line to write."""
+    log_file: Path | None = None
+    """File of the log lines, readable by the service's user only; without it, stderr."""
+    log_max_bytes: int = Field(default=16 * 2**20, ge=4096)
+    """Size at which the file of log lines is rotated."""
+    log_kept: int = Field(default=3, ge=1, le=999)
+    """Rotated files of log lines that are kept."""
     drain_seconds: float = Field(default=5.0, ge=0)
     """Time that requests in flight get to finish after SIGTERM."""
     prestop_seconds: float = Field(default=0.0, ge=0)

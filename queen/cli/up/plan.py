@@ -69,6 +69,7 @@ class Plan:
         """
         ready_file = self.state.ready_file(name or service)
         pairs = {"bundle": str(self.bundle.path), "ready-file": str(ready_file)}
+        pairs["log-file"] = str(self.state.log(name or service))
         pairs |= self._own_flags(service, peers or {})
         for key, flag in (
             ("address", "port"),

@@ -13,6 +13,7 @@ from queen.bundle import Bundle, open_bundle
 from queen.serving.auth import watched_keyring
 from queen.serving.lasting.tasks import Lasting
 from queen.serving.logging import logger
+from queen.serving.logs.rotating_file import RotatingFile
 from queen.serving.server import Offer, Shell
 from queen_inference.answers.answerer import Answerer, Policy
 from queen_inference.answers.fallback import Fallback
@@ -20,7 +21,7 @@ from queen_inference.answers.preserve import Preserver
 from queen_inference.answers.reverse import Reverser
 from queen_inference.batching import Limits, MicroBatcher
 from queen_inference.budgets import require_budgets
-from queen_inference.decisions.file import DecisionFile, RotatingFile
+from queen_inference.decisions.file import DecisionFile
 from queen_inference.decisions.log import DecisionLog, DecisionRecorder, write_to_stream
 from queen_inference.door import FrontDoor, ServedModel
 from queen_inference.metrics import InferenceMetrics

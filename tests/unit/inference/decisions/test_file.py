@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,11 +12,12 @@ from typing import Any
 import pytest
 import structlog
 from queen_inference.decisions import file as decision_file
-from queen_inference.decisions.file import DecisionFile, RotatingFile
+from queen_inference.decisions.file import DecisionFile
 from queen_inference.decisions.log import DecisionRecord
 from queen_inference.metrics import InferenceMetrics
 
-from queen.errors import ConfigError
+from queen.serving.logs import rotating_file
+from queen.serving.logs.rotating_file import RotatingFile
 from tests.unit.inference.conftest import Counted
 
 
@@ -36,11 +36,6 @@ def lines_of(path: Path) -> list[dict[str, Any]]:
     data = path.read_bytes()
     assert data.endswith(b"\n") or not data
     return [json.loads(line) for line in data.splitlines()]
-
-
-def mode_of(path: Path) -> int:
-    """The permissions of a file."""
-    return stat.S_IMODE(path.stat().st_mode)
 
 
 def test_every_record_is_a_line_in_order(tmp_path: Path, metrics: InferenceMetrics) -> None:
@@ -69,79 +64,6 @@ def test_rotation_splits_no_line_and_loses_none_of_the_kept(
     assert all(0 < path.stat().st_size <= 4096 for path in parts)
     numbers = [line["number"] for path in reversed(parts) for line in lines_of(path)]
     assert numbers == list(range(400))
-
-
-def test_the_oldest_files_go(tmp_path: Path) -> None:
-    """As many as asked for are kept, besides the one in use."""
-    file = RotatingFile(tmp_path / "log", 4096, 2)
-    for number in range(50):
-        file.write(f"{number:0>999}\n".encode())
-    file.close()
-    names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == [".log.lock", "log", "log.1", "log.2"]
-    assert b"".join(
-        (tmp_path / name).read_bytes() for name in ("log.2", "log.1", "log")
-    ).splitlines() == [f"{number:0>999}".encode() for number in range(40, 50)]
-
-
-def test_a_line_above_the_size_is_written_whole(tmp_path: Path) -> None:
-    """It gets a file of its own."""
-    file = RotatingFile(tmp_path / "log", 4096, 3)
-    for line in (b"a\n", b"b" * 9000 + b"\n", b"c\n"):
-        file.write(line)
-    file.close()
-    assert (tmp_path / "log.1").read_bytes() == b"b" * 9000 + b"\n"
-    assert (tmp_path / "log").read_bytes() == b"c\n"
-
-
-def test_new_files_are_their_owners_and_old_ones_keep_their_mode(tmp_path: Path) -> None:
-    """0600 from the first byte on, whatever the umask; an operator's own choice stays."""
-    before = os.umask(0)
-    try:
-        file = RotatingFile(tmp_path / "log", 4096, 3)
-        file.write(b"a" * 4000 + b"\n")
-        assert mode_of(tmp_path / "log") == 0o600
-        (tmp_path / "log").chmod(0o640)
-        file.write(b"b" * 4000 + b"\n")
-        file.close()
-        assert mode_of(tmp_path / "log") == 0o600
-        assert mode_of(tmp_path / "log.1") == 0o640
-        (tmp_path / "log").chmod(0o640)
-        RotatingFile(tmp_path / "log", 4096, 3).close()
-        assert mode_of(tmp_path / "log") == 0o640
-    finally:
-        os.umask(before)
-
-
-def test_a_restart_goes_on_behind_the_last_line(tmp_path: Path) -> None:
-    """And half a line, which a killed process left, stays the last one of its file."""
-    for line in (b"one\n", b"two\n"):
-        file = RotatingFile(tmp_path / "log", 4096, 3)
-        file.write(line)
-        file.close()
-    assert (tmp_path / "log").read_bytes() == b"one\ntwo\n"
-    with (tmp_path / "log").open("ab") as stream:
-        stream.write(b"thr")
-    file = RotatingFile(tmp_path / "log", 4096, 3)
-    file.write(b"four\n")
-    file.close()
-    assert (tmp_path / "log.1").read_bytes() == b"one\ntwo\nthr"
-    assert (tmp_path / "log").read_bytes() == b"four\n"
-
-
-def test_a_file_has_one_writer(tmp_path: Path) -> None:
-    """A second front door on the same file is refused in words, and may have it afterwards."""
-    first = RotatingFile(tmp_path / "log", 4096, 3)
-    with pytest.raises(ConfigError, match="another process writes decision records there"):
-        RotatingFile(tmp_path / "log", 4096, 3)
-    first.close()
-    RotatingFile(tmp_path / "log", 4096, 3).close()
-
-
-def test_a_file_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
-    """With its name and the system's reason."""
-    with pytest.raises(ConfigError, match=r"none/log: cannot be written: No such file"):
-        RotatingFile(tmp_path / "none" / "log", 4096, 3)
 
 
 class SlowFile(RotatingFile):
@@ -214,7 +136,7 @@ def test_a_full_disk_splits_no_line_and_is_counted(
             raise OSError(28, "No space left on device")
         return real(descriptor, data)
 
-    monkeypatch.setattr(decision_file.os, "write", write)
+    monkeypatch.setattr(rotating_file.os, "write", write)
     for number in range(5):
         file.offer(record_of(number))
     file.close()
@@ -233,7 +155,7 @@ def test_a_loss_is_logged_once_with_the_file_as_it_was_given(
     monkeypatch.chdir(tmp_path)
     with structlog.testing.capture_logs() as lines:
         file = DecisionFile(RotatingFile(Path("log"), 1 << 20, 3), metrics.decisions_lost)
-        monkeypatch.setattr(decision_file.os, "write", write)
+        monkeypatch.setattr(rotating_file.os, "write", write)
         for number in range(5):
             file.offer(record_of(number))
         file.close()

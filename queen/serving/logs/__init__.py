@@ -1,0 +1,1 @@
+"""Lines that a service writes: bounded, sampled, rotated, and never waited for."""
