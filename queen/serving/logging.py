@@ -65,7 +65,7 @@ def configure_logging(service: str, level: str, file: RotatingFile | None = None
     output: Output = Stream(_STDERR) if file is None else file
     sink, samples = LogSink(output), _Samples()
     _Written.sink, _Written.samples = sink, samples
-    atexit.register(sink.close, _CLOSE_SECONDS)
+    atexit.register(drain_logging)
     shared: list[Processor] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
@@ -98,6 +98,12 @@ def log_file_over(path: Path, max_bytes: int, kept: int) -> RotatingFile:
             os.dup2(descriptor, printed)
 
     return RotatingFile(path, max_bytes, kept, follow)
+
+
+def drain_logging() -> None:
+    """Write the lines that wait, for at most two seconds."""
+    if _Written.sink is not None:
+        _Written.sink.close(_CLOSE_SECONDS)
 
 
 def dropped_lines() -> Mapping[str, int]:

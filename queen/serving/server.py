@@ -28,7 +28,12 @@ from queen.errors import ConfigError, QueenError
 from queen.serving.health import Health
 from queen.serving.interceptors import Gate, ObservedServer
 from queen.serving.lasting.tasks import Lasting
-from queen.serving.logging import configure_logging, log_file_over, logger
+from queen.serving.logging import (
+    configure_logging,
+    drain_logging,
+    log_file_over,
+    logger,
+)
 from queen.serving.logs.descriptors import raise_limit
 from queen.serving.logs.rotating_file import RotatingFile
 from queen.serving.metrics import Metrics, MetricsEndpoint
@@ -94,6 +99,8 @@ def run_service(
         return EXIT_REFUSED
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+    finally:
+        drain_logging()
 
 
 def _log_file(settings: ServiceSettings) -> RotatingFile | None:

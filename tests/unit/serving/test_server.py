@@ -188,7 +188,7 @@ def test_a_refused_start_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_dead_work_ends_the_process(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_dead_work_ends_the_process(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """A watcher that dies leaves no server behind that knows of no change: exit code 1."""
 
     async def work() -> None:
@@ -201,4 +201,4 @@ def test_dead_work_ends_the_process(capsys: pytest.CaptureFixture[str], tmp_path
 
     flags = [f"--bundle={tmp_path}", "--port=0", "--metrics-port=0", "--drain-seconds=1"]
     assert run_service("toy", ToySettings, watched, flags) == 1
-    assert "day is out of range for month" in capsys.readouterr().err
+    assert "day is out of range for month" in capfd.readouterr().err
