@@ -147,6 +147,9 @@ class Assessment:
     """(B,) bits of `Cause`, 0 unless the verdict is REVERSE; empty before `enforce`."""
     facts: NDArray[np.void] | None = None
     """(B,) of `queen.method.facts.FACTS`, from which the verdicts follow; None if not asked for."""
+    secrets: NDArray[np.uint32] = field(default_factory=lambda: np.zeros(0, np.uint32))
+    """Fingerprint of the secret under which each REVERSE row of a keyed account is answered, 0 for
+    other rows, (B,); empty before the engine has looked it up."""
 
     @property
     def recorded(self) -> NDArray[np.int64]:

@@ -17,7 +17,7 @@ PROFILE_BALANCED: Profile
 PROFILE_STRICT: Profile
 
 class ReverseRequest(_message.Message):
-    __slots__ = ("bundle_digest", "profiles", "shadow_inputs", "probabilities", "embeddings", "sketches", "balanced_l1")
+    __slots__ = ("bundle_digest", "profiles", "shadow_inputs", "probabilities", "embeddings", "sketches", "balanced_l1", "secrets")
     BUNDLE_DIGEST_FIELD_NUMBER: _ClassVar[int]
     PROFILES_FIELD_NUMBER: _ClassVar[int]
     SHADOW_INPUTS_FIELD_NUMBER: _ClassVar[int]
@@ -25,6 +25,7 @@ class ReverseRequest(_message.Message):
     EMBEDDINGS_FIELD_NUMBER: _ClassVar[int]
     SKETCHES_FIELD_NUMBER: _ClassVar[int]
     BALANCED_L1_FIELD_NUMBER: _ClassVar[int]
+    SECRETS_FIELD_NUMBER: _ClassVar[int]
     bundle_digest: str
     profiles: bytes
     shadow_inputs: bytes
@@ -32,10 +33,13 @@ class ReverseRequest(_message.Message):
     embeddings: bytes
     sketches: bytes
     balanced_l1: float
-    def __init__(self, bundle_digest: _Optional[str] = ..., profiles: _Optional[bytes] = ..., shadow_inputs: _Optional[bytes] = ..., probabilities: _Optional[bytes] = ..., embeddings: _Optional[bytes] = ..., sketches: _Optional[bytes] = ..., balanced_l1: _Optional[float] = ...) -> None: ...
+    secrets: bytes
+    def __init__(self, bundle_digest: _Optional[str] = ..., profiles: _Optional[bytes] = ..., shadow_inputs: _Optional[bytes] = ..., probabilities: _Optional[bytes] = ..., embeddings: _Optional[bytes] = ..., sketches: _Optional[bytes] = ..., balanced_l1: _Optional[float] = ..., secrets: _Optional[bytes] = ...) -> None: ...
 
 class ReverseResponse(_message.Message):
-    __slots__ = ("probabilities",)
+    __slots__ = ("probabilities", "secrets")
     PROBABILITIES_FIELD_NUMBER: _ClassVar[int]
+    SECRETS_FIELD_NUMBER: _ClassVar[int]
     probabilities: bytes
-    def __init__(self, probabilities: _Optional[bytes] = ...) -> None: ...
+    secrets: bytes
+    def __init__(self, probabilities: _Optional[bytes] = ..., secrets: _Optional[bytes] = ...) -> None: ...

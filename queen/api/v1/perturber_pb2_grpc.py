@@ -47,7 +47,7 @@ class PerturberServiceServicer:
     """
 
     def Reverse(self, request, context):
-        """Gives an answer for every row. Keyed and deterministic: the same row gets
+        """Gives an answer for every row. Keyed and deterministic: under one secret the same row gets
         the same bytes, whoever asks and whatever else is in the batch.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -32,7 +32,7 @@ SCOPE_ACCOUNT: Scope
 SCOPE_REPEATED: Scope
 
 class AccountPolicy(_message.Message):
-    __slots__ = ("account_id", "budget", "scope", "group", "group_budget", "exempt", "breadth", "class_cap", "group_breadth", "group_class_cap", "observed")
+    __slots__ = ("account_id", "budget", "scope", "group", "group_budget", "exempt", "breadth", "class_cap", "group_breadth", "group_class_cap", "observed", "keyed")
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
     BUDGET_FIELD_NUMBER: _ClassVar[int]
     SCOPE_FIELD_NUMBER: _ClassVar[int]
@@ -44,6 +44,7 @@ class AccountPolicy(_message.Message):
     GROUP_BREADTH_FIELD_NUMBER: _ClassVar[int]
     GROUP_CLASS_CAP_FIELD_NUMBER: _ClassVar[int]
     OBSERVED_FIELD_NUMBER: _ClassVar[int]
+    KEYED_FIELD_NUMBER: _ClassVar[int]
     account_id: str
     budget: int
     scope: Scope
@@ -55,35 +56,40 @@ class AccountPolicy(_message.Message):
     group_breadth: int
     group_class_cap: int
     observed: bool
-    def __init__(self, account_id: _Optional[str] = ..., budget: _Optional[int] = ..., scope: _Optional[_Union[Scope, str]] = ..., group: _Optional[str] = ..., group_budget: _Optional[int] = ..., exempt: _Optional[bool] = ..., breadth: _Optional[int] = ..., class_cap: _Optional[int] = ..., group_breadth: _Optional[int] = ..., group_class_cap: _Optional[int] = ..., observed: _Optional[bool] = ...) -> None: ...
+    keyed: bool
+    def __init__(self, account_id: _Optional[str] = ..., budget: _Optional[int] = ..., scope: _Optional[_Union[Scope, str]] = ..., group: _Optional[str] = ..., group_budget: _Optional[int] = ..., exempt: _Optional[bool] = ..., breadth: _Optional[int] = ..., class_cap: _Optional[int] = ..., group_breadth: _Optional[int] = ..., group_class_cap: _Optional[int] = ..., observed: _Optional[bool] = ..., keyed: _Optional[bool] = ...) -> None: ...
 
 class AssessRequest(_message.Message):
-    __slots__ = ("bundle_digest", "accounts", "account_index", "labels", "embeddings", "with_facts")
+    __slots__ = ("bundle_digest", "accounts", "account_index", "labels", "embeddings", "with_facts", "secrets")
     BUNDLE_DIGEST_FIELD_NUMBER: _ClassVar[int]
     ACCOUNTS_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_INDEX_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     EMBEDDINGS_FIELD_NUMBER: _ClassVar[int]
     WITH_FACTS_FIELD_NUMBER: _ClassVar[int]
+    SECRETS_FIELD_NUMBER: _ClassVar[int]
     bundle_digest: str
     accounts: _containers.RepeatedCompositeFieldContainer[AccountPolicy]
     account_index: bytes
     labels: bytes
     embeddings: bytes
     with_facts: bool
-    def __init__(self, bundle_digest: _Optional[str] = ..., accounts: _Optional[_Iterable[_Union[AccountPolicy, _Mapping]]] = ..., account_index: _Optional[bytes] = ..., labels: _Optional[bytes] = ..., embeddings: _Optional[bytes] = ..., with_facts: _Optional[bool] = ...) -> None: ...
+    secrets: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, bundle_digest: _Optional[str] = ..., accounts: _Optional[_Iterable[_Union[AccountPolicy, _Mapping]]] = ..., account_index: _Optional[bytes] = ..., labels: _Optional[bytes] = ..., embeddings: _Optional[bytes] = ..., with_facts: _Optional[bool] = ..., secrets: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class AssessResponse(_message.Message):
-    __slots__ = ("verdicts", "causes", "sqs", "facts")
+    __slots__ = ("verdicts", "causes", "sqs", "facts", "secrets")
     VERDICTS_FIELD_NUMBER: _ClassVar[int]
     CAUSES_FIELD_NUMBER: _ClassVar[int]
     SQS_FIELD_NUMBER: _ClassVar[int]
     FACTS_FIELD_NUMBER: _ClassVar[int]
+    SECRETS_FIELD_NUMBER: _ClassVar[int]
     verdicts: bytes
     causes: bytes
     sqs: bytes
     facts: Facts
-    def __init__(self, verdicts: _Optional[bytes] = ..., causes: _Optional[bytes] = ..., sqs: _Optional[bytes] = ..., facts: _Optional[_Union[Facts, _Mapping]] = ...) -> None: ...
+    secrets: bytes
+    def __init__(self, verdicts: _Optional[bytes] = ..., causes: _Optional[bytes] = ..., sqs: _Optional[bytes] = ..., facts: _Optional[_Union[Facts, _Mapping]] = ..., secrets: _Optional[bytes] = ...) -> None: ...
 
 class Facts(_message.Message):
     __slots__ = ("distances", "cqs_before", "cqs_after", "group_cqs_before", "group_cqs_after", "generations", "group_generations", "budgets", "group_budgets", "bits", "scopes", "breadths", "group_breadths", "class_caps", "group_class_caps", "observed", "observed_cqs_before", "observed_cqs_after", "observed_generations", "observed_group_cqs_before", "observed_group_cqs_after", "observed_group_generations", "anywhere")

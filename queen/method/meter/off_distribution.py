@@ -119,14 +119,18 @@ class AccountMeter:
     all records hold for them: append-only, few (a limit's worth of rises), and "over the
     limit" never reverts. The level between two marks is lost with the process, to the
     account's good.
+
+    A negative mark is no level: it is the negative fingerprint of the secret under which the owner
+    is answered, and the last one holds.
     """
 
-    __slots__ = ("_width", "marks", "peak", "recent")
+    __slots__ = ("_width", "marks", "peak", "recent", "secret")
 
     def __init__(self, embedding_width: int) -> None:
         self._width = embedding_width
         self.peak = 0.0
         self.marks: list[float] = []
+        self.secret = 0
         # None until there is a tail query: most accounts in memory never send a tail query.
         self.recent: OrderedDict[bytes, None] | None = None
 
@@ -142,7 +146,7 @@ class AccountMeter:
     def copy(self) -> AccountMeter:
         """A meter in the same state: a walk over it leaves this meter as it is."""
         other = AccountMeter(self._width)
-        other.peak, other.marks = self.peak, self.marks.copy()
+        other.peak, other.marks, other.secret = self.peak, self.marks.copy(), self.secret
         other.recent = None if self.recent is None else self.recent.copy()
         return other
 
@@ -150,10 +154,11 @@ class AccountMeter:
         """Note marks (M, E) that are in the store."""
         self.marks += records[:, 0].astype(np.float64).tolist()
         self.peak = max(self.peak, *self.marks)
+        self.secret = next((int(-mark) for mark in reversed(self.marks) if mark < 0), 0)
 
     def clear(self) -> None:
         """Forget all marks."""
-        self.marks, self.peak = [], 0.0
+        self.marks, self.peak, self.secret = [], 0.0, 0
 
     def _as_records(self, marks: Sequence[float]) -> SingleArray:
         levels = np.asarray(marks, np.float64)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from queen.api.v1 import sensitivity_pb2 as pb
 from queen.bundle import Bundle
 from queen.errors import InvalidQuery
+from queen.method.answers.fingerprint import LARGEST_FINGERPRINT, MOST_SECRETS
 from queen.method.crossing import CrossingPolicy
 from queen.method.ledger import Scope
 from queen.owners import GROUP_PREFIX, LONGEST_OWNER, OBSERVED_PREFIX
@@ -54,7 +55,8 @@ def read_queries(request: pb.AssessRequest, expected: Expected) -> Queries:
     _require_below(labels, expected.classes, "labels")
     require_finite(embeddings, "embeddings")
     wide = (account_index.astype(np.int64), labels.astype(np.int64))
-    return Queries(accounts, *wide, embeddings, request.with_facts)
+    secrets = _read_secrets(request.secrets)
+    return Queries(accounts, *wide, embeddings, request.with_facts, secrets)
 
 
 def _read_policy(index: int, entry: pb.AccountPolicy) -> AccountPolicy:
@@ -76,7 +78,22 @@ def _read_policy(index: int, entry: pb.AccountPolicy) -> AccountPolicy:
         *(entry.account_id, crossing, scope, entry.group, of_group),
         is_exempt=entry.exempt,
         is_observed=entry.observed,
+        is_keyed=entry.keyed,
     )
+
+
+def _read_secrets(fingerprints: Sequence[int]) -> tuple[int, ...]:
+    if len(fingerprints) > MOST_SECRETS:
+        raise InvalidQuery(
+            f"secrets: expected at most {MOST_SECRETS}, got {len(fingerprints)}", field="secrets"
+        )
+    for fingerprint in fingerprints:
+        if not 0 < fingerprint <= LARGEST_FINGERPRINT:
+            raise InvalidQuery(
+                f"secrets: expected fingerprints of 1 to {LARGEST_FINGERPRINT}, got {fingerprint}",
+                field="secrets",
+            )
+    return tuple(fingerprints)
 
 
 def _require_group_policies(accounts: Sequence[AccountPolicy]) -> None:

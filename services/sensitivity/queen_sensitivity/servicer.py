@@ -97,4 +97,5 @@ def encode_assessment(assessment: Assessment) -> pb.AssessResponse:
         causes=assessment.causes.tobytes(),
         sqs=tensor_bytes(assessment.sqs),
         facts=None if assessment.facts is None else encode_facts(assessment.facts),
+        secrets=tensor_bytes(assessment.secrets, "<u4"),
     )

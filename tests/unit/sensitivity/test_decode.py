@@ -54,6 +54,17 @@ def test_a_request_becomes_queries(bundle: Bundle) -> None:
     assert queries.labels.tolist() == [0, 1]
     assert queries.embeddings.shape == (2, bundle.geometry.embedding_width)
     assert queries.with_facts
+    assert queries.secrets == ()
+    assert not first.is_keyed
+
+
+def test_the_secrets_keep_their_order(bundle: Bundle) -> None:
+    """The first is the current one; an account says whether it needs any."""
+    keyed = [pb.AccountPolicy(account_id="a", keyed=True), pb.AccountPolicy(account_id="b")]
+    request = request_of(bundle, accounts=keyed, secrets=[9, 2**24 - 1])
+    queries = read_queries(request, Expected.of_bundle(bundle, 10))
+    assert queries.secrets == (9, 2**24 - 1)
+    assert [policy.is_keyed for policy in queries.accounts] == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -65,6 +76,9 @@ def test_a_request_becomes_queries(bundle: Bundle) -> None:
         ({"account_index": np.array([0, 2], "<u4").tobytes()}, InvalidQuery, r"0\.\.1, got 2"),
         ({"accounts": [pb.AccountPolicy(account_id="group us")]}, InvalidQuery, "'group '"),
         ({"accounts": 2 * [pb.AccountPolicy(account_id="a")]}, InvalidQuery, "each account once"),
+        ({"secrets": [0]}, InvalidQuery, "secrets: expected fingerprints of 1 to 16777215, got 0"),
+        ({"secrets": [2**24]}, InvalidQuery, "got 16777216"),
+        ({"secrets": [1] * 9}, InvalidQuery, "secrets: expected at most 8, got 9"),
     ],
 )
 def test_a_wrong_request_is_refused_with_what_was_expected(

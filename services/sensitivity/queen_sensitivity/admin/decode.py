@@ -14,6 +14,7 @@ import numpy as np
 
 from queen.api.v1 import admin_pb2 as pb
 from queen.errors import BatchTooLarge, InvalidQuery
+from queen.method.answers.fingerprint import LARGEST_FINGERPRINT
 from queen.method.crossing import CrossingPolicy
 from queen.method.geometry import Geometry
 from queen.method.ledger import Charge, sensitive_rows
@@ -198,9 +199,16 @@ def _read_class(message: pb.ClassRecords, geometry: Geometry) -> Records:
 
 
 def _read_marks(marks: Sequence[float]) -> list[float]:
-    levels = [float(mark) for mark in marks]
-    if not all(np.isfinite(level) and level > 0 for level in levels):
+    read = [float(mark) for mark in marks]
+    if not all(map(_is_mark, read)):
         raise InvalidQuery(
-            "account.marks: expected finite levels above 0, got another", field="account.marks"
+            "account.marks: expected finite levels above 0, or negative fingerprints of secrets, "
+            "got another",
+            field="account.marks",
         )
-    return levels
+    return read
+
+
+def _is_mark(mark: float) -> bool:
+    is_secret = mark < 0 and mark.is_integer() and -mark <= LARGEST_FINGERPRINT
+    return is_secret or 0 < mark < np.inf

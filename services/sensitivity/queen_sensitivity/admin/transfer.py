@@ -80,10 +80,17 @@ def _novel_appends(
         if len(fresh):
             key = LedgerKey(incoming.account_id, geometry.digest, label)
             appends.append(Append(key, len(own), fresh, generation))
-    peak = max(known.marks, default=0.0)
-    marks = sorted({mark for mark in incoming.marks if mark > peak})
+    marks = _novel_marks(known.marks, incoming.marks)
     if marks:
         key = LedgerKey(incoming.account_id, geometry.digest, geometry.num_classes)
         rows = [AccountMeter(geometry.embedding_width).as_record(mark) for mark in marks]
         appends.append(Append(key, len(known.marks), np.concatenate(rows), generation))
     return appends
+
+
+def _novel_marks(known: Sequence[float], incoming: Sequence[float]) -> list[float]:
+    """The incoming levels above the known ones, and the last incoming secret if none is known."""
+    peak = max([0.0, *known])
+    levels = sorted({mark for mark in incoming if mark > peak})
+    secrets = [] if min([0.0, *known]) < 0 else [mark for mark in incoming if mark < 0]
+    return levels + secrets[-1:]

@@ -37,7 +37,8 @@ class AccountPolicy:
 
     `group`, if not empty, names the accounts that are also charged together, under
     `group_crossing`. An exempt account never gets REVERSE; it is charged like any other. What an
-    observed account asks is charged a second time, without a limit and without any verdict.
+    observed account asks is charged a second time, without a limit and without any verdict. The
+    flagged queries of a keyed account are answered under a secret.
     """
 
     account_id: str
@@ -47,6 +48,7 @@ class AccountPolicy:
     group_crossing: CrossingPolicy = UNSTATED
     is_exempt: bool = False
     is_observed: bool = False
+    is_keyed: bool = False
 
     @property
     def is_bound(self) -> bool:
@@ -67,6 +69,8 @@ class Queries:
     """(B, E)."""
     with_facts: bool = False
     """Whether the assessment must state the facts that its verdicts follow from."""
+    secrets: Sequence[int] = ()
+    """Fingerprints of the secrets that every perturber holds, the current one first."""
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -42,6 +42,7 @@ from queen_sensitivity.engine.batch import (
 from queen_sensitivity.engine.crossings import Crossing
 from queen_sensitivity.engine.recording import APPEND_ATTEMPTS, Recorder
 from queen_sensitivity.engine.refusal import Claims, IdleRule
+from queen_sensitivity.engine.secrets import keep_secrets
 from queen_sensitivity.engine.step import LedgerStep, MeteredRows, meter_rows
 from queen_sensitivity.ledgers.account_cache import AccountCache
 from queen_sensitivity.ledgers.ledger_memory import LedgerMemory
@@ -121,6 +122,11 @@ class LedgerBook:
             is_off = self._walk_meters(batch, step, is_idle)
             is_repeated = self._idle_rule.repeated(batch, is_idle)
             crossings = batch.crossings(self.limits.meter)
+            counted = step.first(batch.counted)
+            standing = batch.standing(is_off, is_repeated)
+            enforced = spare_exempt(enforce(counted, charged.charges, standing), queries)
+            secrets = keep_secrets(self._recorder, batch, queries, enforced.verdicts)
+            enforced = replace(enforced, secrets=secrets)
         except BaseException:
             # It is unknown which records the store has: read the accounts again before their next
             # verdict.
@@ -130,9 +136,6 @@ class LedgerBook:
             self.cache.trim()
         if crossings:
             self._announce(crossings)
-        counted = step.first(batch.counted)
-        standing = batch.standing(is_off, is_repeated)
-        enforced = spare_exempt(enforce(counted, charged.charges, standing), queries)
         if not queries.with_facts:
             return enforced
         in_force = self.limits.thresholds.in_force

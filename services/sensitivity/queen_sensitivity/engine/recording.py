@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from queen.errors import LedgerConflict
+from queen.errors import DependencyUnavailable, LedgerConflict
 from queen.method.geometry import FloatArray
 from queen.method.ledger import Assessment, Verdict
+from queen.method.meter.off_distribution import AccountMeter
 from queen.method.sensitivity import record_weight
 from queen_sensitivity.engine.batch import Batch, first_of_each
 from queen_sensitivity.ledger_store import (
@@ -111,9 +113,27 @@ class Recorder:
 
         A mark of an account that was erased meanwhile is dropped: its meter begins anew.
         """
+        self._append_mark(batch, owner, mark, lambda meter: meter.peak >= mark)
+
+    def keep_secret(self, batch: Batch, owner: int, held: Sequence[int]) -> int:
+        """Fingerprint of the secret under which an owner is answered, one of those that are `held`.
+
+        It is the one that the owner's marks name last. If that is not held any longer, or there is
+        none, it is the first of `held`, which is then kept as a mark. A store that does not answer
+        keeps nothing, and costs no verdict.
+        """
+        with suppress(DependencyUnavailable, LedgerConflict):
+            self._append_mark(batch, owner, -float(held[0]), lambda meter: meter.secret in held)
+        secret = batch.accounts[owner].meter.secret
+        return secret if secret in held else held[0]
+
+    def _append_mark(
+        self, batch: Batch, owner: int, mark: float, is_kept: Callable[[AccountMeter], bool]
+    ) -> None:
+        """Append a mark to those of an owner, unless its meter says that it is kept already."""
         account, label = batch.accounts[owner], self._memory.meter_label
         for _ in range(APPEND_ATTEMPTS):
-            if account.meter.peak >= mark or batch.accounts[owner] is not account:
+            if is_kept(account.meter) or batch.accounts[owner] is not account:
                 return
             append = account.append(label, account.meter.as_record(mark))
             (result,) = self._store.append_many([append])

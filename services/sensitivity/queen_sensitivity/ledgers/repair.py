@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from queen.method.geometry import Geometry
 from queen.method.packing import novel_rows
@@ -110,10 +111,10 @@ class LedgerRepair:
         return _Loss(label, stored, lost, is_other)
 
     def _novel(self, label: int, stored: Records, lost: Records) -> Records:
-        """The part of `lost` to append to `stored`: novel records, or marks above all others."""
+        """The part of `lost` to append to `stored`: novel records, or marks that say more."""
         is_meter = label == self._geometry.num_classes
         rows = (
-            np.flatnonzero(lost[:, 0] > stored[:, 0].max())
+            _telling_rows(stored[:, 0], lost[:, 0])
             if is_meter
             else novel_rows(self._geometry, label, stored, lost)
         )
@@ -138,6 +139,13 @@ class LedgerRepair:
         key = LedgerKey(account.owner, self._geometry.digest, loss.label)
         behind = packed_end(loss.stored)
         return Append(key, len(loss.stored), loss.lost, account.generation, behind)
+
+
+def _telling_rows(stored: NDArray[np.float32], lost: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Lost levels above all others, and the lost secrets if the store has none, (R,)."""
+    is_higher = (lost > 0) & (lost > stored.max())
+    is_only = (lost < 0) & (not (stored < 0).any())
+    return np.flatnonzero(is_higher | is_only)
 
 
 def _common_length(known: Records, stored: Records) -> int:

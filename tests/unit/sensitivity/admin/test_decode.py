@@ -118,6 +118,8 @@ def classes_of(*ledgers: tuple[int, bytes]) -> list[pb.ClassRecords]:
         ),
         ({"marks": [0.0]}, "account.marks"),
         ({"marks": [float("inf")]}, "account.marks"),
+        ({"marks": [-1.5]}, "account.marks"),
+        ({"marks": [-(2.0**24)]}, "account.marks"),
     ],
 )
 def test_an_account_that_no_ledger_could_hold_is_refused(

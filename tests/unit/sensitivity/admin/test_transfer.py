@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from queen_sensitivity.admin.transfer import ATTEMPTS, add_account, read_account
+from queen_sensitivity.admin.transfer import (
+    ATTEMPTS,
+    AccountRecords,
+    add_account,
+    read_account,
+)
 from queen_sensitivity.ledger_store import Append, LedgerKey, MemoryLedgerStore
 
 from queen.errors import LedgerConflict
@@ -30,6 +35,26 @@ def test_an_export_put_into_an_empty_store_is_the_same_account() -> None:
         assert before[label].tobytes() == after[label].tobytes()
     assert add_account(target, GEOMETRY, exported) == (0, exported.count)
     assert read_account(target, GEOMETRY, "a").marks == exported.marks
+
+
+@pytest.mark.parametrize(
+    ("known", "incoming", "after"),
+    [
+        ([], [1.5, -7.0, -8.0, 3.0], [1.5, 3.0, -8.0]),
+        ([-9.0], [1.5, -7.0], [-9.0, 1.5]),
+        ([2.0], [1.5, -7.0], [2.0, -7.0]),
+    ],
+)
+def test_a_secret_comes_along_unless_the_account_has_one(
+    known: list[float], incoming: list[float], after: list[float]
+) -> None:
+    """The last one, which holds; levels rise beside it."""
+    store = MemoryLedgerStore()
+    if known:
+        records = np.array([[mark, 0] for mark in known], np.float32)
+        store.append_many([Append(LedgerKey("a", DIGEST, CLASSES), 0, records)])
+    add_account(store, GEOMETRY, AccountRecords("a", {}, incoming))
+    assert read_account(store, GEOMETRY, "a").marks == after
 
 
 def test_a_union_keeps_all_records_farther_than_r_apart() -> None:
