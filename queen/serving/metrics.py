@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from prometheus_client import (
     CollectorRegistry,
@@ -47,16 +47,36 @@ class Metrics:
         self.call_seconds = self.histogram(
             "grpc_server_handling_seconds", "Time from a call's arrival to its answer.", labels
         )
-        self._loads = self.labeled(
-            "config_load_total", "Loads of a watched file.", "result", ("success", "failure")
+        self._loads = self.counter(
+            "config_load_total", "Loads of a followed file, by outcome.", ("file", "result")
+        )
+        self._ages = self.gauge(
+            "queen_config_age_seconds",
+            "Time since the content in force was last seen in its file.",
+            ("file",),
+        )
+        self._contents = self.gauge(
+            "queen_config_info", "Always 1; says which content is in force.", ("file", "sha256")
         )
         self.registry.register(_DroppedLines())
         build = self.gauge("queen_build_info", "Always 1; says which build.", ("version",))
         build.labels(__version__).set(1)
 
-    def config_loaded(self, *, ok: bool) -> None:
-        """Count a load of a watched file."""
-        self._loads["success" if ok else "failure"].inc()
+    def config_followed(self, file: str, age_seconds: Callable[[], float]) -> None:
+        """Publish a followed file: its loads, made in advance, and the age of its content."""
+        for result in ("success", "failure"):
+            self._loads.labels(file, result)
+        self._ages.labels(file).set_function(age_seconds)
+
+    def config_loaded(self, file: str, *, ok: bool) -> None:
+        """Count a load of a followed file."""
+        self._loads.labels(file, "success" if ok else "failure").inc()
+
+    def config_in_force(self, file: str, sha256: str, before: str) -> None:
+        """Publish the digest of the content in force in place of the one `before`, if any."""
+        if before:
+            self._contents.remove(file, before)
+        self._contents.labels(file, sha256).set(1)
 
     def counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
         """A counter on this registry."""

@@ -80,7 +80,7 @@ class Followed(Generic[T]):
 
     def _count(self, *, ok: bool) -> None:
         if self._metrics is not None:
-            self._metrics.config_loaded(ok=ok)
+            self._metrics.config_loaded("tls", ok=ok)
 
 
 def _facts(path: Path) -> tuple[int, ...] | None:

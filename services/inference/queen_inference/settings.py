@@ -27,7 +27,25 @@ class InferenceSettings(ServiceSettings):
     metrics_port: int = Field(default=8002, ge=-1, le=65535)
     """Port of the Prometheus metrics; 0 chooses a free one, -1 serves none."""
     accounts: Path
-    """File of the accounts that may call, watched for changes."""
+    """File of the accounts that may call, followed without a restart."""
+    private_metadata: bool = False
+    """Ask for a credential before server metadata, model metadata and reflection, too."""
+    jwt_issuer: str | None = Field(default=None, min_length=1)
+    """Issuer (iss) of the JSON Web Tokens that are accepted beside keys; none without it."""
+    jwt_audience: str | None = Field(default=None, min_length=1)
+    """Audience (aud) that a token must name: this service."""
+    jwt_key_set: Path | None = None
+    """File of the issuer's public keys, a JSON Web Key Set, followed without a restart."""
+    jwt_skew_seconds: float = Field(default=30.0, ge=0, le=300)
+    """Largest difference between the clocks of the issuer and this service."""
+    jwt_account_claim: str = Field(default="sub", min_length=1)
+    """Claim that accounts.yaml lists as an account's subject."""
+    jwt_group_claim: str | None = Field(default=None, min_length=1)
+    """Claim that names the group of an account whose entry states none."""
+    jwt_tier_claim: str | None = Field(default=None, min_length=1)
+    """Claim that names the tier, of accounts.yaml, of an account whose entry states none."""
+    jwt_unlisted: Literal["refuse", "admit"] = "refuse"
+    """A token whose subject no account lists: PERMISSION_DENIED, or an account of that name."""
     sensitivity_target: str = "127.0.0.1:8101"
     """gRPC target of the sensitivity service, or HOST:PORT of each replica, between commas."""
     affinity: bool = True
@@ -92,6 +110,11 @@ class InferenceSettings(ServiceSettings):
             raise ValueError(
                 "failure-mode allow sends clean probabilities while sensitivity is out of reach; "
                 "set allow-clean-answers too if that is meant, or choose failure-mode protect"
+            )
+        token = (self.jwt_issuer, self.jwt_audience, self.jwt_key_set)
+        if None in token and any(part is not None for part in token):
+            raise ValueError(
+                "expected jwt-issuer, jwt-audience and jwt-key-set together, or none of them"
             )
         if not self.max_request_rows <= self.account_rows <= self.queue_rows:
             raise ValueError(

@@ -10,7 +10,8 @@ from time import monotonic
 
 from queen.api.oip import open_inference_pb2_grpc
 from queen.bundle import Bundle, open_bundle
-from queen.serving.auth import watched_keyring
+from queen.serving.identity.opening import Credentials, followed_keyring
+from queen.serving.identity.tokens import TokenRules
 from queen.serving.lasting.tasks import Lasting
 from queen.serving.logging import logger
 from queen.serving.logs.rotating_file import RotatingFile
@@ -48,7 +49,7 @@ async def open_service(settings: InferenceSettings, shell: Shell) -> AsyncIterat
         bundle = open_bundle(settings.bundle)
         check = partial(require_budgets, bundle)
         keyring = await stack.enter_async_context(
-            watched_keyring(settings.accounts, settings.default_profile, shell.metrics, check)
+            followed_keyring(_credentials(settings), shell.metrics, shell.lasting, check)
         )
         protectee = Protectee(
             bundle, threads=settings.threads, max_batch_rows=settings.max_batch_rows
@@ -109,6 +110,26 @@ def make_answerer(
         decisions,
         metrics,
         clock,
+    )
+
+
+def _credentials(settings: InferenceSettings) -> Credentials:
+    rules = None
+    if settings.jwt_issuer is not None and settings.jwt_audience is not None:
+        rules = TokenRules(
+            settings.jwt_issuer,
+            settings.jwt_audience,
+            settings.jwt_skew_seconds,
+            settings.jwt_account_claim,
+            settings.jwt_group_claim,
+            settings.jwt_tier_claim,
+        )
+    return Credentials(
+        settings.accounts,
+        settings.default_profile,
+        settings.jwt_key_set,
+        rules,
+        settings.jwt_unlisted == "admit",
     )
 
 

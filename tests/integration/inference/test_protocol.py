@@ -270,7 +270,7 @@ async def test_keys_are_swapped_under_traffic(small: SmallBundle, tmp_path: Path
             # Written again until it is seen: the watch may begin after the first time.
             swapped.write_text(f"accounts: [{{id: bob, key_sha256: {key_digest('key-of-bob')}}}]")
             swapped.replace(accounts)
-            return door.metric("config_load_total", result="success") >= 2
+            return door.metric("config_load_total", file="accounts", result="success") >= 2
 
         await until(is_swapped)
         await door.client.ask(small.inputs[:1], "bob")

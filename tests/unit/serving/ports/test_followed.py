@@ -50,7 +50,7 @@ def test_a_refused_change_leaves_the_last_good_value(tmp_path: Path) -> None:
     path.write_text("bad")
     assert [followed.fresh() for _ in range(3)] == ["good"] * 3
     text = generate_latest(metrics.registry).decode()
-    assert 'config_load_total{result="failure"} 1.0' in text
+    assert 'config_load_total{file="tls",result="failure"} 1.0' in text
     path.unlink()
     assert followed.fresh() == "good"
     path.write_text("better")
