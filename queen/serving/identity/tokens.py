@@ -75,6 +75,10 @@ class TokenVerifier:
         self._verified_with = keys.in_force
         self._remembered: OrderedDict[bytes, Subject] = OrderedDict()
 
+    def __len__(self) -> int:
+        """Tokens that are remembered."""
+        return len(self._remembered)
+
     def verify(self, token: str) -> Subject:
         """The subject of a token; Unauthenticated, with a reason of its own, for any other text."""
         if len(token) > LONGEST_TOKEN:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from queen.errors import ConfigError
 from queen.method.crossing import CAP_OFF, CrossingPolicy
-from queen.serving.accounts import AccountsFile, GroupEntry, read_accounts
+from queen.serving.accounts import AccountsFile, GroupEntry, TierEntry, read_accounts
 from queen.serving.auth import key_digest
 
 ONE = key_digest("one")
@@ -50,6 +51,28 @@ TWO = key_digest("two")
             "accounts: []\ngroups: [{id: g, budget: 1}, {id: h, budget: 1}, {id: g, budget: 2}]",
             "entries 1 and 3 have the same group id",
         ),
+        ("accounts: [{id: a}]", "entry 1: key_sha256, keys, subject or san: .* got none"),
+        (f"accounts: [{{id: a, key_sha256: {ONE}, keys: [{{sha256: {TWO}}}]}}]", "got both"),
+        ("accounts: [{id: a, keys: []}]", "entry 1, keys"),
+        (f"accounts: [{{id: a, keys: [{', '.join(['{sha256: x}'] * 3)}]}}]", "entry 1, keys"),
+        ("accounts: [{id: a, keys: [{sha256: my-plain-key}]}]", "keys, entry 1, sha256"),
+        (
+            f"accounts: [{{id: a, keys: [{{sha256: {ONE}, expires: 2025-02-30}}]}}]",
+            "keys, entry 1, expires",
+        ),
+        (
+            f"accounts: [{{id: a, key_sha256: {ONE}}}, {{id: b, keys: [{{sha256: {ONE}}}]}}]",
+            "entries 1 and 2 have the same key_sha256",
+        ),
+        (
+            "accounts: [{id: a, subject: s}, {id: b, subject: s}]",
+            "entries 1 and 2 have the same subject",
+        ),
+        ("accounts: [{id: a, san: [n]}, {id: b, san: [m, n]}]", "entries 1 and 2 .* same san"),
+        ("accounts: [{id: a, san: []}]", "entry 1, san"),
+        ("accounts: [{id: a, san: [n], tier: t}]", "entry 1, tier: expected a tier of the file"),
+        ("accounts: []\ntiers: [{id: t}, {id: t}]", "entries 1 and 2 have the same tier id"),
+        ("accounts: []\ntiers: [{id: t, exempt: true}]", "tiers, entry 1, exempt"),
     ],
 )
 def test_a_wrong_accounts_file_is_one_sentence(tmp_path: Path, text: str, words: str) -> None:
@@ -97,7 +120,34 @@ def test_a_class_cap_is_held_to_the_room_for_its_budget(tmp_path: Path) -> None:
     accounts.require_budgets(24)
     with pytest.raises(ConfigError, match="entry 1, class_cap: expected at most 2 budgets, or off"):
         accounts.require_budgets(23)
+    with pytest.raises(ConfigError, match="tier 1, budget: expected at most 24"):
+        AccountsFile(accounts=[], tiers=[TierEntry(id="t", budget=25)]).require_budgets(24)
     with pytest.raises(ConfigError, match="group 2, class_cap: expected at most 24"):
         AccountsFile(
             accounts=[], groups=[accounts.groups[0], GroupEntry(id="i", class_cap="25")]
         ).require_budgets(24)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-03-01", datetime(2026, 3, 1, tzinfo=UTC)),
+        ("2026-03-01T12:00:00", datetime(2026, 3, 1, 12, tzinfo=UTC)),
+        ("2026-03-01T12:00:00+02:00", datetime(2026, 3, 1, 10, tzinfo=UTC)),
+        ("null", None),
+    ],
+)
+def test_an_expiry_is_a_moment_in_utc(tmp_path: Path, text: str, moment: datetime | None) -> None:
+    """Unless it names another zone; a date alone is its beginning."""
+    file = tmp_path / "accounts.yaml"
+    file.write_text(f"accounts: [{{id: a, keys: [{{sha256: {ONE}, expires: {text}}}]}}]")
+    ((key,),) = (entry.all_keys for entry in read_accounts(file).accounts)
+    assert key.expires == moment
+    assert key.sha256 == ONE
+
+
+def test_an_id_may_look_like_a_date(tmp_path: Path) -> None:
+    """Also like one that no calendar has."""
+    file = tmp_path / "accounts.yaml"
+    file.write_text(f"accounts: [{{id: 2025-02-30, key_sha256: {ONE}}}]")
+    assert [entry.id for entry in read_accounts(file).accounts] == ["2025-02-30"]

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import pickle
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from queen.errors import ConfigError, Unauthenticated
+from queen.errors import ConfigError, PermissionDenied, Unauthenticated
 from queen.method.contracts import Profile
 from queen.method.crossing import UNSTATED, CrossingPolicy
 from queen.serving.accounts import read_accounts
-from queen.serving.auth import Keyring, key_digest, watched_keyring
-from queen.serving.metrics import Metrics
+from queen.serving.auth import Keyring, key_digest
 
 ONE = key_digest("one")
 TWO = key_digest("two")
@@ -93,30 +92,114 @@ def test_anything_else_is_unauthenticated(
         keyring.authenticate(metadata)
 
 
-async def test_keys_are_swapped_while_serving_and_a_bad_file_is_ignored(tmp_path: Path) -> None:
-    """A new key works and the old one stops; after a broken file the last good one stays."""
-    file = write(tmp_path, f"accounts: [{{id: a, key_sha256: {ONE}}}]")
-    metrics = Metrics()
+def test_the_metadata_of_any_account_is_admitted(keyring: Keyring) -> None:
+    """A hook that asks for a credential and charges nobody."""
+    keyring.admit(bearer("two"))
+    with pytest.raises(Unauthenticated):
+        keyring.admit(bearer("three"))
 
-    def loads(result: str) -> float:
-        return metrics.registry.get_sample_value("config_load_total", {"result": result}) or 0
 
-    async def written(text: str, result: str) -> None:
-        before = loads(result)
-        async with asyncio.timeout(10):
-            # Again and again: the watch may not have begun when the first is written.
-            while loads(result) == before:
-                write(tmp_path, text)
-                await asyncio.sleep(0.05)
+@pytest.mark.parametrize(
+    ("metadata", "reason"),
+    [
+        (None, "CREDENTIAL_MISSING"),
+        ([("authorization", "Basic one")], "CREDENTIAL_MISSING"),
+        ([("authorization", "Bearer   ")], "CREDENTIAL_MISSING"),
+        (bearer("three-secret"), "CREDENTIAL_UNKNOWN"),
+        (bearer("aa.three-secret.cc"), "CREDENTIAL_UNKNOWN"),
+    ],
+)
+def test_each_cause_has_a_reason_of_its_own(
+    keyring: Keyring, metadata: list[tuple[str, str | bytes]] | None, reason: str
+) -> None:
+    """A token is an unknown key where no tokens are accepted; nothing of either is repeated."""
+    with pytest.raises(Unauthenticated) as caught:
+        keyring.authenticate(metadata)
+    assert caught.value.reason == reason
+    assert "three-secret" not in str(caught.value)
 
-    async with watched_keyring(file, Profile.STRICT, metrics) as keyring:
-        assert keyring.authenticate(bearer("one")).account_id == "a"
-        await written(f"accounts: [{{id: a, key_sha256: {TWO}}}]", "success")
-        assert keyring.authenticate(bearer("two")).account_id == "a"
-        with pytest.raises(Unauthenticated):
-            keyring.authenticate(bearer("one"))
-        await written("accounts: [{id: broken}]", "failure")
-        assert keyring.authenticate(bearer("two")).account_id == "a"
+
+def test_two_keys_work_at_a_time_each_until_it_expires(tmp_path: Path) -> None:
+    """To the second: callers change over while both work, without any failed request."""
+    seconds = [0.0]
+    midnight = datetime(2026, 3, 1, tzinfo=UTC).timestamp()
+    text = "accounts:\n- id: a\n  keys:\n"
+    text += f"  - {{sha256: {ONE}, expires: 2026-03-01}}\n  - {{sha256: {TWO}}}\n"
+    accounts = read_accounts(write(tmp_path, text))
+    keyring = Keyring(accounts, Profile.STRICT, clock=lambda: seconds[0])
+    for now in (0.0, midnight - 1):
+        seconds[0] = now
+        found = [keyring.authenticate(bearer(key)).account_id for key in ("one", "two")]
+        assert found == ["a", "a"]
+    seconds[0] = midnight
+    with pytest.raises(Unauthenticated, match="ask the operator") as caught:
+        keyring.authenticate(bearer("one"))
+    assert caught.value.reason == "CREDENTIAL_EXPIRED"
+    assert keyring.authenticate(bearer("two")).account_id == "a"
+
+
+def peer(*names: str) -> dict[str, list[bytes]]:
+    """The auth context of a connection with a client certificate."""
+    return {"x509_subject_alternative_name": [name.encode() for name in names]}
+
+
+@pytest.fixture
+def certified(tmp_path: Path) -> Keyring:
+    """Two accounts by certificate, of which the first has a key as well."""
+    text = f"accounts: [{{id: a, key_sha256: {ONE}, san: [a.acme.test, 'spiffe://acme/a']}}, "
+    text += "{id: b, san: [b.acme.test], profile: safe}]"
+    return Keyring(read_accounts(write(tmp_path, text)), Profile.STRICT)
+
+
+def test_a_name_in_a_client_certificate_is_a_credential(certified: Keyring) -> None:
+    """Any of the names that an account lists, exactly as it is listed."""
+    assert certified.authenticate([], peer("a.acme.test")).account_id == "a"
+    assert certified.authenticate(None, peer("other", "spiffe://acme/a")).account_id == "a"
+    found = certified.authenticate((), peer("b.acme.test"))
+    assert (found.account_id, found.profile) == ("b", Profile.SAFE)
+
+
+def test_a_key_is_asked_before_a_certificate(certified: Keyring) -> None:
+    """Whoever sends a key means its account, and a wrong key is not saved by a certificate."""
+    assert certified.authenticate(bearer("one"), peer("b.acme.test")).account_id == "a"
+    with pytest.raises(Unauthenticated):
+        certified.authenticate(bearer("three"), peer("b.acme.test"))
+
+
+@pytest.mark.parametrize(
+    ("names", "reason"),
+    [
+        (["x.a.acme.test"], "CERTIFICATE_UNLISTED"),
+        (["*.acme.test"], "CERTIFICATE_UNLISTED"),
+        (["A.ACME.TEST"], "CERTIFICATE_UNLISTED"),
+        (["a.acme.test", "b.acme.test"], "CERTIFICATE_AMBIGUOUS"),
+    ],
+)
+def test_other_certificates_are_denied(certified: Keyring, names: list[str], reason: str) -> None:
+    """They are genuine, and no account's; no name of theirs is repeated."""
+    with pytest.raises(PermissionDenied) as caught:
+        certified.authenticate(None, peer(*names))
+    assert caught.value.reason == reason
+    assert "acme" not in str(caught.value)
+
+
+def test_a_certificate_without_names_is_no_credential(certified: Keyring) -> None:
+    """Its common name does not count."""
+    context = {"x509_common_name": [b"a.acme.test"], "transport_security_type": [b"ssl"]}
+    with pytest.raises(Unauthenticated) as caught:
+        certified.authenticate(None, context)
+    assert caught.value.reason == "CREDENTIAL_MISSING"
+
+
+def test_a_tier_decides_what_an_entry_does_not_state(tmp_path: Path) -> None:
+    """Profile, budget, breadth and cap, each by itself."""
+    text = "tiers: [{id: gold, profile: safe, budget: 300, breadth: 5}]\n"
+    text += f"accounts: [{{id: a, key_sha256: {ONE}, tier: gold}}, "
+    text += f"{{id: b, key_sha256: {TWO}, tier: gold, profile: paper, budget: 9, class_cap: 4}}]"
+    keyring = Keyring(read_accounts(write(tmp_path, text)), Profile.STRICT)
+    first, second = (keyring.authenticate(bearer(key)) for key in ("one", "two"))
+    assert (first.profile, first.crossing) == (Profile.SAFE, CrossingPolicy(300, 5))
+    assert (second.profile, second.crossing) == (Profile.PAPER, CrossingPolicy(9, 5, 4))
 
 
 def test_an_account_may_be_exempt(tmp_path: Path) -> None:
