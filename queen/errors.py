@@ -196,7 +196,7 @@ class PeerUnavailable(DependencyUnavailable):
 
 
 class PeerOverloaded(DependencyUnavailable):
-    """A peer's queue is full, or this process was too busy to hear the peer (UNAVAILABLE).
+    """A peer is full, does not take so large a request, or went unheard (UNAVAILABLE).
 
     Raised by the front door's peers, and handled there: callers get Overloaded. Callers can cause
     this error, so they must gain nothing by it: neither another replica nor the failure mode.

@@ -194,12 +194,14 @@ class Thresholds:
     def in_force(self, policy: CrossingPolicy) -> CrossingPolicy:
         """The policy with the service's choices in place of 0.
 
-        The service's class cap is lowered for a budget that leaves no room for it.
+        A class cap for which the budget leaves no room is lowered where one of both is the
+        service's: whoever stated the other cannot know it, and an owner without thresholds would
+        make every micro-batch fail that holds a query of it.
         """
         budget = policy.budget or self.default.budget
         breadth = policy.breadth or self.default.breadth
         class_cap = policy.class_cap or self.default.class_cap
-        if not policy.class_cap and class_cap != CAP_OFF:
+        if not (policy.class_cap and policy.budget) and class_cap != CAP_OFF:
             class_cap = max(1, min(class_cap, self._largest // budget))
         return CrossingPolicy(budget, breadth, class_cap)
 

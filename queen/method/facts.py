@@ -21,6 +21,7 @@ from queen.method.ledger import (
     LedgerLevels,
     LedgerRows,
     Owners,
+    Scope,
     Standing,
     Verdict,
     assess_candidates,
@@ -209,6 +210,9 @@ def reenact(
     # Embeddings are compared within a ledger only, so none are needed here.
     rows = LedgerRows(np.empty((len(row), 0), np.float32), labels[row], positions)
     over, off = bits & Fact.OVER > 0, bits & Fact.OFF_DISTRIBUTION > 0
+    # What finds its owner over records nothing, where it may be refused.
+    is_bound = (facts["scopes"] == Scope.REPEATED) & (facts["bits"] & Fact.EXEMPT == 0)
+    is_candidate &= ~(is_bound[row] & over)
     # No row puts its owner over: the bits say that, too.
     lacking = np.where(over, 0, 2)
     levels = LedgerLevels(before, limits, Owners(positions, lacking, None))

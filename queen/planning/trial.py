@@ -2,8 +2,10 @@
 
 An owner that is not over its budget yet records what it would have recorded without any limit. So
 the observed ledgers tell exactly when its classes are crossed and when it is over, under every
-policy. Shapes as in `queen.planning.traffic`. A position in 0..N is the first query that finds
-something so, N if only the next query would have; NEVER stands for none.
+policy. (Under `Scope.REPEATED` an owner may be over later: what its accounts ask once they are
+off-distribution, or over without it, is not charged.) Shapes as in `queen.planning.traffic`. A
+position in 0..N is the first query that finds something so, N if only the next query would have;
+NEVER stands for none.
 """
 
 from __future__ import annotations

@@ -88,11 +88,13 @@ def test_a_class_cap_is_the_threshold_of_so_many_budgets() -> None:
 
 
 def test_a_cap_that_an_account_takes_over_is_lowered_to_the_room_for_its_budget() -> None:
-    """A cap of its own is not: it is refused."""
+    """So is a cap of its own with the service's budget; both of its own are refused."""
     budget = LARGEST // 2
     assert THRESHOLDS.in_force(CrossingPolicy(budget)).class_cap == 2
     assert THRESHOLDS.in_force(CrossingPolicy(LARGEST)).class_cap == 1
     assert THRESHOLDS.of_policy(CrossingPolicy(LARGEST)).caps is not None
+    assert THRESHOLDS.in_force(CrossingPolicy(0, 0, LARGEST)).class_cap == LARGEST // 20
+    assert THRESHOLDS.of_policy(CrossingPolicy(0, 0, LARGEST)).caps is not None
     with pytest.raises(InvalidQuery, match="class cap of 1 to 2 budgets") as refusal:
         THRESHOLDS.of_policy(CrossingPolicy(budget, 0, 3))
     assert refusal.value.field == "accounts.class_cap"

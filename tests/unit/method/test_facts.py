@@ -87,3 +87,15 @@ def test_the_bits_say_what_held_before_the_row() -> None:
     own = Fact.NOVEL | Fact.OFF_DISTRIBUTION | Fact.EXEMPT
     of_group = (Fact.NOVEL | Fact.OVER) << GROUP_SHIFT
     assert facts["bits"].tolist() == [int(own) | int(of_group)]
+
+
+@pytest.mark.parametrize("is_exempt", [False, True])
+def test_a_record_that_a_refused_query_claims_does_not_follow(is_exempt: bool) -> None:
+    """Of an owner that is over nothing is recorded, but for an account that is exempt."""
+    facts = np.zeros(1, FACTS)
+    facts["scopes"], facts["budgets"] = Scope.REPEATED, 5
+    facts["bits"] = Fact.NOVEL | Fact.OVER | (Fact.EXEMPT if is_exempt else 0)
+    limits = np.full(1, 0.9)
+    found, _ = reenact(GEOMETRY, facts, np.zeros(1, int), limits, limits)
+    assert (found.cqs_after[0] > 0) is np.bool_(is_exempt)
+    assert (found.verdicts[0] == Verdict.REVERSE) is np.bool_(not is_exempt)

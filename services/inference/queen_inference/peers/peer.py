@@ -15,7 +15,6 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from queen.errors import (
     BundleMismatch,
     DependencyUnavailable,
-    Overloaded,
     PeerOverloaded,
     PeerUnavailable,
 )
@@ -28,6 +27,8 @@ TICK_SECONDS = 0.01
 """Precision of the loop clock."""
 HEARD_SHARE = 0.25
 """Share of a timeout that the event loop must have listened for the timeout to blame the peer."""
+_REFUSALS = (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.INVALID_ARGUMENT)
+"""Codes of a peer that is full, and of one that does not take what it was sent."""
 
 
 class LoopClock:
@@ -129,7 +130,8 @@ class Peer:
 
         A peer that failed its last probe is not called: waiting for it would hold the queue.
         Such a peer, UNAVAILABLE, and another bundle are PeerUnavailable. A full queue at the
-        peer, and a timeout in which this process did not listen, are PeerOverloaded.
+        peer, a request that it does not take, and a timeout in which this process did not listen
+        are PeerOverloaded.
         """
         if not self.is_up:
             raise PeerUnavailable(f"{self.service} is not serving")
@@ -193,8 +195,8 @@ def _kind_of(
         return PeerUnavailable
     if is_unheard and code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return PeerOverloaded
-    # A message that is too large is RESOURCE_EXHAUSTED as well, and no overload.
-    return PeerOverloaded if reason == Overloaded.reason else DependencyUnavailable
+    # Callers choose how large a request is, and with it whether the peer takes it.
+    return PeerOverloaded if code in _REFUSALS else DependencyUnavailable
 
 
 def _options(service: str, max_message_bytes: int, *, retries: bool) -> list[tuple[str, Any]]:

@@ -1,7 +1,7 @@
 """Verdicts from several replicas: the accounts of an owner always go to the same replica.
 
-Each replica then remembers its own owners only, and meets no conflict in the store. The routing
-changes no verdict: all replicas give the same verdicts, so any of them may be asked.
+Each replica then remembers its own owners only, and meets no conflict in the store. Any replica may
+be asked, but one whose memory is behind the store may be too mild.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from queen_inference.peers.perturber import PERTURBER
 
 from queen.api.v1 import perturber_pb2, perturber_pb2_grpc
 from queen.errors import (
+    BatchTooLarge,
     BundleMismatch,
     DependencyUnavailable,
     LedgerCorrupt,
@@ -93,7 +94,8 @@ async def call(peer: Peer, timeout_seconds: float = 10.0) -> bytes:
         (DependencyUnavailable("no store"), PeerUnavailable, True),
         (BundleMismatch("another bundle"), PeerUnavailable, True),
         (Overloaded("full"), PeerOverloaded, True),
-        (grpc.StatusCode.RESOURCE_EXHAUSTED, DependencyUnavailable, True),
+        (BatchTooLarge("more rows than it takes"), PeerOverloaded, True),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, PeerOverloaded, True),
         (grpc.StatusCode.INTERNAL, DependencyUnavailable, True),
         (LedgerCorrupt("damaged"), DependencyUnavailable, True),
     ],
@@ -101,7 +103,10 @@ async def call(peer: Peer, timeout_seconds: float = 10.0) -> bytes:
 async def test_each_failure_has_its_kind(
     error: QueenError | grpc.StatusCode, kind: type[DependencyUnavailable], stays_up: bool
 ) -> None:
-    """Gone, there without what it needs, full, or at fault; only who says nothing is gone."""
+    """Gone, there without what it needs, full, or at fault; only who says nothing is gone.
+
+    A request that is too large is the caller's choice, and must not bring the failure mode.
+    """
     async with dialed() as (peer, scripted):
         scripted.error = error
         with pytest.raises(DependencyUnavailable) as caught:
