@@ -49,15 +49,26 @@ class ModelDescription:
 
 
 class OipClient:
-    """Asks a server. Errors of the server arrive as grpc.RpcError."""
+    """Asks a server, over TLS if there are `credentials`. Its errors arrive as grpc.RpcError."""
 
-    def __init__(self, endpoint: str, key: str | None = None, *, timeout_seconds: float = 30.0):
+    def __init__(
+        self,
+        endpoint: str,
+        key: str | None = None,
+        *,
+        timeout_seconds: float = 30.0,
+        credentials: grpc.ChannelCredentials | None = None,
+    ):
         options = [
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
             # Proxies of the environment are not used: the server is named by its address.
             ("grpc.enable_http_proxy", 0),
         ]
-        self._channel = grpc.insecure_channel(endpoint, options=options)
+        self._channel = (
+            grpc.insecure_channel(endpoint, options=options)
+            if credentials is None
+            else grpc.secure_channel(endpoint, credentials, options=options)
+        )
         self._stub = open_inference_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         self._metadata = [("authorization", f"Bearer {key}")] if key else []
         self._timeout = timeout_seconds

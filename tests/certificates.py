@@ -20,8 +20,8 @@ class Authority:
     folder: Path
 
     @property
-    def file(self) -> Path:
-        """Its own certificate, which others trust."""
+    def trusted(self) -> Path:
+        """The authority's own certificate, which others trust."""
         return self.folder / "ca.crt"
 
     def issue(self, name: str, *names: str, days: int = 1) -> PemFiles:
@@ -30,10 +30,10 @@ class Authority:
         request = self.folder / f"{name}.csr"
         (self.folder / "names").write_text(f"subjectAltName={','.join(names)}\n")
         _openssl("req", "-subj", f"/CN={name}", *_FRESH_KEY, "-keyout", key, "-out", request)
-        signing = ("-CA", self.file, "-CAkey", self.folder / "ca.key", "-CAcreateserial")
+        signing = ("-CA", self.trusted, "-CAkey", self.folder / "ca.key", "-CAcreateserial")
         words = ("-req", "-in", request, "-out", certificate, "-days", days)
         _openssl("x509", *words, *signing, "-extfile", self.folder / "names")
-        return PemFiles(certificate, key, self.file)
+        return PemFiles(certificate, key, self.trusted)
 
 
 def make_authority(folder: Path) -> Authority:

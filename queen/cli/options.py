@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,9 +11,11 @@ import click
 
 from queen.cli.class_cap import ClassCapType
 from queen.defaults import BREADTH, BUDGET, CHARGE, CLASS_CAP, PROFILE
+from queen.errors import ConfigError
 from queen.method.contracts import Profile
 from queen.method.crossing import cap_text
 from queen.method.ledger import Charge
+from queen.serving.ports.pem import PemFiles
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -99,3 +102,22 @@ def out(text: str, default: Path | None = None) -> Callable[[Command], Command]:
         show_default=default is not None,
         help=text,
     )
+
+
+def tls(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of a TLS connection; the command gets them as `tls`, None for plaintext."""
+    pem = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+    @click.option("--tls-ca", type=pem, help="PEM file of the authorities to trust: use TLS.")
+    @click.option("--tls-cert", type=pem, help="PEM file of a certificate to show.")
+    @click.option("--tls-key", type=pem, help="PEM file of that certificate's key.")
+    @functools.wraps(function)
+    def command(
+        *args: Any, tls_ca: Path | None, tls_cert: Path | None, tls_key: Path | None, **rest: Any
+    ) -> Any:
+        if (tls_cert is None) != (tls_key is None) or (tls_cert and tls_ca is None):
+            raise ConfigError("expected --tls-ca, alone or with both --tls-cert and --tls-key")
+        files = PemFiles(tls_cert, tls_key, tls_ca) if tls_ca else None
+        return function(*args, tls=files, **rest)
+
+    return command

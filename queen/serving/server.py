@@ -37,7 +37,7 @@ from queen.serving.logging import (
 from queen.serving.logs.descriptors import raise_limit
 from queen.serving.logs.rotating_file import RotatingFile
 from queen.serving.metrics import Metrics, MetricsEndpoint
-from queen.serving.ports.pem import server_credentials
+from queen.serving.ports.credentials import server_credentials
 from queen.serving.ports.place import Place
 from queen.serving.settings import ServiceSettings
 from queen.serving.settings_sources import load_settings
@@ -196,9 +196,11 @@ class _Ports:
         health_pb2_grpc.add_HealthServicer_to_server(self._shell.health, server)
         names = [offer.name for offer in offers]
         reflection.enable_server_reflection([*names, HEALTH_NAME, reflection.SERVICE_NAME], server)
-        files = self._settings.tls_files
-        credentials = server_credentials(files, self._shell.metrics) if files else None
-        return _place(self._settings, on).bind(server, credentials)
+        where, files = _place(self._settings, on), self._settings.tls_files
+        credentials = None
+        if files is not None and where.socket is None:
+            credentials = server_credentials(files, self._shell.metrics)
+        return where.bind(server, credentials)
 
     async def start(self, names: Sequence[str]) -> None:
         """Accept calls, then report readiness."""

@@ -11,7 +11,9 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from queen.errors import ConfigError
 from queen.method.crossing import cap_text, read_cap
+from queen.serving.ports.callers import AdmittedPeers, read_names
 from queen.serving.ports.pem import PemFiles
+from queen.serving.ports.place import is_loopback
 
 CONFIG = "config"
 """The name of the flag and variable for the settings file, which is no setting itself."""
@@ -123,6 +125,39 @@ class ServiceSettings(BaseSettings):
         """Every setting as it is in force, ready for JSON, with secrets masked."""
         values = self.model_dump(mode="json")
         return {name: _mask(getattr(self, name), value) for name, value in values.items()}
+
+
+class InnerSettings(ServiceSettings):
+    """The settings of a service that the front door calls, and nobody else."""
+
+    callers: str = ""
+    """Names of the certificates that may call, between commas: subject alternative names, such as
+    queen-inference or a spiffe:// URI; required with tls_client_ca_file."""
+    allow_anonymous_callers: bool = False
+    """Required to listen on a network without tls_client_ca_file: whoever reaches the port can then
+    ask in any account's name."""
+
+    @model_validator(mode="after")
+    def _require_known_callers(self) -> Self:
+        if (self.tls_client_ca_file is not None) != bool(read_names(self.callers)):
+            raise ValueError(
+                "expected callers and tls-client-ca-file together, got one of them: an authority "
+                "signs many certificates, and callers says which of them may call"
+            )
+        is_open = self.socket is None and not is_loopback(self.host)
+        if is_open and self.tls_client_ca_file is None and not self.allow_anonymous_callers:
+            raise ValueError(
+                f"whoever reaches host {self.host} could ask in any account's name; set "
+                "tls-client-ca-file and callers, listen on a socket or 127.0.0.1, or set "
+                "allow-anonymous-callers if the network lets nobody else in"
+            )
+        return self
+
+    @property
+    def admitted(self) -> AdmittedPeers | None:
+        """The callers that are admitted; None if whoever reaches the port is."""
+        names = read_names(self.callers)
+        return AdmittedPeers(names) if names else None
 
 
 def _mask(value: object, dumped: Any) -> Any:

@@ -11,12 +11,15 @@ import grpc
 import numpy as np
 from rich.console import Console
 
+from queen.cli import options
 from queen.cli.query.samples import Samples, read_samples
 from queen.cli.query.target import DEFAULT_ENDPOINT, Target, find_target
 from queen.cli.query.view import as_document, as_table
 from queen.cli.refusal import Refusal, rpc_sentence
 from queen.cli.state import DEFAULT_STATE, StateFolder
 from queen.oip_client import Array, ModelDescription, OipClient
+from queen.serving.ports.credentials import channel_credentials
+from queen.serving.ports.pem import read_pems
 
 REQUEST_ROWS = 256
 """Queries in a request; more rows are sent in several requests."""
@@ -57,6 +60,7 @@ An .npz holds the inputs as `x` and perhaps the true classes as `y`. On the mach
 @click.option("--top", type=click.IntRange(min=1), default=SHOWN_CLASSES, help="Classes to show.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with all probabilities.")
 @click.option("--typed", is_flag=True, help="Send typed contents instead of raw bytes.")
+@options.tls
 def command(data: Path, rows: str, top: int, as_json: bool, typed: bool, **asked: Any) -> None:
     """Send samples to a server and show its answers.
 
@@ -64,8 +68,9 @@ def command(data: Path, rows: str, top: int, as_json: bool, typed: bool, **asked
     """
     samples = read_samples(data, rows)
     target = find_target(**asked)
+    credentials = channel_credentials(read_pems(target.tls)) if target.tls else None
     try:
-        with OipClient(target.endpoint, target.key) as client:
+        with OipClient(target.endpoint, target.key, credentials=credentials) as client:
             described = _describe(client, target)
             answers = _ask(client, described, samples, typed=typed)
     except grpc.RpcError as error:

@@ -7,6 +7,7 @@ from typing import Any
 
 from queen.cli.private_files import read_key
 from queen.cli.state import StateFolder
+from queen.serving.ports.pem import PemFiles
 
 DEFAULT_ENDPOINT = "127.0.0.1:8001"
 
@@ -18,10 +19,16 @@ class Target:
     endpoint: str
     model: str
     key: str | None
+    tls: PemFiles | None = None
+    """PEM files of the connection; None for plaintext."""
 
 
 def find_target(
-    state: StateFolder, endpoint: str | None, model: str | None, key: str | None
+    state: StateFolder,
+    endpoint: str | None,
+    model: str | None,
+    key: str | None,
+    tls: PemFiles | None = None,
 ) -> Target:
     """The target that the flags name, completed from the deployment that runs in `state`.
 
@@ -33,4 +40,4 @@ def find_target(
     is_local = address == local.get("inference")
     if not key and is_local and state.local_key.exists():
         key = read_key(state.local_key)
-    return Target(address, model or "", key or None)
+    return Target(address, model or "", key or None, tls)

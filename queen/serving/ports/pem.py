@@ -1,4 +1,4 @@
-"""TLS by PEM files: the credentials of a server and of a channel, which follow their files."""
+"""PEM files: a certificate with its key, and authorities, read and checked."""
 
 from __future__ import annotations
 
@@ -7,11 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import grpc
-
 from queen.errors import ConfigError
-from queen.serving.metrics import Metrics
-from queen.serving.ports.followed import Followed
 
 
 @dataclass(frozen=True)
@@ -51,44 +47,6 @@ def read_pems(files: PemFiles) -> Pems:
     if files.authorities is not None:
         _require_authorities(context, files.authorities)
     return Pems(_bytes(files.certificate), _bytes(files.key), _bytes(files.authorities))
-
-
-def server_credentials(files: PemFiles, metrics: Metrics | None = None) -> grpc.ServerCredentials:
-    """Credentials of a server whose callers must show a certificate if `files` have authorities.
-
-    gRPC asks for the files at every handshake, so a changed file is in force with the next
-    connection; connections that exist stay. There is no third way: without authorities gRPC asks
-    callers for no certificate at all. Raises ConfigError for files that cannot be used now.
-    """
-    followed = Followed(files.paths, lambda: read_pems(files), metrics)
-    in_force = followed.fresh()
-
-    def changed() -> grpc.ServerCertificateConfiguration | None:
-        """The files, if they are others than at the handshake before."""
-        nonlocal in_force
-        latest = followed.fresh()
-        if latest == in_force:
-            return None
-        in_force = latest
-        return _configuration(latest)
-
-    return grpc.dynamic_ssl_server_credentials(
-        _configuration(in_force),
-        changed,  # type: ignore[arg-type] # None, for no change, is documented and not in the stubs
-        files.authorities is not None,
-    )
-
-
-def channel_credentials(pems: Pems) -> grpc.ChannelCredentials:
-    """Credentials of a channel that trusts the authorities and shows the pair, if there is one."""
-    parts = (pems.authorities, pems.key, pems.certificate)
-    return grpc.ssl_channel_credentials(*(part or None for part in parts))
-
-
-def _configuration(pems: Pems) -> grpc.ServerCertificateConfiguration:
-    return grpc.ssl_server_certificate_configuration(
-        [(pems.key, pems.certificate)], pems.authorities or None
-    )
 
 
 def _require_pair(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:

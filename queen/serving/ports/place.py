@@ -98,12 +98,18 @@ def require_free_socket(path: Path) -> None:
         raise ConfigError(f"socket {path}: its folder is missing; make it, with mode 0700")
     if path.exists() and not path.is_socket():
         raise ConfigError(f"socket {path}: expected a free name or a socket, got another file")
+    if listens_at(path):
+        raise ConfigError(f"socket {path}: another process listens there; stop it")
+
+
+def listens_at(path: Path) -> bool:
+    """Whether a process listens at a Unix socket."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as trial:
         try:
             trial.connect(str(path))
         except OSError:
-            return
-    raise ConfigError(f"socket {path}: another process listens there; stop it")
+            return False
+    return True
 
 
 def _bracketed(host: str) -> str:

@@ -11,6 +11,7 @@ from pydantic_settings import SettingsConfigDict
 from queen.defaults import PROFILE
 from queen.errors import ConfigError
 from queen.method.contracts import BALANCED_L1, Profile
+from queen.serving.ports.pem import PemFiles
 from queen.serving.settings import ServiceSettings
 from queen_inference.peers.endpoints import read_target
 
@@ -47,13 +48,28 @@ class InferenceSettings(ServiceSettings):
     jwt_unlisted: Literal["refuse", "admit"] = "refuse"
     """A token whose subject no account lists: PERMISSION_DENIED, or an account of that name."""
     sensitivity_target: str = "127.0.0.1:8101"
-    """gRPC target of the sensitivity service, or HOST:PORT of each replica, between commas."""
+    """gRPC target of the sensitivity service, or HOST:PORT or unix:/PATH of each replica, between
+    commas."""
     affinity: bool = True
     """Send an account to the same sensitivity replica for as long as that replica serves."""
     resolve_seconds: float = Field(default=2.0, gt=0)
     """Time between two look-ups of the names in sensitivity_target."""
     perturber_target: str = "127.0.0.1:8201"
     """gRPC target of the perturber service."""
+    peer_ca_file: Path | None = None
+    """PEM file of the authorities that sign the certificates of both; with it they are called over
+    TLS."""
+    peer_cert_file: Path | None = None
+    """PEM file of the certificate to show to both, followed like the others."""
+    peer_key_file: Path | None = None
+    """PEM file of that certificate's key."""
+    sensitivity_name: str = ""
+    """Name that a certificate of sensitivity must have, instead of the host of its target."""
+    perturber_name: str = ""
+    """Name that a certificate of the perturber must have, instead of the host of its target."""
+    await_peers_seconds: float = Field(default=0.0, ge=0)
+    """Longest wait at the start for every peer to be reached once, and exit if one was not; with 0
+    this service answers in its failure mode meanwhile."""
     default_profile: Profile = PROFILE
     """Profile of the accounts that name none."""
     balanced_l1: float = Field(default=BALANCED_L1, gt=0, le=2)
@@ -95,7 +111,7 @@ class InferenceSettings(ServiceSettings):
     decision_log_sample: float = Field(default=1.0, ge=0, le=1)
     """Share of the requests with PRESERVE alone that are written where decision_log is all."""
 
-    @field_validator("sensitivity_target")
+    @field_validator("sensitivity_target", "perturber_target")
     @classmethod
     def _require_target(cls, target: str) -> str:
         try:
@@ -103,6 +119,46 @@ class InferenceSettings(ServiceSettings):
         except ConfigError as error:
             raise ValueError(str(error)) from error
         return target
+
+    @property
+    def peer_files(self) -> PemFiles | None:
+        """The PEM files of the channels to peers; None for plaintext."""
+        if self.peer_ca_file is None:
+            return None
+        return PemFiles(self.peer_cert_file, self.peer_key_file, self.peer_ca_file)
+
+    @property
+    def expected_sensitivity_name(self) -> str:
+        """The name of its certificates; empty if each has the address of its endpoint."""
+        return self.sensitivity_name or _lone_host(self.sensitivity_target)
+
+    @property
+    def expected_perturber_name(self) -> str:
+        """The name of its certificates; empty if gRPC itself knows it."""
+        return self.perturber_name or _lone_host(self.perturber_target)
+
+    @field_validator("perturber_target")
+    @classmethod
+    def _require_lone_target(cls, target: str) -> str:
+        if len(read_target(target)) > 1:
+            raise ValueError("expected one perturber-target, got a list; give one name of them all")
+        return target
+
+    @model_validator(mode="after")
+    def _require_whole_peer_tls(self) -> Self:
+        if (self.peer_cert_file is None) != (self.peer_key_file is None):
+            raise ValueError("expected peer-cert-file and peer-key-file together, got one of them")
+        if self.peer_ca_file is None:
+            if self.peer_cert_file is not None:
+                raise ValueError("expected peer-ca-file with peer-cert-file, got none")
+            return self
+        _, *others = parts = read_target(self.sensitivity_target)
+        if others and not self.sensitivity_name and any(part.is_name for part in parts):
+            raise ValueError(
+                "expected sensitivity-name, which the certificates of all replicas have, for "
+                "names between commas in sensitivity-target"
+            )
+        return self
 
     @model_validator(mode="after")
     def _require_consistent(self) -> Self:
@@ -127,3 +183,9 @@ class InferenceSettings(ServiceSettings):
                 "give one name that resolves to all replicas"
             )
         return self
+
+
+def _lone_host(target: str) -> str:
+    """The host of a target with one part; empty if there are several, or none with a host."""
+    first, *others = read_target(target)
+    return "" if others else first.host or ""

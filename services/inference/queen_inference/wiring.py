@@ -26,6 +26,7 @@ from queen_inference.decisions.file import DecisionFile
 from queen_inference.decisions.log import DecisionLog, DecisionRecorder, write_to_stream
 from queen_inference.door import FrontDoor, ServedModel
 from queen_inference.metrics import InferenceMetrics
+from queen_inference.peers.dialing import Dialer
 from queen_inference.peers.endpoints import read_target
 from queen_inference.peers.peer import LoopClock, Peer, Probed
 from queen_inference.peers.perturber import PERTURBER, PerturberClient
@@ -55,11 +56,16 @@ async def open_service(settings: InferenceSettings, shell: Shell) -> AsyncIterat
             bundle, threads=settings.threads, max_batch_rows=settings.max_batch_rows
         )
         perturber = Peer(
-            settings.perturber_target, PERTURBER, settings.max_message_bytes, clock=clock.now
+            settings.perturber_target,
+            PERTURBER,
+            settings.max_message_bytes,
+            clock=clock.now,
+            dialer=Dialer(settings.peer_files, settings.expected_perturber_name, shell.metrics),
         )
         stack.push_async_callback(perturber.close)
+        dialer = Dialer(settings.peer_files, settings.expected_sensitivity_name, shell.metrics)
         sensitivity, assessor = await _open_sensitivity(
-            settings, bundle, metrics, clock, shell.lasting
+            settings, bundle, metrics, partial(Peer, clock=clock.now, dialer=dialer), shell.lasting
         )
         stack.push_async_callback(sensitivity.close)
         watch = PeerWatch(
@@ -69,6 +75,8 @@ async def open_service(settings: InferenceSettings, shell: Shell) -> AsyncIterat
             gated=INFERENCE if settings.failure_mode == "deny" else None,
         )
         await stack.enter_async_context(watch.running(settings.probe_seconds, shell.lasting))
+        if settings.await_peers_seconds:
+            await watch.reached(settings.await_peers_seconds)
         decisions = stack.enter_context(_open_decisions(settings, bundle, metrics))
         answerer = make_answerer(
             bundle,
@@ -181,10 +189,10 @@ async def _open_sensitivity(
     settings: InferenceSettings,
     bundle: Bundle,
     metrics: InferenceMetrics,
-    clock: LoopClock,
+    dial: Callable[..., Peer],
     lasting: Lasting,
 ) -> tuple[Probed, Assessor]:
-    """The sensitivity service as a peer, and the client of it.
+    """The sensitivity service as a peer, and the client of it; `dial` makes peers.
 
     Replicas are routed to; without affinity, or at an address that never changes, there is one
     channel for all.
@@ -192,7 +200,7 @@ async def _open_sensitivity(
 
     def open_replica(endpoint: str, retries: bool) -> Replica:
         cap = settings.max_message_bytes
-        peer = Peer(endpoint, SENSITIVITY, cap, retries=retries, clock=clock.now)
+        peer = dial(endpoint, SENSITIVITY, cap, retries=retries)
         client = SensitivityClient(
             peer,
             bundle.digest,

@@ -8,10 +8,10 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from queen.serving.settings import ServiceSettings
+from queen.serving.settings import InnerSettings
 
 
-class PerturberSettings(ServiceSettings):
+class PerturberSettings(InnerSettings):
     """The perturber: answers for the queries whose verdict is REVERSE."""
 
     model_config = SettingsConfigDict(env_prefix="QUEEN_PERTURBER_")

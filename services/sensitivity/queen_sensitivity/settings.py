@@ -11,11 +11,12 @@ from pydantic_settings import SettingsConfigDict
 from queen.defaults import BREADTH, BUDGET, CHARGE, CLASS_CAP
 from queen.method.crossing import CrossingPolicy, cap_text, read_cap
 from queen.method.ledger import Charge
-from queen.serving.settings import ClassCap, ServiceSettings
+from queen.serving.ports.place import is_loopback
+from queen.serving.settings import ClassCap, InnerSettings
 from queen_sensitivity.ledger_store import is_url, read_address
 
 
-class SensitivitySettings(ServiceSettings):
+class SensitivitySettings(InnerSettings):
     """Settings of the ledgers, of their store, and of the verdicts."""
 
     model_config = SettingsConfigDict(env_prefix="QUEEN_SENSITIVITY_")
@@ -26,6 +27,12 @@ class SensitivitySettings(ServiceSettings):
     """Port of /metrics; 0 chooses a free port, -1 serves none."""
     admin_port: int = Field(default=8103, ge=0, le=65535)
     """Port of the admin API; 0 chooses a free port."""
+    admin_host: str = "127.0.0.1"
+    """Address that the admin API listens on; another than loopback needs tls_cert_file."""
+    admin_socket: Path | None = None
+    """Unix socket of the admin API, instead of its host and port."""
+    operators: Path | None = None
+    """File of the operators who may call the admin API, followed; without it, there is none."""
     state: str = Field(min_length=1)
     """Path of the SQLite file with the ledgers, the URL of a Redis, redis://HOST:6379 or
     rediss:// with TLS or redis+cluster://, or memory for ledgers that end with the process."""
@@ -78,6 +85,16 @@ class SensitivitySettings(ServiceSettings):
     def crossing(self) -> CrossingPolicy:
         """The crossing policy of owners that state none."""
         return CrossingPolicy(self.budget, self.breadth, read_cap(self.class_cap))
+
+    @model_validator(mode="after")
+    def _require_private_admin(self) -> SensitivitySettings:
+        is_open = self.admin_socket is None and not is_loopback(self.admin_host)
+        if is_open and self.operators is not None and self.tls_cert_file is None:
+            raise ValueError(
+                f"operators' keys would travel unencrypted to admin-host {self.admin_host}; set "
+                "tls-cert-file, or leave admin-host on 127.0.0.1"
+            )
+        return self
 
     @model_validator(mode="after")
     def _require_state(self) -> SensitivitySettings:

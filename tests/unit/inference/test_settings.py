@@ -52,7 +52,7 @@ def test_every_profile_can_be_the_default(profile: str) -> None:
         ("", "got an empty one"),
         ("127.0.0.1:1,", "got an empty entry"),
         ("127.0.0.1:1,127.0.0.1:1", "got 127.0.0.1:1 again"),
-        ("127.0.0.1:1,dns:///a:1", "a target with a scheme stands alone"),
+        ("127.0.0.1:1,dns:///a:1", "a target with another scheme stands alone"),
     ],
 )
 def test_a_target_that_is_none_is_refused_by_name(target: str, words: str) -> None:
@@ -69,3 +69,36 @@ def test_a_list_of_replicas_needs_affinity() -> None:
         load_settings(InferenceSettings, [*flags, "--no-affinity"])
     one = [*BASE, "--sensitivity-target", "dns:///a:1", "--no-affinity"]
     assert not load_settings(InferenceSettings, one).affinity
+
+
+PEER_TLS = ["--peer-ca-file", "ca", "--peer-cert-file", "crt", "--peer-key-file", "key"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (PEER_TLS[2:4], "peer-cert-file and peer-key-file together"),
+        (PEER_TLS[2:], "expected peer-ca-file with peer-cert-file"),
+        ([*PEER_TLS, "--sensitivity-target", "a:1,b:1"], "expected sensitivity-name"),
+        (["--perturber-target", "10.0.0.1:1,10.0.0.2:1"], "expected one perturber-target"),
+    ],
+)
+def test_half_of_tls_is_refused(flags: list[str], words: str) -> None:
+    """Before anything starts."""
+    with pytest.raises(ConfigError, match=words):
+        load_settings(InferenceSettings, [*BASE, *flags])
+
+
+@pytest.mark.parametrize(
+    ("flags", "name"),
+    [
+        (["--sensitivity-target", "dns:///queen-sensitivity:1"], "queen-sensitivity"),
+        (["--sensitivity-target", "10.0.0.1:1,10.0.0.2:1"], ""),
+        (["--sensitivity-target", "a:1,b:1", "--sensitivity-name", "queen"], "queen"),
+    ],
+)
+def test_certificates_have_the_name_of_the_target(flags: list[str], name: str) -> None:
+    """Replicas of one name share it, those of several addresses have each their own."""
+    settings = load_settings(InferenceSettings, [*BASE, *PEER_TLS, *flags])
+    assert settings.expected_sensitivity_name == name
+    assert settings.expected_perturber_name == "127.0.0.1"

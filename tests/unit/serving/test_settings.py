@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from queen.serving.settings import InnerSettings
 from queen.serving.settings_sources import load_settings
 from tests.unit.serving.toy_settings import ToySettings
 
@@ -49,3 +50,34 @@ def test_tls_is_stated_whole(files: dict[str, str], words: str) -> None:
     """A pair, authorities with it or not, and no socket."""
     with pytest.raises(ValidationError, match=words):
         ToySettings(bundle="bundle", **files)
+
+
+def inner(**given: object) -> InnerSettings:
+    """Settings of a service that the front door alone calls."""
+    return InnerSettings(bundle="bundle", port=0, metrics_port=0, **given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"host": "192.0.2.1"}, "could ask in any account's name"),
+        ({"callers": "door"}, "callers and tls-client-ca-file together"),
+        (
+            {"tls_cert_file": "a", "tls_key_file": "b", "tls_client_ca_file": "c"},
+            "callers and tls-client-ca-file together",
+        ),
+    ],
+)
+def test_an_inner_service_knows_its_callers(given: dict[str, str], words: str) -> None:
+    """On a network it names them, or is told that it need not."""
+    with pytest.raises(ValidationError, match=words):
+        inner(**given)
+
+
+def test_ways_to_keep_others_out_of_an_inner_service() -> None:
+    """Loopback, a socket, certificates, and the network's own rules."""
+    files = {"tls_cert_file": "a", "tls_key_file": "b", "tls_client_ca_file": "c"}
+    assert inner().admitted is None
+    assert inner(host="192.0.2.1", socket="s").admitted is None
+    assert inner(host="192.0.2.1", allow_anonymous_callers=True).admitted is None
+    assert inner(host="192.0.2.1", callers="door", **files).admitted is not None

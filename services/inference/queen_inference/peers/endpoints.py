@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import re
-import socket
+import socket as sockets
 from dataclasses import dataclass
 
 from queen.errors import ConfigError
@@ -14,6 +14,7 @@ _HOST_PORT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s\[\]:/,]+):(?P<port>\d
 _NAME = re.compile(r"dns:(?:///)?" + _HOST_PORT.pattern)
 _SCHEMES = ("dns:", "ipv4:", "ipv6:", "unix:", "unix-abstract:", "vsock:", "xds:")
 """Schemes of gRPC, which resolves such a target itself: the front door sees one endpoint."""
+_SOCKET = re.compile(r"unix:(?://)?(?P<path>/[^\s,]+)")
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class TargetPart:
         if not self.is_name:
             return [_joined(self.host, self.port)]
         loop = asyncio.get_running_loop()
-        known = await loop.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+        known = await loop.getaddrinfo(self.host, self.port, type=sockets.SOCK_STREAM)
         return sorted({_joined(str(address[0]), self.port) for *_, address in known})
 
 
@@ -53,21 +54,21 @@ def require_stated(target: str) -> str:
 def read_target(target: str) -> tuple[TargetPart, ...]:
     """The parts of a target; ConfigError for a text that is no target.
 
-    A target is `HOST:PORT`, several of them between commas, `dns:///HOST:PORT`, or any other
-    target of gRPC that begins with its scheme. A name stands for all addresses that it
-    resolves to.
+    A target is `HOST:PORT` or `unix:/PATH`, several of them between commas, `dns:///HOST:PORT`, or
+    any other target of gRPC that begins with its scheme. A name stands for all addresses that it
+    resolves to, a Unix socket for one replica.
     """
     target = require_stated(target)
     if "," not in target:
         return (_lone(target),)
     entries = [entry.strip() for entry in target.split(",")]
     if "" in entries:
-        raise ConfigError("expected HOST:PORT between commas, got an empty entry")
+        raise ConfigError("expected HOST:PORT or unix:/PATH between commas, got an empty entry")
     parts = tuple(_listed(entry) for entry in entries)
-    pairs = [(part.host, part.port) for part in parts]
+    pairs = [(part.host or part.text, part.port) for part in parts]
     twice = [part.text for part, pair in zip(parts, pairs, strict=True) if pairs.count(pair) > 1]
     if twice:
-        raise ConfigError(f"expected each HOST:PORT once, got {twice[-1]} again")
+        raise ConfigError(f"expected each endpoint once, got {twice[-1]} again")
     return parts
 
 
@@ -75,19 +76,28 @@ def _lone(text: str) -> TargetPart:
     match = _HOST_PORT.fullmatch(text) or _NAME.fullmatch(text)
     if match is not None:
         return _of(text, match)
+    if socket := _SOCKET.fullmatch(text):
+        return _at(socket)
     if text.startswith(_SCHEMES):
         return TargetPart(text)
     raise ConfigError(f"expected HOST:PORT or a gRPC target such as dns:///HOST:PORT, got {text}")
 
 
 def _listed(entry: str) -> TargetPart:
+    if socket := _SOCKET.fullmatch(entry):
+        return _at(socket)
     match = _HOST_PORT.fullmatch(entry)
     if match is None or entry.startswith(_SCHEMES):
         raise ConfigError(
-            f"expected HOST:PORT for each entry of a list, got {entry}; a target with a scheme "
-            "stands alone"
+            f"expected HOST:PORT or unix:/PATH for each entry of a list, got {entry}; a target "
+            "with another scheme stands alone"
         )
     return _of(entry, match)
+
+
+def _at(match: re.Match[str]) -> TargetPart:
+    """A Unix socket, spelled alike by all front doors."""
+    return TargetPart(f"unix:{match['path']}")
 
 
 def _of(text: str, match: re.Match[str]) -> TargetPart:

@@ -20,6 +20,7 @@ from queen.errors import (
 )
 from queen.serving.logging import logger
 from queen.serving.status import reason_in
+from queen_inference.peers.dialing import PLAINTEXT, Dialer, FollowingChannel
 from queen_inference.peers.endpoints import require_stated
 
 Call = Callable[..., Awaitable[Any]]
@@ -91,6 +92,10 @@ class Probed(Protocol):
     def is_up(self) -> bool:
         """Whether the service served when it was last heard of."""
 
+    @property
+    def problem(self) -> str:
+        """Words for what the last probe met."""
+
     async def probe(self, timeout_seconds: float) -> bool:
         """Ask for the service's health, remember it, and return whether the service serves."""
 
@@ -113,14 +118,15 @@ class Peer:
         *,
         retries: bool = True,
         clock: Callable[[], float] = monotonic,
+        dialer: Dialer = PLAINTEXT,
     ) -> None:
         self.service = service
         self.max_message_bytes = max_message_bytes
         self.is_up = False
-        self.channel = grpc.aio.insecure_channel(
-            require_stated(target), options=_options(service, max_message_bytes, retries=retries)
-        )
-        self._health = health_pb2_grpc.HealthStub(self.channel)
+        self.problem = "it was not asked yet"
+        options = _options(service, max_message_bytes, retries=retries)
+        self.channel = FollowingChannel(dialer, require_stated(target), options)
+        self._is_known = False
         self._log = logger("peer").bind(peer=service, target=target)
         self._failure = ""
         self._clock = clock
@@ -151,27 +157,49 @@ class Peer:
             raise PeerUnavailable(f"{self.service} has left") from error
 
     async def probe(self, timeout_seconds: float) -> bool:
-        """Ask the peer's health, remember it and return it."""
+        """Ask the peer's health, remember it and return it.
+
+        A change of the PEM files is noticed here, and the channel opened anew.
+        """
+        serving = await self._ask_health(self.channel.current, timeout_seconds)
+
+        async def serves(channel: grpc.aio.Channel) -> bool:
+            return bool(await self._ask_health(channel, timeout_seconds))
+
+        if await self.channel.renew(serves):
+            self._log.info("peer is called with renewed PEM files")
+            serving = True
+        if serving is None:
+            return self.is_up
+        if serving is not self.is_up or not self._is_known:
+            if serving:
+                self._log.warning("peer serves")
+            else:
+                self._log.warning("peer is out of reach", problem=self.problem)
+        self.is_up, self._is_known = serving, True
+        return serving
+
+    async def _ask_health(self, channel: grpc.aio.Channel, timeout_seconds: float) -> bool | None:
+        """Whether the peer serves; None if this process did not listen long enough to know."""
         request = health_pb2.HealthCheckRequest(service=self.service)
         began = self._clock()
         try:
-            response = await self._health.Check(request, timeout=timeout_seconds)
-            serving = bool(response.status == health_pb2.HealthCheckResponse.SERVING)
+            check = health_pb2_grpc.HealthStub(channel).Check
+            response = await check(request, timeout=timeout_seconds)
         except grpc.aio.AioRpcError as error:
             is_late = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
             if is_late and self._clock() - began < HEARD_SHARE * timeout_seconds:
-                # This process did not listen.
-                return self.is_up
-            serving = False
-        if serving is not self.is_up:
-            self._log.warning("peer serves" if serving else "peer is out of reach")
-        self.is_up = serving
-        return serving
+                return None
+            self.problem = f"{error.code().name}: {error.details()}"
+            return False
+        states = health_pb2.HealthCheckResponse
+        self.problem = f"it says {states.ServingStatus.Name(response.status)}"
+        return bool(response.status == states.SERVING)
 
     async def close(self) -> None:
         """End the channel, and the calls on it."""
         self.is_up = False
-        await self.channel.close(None)
+        await self.channel.close()
 
     def _failed(self, error: grpc.aio.AioRpcError, *, is_unheard: bool) -> DependencyUnavailable:
         code, trailers = error.code(), error.trailing_metadata()

@@ -67,6 +67,12 @@ class Replicas:
         """Whether at least one replica serves."""
         return any(replica.peer.is_up for replica in self.members.values())
 
+    @property
+    def problem(self) -> str:
+        """Words for what the last probes met, by endpoint."""
+        words = [f"{at}: {replica.peer.problem}" for at, replica in self.members.items()]
+        return "; ".join(words) or "its name resolves to no endpoint"
+
     async def start(self) -> None:
         """Resolve, waiting for it no longer than `resolve_seconds`, and follow the names."""
         first = {part: self._spawn(self._resolve(part)) for part in self._places}

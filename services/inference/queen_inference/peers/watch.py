@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from prometheus_client import Gauge
 
+from queen.errors import DependencyUnavailable
 from queen.serving.health import Health
 from queen.serving.lasting.tasks import Lasting
 from queen_inference.peers.peer import Probed
@@ -41,6 +42,22 @@ class PeerWatch:
                 follow = self._follow(name, seconds)
                 await stack.enter_async_context(lasting.running(f"probe of {name}", follow))
             yield
+
+    async def reached(self, patience_seconds: float, pause_seconds: float = 0.2) -> None:
+        """Wait until every peer was reached once.
+
+        Raises DependencyUnavailable, with what the last probes met, once the patience is over.
+        """
+        missing = set(self._peers)
+        try:
+            async with asyncio.timeout(patience_seconds):
+                while missing := {name for name in missing if not self._peers[name].is_up}:
+                    await asyncio.sleep(pause_seconds)
+        except TimeoutError:
+            words = "; ".join(f"{name}: {self._peers[name].problem}" for name in sorted(missing))
+            raise DependencyUnavailable(
+                f"not ready after {patience_seconds:g} s, since a peer was never reached: {words}"
+            ) from None
 
     async def _follow(self, name: str, seconds: float) -> None:
         while True:

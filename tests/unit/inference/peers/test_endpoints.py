@@ -54,10 +54,13 @@ async def test_a_name_without_an_address_is_an_error_of_the_system() -> None:
         (" ", "got an empty one"),
         ("10.0.0.1:8101,,10.0.0.2:8101", "between commas, got an empty entry"),
         ("10.0.0.1:8101,", "between commas, got an empty entry"),
-        ("a:8101,b:8101, a:8101", "each HOST:PORT once, got a:8101 again"),
-        ("[::1]:8101,[0::1]:8101", "each HOST:PORT once, got [0::1]:8101 again"),
-        ("10.0.0.1:8101,dns:///a:8101", "got dns:///a:8101; a target with a scheme stands alone"),
-        ("ipv4:10.0.0.1:8101,10.0.0.2:8101", "got ipv4:10.0.0.1:8101; a target with a scheme"),
+        ("a:8101,b:8101, a:8101", "each endpoint once, got a:8101 again"),
+        ("[::1]:8101,[0::1]:8101", "each endpoint once, got [0::1]:8101 again"),
+        (
+            "10.0.0.1:8101,dns:///a:8101",
+            "got dns:///a:8101; a target with another",
+        ),
+        ("ipv4:10.0.0.1:8101,10.0.0.2:8101", "got ipv4:10.0.0.1:8101; a target with another"),
         ("10.0.0.1", "expected HOST:PORT or a gRPC target such as dns:///HOST:PORT, got 10.0.0.1"),
         ("http://a:8101", "expected HOST:PORT or a gRPC target"),
         ("a:0", "expected a port from 1 to 65535, got 0"),
@@ -70,3 +73,17 @@ def test_what_is_no_target_is_a_sentence(target: str, words: str) -> None:
     with pytest.raises(ConfigError) as raised:
         read_target(target)
     assert words in str(raised.value)
+
+
+async def test_sockets_are_replicas_like_others() -> None:
+    """A list may hold Unix sockets, which all front doors spell alike; each is one endpoint."""
+    parts = read_target("unix:///run/queen/a.sock, unix:/run/queen/b.sock,10.0.0.1:8101")
+    assert [await part.resolve() for part in parts] == [
+        ["unix:/run/queen/a.sock"],
+        ["unix:/run/queen/b.sock"],
+        ["10.0.0.1:8101"],
+    ]
+    with pytest.raises(ConfigError, match="each endpoint once, got unix:/run/a again"):
+        read_target("unix:/run/a,unix:///run/a")
+    with pytest.raises(ConfigError, match="got unix:relative; a target with another"):
+        read_target("unix:relative,10.0.0.1:8101")

@@ -9,6 +9,7 @@ from prometheus_client import Gauge
 from queen_inference.metrics import InferenceMetrics
 from queen_inference.peers.watch import PeerWatch
 
+from queen.errors import DependencyUnavailable
 from queen.serving.health import Health
 from queen.serving.lasting.tasks import Lasting
 from tests.unit.inference.conftest import Counted
@@ -25,6 +26,7 @@ class Told:
         self.service = service
         self.tells = True
         self.is_up = False
+        self.problem = f"{service} is told to be away"
         self.probed = asyncio.Event()
 
     async def probe(self, timeout_seconds: float) -> bool:  # noqa: ARG002 - it answers at once
@@ -79,3 +81,30 @@ async def test_a_gated_service_follows_all_peers(
     perturber.probed.clear()
     await asyncio.sleep(10 * OFTEN_SECONDS)
     assert not perturber.probed.is_set()
+
+
+async def test_a_start_waits_until_each_peer_was_reached_once(
+    peers: dict[str, Told], metrics: InferenceMetrics
+) -> None:
+    """They need not serve at the same time: it is enough that there is a way to each."""
+    watch = PeerWatch(peers, metrics.dependency_up, Health())
+    peers["sensitivity"].is_up = True
+    waiting = asyncio.create_task(watch.reached(60.0, OFTEN_SECONDS))
+    while not peers["perturber"].is_up:
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        peers["sensitivity"].is_up, peers["perturber"].is_up = False, True
+    await waiting
+
+
+async def test_a_peer_that_was_never_reached_is_named_with_its_problem(
+    peers: dict[str, Told], metrics: InferenceMetrics
+) -> None:
+    """And the peers that were reached are not."""
+    watch = PeerWatch(peers, metrics.dependency_up, Health())
+    peers["sensitivity"].is_up = True
+    with pytest.raises(
+        DependencyUnavailable, match=r"perturber: queen\.perturber is told"
+    ) as raised:
+        await watch.reached(0.01, OFTEN_SECONDS)
+    assert "sensitivity" not in str(raised.value)
