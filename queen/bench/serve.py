@@ -52,7 +52,7 @@ def run_serve_bench(
     the rows give the median, smallest and largest ratio, and the absolute medians beside them.
     """
     bundle = open_bundle(options.bundle)
-    inputs = _read_inputs(options.data, bundle)
+    inputs = read_inputs(options.data, bundle)
     manifest, rows = bundle.manifest, []
     with _servers(options, bundle, inputs) as servers:
         for batch in BATCHES:
@@ -150,7 +150,8 @@ def _send_all(endpoint: str, key: str, inputs: NDArray[np.float32]) -> None:
             client.infer(model, inputs[start : start + 64])
 
 
-def _read_inputs(path: Path, bundle: Bundle) -> NDArray[np.float32]:
+def read_inputs(path: Path, bundle: Bundle) -> NDArray[np.float32]:
+    """Up to 2,048 samples `x` of an npz, which fit the bundle; ConfigError otherwise."""
     signature = bundle.manifest.input
     if signature.datatype != "FP32":
         raise ConfigError(

@@ -129,8 +129,7 @@ class InProcessTarget:
             Pending(account, part, np.inf, 0.0, loop.create_future())
             for part in _requests(account.profile, queries)
         ]
-        rest = await self._answerer.finish(MicroBatch.of(requests, queries, outputs))
-        if rest is not None:
+        for rest in await self._answerer.finish(MicroBatch.of(requests, queries, outputs)):
             await rest.work
         return np.concatenate([await self._answers(request) for request in requests])
 

@@ -1,11 +1,12 @@
-"""Micro-batches without a timer: the requests that wait while a batch runs make the next batch."""
+"""Micro-batches without a timer: the requests that wait while a batch runs make the next batch.
+
+Rows are chosen in turn by group and account, so that nobody waits for all that another sent.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter as Tally
-from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from time import perf_counter
@@ -17,16 +18,16 @@ from queen.errors import InvalidQuery, Overloaded
 from queen.serving.auth import Account
 from queen_inference.metrics import InferenceMetrics
 from queen_inference.micro_batch import MicroBatch, Pending, Rest
-from queen_inference.protectee import Array, Protectee, SingleArray
+from queen_inference.packing import Packer, Run
+from queen_inference.protectee import Array, Outputs, Protectee, SingleArray
+from queen_inference.waiting import WaitingRequests
 
 T = TypeVar("T")
-MAX_RUN_SECONDS = 0.1
-"""Requests join a batch only while its run stays shorter than this: long runs delay the first."""
 INLINE_SECONDS = 0.0005
 """A run this short costs less than handing it to a thread."""
 
-Finish = Callable[[MicroBatch], Awaitable[Rest | None]]
-"""Resolves the requests of a micro-batch, except those in the `Rest` that it returns."""
+Finish = Callable[[MicroBatch], Awaitable[Sequence[Rest]]]
+"""Resolves the requests of a micro-batch, except those in the `Rest`s that it rerun."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,9 @@ class MicroBatcher:
         self._protectee = protectee
         self._executor = executor
         self._finish = finish
-        self._limits = limits
+        self._waiting = WaitingRequests(limits.queue_rows, limits.account_rows, metrics)
+        self._packer = Packer(protectee.expected_seconds, limits.max_batch_rows)
         self._metrics = metrics
-        self._waiting: deque[Pending] = deque()
-        self._rows = 0
-        self._account_rows: Tally[str] = Tally()
         self._wake = asyncio.Event()
         self._slots = asyncio.Semaphore(limits.batches_in_flight)
         self._finishing: set[asyncio.Task[Any]] = set()
@@ -69,7 +68,7 @@ class MicroBatcher:
     @property
     def rows(self) -> int:
         """Queries that wait or run, those of callers who have left included."""
-        return self._rows
+        return self._waiting.rows
 
     def start(self) -> None:
         """Begin to run batches; needs a running event loop."""
@@ -81,8 +80,7 @@ class MicroBatcher:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for pending in self._waiting:
-            pending.fail(Overloaded("the service is shutting down"))
+        self._waiting.refuse_all()
 
     async def submit(
         self,
@@ -92,7 +90,6 @@ class MicroBatcher:
         request_id: str = "",
     ) -> SingleArray:
         """Answers (R, C) to queries (R, ...); Overloaded if too many already wait or run."""
-        self._admit(account, len(inputs))
         loop = asyncio.get_running_loop()
         expires = np.inf if remaining_seconds is None else loop.time() + remaining_seconds
         answers: asyncio.Future[SingleArray] = loop.create_future()
@@ -100,98 +97,44 @@ class MicroBatcher:
         self._wake.set()
         return await answers
 
-    def _admit(self, account: Account, rows: int) -> None:
-        if self._rows + rows > self._limits.queue_rows:
-            raise Overloaded(
-                f"expected at most {self._limits.queue_rows} queries at once, got more; "
-                "retry after the delay"
-            )
-        if self._account_rows[account.account_id] + rows > self._limits.account_rows:
-            raise Overloaded(
-                f"expected at most {self._limits.account_rows} queries of one account at once, "
-                "got more; retry after the delay"
-            )
-        self._rows += rows
-        self._account_rows[account.account_id] += rows
-
-    def _release(self, requests: Iterable[Pending]) -> None:
-        """Give back the room that requests hold in the queue, once for each request.
-
-        They hold it until the work on them is over, not until the caller leaves: callers who
-        leave early and come again would have no bound.
-        """
-        for pending in requests:
-            account = pending.account.account_id
-            self._rows -= pending.rows
-            self._account_rows[account] -= pending.rows
-            if not self._account_rows[account]:
-                del self._account_rows[account]
-
     async def _run_batches(self) -> None:
         while True:
             await self._wake.wait()
             await self._slots.acquire()
             # Requests that arrived in the same turn of the event loop get to join.
             await asyncio.sleep(0)
-            requests = self._next_requests()
-            batches = await self._run(requests)
+            now = asyncio.get_running_loop().time()
+            run = self._packer.next_run(self._waiting, now)
+            if not self._waiting:
+                self._wake.clear()
+            batches = await self._run(run)
             carried = {pending for batch in batches for pending in batch.requests}
-            self._release(pending for pending in requests if pending not in carried)
+            self._waiting.release(
+                pending for pending in run if pending.is_begun and pending not in carried
+            )
             self._spawn(self._finish_all(batches))
 
-    def _next_requests(self) -> list[Pending]:
-        """The next requests of one shape that fit a batch, without the abandoned ones."""
-        requests: list[Pending] = []
-        rows, now = 0, asyncio.get_running_loop().time()
-        while self._waiting:
-            pending = self._waiting[0]
-            if not self._drop(pending, now):
-                if requests and not self._joins(pending, requests[0], rows):
-                    break
-                requests.append(pending)
-                rows += pending.rows
-            else:
-                self._release([pending])
-            self._waiting.popleft()
-        if not self._waiting:
-            self._wake.clear()
-        return requests
-
-    def _joins(self, pending: Pending, first: Pending, rows: int) -> bool:
-        total = rows + pending.rows
-        return (
-            total <= self._limits.max_batch_rows
-            and pending.inputs.shape[1:] == first.inputs.shape[1:]
-            and self._protectee.expected_seconds(total) <= MAX_RUN_SECONDS
-        )
-
-    def _drop(self, pending: Pending, now: float) -> bool:
-        if pending.answers.done():
-            self._metrics.dropped["cancelled"].inc()
-            return True
-        if pending.expires <= now:
-            self._metrics.dropped["expired"].inc()
-            pending.fail(Overloaded("the deadline passed while the request waited"))
-            return True
-        return False
-
-    async def _run(self, requests: list[Pending]) -> list[MicroBatch]:
-        if not requests:
+    async def _run(self, run: Run) -> list[MicroBatch]:
+        """The requests whose last rows have run."""
+        if not run:
             return []
         try:
-            return _refuse_overflow(await self._run_together(requests))
+            inputs, outputs = await self._compute(run)
         except Exception as error:  # noqa: BLE001 - the runtime raises types of its own
-            if len(requests) == 1:
-                requests[0].fail(error)
+            if len(run) == 1:
+                next(iter(run)).fail(error)
                 return []
+        else:
+            return _refuse_overflow(_completed(run, inputs, outputs))
         # One request made the run fail: the others must not fail with it.
-        return [batch for pending in requests for batch in await self._run([pending])]
+        return [batch for turn in run.items() for batch in await self._run(dict([turn]))]
 
-    async def _run_together(self, requests: list[Pending]) -> MicroBatch:
+    async def _compute(self, run: Run) -> tuple[Array, Outputs]:
         started = perf_counter()
-        for pending in requests:
-            self._metrics.stages["queue"].observe(started - pending.arrived)
-        inputs = _stack(requests)
+        for pending, rows in run.items():
+            if not rows.start:
+                self._metrics.stages["queue"].observe(started - pending.arrived)
+        inputs = _stack([pending.inputs[rows] for pending, rows in run.items()])
         if self._protectee.expected_seconds(len(inputs)) < INLINE_SECONDS:
             outputs = self._protectee.run(inputs)
         else:
@@ -199,7 +142,7 @@ class MicroBatcher:
             outputs = await loop.run_in_executor(self._executor, self._protectee.run, inputs)
         self._metrics.stages["infer"].observe(perf_counter() - started)
         self._metrics.batch_rows.observe(len(inputs))
-        return MicroBatch.of(requests, inputs, outputs)
+        return inputs, outputs
 
     async def _finish_all(self, batches: list[MicroBatch]) -> None:
         try:
@@ -209,22 +152,13 @@ class MicroBatcher:
             self._slots.release()
 
     async def _finish_batch(self, batch: MicroBatch) -> None:
-        later: frozenset[Pending] = frozenset()
         try:
-            rest = await _guard(batch.requests, self._finish(batch))
-            if rest is not None:
-                # The next batch does not wait for reversals: its honest accounts would wait for the
-                # flagged accounts of this batch.
-                later = frozenset(rest.requests)
-                self._spawn(self._finish_rest(rest))
+            # The next batch does not wait for reversals: its honest accounts would wait for the
+            # flagged accounts of this batch. Nor do reversals hold room in the queue.
+            for rest in await _guard(batch.requests, self._finish(batch)) or ():
+                self._spawn(_guard(rest.requests, rest.work))
         finally:
-            self._release(pending for pending in batch.requests if pending not in later)
-
-    async def _finish_rest(self, rest: Rest) -> None:
-        try:
-            await _guard(rest.requests, rest.work)
-        finally:
-            self._release(rest.requests)
+            self._waiting.release(batch.requests)
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.create_task(work)
@@ -247,12 +181,14 @@ async def _guard(requests: Sequence[Pending], finishing: Awaitable[T]) -> T | No
         return None
 
 
-def _refuse_overflow(batch: MicroBatch) -> list[MicroBatch]:
+def _refuse_overflow(batch: MicroBatch | None) -> list[MicroBatch]:
     """Refuse the requests whose inputs, finite but huge, overflow inside the protectee.
 
     A NaN among the embeddings would cost every neighbor in the batch its verdict, and
     an account must not be able to do that to another.
     """
+    if batch is None:
+        return []
     finite = np.logical_and.reduce(
         [np.isfinite(array).all(axis=1) for array in batch.outputs.arrays()]
     )
@@ -271,7 +207,23 @@ def _refuse_overflow(batch: MicroBatch) -> list[MicroBatch]:
     return [batch.part(is_kept)] if any(is_kept) else []
 
 
-def _stack(requests: list[Pending]) -> Array:
-    if len(requests) == 1:
-        return requests[0].inputs
-    return np.concatenate([pending.inputs for pending in requests])
+def _completed(run: Run, inputs: Array, outputs: Outputs) -> MicroBatch | None:
+    """The requests whose last rows have run, with the outputs of all their rows; None if none."""
+    if all(rows.stop - rows.start == pending.rows for pending, rows in run.items()):
+        return MicroBatch.of(list(run), inputs, outputs)
+    start, completed = 0, []
+    for pending, rows in run.items():
+        end = start + rows.stop - rows.start
+        pending.parts = [*(pending.parts or ()), outputs.part(slice(start, end))]
+        if pending.is_begun:
+            completed.append(pending)
+        start = end
+    if not completed:
+        return None
+    parts = [part for pending in completed for part in pending.parts or ()]
+    inputs = _stack([pending.inputs for pending in completed])
+    return MicroBatch.of(completed, inputs, Outputs.joined(parts))
+
+
+def _stack(inputs: list[Array]) -> Array:
+    return inputs[0] if len(inputs) == 1 else np.concatenate(inputs)

@@ -30,11 +30,11 @@ class InferenceMetrics:
         )
         self.dropped = metrics.labeled(
             "queen_dropped_requests_total",
-            "Requests that were given no answer: left or too late before their run, "
-            "in too much of a hurry for a verdict, too many for a peer, or refused since their "
-            "account is over its budget.",
+            "Requests that were given no answer: left or too late before their run, refused to let "
+            "others in, in too much of a hurry for a verdict, too many for a peer, or refused "
+            "since their account is over its budget.",
             "reason",
-            ("cancelled", "expired", HURRIED, OVERLOADED, OVER_BUDGET),
+            ("cancelled", "expired", "gave_way", HURRIED, OVERLOADED, OVER_BUDGET),
         )
         self.violations = metrics.counter(
             "queen_contract_violations_total",

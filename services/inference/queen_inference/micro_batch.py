@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from queen.method.contracts import Profile
 from queen.serving.auth import Account
+from queen.serving.fairness.fair_queue import Payer
+from queen_inference.peers.rendezvous import owner_of
 from queen_inference.protectee import Array, Outputs, SingleArray
 
 RowIndex = NDArray[np.int64]
@@ -36,11 +38,25 @@ class Pending:
     answers: asyncio.Future[SingleArray]
     request_id: str = ""
     """The caller's own id of the request; empty without any."""
+    begun: int = 0
+    """Rows that were handed to the protectee."""
+    parts: list[Outputs] | None = None
+    """The outputs of the rows that have run, of a request that runs in several turns."""
+    payer: Payer = field(init=False)
+    """In whose turns the request runs: its group's, or its account's if it is in none."""
+
+    def __post_init__(self) -> None:
+        self.payer = Payer(owner_of(self.account), self.account.account_id)
 
     @property
     def rows(self) -> int:
         """R."""
         return len(self.inputs)
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether its last row was handed to the protectee."""
+        return self.begun == len(self.inputs)
 
     def resolve(self, answers: SingleArray) -> None:
         """Deliver the answers, unless the caller has gone."""

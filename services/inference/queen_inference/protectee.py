@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -30,6 +30,14 @@ class Outputs:
     logits: SingleArray
     features: SingleArray
     embeddings: SingleArray
+
+    @classmethod
+    def joined(cls, parts: Sequence[Outputs]) -> Outputs:
+        """The outputs of the rows of all parts, in order."""
+        if len(parts) == 1:
+            return parts[0]
+        arrays = zip(*(part.arrays() for part in parts), strict=True)
+        return cls(*(np.concatenate(group) for group in arrays))
 
     def arrays(self) -> tuple[SingleArray, ...]:
         """All four, in the order of `queen.bundle.OUTPUTS`."""
@@ -65,8 +73,7 @@ class Protectee:
             self._run_padded(rows[start : start + largest])
             for start in range(0, len(rows), largest)
         ]
-        arrays = zip(*(part.arrays() for part in parts), strict=True)
-        return Outputs(*(np.concatenate(group) for group in arrays))
+        return Outputs.joined(parts)
 
     def expected_seconds(self, rows: int) -> float:
         """Seconds that a run of `rows` needs, by the times of its buckets at the start."""

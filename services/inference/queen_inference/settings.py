@@ -85,9 +85,11 @@ class InferenceSettings(ServiceSettings):
     max_request_rows: int = Field(default=1024, ge=1)
     """Most queries in one request."""
     queue_rows: int = Field(default=4096, ge=1)
-    """Most queries that wait or run at once; further queries are refused."""
+    """Most queries that wait or run at once; then whoever holds most gives way."""
     account_rows: int = Field(default=2048, ge=1)
     """Most queries of one account that wait or run at once."""
+    flagged_rows: int = Field(default=4096, ge=1)
+    """Most flagged queries that wait for the perturber; an account or group holds at most half."""
     batches_in_flight: int = Field(default=1, ge=1, le=64)
     """Most micro-batches that run or wait for verdicts at once; a lower limit makes them larger."""
     assess_timeout_seconds: float = Field(default=0.5, gt=0)

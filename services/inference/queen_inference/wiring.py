@@ -149,6 +149,7 @@ def _policy(settings: InferenceSettings) -> Policy:
         settings.reverse_timeout_seconds,
         settings.deadline_margin_seconds,
         settings.balanced_l1,
+        settings.flagged_rows,
     )
 
 

@@ -31,13 +31,13 @@ class Finisher:
         self.gate = asyncio.Event()
         self.sizes: list[list[int]] = []
 
-    async def finish(self, batch: MicroBatch) -> Rest | None:
+    async def finish(self, batch: MicroBatch) -> list[Rest]:
         """Resolve all requests."""
         self.sizes.append([pending.rows for pending in batch.requests])
         await self.gate.wait()
         for pending, rows in batch:
             pending.resolve(batch.outputs.probabilities[rows])
-        return None
+        return []
 
 
 @asynccontextmanager
@@ -108,22 +108,22 @@ async def test_cancelled_and_expired_requests_are_dropped_before_the_run(
     assert batcher.rows == 0
     dropped = "queen_dropped_requests_total"
     counts = {reason: counted(dropped, reason=reason) for reason in metrics.dropped}
-    rest = dict.fromkeys(("hurried", "overloaded", "over_budget"), 0)
+    rest = dict.fromkeys(("gave_way", "hurried", "overloaded", "over_budget"), 0)
     assert counts == {"cancelled": 1, "expired": 1, **rest}
 
 
 async def test_callers_who_leave_hold_their_room_until_the_work_is_over(
     small: SmallBundle, protectee: Protectee, metrics: InferenceMetrics, account: Account
 ) -> None:
-    """Neither in the queue, nor in a run, nor in its rest does a cancelled request make room."""
+    """A cancelled request makes room neither in the queue nor in a run; its rest holds none."""
     rest_gate = asyncio.Event()
 
     class Resting(Finisher):
-        async def finish(self, batch: MicroBatch) -> Rest | None:
+        async def finish(self, batch: MicroBatch) -> list[Rest]:
             await self.gate.wait()
             for pending in batch.requests[1:]:
                 pending.resolve(batch.outputs.probabilities[: pending.rows])
-            return Rest(batch.requests[:1], wait_for_gate())
+            return [Rest(batch.requests[:1], wait_for_gate())]
 
     async def wait_for_gate() -> None:
         await rest_gate.wait()
@@ -145,11 +145,9 @@ async def test_callers_who_leave_hold_their_room_until_the_work_is_over(
         await refused()
         finisher.gate.set()
         await settle()
-        # The one that waited is dropped; the other's rest goes on.
-        assert batcher.rows == 4
-        rest_gate.set()
-        await settle()
+        # The one that waited is dropped; the other's rest has a bound of its own.
         assert batcher.rows == 0
+        rest_gate.set()
         waiting = asyncio.create_task(batcher.submit(account, small.inputs[:8], None))
         await settle()
         assert batcher.rows == 0
@@ -172,10 +170,40 @@ async def test_a_full_queue_refuses_and_then_recovers(
         waiting.append(asyncio.create_task(batcher.submit(other, small.inputs[:8], None)))
         await settle()
         with pytest.raises(Overloaded, match="20 queries at once"):
-            await batcher.submit(other, small.inputs[:1], None)
+            await batcher.submit(other, small.inputs[:4], None)
         finisher.gate.set()
         await asyncio.gather(*waiting)
         assert len(await batcher.submit(account, small.inputs[:1], None)) == 1
+
+
+async def test_the_newest_request_of_who_holds_most_gives_way(
+    small: SmallBundle, protectee: Protectee, metrics: InferenceMetrics, account: Account
+) -> None:
+    """In a full queue a small account gets in, and the refusal is that of a full queue."""
+    other, third = (Account(name, Profile.PAPER, name) for name in ("bob", "carol"))
+    finisher = Finisher()
+    async with batching(protectee, finisher, metrics) as batcher:
+        running, oldest, newest, others, late = [
+            asyncio.create_task(batcher.submit(who, small.inputs[:rows], None))
+            for who, rows in [(account, 4), (account, 4), (account, 4), (other, 8), (third, 2)]
+        ]
+        with pytest.raises(Overloaded, match="20 queries at once"):
+            await newest
+        assert batcher.rows == 18
+        finisher.gate.set()
+        assert [len(await task) for task in (running, oldest, others, late)] == [4, 4, 8, 2]
+
+
+async def test_a_request_larger_than_a_run_runs_in_parts(
+    small: SmallBundle, protectee: Protectee, metrics: InferenceMetrics, account: Account
+) -> None:
+    """Its answers are those of one run, and it is finished once, as a whole."""
+    finisher = Finisher()
+    finisher.gate.set()
+    async with batching(protectee, finisher, metrics) as batcher:
+        answers = await batcher.submit(account, small.inputs[:12], None)
+    assert finisher.sizes == [[12]]
+    assert answers.tobytes() == protectee.run(small.inputs[:12]).probabilities.tobytes()
 
 
 async def test_a_finish_that_is_cancelled_gives_all_room_back(
@@ -184,7 +212,7 @@ async def test_a_finish_that_is_cancelled_gives_all_room_back(
     """Its requests end with an error, and their places are free again."""
 
     class Cut(Finisher):
-        async def finish(self, batch: MicroBatch) -> Rest | None:
+        async def finish(self, batch: MicroBatch) -> list[Rest]:
             if not self.sizes:
                 self.sizes.append([])
                 raise asyncio.CancelledError
@@ -245,7 +273,7 @@ async def test_a_failing_finish_fails_its_requests_only(
     """An error while answering reaches the callers of that batch; the next one is served."""
 
     class Flaky(Finisher):
-        async def finish(self, batch: MicroBatch) -> Rest | None:
+        async def finish(self, batch: MicroBatch) -> list[Rest]:
             if not self.sizes:
                 self.sizes.append([])
                 raise ZeroDivisionError

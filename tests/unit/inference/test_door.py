@@ -10,7 +10,7 @@ import pytest
 from queen_inference.batching import Limits, MicroBatcher
 from queen_inference.door import LABEL, PROBABILITIES, FrontDoor, ServedModel
 from queen_inference.metrics import InferenceMetrics
-from queen_inference.micro_batch import MicroBatch
+from queen_inference.micro_batch import MicroBatch, Rest
 from queen_inference.protectee import Protectee
 
 from queen.bundle import Bundle
@@ -23,10 +23,11 @@ from tests.bundles import SmallBundle
 LIMITS = Limits(max_batch_rows=8, queue_rows=4, account_rows=4, batches_in_flight=1)
 
 
-async def swap_first_two(batch: MicroBatch) -> None:
+async def swap_first_two(batch: MicroBatch) -> list[Rest]:
     """Answer with the probabilities of two classes exchanged."""
     for request, rows in batch:
         request.resolve(batch.outputs.probabilities[rows][:, [1, 0, 2, 3]])
+    return []
 
 
 @pytest.fixture

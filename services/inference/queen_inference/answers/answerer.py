@@ -14,6 +14,7 @@ import numpy as np
 from queen.errors import DependencyUnavailable, PeerOverloaded, PeerUnavailable
 from queen.method.contracts import BALANCED_L1, Profile
 from queen.method.ledger import Verdict
+from queen.serving.fairness.room import Room
 from queen_inference.answers.fallback import (
     Fallback,
     Outcome,
@@ -52,6 +53,8 @@ class Policy:
     reverse_timeout_seconds: float
     deadline_margin_seconds: float
     balanced_l1: float = BALANCED_L1
+    flagged_rows: int = 4096
+    """Most flagged rows that wait for the perturber, of which an owner holds at most half."""
 
 
 class Answerer:
@@ -72,6 +75,7 @@ class Answerer:
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._policy = policy
+        self._flagged_room = Room(policy.flagged_rows)
         self._sensitivity = sensitivity
         self._preserver = preserver
         self._reverser = reverser
@@ -80,8 +84,8 @@ class Answerer:
         self._metrics = metrics
         self._clock = clock
 
-    async def finish(self, batch: MicroBatch) -> Rest | None:
-        """Resolve the requests without a flagged row; return the rest, which resolves the others.
+    async def finish(self, batch: MicroBatch) -> Sequence[Rest]:
+        """Resolve the requests without a flagged row; return the others, by owner.
 
         Requests that get no verdict, get it too late or are refused are resolved as well.
         """
@@ -90,7 +94,7 @@ class Answerer:
             assessed = await self._assess(batch, late)
         except DependencyUnavailable as error:
             self._answer_unassessed(batch, late, error)
-            return None
+            return []
         if assessed.problem is not None:
             is_known = [bool((assessed.verdicts[rows] != NO_VERDICT).all()) for _, rows in batch]
             unknown = batch.part([not known for known in is_known])
@@ -102,7 +106,7 @@ class Answerer:
             self._decisions.record(answered, batch.labels, assessed, late)
             in_time = [request not in late for request in batch.requests]
             batch, assessed = _part(batch, assessed, in_time)
-        return self._deliver(batch, assessed) if len(batch) else None
+        return self._deliver(batch, assessed) if len(batch) else []
 
     async def _assess(self, batch: MicroBatch, late: dict[Pending, Outcome]) -> Assessed:
         """Verdicts on a micro-batch; requests answered before these came are put into `late`."""
@@ -121,22 +125,30 @@ class Answerer:
         self._metrics.stages["assess"].observe(perf_counter() - started)
         return assessed
 
-    def _deliver(self, batch: MicroBatch, assessed: Assessed) -> Rest | None:
+    def _deliver(self, batch: MicroBatch, assessed: Assessed) -> list[Rest]:
         refused = self._refuse(batch, assessed)
         answers = self._preserver.answers(batch)
         flagged = _flagged_rows(batch, assessed)
         answered: list[Span] = []
-        waiting: list[Span] = []
+        waiting: dict[str, list[Span]] = {}
         for request, rows in batch:
             first, last = _positions(flagged, rows)
-            (answered if first == last else waiting).append((request, rows))
-        for request, rows in answered:
-            request.resolve(answers[rows])
+            if first == last:
+                request.resolve(answers[rows])
+                answered.append((request, rows))
+            elif self._flagged_room.admit(request.payer.owner, last - first):
+                waiting.setdefault(request.payer.owner, []).append((request, rows))
+            else:
+                refused[request] = self._fallback.refuse_overload(request)
+                answered.append((request, rows))
         self._decisions.record(answered, batch.labels, assessed, refused)
-        if not waiting:
-            return None
-        work = self._finish_flagged(batch, assessed, answers, flagged, waiting)
-        return Rest([request for request, _ in waiting], work)
+        return [
+            Rest(
+                [request for request, _ in spans],
+                self._finish_flagged(batch, assessed, answers, flagged, spans),
+            )
+            for spans in waiting.values()
+        ]
 
     def _refuse(self, batch: MicroBatch, assessed: Assessed) -> dict[Pending, Outcome]:
         """Refuse the requests under `refuse` that hold a REVERSE."""
@@ -156,8 +168,10 @@ class Answerer:
         flagged: RowIndex,
         waiting: Sequence[Span],
     ) -> None:
-        protected = answers.copy()
-        protected[flagged] = protect_answers(batch.labels[flagged], answers.shape[1])
+        """Answer the requests of one owner, which hold room for their flagged rows."""
+        owner = waiting[0][0].payer.owner
+        positions = [np.arange(*_positions(flagged, rows)) for _, rows in waiting]
+        own = flagged[np.concatenate(positions)]
         timeout = self._policy.reverse_timeout_seconds
 
         def give_up(pending: Pending, _rows: slice) -> Outcome:
@@ -168,17 +182,19 @@ class Answerer:
         outcomes: dict[Pending, Outcome] = {}
         try:
             with answering_in_time(waiting, timeout, margin, give_up, outcomes):
-                answers[flagged] = await self._reverser.answers(batch, flagged, timeout)
+                answers[own] = await self._reverser.answers(batch, own, timeout)
             for pending, rows in waiting:
                 pending.resolve(answers[rows])
         except PeerUnavailable:
+            answers[own] = protect_answers(batch.labels[own], answers.shape[1])
             for pending, rows in waiting:
-                outcomes.setdefault(pending, self._fallback.protect(pending, protected[rows]))
+                outcomes.setdefault(pending, self._fallback.protect(pending, answers[rows]))
         except DependencyUnavailable:
             # The perturber serves, but a large request may have made it late or made it fail.
             for pending, _rows in waiting:
                 outcomes.setdefault(pending, self._fallback.refuse_overload(pending))
         finally:
+            self._flagged_room.release(owner, len(own))
             # Failed requests are recorded, too: the ledgers hold their records.
             self._decisions.record(waiting, batch.labels, assessed, outcomes)
 

@@ -100,10 +100,9 @@ class Stage:
 
     async def finish(self, batch: MicroBatch, policy: Policy = POLICY) -> None:
         """Answer a batch, its rest as well."""
-        rest = await self.answerer(policy).finish(batch)
-        if rest is not None:
-            assert not any(request.answers.done() for request in rest.requests)
-            await rest.work
+        rests = await self.answerer(policy).finish(batch)
+        assert not any(request.answers.done() for rest in rests for request in rest.requests)
+        await asyncio.gather(*(rest.work for rest in rests))
 
     def outcomes(self, batch: MicroBatch) -> list[tuple[str, str]]:
         """The records of a batch."""
@@ -129,7 +128,7 @@ async def test_requests_without_a_flagged_row_are_answered_at_once(
     """Labels are kept, `observe` gets the model's own answer, and nothing goes to the perturber."""
     batch = batch_of(small, protectee, [PAPER, SAFE, OBSERVE], [2, 1, 2])
     stage.sensitivity.verdicts = {1: Verdict.RECORD, 2: Verdict.REVERSE, 4: Verdict.REVERSE}
-    assert await stage.answerer().finish(batch) is None
+    assert not await stage.answerer().finish(batch)
     answers = [request.answers.result() for request in batch.requests]
     for (_, rows), answer in zip(batch, answers, strict=True):
         np.testing.assert_array_equal(answer.argmax(axis=1), batch.labels[rows])
@@ -143,14 +142,52 @@ async def test_requests_without_a_flagged_row_are_answered_at_once(
     assert decisions == [2, 1, 2]
 
 
+async def test_each_owner_waits_for_its_own_flagged_rows(
+    small: SmallBundle, protectee: Protectee, stage: Stage
+) -> None:
+    """Every owner's rows are a call of their own: no owner waits for another's."""
+    accounts = [account_of(Profile.PAPER, name) for name in ("alice", "bob", "alice")]
+    batch = batch_of(small, protectee, accounts, [3, 2, 1])
+    stage.sensitivity.verdicts = dict.fromkeys((0, 2, 3, 5), Verdict.REVERSE)
+    rests = await stage.answerer().finish(batch)
+    assert [rest.requests for rest in rests] == [
+        [batch.requests[0], batch.requests[2]],
+        [batch.requests[1]],
+    ]
+    await rests[1].work
+    assert [request.answers.done() for request in batch.requests] == [False, True, False]
+    await rests[0].work
+    sent = [np.frombuffer(asked.profiles, "u1").size for asked in stage.perturber.requests]
+    assert sent == [1, 3]
+    for request, rows in zip(batch.requests, ([0, 2], [0], [0]), strict=True):
+        np.testing.assert_array_equal(request.answers.result()[rows], [REVERSED] * len(rows))
+
+
+async def test_flagged_rows_have_a_bound_by_owner(
+    small: SmallBundle, protectee: Protectee, stage: Stage
+) -> None:
+    """Who fills it is refused and told to come back; others get in, and the bound frees up."""
+    accounts = [account_of(Profile.PAPER, name) for name in ("alice", "alice", "bob")]
+    answerer = stage.answerer(replace(POLICY, flagged_rows=8))
+    stage.sensitivity.verdicts = dict.fromkeys(range(9), Verdict.REVERSE)
+    batch = batch_of(small, protectee, accounts, [3, 2, 2])
+    rests = await answerer.finish(batch)
+    assert [rest.requests for rest in rests] == [[batch.requests[0]], [batch.requests[2]]]
+    with pytest.raises(Overloaded):
+        await batch.requests[1].answers
+    assert stage.decisions.recorded[batch.requests[1]] == ("REVERSE", "overloaded")
+    await asyncio.gather(*(rest.work for rest in rests))
+    (rest,) = await answerer.finish(batch_of(small, protectee, accounts[:1], [4]))
+    await rest.work
+
+
 async def test_flagged_rows_are_answered_by_the_perturber(
     small: SmallBundle, protectee: Protectee, stage: Stage
 ) -> None:
     """Requests with one wait for it, and their other rows are answered as ever."""
     batch = batch_of(small, protectee, [PAPER, PAPER], [3, 2])
     stage.sensitivity.verdicts = {1: Verdict.REVERSE}
-    rest = await stage.answerer().finish(batch)
-    assert rest is not None
+    (rest,) = await stage.answerer().finish(batch)
     assert rest.requests == [batch.requests[0]]
     assert batch.requests[1].answers.done()
     await rest.work
@@ -285,7 +322,7 @@ async def test_a_request_under_refuse_with_a_flagged_row_is_refused_whole(
     """Its repeated rows as well, and nothing goes to the perturber; other requests are answered."""
     batch = batch_of(small, protectee, [REFUSE, REFUSE, PAPER], [3, 2, 1])
     stage.sensitivity.verdicts = {1: Verdict.REVERSE, 3: Verdict.RECORD}
-    assert await stage.answerer().finish(batch) is None
+    assert not await stage.answerer().finish(batch)
     with pytest.raises(OverBudget, match="ask the operator"):
         await batch.requests[0].answers
     for request, rows in list(batch)[1:]:
