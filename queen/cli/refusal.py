@@ -9,6 +9,7 @@ from typing import IO, Any
 
 import click
 
+from queen.cli.printable import printable
 from queen.errors import QueenError
 
 
@@ -54,7 +55,7 @@ def _system_sentence(error: OSError) -> str:
 def rpc_sentence(error: Any) -> str:
     """The server's own words, its code and its reason."""
     labels = [error.code().name, *_reasons(error)]
-    return f"{error.details()} ({', '.join(labels)})"
+    return printable(f"{error.details()} ({', '.join(labels)})")
 
 
 def _reasons(error: Any) -> list[str]:

@@ -150,6 +150,12 @@ class AccountsFile(BaseModel):
     groups: list[GroupEntry] = []
     tiers: list[TierEntry] = []
 
+    @property
+    def group_names(self) -> list[str]:
+        """Names of groups, as often as the file states them."""
+        own = [group.id for group in self.groups]
+        return [*own, *(entry.group for entry in self.accounts if entry.group is not None)]
+
     def tier(self, name: str | None) -> TierEntry | None:
         """The tier of a name, None if there is none."""
         return next((tier for tier in self.tiers if tier.id == name), None)

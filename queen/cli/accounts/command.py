@@ -6,7 +6,7 @@ import click
 
 from queen.cli.accounts.changes import audit, delete, exempt, reset
 from queen.cli.accounts.links import links
-from queen.cli.accounts.new import new
+from queen.cli.accounts.new import new, second_key
 from queen.cli.accounts.show import list_accounts, show
 from queen.cli.accounts.transfer import export, import_accounts
 from queen.cli.accounts.watch import watch
@@ -18,7 +18,7 @@ def command() -> None:
 
 
 for _command in (
-    *(new, list_accounts, show, links, watch),
+    *(new, second_key, list_accounts, show, links, watch),
     *(reset, delete, exempt, export, import_accounts, audit),
 ):
     command.add_command(_command)

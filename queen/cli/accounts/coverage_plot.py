@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from queen.bundle import Bundle
 from queen.cli.accounts.admin_values import Account, ClassLedger
+from queen.cli.printable import printable
 from queen.errors import ConfigError
 
 _MARGIN = 1.25
@@ -113,9 +114,11 @@ def _finish(axes: Axes, bundle: Bundle, account: Account) -> None:
     axes.grid(visible=True, color="0.92", linewidth=0.6)
     axes.set_axisbelow(True)
     summary = account.summary
+    name, crossed = printable(summary.account_id), len(summary.crossed_classes)
     axes.set_title(
-        f"{summary.account_id}: {summary.records} records, {len(summary.crossed_classes)} of "
+        f"{name}: {summary.records} records, {crossed} of "
         f"{geometry.num_classes} classes crossed (ringed in red)\n"
         "large: sensitive region with the share of its budget spent; small: covered discs",
         fontsize=10,
+        parse_math=False,
     )

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from queen.cli.accounts.accounts_file import Policies
 from queen.cli.accounts.admin_values import Account, AccountSummary, ClassLedger, Link
+from queen.cli.printable import printable
 from queen.method.crossing import CAP_OFF, UNSTATED
 from queen.operators import AuditEntry
 from queen.owners import is_group
@@ -34,9 +35,9 @@ def accounts_table(summaries: Sequence[AccountSummary], policies: Policies | Non
         table.add_column("policy", overflow="fold")
     for summary in summaries:
         is_exempt = policies is not None and policies.is_exempt(summary.account_id)
-        words = [] if policies is None else [Text(policies.words(summary.account_id))]
+        words = [] if policies is None else [_text(policies.words(summary.account_id))]
         table.add_row(
-            Text(summary.account_id),
+            _text(summary.account_id),
             str(summary.records),
             _budget(summary, policies),
             bar(summary.budget_spent),
@@ -61,9 +62,9 @@ def account_table(
         policy,
     )
     table = Table(
-        title=f"{summary.account_id}: {summary.records} records",
+        title=_text(f"{summary.account_id}: {summary.records} records"),
         title_justify="left",
-        caption="\n".join(filter(None, facts)),
+        caption=Text("\n".join(map(printable, filter(None, facts)))),
         caption_justify="left",
     )
     for title in ("class", "records", "cqs", "T"):
@@ -72,7 +73,7 @@ def account_table(
     for ledger in sorted(account.classes, key=lambda ledger: ledger.label):
         name = names[ledger.label] if ledger.label < len(names) else ""
         table.add_row(
-            Text(f"{ledger.label} {name}".strip()),
+            _text(f"{ledger.label} {name}".strip()),
             str(_records(ledger, account)),
             f"{ledger.cqs:.4g}",
             f"{ledger.threshold:.4g}",
@@ -98,9 +99,9 @@ def links_table(groups: Sequence[tuple[str, Sequence[Link]]]) -> Table:
     for group, links in groups:
         for link in links:
             table.add_row(
-                Text(group),
-                Text(link.account_id),
-                Text(link.other_account_id),
+                _text(group),
+                _text(link.account_id),
+                _text(link.other_account_id),
                 f"{link.shared_records} of {link.records}",
                 f"{link.expected_records:.1f}",
                 f"{link.score:.1f}",
@@ -116,7 +117,7 @@ def audit_table(entries: Sequence[AuditEntry]) -> Table:
         table.add_column(title, overflow="fold")
     for entry in entries:
         words = (entry.time, entry.actor, entry.action, entry.account_hash)
-        table.add_row(*map(Text, (*words, str(entry.records_before), entry.reason)))
+        table.add_row(*map(_text, (*words, str(entry.records_before), entry.reason)))
     return table
 
 
@@ -133,6 +134,11 @@ def level(share: float) -> Text:
     # Never above 100 %, since the limit is stored rounded up; and below the limit never 100 %.
     text = f"{int(100 * min(share, 1.0))}%"
     return Text(f"off {text}", "red") if share >= 1 else Text(text, "yellow" if share > 0.8 else "")
+
+
+def _text(text: str) -> Text:
+    """Text of others: no markup, and nothing that a terminal would obey."""
+    return Text(printable(text))
 
 
 def _count(count: int, noun: str) -> str:

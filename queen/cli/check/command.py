@@ -9,9 +9,11 @@ import click
 
 from queen.cli.check.bundle_checks import check_bundle
 from queen.cli.check.finding import Finding, examine
+from queen.cli.printable import printable
 from queen.cli.up.plan import SERVICES, settings_of
 from queen.errors import ConfigError
 from queen.serving.accounts import read_accounts
+from queen.serving.identity.lookalikes import look_alikes
 from queen.serving.settings_sources import validate_settings_file
 from queen.serving.yaml_file import read_yaml
 
@@ -55,7 +57,7 @@ def find_problems(path: Path, service: str | None) -> Iterable[Finding]:
         raise ConfigError(f"{path}: looks like settings of the front door; add --service inference")
     if isinstance(content, dict) and "accounts" not in content:
         raise ConfigError(f"{path}: settings of which service? Add --service {'|'.join(SERVICES)}")
-    return [examine("accounts", lambda: f"{len(read_accounts(path).accounts)} listed")]
+    return [examine("accounts", lambda: _check_accounts(path))]
 
 
 def report(findings: Iterable[Finding]) -> bool:
@@ -71,6 +73,15 @@ def report(findings: Iterable[Finding]) -> bool:
                 f"{click.style('wrong', fg='red')} {finding.subject}: {finding.problem}", err=True
             )
     return is_sound
+
+
+def _check_accounts(path: Path) -> str:
+    accounts = read_accounts(path)
+    note = f"{len(accounts.accounts)} listed"
+    for names in look_alikes(accounts.group_names):
+        listed = ", ".join(f"'{printable(name)}'" for name in names)
+        note += f"; groups that look alike and share no budget: {listed}"
+    return note
 
 
 def _check_settings(path: Path, service: str) -> str:

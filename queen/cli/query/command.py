@@ -13,7 +13,7 @@ from rich.console import Console
 
 from queen.cli import options
 from queen.cli.query.samples import Samples, read_samples
-from queen.cli.query.target import DEFAULT_ENDPOINT, Target, find_target
+from queen.cli.query.target import DEFAULT_ENDPOINT, KEY_VARIABLE, Target, find_target, stated_key
 from queen.cli.query.view import as_document, as_table
 from queen.cli.refusal import Refusal, rpc_sentence
 from queen.cli.state import DEFAULT_STATE, StateFolder
@@ -23,7 +23,6 @@ from queen.serving.ports.pem import read_pems
 
 REQUEST_ROWS = 256
 """Queries in a request; more rows are sent in several requests."""
-KEY_VARIABLE = "QUEEN_API_KEY"
 SHOWN_CLASSES = 3
 _NO_SUCH_MODEL = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INVALID_ARGUMENT)
 
@@ -33,14 +32,18 @@ _NO_SUCH_MODEL = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INVALID_ARGUMENT)
 Examples:
   queen query --data test.npz
   queen query --data test.npz --rows 0:100:10 --json
-  QUEEN_API_KEY=... queen query --endpoint models.example.com:8001 --model mnist --data x.npy
+  queen query --endpoint models.example.com:8001 --model mnist --data x.npy --key-file acme.key
 
 An .npz holds the inputs as `x` and perhaps the true classes as `y`. On the machine of
 `queen up` neither endpoint nor key nor model need be given: they are in its state folder.
 """
 )
 @click.option("--endpoint", help=f"HOST:PORT.  [default: that of `queen up`, {DEFAULT_ENDPOINT}]")
-@click.option("--key", envvar=KEY_VARIABLE, help=f"Key of the account.  [env: {KEY_VARIABLE}]")
+@click.option(
+    "--key-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help=f"File of the account's key.  [default: the variable {KEY_VARIABLE}]",
+)
 @click.option("--model", help="Name of the model.  [default: the model that a Queen server serves]")
 @click.option(
     "--state",
@@ -67,7 +70,8 @@ def command(data: Path, rows: str, top: int, as_json: bool, typed: bool, **asked
     Speaks the Open Inference Protocol over gRPC, so it also asks servers of other makers.
     """
     samples = read_samples(data, rows)
-    target = find_target(**asked)
+    key = stated_key(asked.pop("key_file"))
+    target = find_target(**asked, key=key)
     credentials = channel_credentials(read_pems(target.tls)) if target.tls else None
     try:
         with OipClient(target.endpoint, target.key, credentials=credentials) as client:
@@ -107,5 +111,5 @@ def _rpc_words(error: Any, target: Target) -> str:
     if error.code() is grpc.StatusCode.UNAVAILABLE and "connect" in (error.details() or ""):
         return f"nothing answers at {target.endpoint}; is `queen up` running there?"
     if error.code() is grpc.StatusCode.UNAUTHENTICATED and target.key is None:
-        return f"{words}; give --key or {KEY_VARIABLE}"
+        return f"{words}; give --key-file or {KEY_VARIABLE}"
     return words

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from queen.cli.private_files import read_key
 from queen.cli.state import StateFolder
 from queen.serving.ports.pem import PemFiles
 
+KEY_VARIABLE = "QUEEN_API_KEY"
 DEFAULT_ENDPOINT = "127.0.0.1:8001"
 
 
@@ -21,6 +24,14 @@ class Target:
     key: str | None
     tls: PemFiles | None = None
     """PEM files of the connection; None for plaintext."""
+
+
+def stated_key(file: Path | None) -> str | None:
+    """The key in a file, or else in the environment; None if neither is given.
+
+    No flag holds a key: every user of a machine can read the command lines of its processes.
+    """
+    return read_key(file) if file is not None else os.environ.get(KEY_VARIABLE) or None
 
 
 def find_target(

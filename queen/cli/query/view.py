@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 from rich.table import Table
+from rich.text import Text
 
+from queen.cli.printable import printable
 from queen.cli.query.samples import Samples
 from queen.oip_client import Array, ModelDescription
 
@@ -32,7 +34,8 @@ def as_document(model: ModelDescription, samples: Samples, answers: Array) -> di
 def as_table(model: ModelDescription, samples: Samples, answers: Array, top: int) -> Table:
     """The answers (B, C) for people: label, name, the `top` likeliest classes, the true class."""
     truth = samples.labels
-    table = Table(title=f"{model.name}: {len(answers)} answers", title_justify="left")
+    title = Text(printable(f"{model.name}: {len(answers)} answers"))
+    table = Table(title=title, title_justify="left")
     table.add_column("row", justify="right", style="dim")
     table.add_column("answer", style="bold")
     if truth is not None:
@@ -41,7 +44,7 @@ def as_table(model: ModelDescription, samples: Samples, answers: Array, top: int
     table.add_column("likeliest classes", style="dim")
     for index, answer in enumerate(answers):
         label = int(answer.argmax())
-        cells = [str(samples.rows[index]), _title(model, label)]
+        cells: list[str | Text] = [str(samples.rows[index]), Text(_title(model, label))]
         if truth is not None:
             cells.append(_truth_cell(model, int(truth[index]), label))
         cells += [_bar(float(answer[label])), _likeliest(model, answer, top)]
@@ -58,12 +61,13 @@ def _named(model: ModelDescription, label: int) -> dict[str, str]:
 
 
 def _title(model: ModelDescription, label: int) -> str:
-    name = _named(model, label).get("class_name", "")
+    """A class in words; its name is the server's."""
+    name = printable(_named(model, label).get("class_name", ""))
     return f"{label} {name}" if name and name != str(label) else str(label)
 
 
-def _truth_cell(model: ModelDescription, truth: int, label: int) -> str:
-    return f"[{'green' if truth == label else 'red'}]{_title(model, truth)}[/]"
+def _truth_cell(model: ModelDescription, truth: int, label: int) -> Text:
+    return Text(_title(model, truth), "green" if truth == label else "red")
 
 
 def _bar(share: float) -> str:
@@ -71,11 +75,12 @@ def _bar(share: float) -> str:
     return f"{share:6.1%} [cyan]{'█' * full}[/][dim]{'░' * (_BAR_CELLS - full)}[/]"
 
 
-def _likeliest(model: ModelDescription, answer: Array, top: int) -> str:
+def _likeliest(model: ModelDescription, answer: Array, top: int) -> Text:
     labels = np.argsort(-answer, kind="stable")[:top]
     parts = [f"{_short_title(model, int(label))}\u00a0{answer[label]:.3f}" for label in labels]
-    return "  ".join(parts)
+    return Text("  ".join(parts))
 
 
 def _short_title(model: ModelDescription, label: int) -> str:
-    return _named(model, label).get("class_name", str(label)).replace(" ", "\u00a0")
+    name = printable(_named(model, label).get("class_name", str(label)))
+    return name.replace(" ", "\u00a0")

@@ -70,15 +70,9 @@ async def followed_keyring(
 
 def warn_of_look_alikes(accounts: AccountsFile) -> None:
     """Log how many groups have names that look alike; `queen check` names them."""
-    alike = look_alikes(group_names(accounts))
+    alike = look_alikes(accounts.group_names)
     if alike:
         logger("accounts").warning(
             "groups have names that look alike and share no budget; see queen check",
             groups=sum(map(len, alike)),
         )
-
-
-def group_names(accounts: AccountsFile) -> list[str]:
-    """Names of groups, in the order in which the file states them."""
-    own = [group.id for group in accounts.groups]
-    return [*own, *(entry.group for entry in accounts.accounts if entry.group is not None)]

@@ -2,6 +2,7 @@ import pytest
 import yaml
 
 from queen.cli.accounts.accounts_file import (
+    NewAccount,
     account_lines,
     appended,
     group_lines,
@@ -58,7 +59,7 @@ def test_a_form_that_cannot_be_appended_to_is_left_alone(tmp_path):
     file = tmp_path / "accounts.yaml"
     file.write_text(f"accounts: [{{id: a, key_sha256: '{'ab' * 32}'}}]\n")
     with pytest.raises(ConfigError, match="by hand"):
-        appended(file, "b", "key")
+        appended(file, NewAccount("b", "key"))
 
 
 def test_an_account_is_not_appended_to_the_groups(tmp_path):
@@ -67,7 +68,7 @@ def test_an_account_is_not_appended_to_the_groups(tmp_path):
     lines = "accounts:\n" + account_lines("a", "key") + "groups:\n  - {id: g, budget: 9}\n"
     file.write_text(lines)
     with pytest.raises(ConfigError, match="by hand"):
-        appended(file, "b", "key")
+        appended(file, NewAccount("b", "key"))
 
 
 @pytest.mark.parametrize("account_id", ["a: b", 'c"', "[d]", "ä"])
@@ -77,8 +78,35 @@ def test_entries_are_yaml_whatever_an_id_has(account_id):
         {"id": account_id, "group": "linked-1"},
         {"id": "e", "group": "linked-1"},
     ]
-    (entry,) = yaml.safe_load(account_lines(account_id, "key", budget=7))
+    (entry,) = yaml.safe_load(
+        NewAccount(account_id, "key", policy={"budget": 7, "tier": None}).lines()
+    )
     assert entry == {"id": account_id, "key_sha256": key_digest("key"), "budget": 7}
+
+
+def test_a_key_that_expires_has_the_long_form():
+    """A list of keys, in which a second one has its place."""
+    (entry,) = yaml.safe_load(NewAccount("a", "key", "2027-01-31").lines())
+    assert entry == {"id": "a", "keys": [{"sha256": key_digest("key"), "expires": "2027-01-31"}]}
+
+
+def test_an_entry_that_the_file_has_no_room_for_is_a_sentence(tmp_path):
+    """A tier that the file does not have, for instance; the front door would refuse the file."""
+    file = tmp_path / "accounts.yaml"
+    file.write_text("accounts: []\n")
+    with pytest.raises(ConfigError, match="entry 1, tier"):
+        appended(file, NewAccount("b", "key", policy={"tier": "gold"}))
+
+
+def test_a_tier_is_part_of_the_policy(tmp_path):
+    """Its crossing policy is shown as the account's own."""
+    path = tmp_path / "accounts.yaml"
+    path.write_text(
+        "tiers: [{id: gold, budget: 9}]\naccounts: [{id: a, subject: s, tier: gold, breadth: 2}]"
+    )
+    policies = policies_of(read_accounts(path))
+    assert policies.crossings == {"a": CrossingPolicy(9, 2, 0)}
+    assert policies.words("a") == "tier gold, breadth 2"
 
 
 def test_no_two_keys_are_alike():

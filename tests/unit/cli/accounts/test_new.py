@@ -1,4 +1,5 @@
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import yaml
@@ -63,3 +64,58 @@ def test_an_id_with_spaces_is_refused():
     ran = CliRunner().invoke(main, ["accounts", "new", "two words"])
     assert ran.exit_code == 1
     assert "without spaces" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "fields"),
+    [
+        (["--subject", "client-7"], {"subject": "client-7"}),
+        (["--san", "a.test", "--san", "b.test"], {"san": ["a.test", "b.test"]}),
+    ],
+)
+def test_other_credentials_need_no_key(flags, fields):
+    """Then no key is made, and none is printed."""
+    ran = CliRunner().invoke(main, ["accounts", "new", "web", *flags])
+    (entry,) = yaml.safe_load(ran.stderr.split("add to accounts.yaml:\n")[1])
+    assert entry == {"id": "web", **fields}
+    assert ran.stdout == ""
+    ran = CliRunner().invoke(main, ["accounts", "new", "web", *flags, "--expires", "2027-01-31"])
+    assert ran.exit_code == 1
+
+
+def test_a_key_may_expire(tmp_path):
+    """The file says when, to the second."""
+    file = tmp_path / "accounts.yaml"
+    argv = ["accounts", "new", "trial", "--expires", "2027-01-31", "--file", str(file)]
+    assert CliRunner().invoke(main, argv).exit_code == 0
+    ((key,),) = (entry.all_keys for entry in read_accounts(file).accounts)
+    assert key.expires == datetime(2027, 1, 31, tzinfo=UTC)
+
+
+def test_a_second_key_works_beside_the_first(tmp_path):
+    """Its lines hold both, the old one with the day of its end; a third is refused."""
+    file = tmp_path / "accounts.yaml"
+    file.write_text("accounts:\n" + account_lines("a", "old"))
+    argv = ["accounts", "new-key", "a", "--file", str(file), "--days", "3"]
+    ran = CliRunner().invoke(main, argv)
+    lines = yaml.safe_load(ran.stderr.split("\n", 1)[1].rsplit("the new key", 1)[0])
+    old, new = lines["keys"]
+    assert (old["sha256"], new) == (key_digest("old"), {"sha256": key_digest(ran.stdout.strip())})
+    file.write_text(yaml.safe_dump({"accounts": [{"id": "a", **lines}]}))
+    first, second = read_accounts(file).accounts[0].all_keys
+    assert second.expires is None
+    assert timedelta(days=2.9) < first.expires - datetime.now(UTC) <= timedelta(days=3)
+    ran = CliRunner().invoke(main, argv)
+    assert (ran.exit_code, "2 keys already" in ran.stderr) == (1, True)
+    ran = CliRunner().invoke(main, ["accounts", "new-key", "b", "--file", str(file)])
+    assert (ran.exit_code, "expected an account 'b'" in ran.stderr) == (1, True)
+
+
+def test_a_group_that_looks_like_another_is_told(tmp_path):
+    """Its accounts would share no budget."""
+    file = tmp_path / "accounts.yaml"
+    for name, group in (("a", "acme"), ("b", "ACME"), ("c", "other")):
+        argv = ["accounts", "new", name, "--group", group, "--file", str(file)]
+        said = CliRunner().invoke(main, argv).stderr
+        assert ("look alike" in said) is (name != "a")
+    assert "'acme', 'ACME'" in said

@@ -61,3 +61,14 @@ def test_a_path_that_no_check_fits_is_refused(tmp_path, name, content, expected)
     ran = run("check", tmp_path / name)
     assert ran.exit_code == 1
     assert expected in ran.output
+
+
+def test_groups_that_look_alike_are_named(tmp_path):
+    """An accounts file is sound with them, and its operator is told."""
+    file = tmp_path / "accounts.yaml"
+    file.write_text(
+        'accounts: [{id: a, san: [a], group: acme}, {id: b, san: [b], group: "a\\u200bcme"}]'
+    )
+    ran = CliRunner().invoke(main, ["check", str(file)])
+    assert ran.exit_code == 0
+    assert r"'acme', 'a\u200bcme'" in ran.stdout

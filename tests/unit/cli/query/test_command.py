@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from queen.api.oip import open_inference_pb2_grpc
 from queen.cli import main
-from queen.cli.query.command import KEY_VARIABLE
+from queen.cli.query.target import KEY_VARIABLE
 
 
 @pytest.fixture
@@ -67,14 +67,26 @@ def test_a_server_that_needs_a_model_is_asked_for_with_one(samples, serving):
 
 
 @pytest.mark.parametrize("serving", [grpc.StatusCode.UNAUTHENTICATED], indirect=True)
-def test_a_missing_key_is_asked_for(samples, serving):
-    """Without one the sentence says how to give it; the environment is as good as the flag."""
+def test_a_missing_key_is_asked_for(samples, serving, tmp_path):
+    """Without one the sentence says how to give it; a file goes before the environment."""
     servicer, address = serving
     argv = ["query", "--endpoint", address, "--model", "m", "--data", samples]
     ran = CliRunner().invoke(main, argv)
     assert ran.stderr == (
-        f"queen: the server's words (UNAUTHENTICATED); give --key or {KEY_VARIABLE}\n"
+        f"queen: the server's words (UNAUTHENTICATED); give --key-file or {KEY_VARIABLE}\n"
     )
     ran = CliRunner().invoke(main, argv, env={KEY_VARIABLE: "mine"})
     assert ran.stderr == "queen: the server's words (UNAUTHENTICATED)\n"
     assert servicer.credentials == ["Bearer mine"]
+    (tmp_path / "key").write_text("from-a-file\n")
+    ran = CliRunner().invoke(
+        main, [*argv, "--key-file", str(tmp_path / "key")], env={KEY_VARIABLE: "mine"}
+    )
+    assert servicer.credentials[1:] == ["Bearer from-a-file"]
+
+
+def test_no_key_is_given_on_the_command_line(samples):
+    """Other users of the machine could read it."""
+    ran = CliRunner().invoke(main, ["query", "--data", samples, "--key", "mine"])
+    assert ran.exit_code == 2
+    assert "No such option" in ran.stderr

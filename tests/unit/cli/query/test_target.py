@@ -2,7 +2,7 @@
 
 import pytest
 
-from queen.cli.query.target import DEFAULT_ENDPOINT, Target, find_target
+from queen.cli.query.target import DEFAULT_ENDPOINT, KEY_VARIABLE, Target, find_target, stated_key
 from queen.cli.state import StateFolder
 
 
@@ -27,12 +27,12 @@ def test_the_local_key_is_sent_nowhere_else(local):
 
 
 def test_a_stated_key_wins(local):
-    """--key and the environment go before the file."""
+    """A key that the caller names goes before that of the state folder."""
     assert find_target(local, None, None, "mine").key == "mine"
 
 
 def test_an_empty_key_is_no_key(local):
-    """As of --key "$KEY" where the variable is empty."""
+    """As of an empty variable."""
     assert find_target(local, None, None, "").key == "local-key"
     assert find_target(local, "elsewhere:8001", "m", "").key is None
 
@@ -42,3 +42,15 @@ def test_without_a_deployment_the_default_is_asked(tmp_path):
     assert find_target(StateFolder(tmp_path), None, "m", None) == Target(
         DEFAULT_ENDPOINT, "m", None
     )
+
+
+def test_a_key_comes_from_a_file_or_the_environment(tmp_path, monkeypatch):
+    """The file first; an empty variable is no key."""
+    (tmp_path / "key").write_text("of-a-file\n")
+    monkeypatch.delenv(KEY_VARIABLE, raising=False)
+    assert stated_key(None) is None
+    monkeypatch.setenv(KEY_VARIABLE, "")
+    assert stated_key(None) is None
+    monkeypatch.setenv(KEY_VARIABLE, "of-the-environment")
+    assert stated_key(None) == "of-the-environment"
+    assert stated_key(tmp_path / "key") == "of-a-file"
