@@ -16,6 +16,7 @@ import numpy as np
 
 from queen.errors import InvalidQuery, Overloaded
 from queen.serving.auth import Account
+from queen.serving.lasting.tasks import Lasting
 from queen_inference.metrics import InferenceMetrics
 from queen_inference.micro_batch import MicroBatch, Pending, Rest
 from queen_inference.packing import Packer, Run
@@ -70,9 +71,9 @@ class MicroBatcher:
         """Queries that wait or run, those of callers who have left included."""
         return self._waiting.rows
 
-    def start(self) -> None:
+    def start(self, lasting: Lasting) -> None:
         """Begin to run batches; needs a running event loop."""
-        self._loop_task = asyncio.create_task(self._run_batches())
+        self._loop_task = lasting.start("micro-batches", self._run_batches())
 
     async def close(self) -> None:
         """Stop; requests that still wait are refused."""

@@ -12,6 +12,7 @@ from typing import Any
 from queen.bundle import Manifest, TensorSignature
 from queen.errors import ModelNotFound
 from queen.serving.auth import Account, Keyring
+from queen.serving.identity.certificates import NO_CONTEXT, AuthContext
 from queen_inference.batching import MicroBatcher
 from queen_inference.protectee import Array
 
@@ -52,9 +53,14 @@ class FrontDoor:
         self._keyring = keyring
         self._batcher = batcher
 
-    def authenticate(self, metadata: Iterable[tuple[str, Any]] | None) -> Account:
-        """The account that sent a request; Unauthenticated without a known key."""
-        return self._keyring.authenticate(metadata)
+    def authenticate(
+        self, metadata: Iterable[tuple[str, Any]] | None, peer: AuthContext = NO_CONTEXT
+    ) -> Account:
+        """The account that sent a request, by its metadata or its client certificate.
+
+        Raises Unauthenticated or PermissionDenied for any other credential.
+        """
+        return self._keyring.authenticate(metadata, peer)
 
     def serves(self, name: str, version: str) -> bool:
         """Whether a model is the served model; an empty version leaves the choice to the server."""

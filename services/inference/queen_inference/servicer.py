@@ -10,6 +10,7 @@ from queen import __version__
 from queen.api.oip import open_inference_pb2 as oip
 from queen.api.oip import open_inference_pb2_grpc
 from queen.serving.health import Health
+from queen.serving.identity.certificates import auth_context_of
 from queen.wire import CLASS_NAMES, decode_input, encode_response, requested_outputs
 from queen_inference.door import OUTPUTS, PROBABILITIES, FrontDoor, ServedModel
 from queen_inference.metrics import InferenceMetrics
@@ -65,7 +66,7 @@ class InferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer):
         """Answers to the request's queries."""
         # Authentication comes before validation: a stranger learns nothing about the model from
         # errors.
-        account = self._door.authenticate(context.invocation_metadata())
+        account = self._door.authenticate(context.invocation_metadata(), auth_context_of(context))
         remaining_seconds = context.time_remaining()
         started = perf_counter()
         self._door.require_model(request.model_name, request.model_version)

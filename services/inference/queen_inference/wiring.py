@@ -46,7 +46,7 @@ async def open_service(settings: InferenceSettings, shell: Shell) -> AsyncIterat
     """Load and warm the model, follow the accounts and the peers, and offer the front door."""
     metrics, clock = InferenceMetrics(shell.metrics), LoopClock()
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(clock.running())
+        await stack.enter_async_context(clock.running(shell.lasting))
         bundle = open_bundle(settings.bundle)
         check = partial(require_budgets, bundle)
         keyring = await stack.enter_async_context(
@@ -88,7 +88,7 @@ async def open_service(settings: InferenceSettings, shell: Shell) -> AsyncIterat
         )
         executor = stack.enter_context(ThreadPoolExecutor(1, "protectee"))
         batcher = MicroBatcher(protectee, executor, answerer.finish, _limits(settings), metrics)
-        batcher.start()
+        batcher.start(shell.lasting)
         stack.push_async_callback(batcher.close)
         metrics.queue_rows.set_function(lambda: batcher.rows)
         model = ServedModel.of(bundle.manifest)

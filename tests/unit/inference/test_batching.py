@@ -18,6 +18,7 @@ from queen_inference.protectee import Outputs, Protectee
 from queen.errors import InvalidQuery, Overloaded
 from queen.method.contracts import Profile
 from queen.serving.auth import Account
+from queen.serving.lasting.tasks import Lasting
 from tests.bundles import SmallBundle
 from tests.unit.inference.conftest import Counted
 
@@ -47,7 +48,7 @@ async def batching(
     """A started batcher."""
     with ThreadPoolExecutor(1) as executor:
         batcher = MicroBatcher(protectee, executor, finisher.finish, LIMITS, metrics)
-        batcher.start()
+        batcher.start(Lasting())
         try:
             yield batcher
         finally:

@@ -18,6 +18,7 @@ from queen.errors import ModelNotFound, Overloaded, Unauthenticated
 from queen.method.contracts import Profile
 from queen.serving.accounts import AccountEntry, AccountsFile
 from queen.serving.auth import Account, Keyring, key_digest
+from queen.serving.lasting.tasks import Lasting
 from tests.bundles import SmallBundle
 
 LIMITS = Limits(max_batch_rows=8, queue_rows=4, account_rows=4, batches_in_flight=1)
@@ -39,7 +40,7 @@ async def door(
     keyring = Keyring(AccountsFile(accounts=[entry]), Profile.SAFE)
     with ThreadPoolExecutor(1) as executor:
         batcher = MicroBatcher(protectee, executor, swap_first_two, LIMITS, metrics)
-        batcher.start()
+        batcher.start(Lasting())
         yield FrontDoor(ServedModel.of(bundle.manifest), keyring, batcher, 8)
         await batcher.close()
 

@@ -18,6 +18,7 @@ from queen.bundle import Bundle
 from queen.errors import InvalidQuery, ModelNotFound, Unauthenticated
 from queen.serving.auth import Account
 from queen.serving.health import Health
+from queen.serving.identity.certificates import NO_CONTEXT, AuthContext
 from tests.bundles import SmallBundle
 
 Asked = tuple[np.ndarray, Sequence[str], float | None, str]
@@ -31,7 +32,11 @@ class CountingDoor(FrontDoor):
         self.asked: list[Asked] = []
         self._account = account
 
-    def authenticate(self, metadata: Iterable[tuple[str, Any]] | None) -> Account:
+    def authenticate(
+        self,
+        metadata: Iterable[tuple[str, Any]] | None,
+        peer: AuthContext = NO_CONTEXT,  # noqa: ARG002 - the door's signature
+    ) -> Account:
         """The account, for any metadata."""
         if not metadata:
             raise Unauthenticated("no key")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from time import monotonic
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ from queen.errors import (
     PeerOverloaded,
     PeerUnavailable,
 )
+from queen.serving.lasting.tasks import Lasting
 from queen.serving.logging import logger
 from queen.serving.status import reason_in
 from queen_inference.peers.dialing import PLAINTEXT, Dialer, FollowingChannel
@@ -47,16 +48,9 @@ class LoopClock:
         """Seconds counted so far, to a tick."""
         return self._seconds
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    def running(self, lasting: Lasting) -> AbstractAsyncContextManager[None]:
         """Let the clock run inside the block."""
-        ticking = asyncio.create_task(self._tick())
-        try:
-            yield
-        finally:
-            ticking.cancel()
-            with suppress(asyncio.CancelledError):
-                await ticking
+        return lasting.running("loop clock", self._tick())
 
     async def _tick(self) -> None:
         loop = asyncio.get_running_loop()

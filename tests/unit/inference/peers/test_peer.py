@@ -25,6 +25,7 @@ from queen.errors import (
     PeerUnavailable,
     QueenError,
 )
+from queen.serving.lasting.tasks import Lasting
 from queen.serving.status import DETAILS_KEY, refuse
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -118,7 +119,7 @@ async def test_each_failure_has_its_kind(
 async def test_a_late_peer_is_late() -> None:
     """While this process listens, a timeout is the peer's fault, and so is a late probe."""
     clock = LoopClock()
-    async with clock.running(), dialed(clock.now) as (peer, scripted):
+    async with clock.running(Lasting()), dialed(clock.now) as (peer, scripted):
         scripted.seconds = 30.0
         with pytest.raises(DependencyUnavailable) as caught:
             await call(peer, 0.3)
@@ -135,7 +136,7 @@ async def test_a_timeout_that_we_slept_through_is_our_own_overload() -> None:
             time.sleep(0.3)
             await asyncio.sleep(0)
 
-    async with clock.running(), dialed(clock.now) as (peer, scripted):
+    async with clock.running(Lasting()), dialed(clock.now) as (peer, scripted):
         scripted.seconds = 0.2
         assert await call(peer) == b"heard"
         stalling = asyncio.create_task(stall())
@@ -170,7 +171,7 @@ async def test_a_caller_that_is_cancelled_stays_cancelled() -> None:
 async def test_the_loop_clock_follows_an_idle_loop() -> None:
     """Seconds pass, less than a few ticks behind the wall clock, and end with the block."""
     clock = LoopClock()
-    async with clock.running():
+    async with clock.running(Lasting()):
         began = asyncio.get_running_loop().time()
         while clock.now() < 0.05:
             await asyncio.sleep(TICK_SECONDS)
@@ -183,7 +184,7 @@ async def test_the_loop_clock_follows_an_idle_loop() -> None:
 async def test_a_stall_of_the_loop_counts_two_ticks() -> None:
     """No answer can be received in a turn of the loop, however long it lasts."""
     clock = LoopClock()
-    async with clock.running():
+    async with clock.running(Lasting()):
         for _ in range(3):
             time.sleep(0.1)
             await asyncio.sleep(0.0)
