@@ -67,6 +67,15 @@ class BundleMismatch(BundleError):
     reason = "BUNDLE_MISMATCH"
 
 
+class SecretMismatch(QueenError):
+    """An answer is asked for under a secret that the perturber does not hold (FAILED_PRECONDITION).
+
+    Raised by the perturber, with the fingerprints alone. Ask for its identity again, then retry.
+    """
+
+    reason = "SECRET_MISMATCH"
+
+
 class FitError(QueenError):
     """A model or a training set cannot be fitted. Raised by `queen.fit`; do not retry."""
 

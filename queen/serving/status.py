@@ -24,6 +24,7 @@ CODES: dict[type[errors.QueenError], grpc.StatusCode] = {
     errors.ModelNotFound: grpc.StatusCode.NOT_FOUND,
     errors.AccountNotFound: grpc.StatusCode.NOT_FOUND,
     errors.BundleMismatch: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.SecretMismatch: grpc.StatusCode.FAILED_PRECONDITION,
     errors.Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.OverBudget: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,

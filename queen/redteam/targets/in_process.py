@@ -165,14 +165,14 @@ async def _open_peers(stack: AsyncExitStack, bundle: Bundle, choice: OperatorCho
         charge=choice.charge,
     )
     sensitivity = await open_in_memory(stack, open_sensitivity, settings)
-    with tempfile.TemporaryDirectory() as folder:
-        secret = Path(folder) / "secret"
-        secret.write_bytes(choice.secret)
-        perturber = await open_in_memory(
-            stack,
-            open_perturber,
-            PerturberSettings(bundle=bundle.path, secret_file=secret, device="cpu"),
-        )
+    # The perturber follows the file of its secret for as long as it runs.
+    secret = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "secret"
+    secret.write_bytes(choice.secret)
+    perturber = await open_in_memory(
+        stack,
+        open_perturber,
+        PerturberSettings(bundle=bundle.path, secret_file=secret, device="cpu"),
+    )
     return _Peers(sensitivity, perturber)
 
 

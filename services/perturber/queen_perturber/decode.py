@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from queen.api.v1 import perturber_pb2 as pb
 from queen.bundle import Bundle
-from queen.errors import InvalidQuery
+from queen.errors import InvalidQuery, SecretMismatch
 from queen.wire import PROFILES, read_tensor, require_bundle, require_finite, require_rows
 from queen_perturber.reversal import Flagged
 
@@ -15,11 +17,13 @@ _SUM_TOLERANCE = 1e-3
 """Largest distance of a row's sum from 1: its softmax may have run in half precision."""
 
 
-def read_flagged(request: pb.ReverseRequest, bundle: Bundle, max_rows: int) -> Flagged:
-    """The flagged queries of a request.
+def read_flagged(
+    request: pb.ReverseRequest, bundle: Bundle, max_rows: int, secrets: Sequence[int]
+) -> Flagged:
+    """The flagged queries of a request; `secrets` are the fingerprints held, the current one first.
 
-    Raises BundleMismatch, BatchTooLarge, ShapeMismatch or InvalidQuery, which say what was
-    expected and what was got.
+    Raises BundleMismatch, SecretMismatch, BatchTooLarge, ShapeMismatch or InvalidQuery, which say
+    what was expected and what was got.
     """
     require_bundle(bundle.digest, request.bundle_digest)
     manifest = bundle.manifest
@@ -41,7 +45,23 @@ def read_flagged(request: pb.ReverseRequest, bundle: Bundle, max_rows: int) -> F
     require_finite(embeddings, "embeddings")
     _require_simplex(probabilities)
     balanced_l1 = _read_balanced_l1(request, profiles)
-    return Flagged(profiles, inputs, probabilities, embeddings, sketches, balanced_l1)
+    keys = _read_secrets(request, rows, secrets)
+    return Flagged(profiles, inputs, probabilities, embeddings, sketches, balanced_l1, keys)
+
+
+def _read_secrets(request: pb.ReverseRequest, rows: int, held: Sequence[int]) -> NDArray[np.uint32]:
+    if not request.secrets:
+        return np.full(rows, held[0], np.uint32)
+    wanted = read_tensor(request.secrets, "<u4", (rows,), "secrets")
+    keys = np.where(wanted == 0, np.uint32(held[0]), wanted)
+    unknown = keys[~np.isin(keys, held)]
+    if len(unknown):
+        known = " or ".join(map(str, held))
+        raise SecretMismatch(
+            f"secrets: expected the secret with the fingerprint {known}, got {unknown[0]}; give "
+            "all perturbers the same secret files"
+        )
+    return keys
 
 
 def _require_profiles(profiles: NDArray[np.uint8]) -> None:

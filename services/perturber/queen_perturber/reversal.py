@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from queen.errors import SecretMismatch
 from queen.method.answers.decoy import Decoy
 from queen.method.answers.ensemble import ShadowDraw, ShadowEnsemble
 from queen.method.answers.gradient_reverse import paper_answer
 from queen.method.answers.misdirection import balanced_answer
 from queen.method.contracts import Profile, check_answers
 from queen.wire import PROFILES
+from queen_perturber.secret import Secrets
 
 SingleArray = NDArray[np.float32]
 
@@ -37,6 +40,8 @@ class Flagged:
     """(B, S) sketches of the inputs, for the decoy."""
     balanced_l1: float
     """Largest L1 distance of an answer under `balanced`."""
+    secrets: NDArray[np.uint32]
+    """(B,) fingerprints of the secrets that key the answers."""
 
     def __len__(self) -> int:
         return len(self.probabilities)
@@ -50,7 +55,41 @@ class Flagged:
             self.embeddings[rows],
             self.sketches[rows],
             self.balanced_l1,
+            self.secrets[rows],
         )
+
+
+class Reversals:
+    """Answers to flagged queries, each row under its own secret.
+
+    `make` builds the answers of one secret; `secrets` gives those in force, and may read them
+    anew at every call. `answer` belongs to one thread.
+    """
+
+    def __init__(self, make: Callable[[bytes], Reversal], secrets: Callable[[], Secrets]) -> None:
+        self._make = make
+        self._secrets = secrets
+        self._made = {name: make(key) for name, key in secrets().by_fingerprint.items()}
+
+    def answer(self, flagged: Flagged) -> SingleArray:
+        """An answer for every row, (B, C) float32; see `Reversal.answer`.
+
+        Raises SecretMismatch for a secret that has retired while the row waited.
+        """
+        answers = np.empty(flagged.probabilities.shape, np.float32)
+        for name in np.unique(flagged.secrets).tolist():
+            rows = np.flatnonzero(flagged.secrets == name)
+            answers[rows] = self._of(name).answer(flagged.select(rows))
+        return answers
+
+    def _of(self, name: int) -> Reversal:
+        if name not in self._made:
+            held = self._secrets().by_fingerprint
+            if name not in held:
+                raise SecretMismatch("expected a secret in force, got one that has just retired")
+            self._made = {known: self._made[known] for known in held if known in self._made}
+            self._made[name] = self._make(held[name])
+        return self._made[name]
 
 
 class Reversal:

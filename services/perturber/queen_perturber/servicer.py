@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from queen.api.v1 import perturber_pb2 as pb
@@ -17,20 +18,31 @@ PERTURBER = pb.DESCRIPTOR.services_by_name["PerturberService"].full_name
 
 
 class PerturberServicer(perturber_pb2_grpc.PerturberServiceServicer):
-    """`queen.api.v1.PerturberService`; protobuf stops here."""
+    """`queen.api.v1.PerturberService`; protobuf stops here.
+
+    `secrets` gives the fingerprints of the secrets in force, the current one first.
+    """
 
     def __init__(
-        self, bundle: Bundle, turns: Turns, metrics: PerturberMetrics, max_rows: int
+        self,
+        bundle: Bundle,
+        secrets: Callable[[], Sequence[int]],
+        turns: Turns,
+        metrics: PerturberMetrics,
+        max_rows: int,
     ) -> None:
         self._bundle = bundle
+        self._secrets = secrets
         self._turns = turns
         self._metrics = metrics
         self._max_rows = max_rows
 
     async def Reverse(self, request: pb.ReverseRequest, context: Any) -> pb.ReverseResponse:  # noqa: ARG002, N802 - gRPC's names
-        """An answer for every row, the same bytes for the same row every time."""
+        """An answer for every row, under a secret the same bytes for the same row every time."""
         with self._metrics.stages["decode"].time():
-            flagged = read_flagged(request, self._bundle, self._max_rows)
+            flagged = read_flagged(request, self._bundle, self._max_rows, self._secrets())
         answers = await self._turns.answer(flagged)
         self._metrics.count_answers(flagged)
-        return pb.ReverseResponse(probabilities=tensor_bytes(answers))
+        return pb.ReverseResponse(
+            probabilities=tensor_bytes(answers), secrets=tensor_bytes(flagged.secrets, "<u4")
+        )

@@ -21,7 +21,10 @@ class PerturberSettings(InnerSettings):
     metrics_port: int = Field(default=8202, ge=-1, le=65535)
     """Port of /metrics; 0 chooses a free port, -1 serves none."""
     secret_file: Path
-    """File with the secret, of at least 16 bytes, that keys the draw of shadow models."""
+    """File with the secret, of at least 16 bytes, that keys the answers; it is followed."""
+    retiring_secret_file: Path | None = None
+    """File with the secret before that, for owners that were answered under it; it is followed, and
+    while it is missing or empty no secret retires."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Device of the shadow models; auto chooses a GPU if there is one."""
     threads: int = Field(default=1, ge=1)

@@ -14,10 +14,14 @@ from queen.bundle import Bundle, open_bundle
 from queen.method.answers.decoy import make_decoy
 from queen.method.answers.ensemble import ShadowDraw, ShadowEnsemble
 from queen.method.answers.misdirection import keyed_name, partner_classes
+from queen.serving.identity import identity_offer
+from queen.serving.logging import logger
+from queen.serving.metrics import Metrics
+from queen.serving.ports.followed import Followed
 from queen.serving.server import Offer, Shell
 from queen_perturber.metrics import PerturberMetrics
-from queen_perturber.reversal import Reversal
-from queen_perturber.secret import read_secret
+from queen_perturber.reversal import Reversal, Reversals
+from queen_perturber.secret import Secrets, read_secrets
 from queen_perturber.servicer import PERTURBER, PerturberServicer
 from queen_perturber.settings import PerturberSettings
 from queen_perturber.shadows import choose_device, load_shadows
@@ -27,18 +31,43 @@ from queen_perturber.turns import TurnLength, Turns
 @asynccontextmanager
 async def open_service(settings: PerturberSettings, shell: Shell) -> AsyncIterator[Sequence[Offer]]:
     """Load the bundle's shadow models and offer the servicer; its thread ends after the drain."""
-    secret = read_secret(settings.secret_file)
+    secrets = follow_secrets(settings, shell.metrics)
     device = choose_device(settings.device)
     torch.set_num_threads(settings.threads)
     bundle = open_bundle(settings.bundle)
-    reversal = make_reversal(bundle, load_shadows(bundle, device), secret)
+    make = partial(make_reversal, bundle, load_shadows(bundle, device))
+    reversals = Reversals(make, secrets.fresh)
     metrics = PerturberMetrics(shell.metrics)
+
+    def fingerprints() -> Sequence[int]:
+        return secrets.fresh().fingerprints
+
+    metrics.show_secrets(fingerprints)
     with ThreadPoolExecutor(1, "compute") as compute:
         waiting = settings.max_waiting
-        turns = Turns(reversal.answer, compute, TurnLength(), metrics, max_waiting=waiting)
-        servicer = PerturberServicer(bundle, turns, metrics, settings.max_rows)
+        turns = Turns(reversals.answer, compute, TurnLength(), metrics, max_waiting=waiting)
+        servicer = PerturberServicer(bundle, fingerprints, turns, metrics, settings.max_rows)
         add = perturber_pb2_grpc.add_PerturberServiceServicer_to_server
-        yield [Offer(PERTURBER, partial(add, servicer))]
+        identity = identity_offer(bundle.digest, fingerprints)
+        yield [Offer(PERTURBER, partial(add, servicer)), identity]
+
+
+def follow_secrets(settings: PerturberSettings, metrics: Metrics) -> Followed[Secrets]:
+    """The secrets of the settings' files, which are followed; ConfigError as `read_secrets`.
+
+    The fingerprints are logged whenever the files have changed.
+    """
+    files = [settings.secret_file, settings.retiring_secret_file]
+    known: list[int] = []
+
+    def read() -> Secrets:
+        secrets = read_secrets(settings.secret_file, settings.retiring_secret_file)
+        if secrets.fingerprints != known:
+            known[:] = current, *retiring = secrets.fingerprints
+            logger("secrets").info("secrets in force", current=current, retiring=retiring)
+        return secrets
+
+    return Followed([file for file in files if file is not None], read, metrics)
 
 
 def make_reversal(bundle: Bundle, ensemble: ShadowEnsemble, secret: bytes) -> Reversal:

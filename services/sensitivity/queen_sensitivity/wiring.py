@@ -15,6 +15,7 @@ from queen.api.v1 import admin_pb2_grpc, sensitivity_pb2_grpc
 from queen.bundle import open_bundle
 from queen.method.crossing import Thresholds
 from queen.method.packing import RegionProbes
+from queen.serving.identity import identity_offer
 from queen.serving.server import Offer, Shell
 from queen_sensitivity.admin.administration import Administration
 from queen_sensitivity.admin.audit import Audit
@@ -93,7 +94,7 @@ async def open_service(
         administration = Administration(bundle.geometry, plain, audit, forget)
         admin = AdminServicer(bundle, reader, administration, audit, feed, surveys, working)
         stack.enter_context(surveys.running())
-        yield _offers(servicer, admin)
+        yield [*_offers(servicer, admin), identity_offer(bundle.digest)]
 
 
 def open_store(settings: SensitivitySettings) -> LedgerStore:

@@ -15,11 +15,13 @@ from queen.api.v1 import perturber_pb2 as pb
 from queen.bundle import Bundle, open_bundle
 from queen.method.answers.decoy import sketch_inputs
 from queen.method.answers.ensemble import build_shadow
+from queen.method.answers.fingerprint import fingerprint_of
 from queen.method.contracts import BALANCED_L1
 from queen.wire import PROFILES
 from tests.bundles import SmallBundle, SmallShadows, make_bundle
 
 SECRET = bytes(range(32))
+FINGERPRINT = fingerprint_of(SECRET)
 
 
 def small_bundle(folder: Path, shadows_on: str = "features") -> SmallBundle:
@@ -44,6 +46,7 @@ def flagged_of(small: SmallBundle, rows: np.ndarray, seed: int = 0) -> Flagged:
         embeddings=small.model.embeddings(inputs),
         sketches=sketch_inputs(inputs).astype(np.float32),
         balanced_l1=BALANCED_L1,
+        secrets=np.full(len(inputs), FINGERPRINT, np.uint32),
     )
     return flagged.select(rows)
 

@@ -28,3 +28,18 @@ def test_answers_are_counted_by_profile_from_zero(tmp_path: Path) -> None:
     counters.count_answers(under(flagged_of(small, np.arange(7)), pb.PROFILE_PAPER))
     counters.count_answers(under(flagged_of(small, np.arange(2)), pb.PROFILE_STRICT))
     assert answers() == {"paper": 7, "balanced": 0, "strict": 2}
+
+
+def test_the_fingerprints_in_force_are_shown() -> None:
+    """As numbers by which two perturbers can be compared; 0 while no secret retires."""
+    metrics, held = Metrics(), [11]
+    PerturberMetrics(metrics).show_secrets(lambda: held)
+
+    def shown() -> list[float | None]:
+        value = metrics.registry.get_sample_value
+        states = ("current", "retiring")
+        return [value("queen_secret_fingerprint", {"state": state}) for state in states]
+
+    assert shown() == [11, 0]
+    held[:] = [22, 11]
+    assert shown() == [22, 11]

@@ -9,14 +9,17 @@ from typing import cast
 import numpy as np
 import pytest
 import torch
-from queen_perturber.reversal import Reversal
+from queen_perturber.reversal import Reversal, Reversals
+from queen_perturber.secret import Secrets
 from queen_perturber.shadows import choose_device, load_shadows
 from queen_perturber.wiring import make_reversal
 from torch import nn
 
 from queen.api.v1 import perturber_pb2 as pb
 from queen.bundle import open_bundle
+from queen.errors import SecretMismatch
 from queen.method.answers.ensemble import ShadowEnsemble
+from queen.method.answers.fingerprint import fingerprint_of
 from queen.method.answers.misdirection import keyed_name, partner_classes
 from queen.method.contracts import check_answers
 from queen.wire import PROFILES
@@ -198,3 +201,23 @@ def test_a_gpu_gives_the_same_bits_whatever_the_batch(tmp_path: Path) -> None:
     for size in (1, 2, 31, 64):
         rows = np.random.default_rng(size).integers(0, 400, size)
         assert reversal.answer(flagged.select(rows)).tobytes() == expected[rows].tobytes()
+
+
+def test_each_row_is_answered_under_its_own_secret(tmp_path: Path) -> None:
+    """In one batch, with the bits that it has alone; a secret that comes later is made then."""
+    small = small_bundle(tmp_path)
+    bundle, newer = open_bundle(small.path), b"a secret that comes later"
+    held = [Secrets(SECRET)]
+    reversals = Reversals(lambda key: reversal_of(bundle, key), lambda: held[0])
+    flagged, (old, new) = flagged_of(small, ALL), map(fingerprint_of, (SECRET, newer))
+    by_old, by_new = reversal_of(bundle).answer(flagged), reversal_of(bundle, newer).answer(flagged)
+    assert reversals.answer(flagged).tobytes() == by_old.tobytes()
+    held[0] = Secrets(newer, SECRET)
+    is_new = np.random.default_rng(0).random(len(ALL)) < 0.5
+    mixed = replace(flagged, secrets=np.where(is_new, new, old).astype(np.uint32))
+    answers = reversals.answer(mixed)
+    assert answers.tobytes() == np.where(is_new[:, None], by_new, by_old).tobytes()
+    assert (by_new != by_old).any(axis=1).mean() > 0.5
+    unknown = replace(flagged, secrets=np.full(len(ALL), 5, np.uint32))
+    with pytest.raises(SecretMismatch, match="has just retired"):
+        reversals.answer(unknown)

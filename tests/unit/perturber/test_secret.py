@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from queen_perturber.secret import read_secret
+from queen_perturber.secret import Secrets, read_secret, read_secrets
 
 from queen.errors import ConfigError
+from queen.method.answers.fingerprint import fingerprint_of
 
 
 @pytest.mark.parametrize("size", [0, 15])
@@ -30,3 +31,34 @@ def test_a_secret_is_read_byte_for_byte(tmp_path: Path) -> None:
     """No byte is stripped, so replicas with the same file have the same secret."""
     (tmp_path / "secret").write_bytes(b"\n sixteen bytes \n")
     assert read_secret(tmp_path / "secret") == b"\n sixteen bytes \n"
+
+
+FIRST, SECOND = b"the first secret of all", b"the second secret of all"
+
+
+def test_the_current_secret_comes_before_the_retiring_one(tmp_path: Path) -> None:
+    """No secret retires while its file is missing, empty, or the same as the current one."""
+    current, retiring = tmp_path / "secret", tmp_path / "retiring"
+    current.write_bytes(SECOND)
+    assert read_secrets(current) == read_secrets(current, retiring) == Secrets(SECOND)
+    for content in (b"", SECOND):
+        retiring.write_bytes(content)
+        assert read_secrets(current, retiring) == Secrets(SECOND)
+    retiring.write_bytes(FIRST)
+    secrets = read_secrets(current, retiring)
+    assert secrets.fingerprints == [fingerprint_of(SECOND), fingerprint_of(FIRST)]
+    assert list(secrets.by_fingerprint.values()) == [SECOND, FIRST]
+
+
+def test_a_short_retiring_secret_is_refused(tmp_path: Path) -> None:
+    """As a mistake in the file: owners would be answered under another secret than theirs."""
+    (tmp_path / "secret").write_bytes(SECOND)
+    (tmp_path / "retiring").write_bytes(b"short")
+    with pytest.raises(ConfigError, match="got 5; put the former secret there"):
+        read_secrets(tmp_path / "secret", tmp_path / "retiring")
+
+
+def test_no_text_of_secrets_shows_a_secret() -> None:
+    """Neither of the two, in a log or in a traceback."""
+    text = repr(Secrets(SECOND, FIRST))
+    assert "secret of all" not in text

@@ -15,7 +15,7 @@ from queen_perturber.turns import TurnLength, Turns
 from queen.bundle import open_bundle
 from queen.errors import BatchTooLarge
 from queen.serving.metrics import Metrics
-from tests.unit.perturber.flagged import open_small, request_of
+from tests.unit.perturber.flagged import FINGERPRINT, open_small, request_of
 
 
 async def test_answers_travel_as_the_reversal_gives_them(tmp_path: Path) -> None:
@@ -25,11 +25,12 @@ async def test_answers_travel_as_the_reversal_gives_them(tmp_path: Path) -> None
     own, request = PerturberMetrics(metrics), request_of(small, np.arange(40))
     with ThreadPoolExecutor(1) as compute:
         turns = Turns(reversal.answer, compute, TurnLength(), own, max_waiting=1)
-        servicer = PerturberServicer(bundle, turns, own, 64)
+        servicer = PerturberServicer(bundle, lambda: [FINGERPRINT], turns, own, 64)
         response = await servicer.Reverse(request, None)
         with pytest.raises(BatchTooLarge):
             await servicer.Reverse(request_of(small, np.arange(65)), None)
-    flagged = read_flagged(request, bundle, 64)
+    flagged = read_flagged(request, bundle, 64, [FINGERPRINT])
+    assert set(np.frombuffer(response.secrets, "<u4")) == {FINGERPRINT}
     assert response.probabilities == reversal.answer(flagged).tobytes()
     counted = [
         metrics.registry.get_sample_value("queen_answers_total", {"profile": name}) or 0

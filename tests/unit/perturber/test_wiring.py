@@ -5,15 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import structlog
 from queen_perturber.servicer import PERTURBER
 from queen_perturber.settings import PerturberSettings
-from queen_perturber.wiring import open_service
+from queen_perturber.wiring import follow_secrets, open_service
 
 from queen.errors import BundleNotFound, ConfigError
+from queen.method.answers.fingerprint import fingerprint_of
 from queen.serving.health import Health
+from queen.serving.identity import IDENTITY
 from queen.serving.metrics import Metrics
 from queen.serving.server import Shell
-from tests.unit.perturber.flagged import SECRET, small_bundle
+from tests.unit.perturber.flagged import FINGERPRINT, SECRET, small_bundle
 
 
 def settings_of(bundle: Path, folder: Path, secret: bytes = SECRET) -> PerturberSettings:
@@ -23,11 +26,12 @@ def settings_of(bundle: Path, folder: Path, secret: bytes = SECRET) -> Perturber
 
 
 async def test_one_service_is_offered(tmp_path: Path) -> None:
-    """The servicer is offered under the name that health and reflection show."""
+    """The servicer and the identity, under the names that health and reflection show."""
     small = small_bundle(tmp_path)
     shell = Shell(Metrics(), Health())
     async with open_service(settings_of(small.path, tmp_path), shell) as offers:
-        assert [(offer.name, offer.on) for offer in offers] == [(PERTURBER, "main")]
+        offered = [(offer.name, offer.on) for offer in offers]
+        assert offered == [(PERTURBER, "main"), (IDENTITY, "main")]
 
 
 @pytest.mark.parametrize(("secret", "error"), [(b"short", ConfigError), (SECRET, BundleNotFound)])
@@ -39,3 +43,24 @@ async def test_a_service_that_cannot_answer_is_not_offered(
     with pytest.raises(error):
         async with open_service(settings_of(tmp_path / "none", tmp_path, secret), shell):
             pass
+
+
+def test_secrets_are_followed_and_a_bad_file_changes_nothing(tmp_path: Path) -> None:
+    """The log tells the fingerprints once a change, and neither log nor metric tells a secret."""
+    newer, metrics = b"a secret that comes later", Metrics()
+    settings = settings_of(tmp_path, tmp_path)
+    settings = settings.model_copy(update={"retiring_secret_file": tmp_path / "retiring"})
+    with structlog.testing.capture_logs() as lines:
+        secrets = follow_secrets(settings, metrics)
+        assert secrets.fresh().fingerprints == [FINGERPRINT]
+        (tmp_path / "retiring").write_bytes(SECRET)
+        (tmp_path / "secret").write_bytes(newer)
+        assert secrets.fresh().fingerprints == [fingerprint_of(newer), FINGERPRINT]
+        assert secrets.fresh().by_fingerprint[FINGERPRINT] == SECRET
+        (tmp_path / "secret").write_bytes(b"short")
+        assert secrets.fresh().fingerprints == [fingerprint_of(newer), FINGERPRINT]
+    told = [(line["current"], line["retiring"]) for line in lines if "current" in line]
+    assert told == [(FINGERPRINT, []), (fingerprint_of(newer), [FINGERPRINT])]
+    failures = {"result": "failure"}
+    assert metrics.registry.get_sample_value("config_load_total", failures) == 1
+    assert "comes later" not in str(lines)
