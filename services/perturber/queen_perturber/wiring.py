@@ -14,11 +14,11 @@ from queen.bundle import Bundle, open_bundle
 from queen.method.answers.decoy import make_decoy
 from queen.method.answers.ensemble import ShadowDraw, ShadowEnsemble
 from queen.method.answers.misdirection import keyed_name, partner_classes
-from queen.serving.identity import identity_offer
 from queen.serving.logging import logger
 from queen.serving.metrics import Metrics
 from queen.serving.ports.followed import Followed
 from queen.serving.server import Offer, Shell
+from queen.serving.service_identity import identity_offer
 from queen_perturber.metrics import PerturberMetrics
 from queen_perturber.reversal import Reversal, Reversals
 from queen_perturber.secret import Secrets, read_secrets

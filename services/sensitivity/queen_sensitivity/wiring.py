@@ -15,8 +15,8 @@ from queen.api.v1 import admin_pb2_grpc, sensitivity_pb2_grpc
 from queen.bundle import open_bundle
 from queen.method.crossing import Thresholds
 from queen.method.packing import RegionProbes
-from queen.serving.identity import identity_offer
 from queen.serving.server import Offer, Shell
+from queen.serving.service_identity import identity_offer
 from queen_sensitivity.admin.administration import Administration
 from queen_sensitivity.admin.audit import Audit
 from queen_sensitivity.admin.crossing_feed import CrossingFeed

@@ -13,9 +13,9 @@ from queen_perturber.wiring import follow_secrets, open_service
 from queen.errors import BundleNotFound, ConfigError
 from queen.method.answers.fingerprint import fingerprint_of
 from queen.serving.health import Health
-from queen.serving.identity import IDENTITY
 from queen.serving.metrics import Metrics
 from queen.serving.server import Shell
+from queen.serving.service_identity import IDENTITY
 from tests.unit.perturber.flagged import FINGERPRINT, SECRET, small_bundle
 
 

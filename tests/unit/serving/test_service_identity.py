@@ -6,7 +6,7 @@ import grpc
 
 from queen.api.v1 import identity_pb2 as pb
 from queen.api.v1 import identity_pb2_grpc
-from queen.serving.identity import IDENTITY, identity_offer
+from queen.serving.service_identity import IDENTITY, identity_offer
 
 
 async def test_an_identity_is_that_of_now() -> None:
