@@ -3,8 +3,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 
-from queen.method.neighbors import nearest_distances
+from queen.method.neighbors import Listed, are_near, nearest_distances
 
 
 def test_the_nearest_is_the_smallest_of_all_distances() -> None:
@@ -32,3 +33,28 @@ def test_near_neighbours_far_from_the_origin_keep_their_digits() -> None:
 def test_no_query_gives_no_distance() -> None:
     """An empty batch is not an error."""
     assert nearest_distances(np.ones((2, 2)), np.empty((0, 2))).shape == (0,)
+
+
+@pytest.mark.parametrize("far", [0.0, 1e3])
+def test_near_is_a_record_of_the_same_list_within_the_radius(far: float) -> None:
+    """As by the smallest of all distances, list by list; a list without records has none."""
+    rng = np.random.default_rng(3)
+    records, lists = far + rng.normal(size=(500, 2)), rng.integers(0, 4, 500)
+    queries, asked = far + rng.normal(size=(300, 2)), rng.integers(0, 5, 300)
+    queries[:40], asked[:40] = records[:40], lists[:40]
+    radii = rng.choice([0.02, 0.1], 300)
+    expected = [
+        nearest_distances(records[lists == one], query[None])[0] <= radius
+        for one, query, radius in zip(asked.tolist(), queries, radii, strict=True)
+    ]
+    found = are_near(Listed(queries, asked), Listed(records, lists), radii)
+    assert found.tolist() == expected
+    assert 40 < found.sum() < 300
+
+
+def test_nothing_is_near_where_there_is_nothing() -> None:
+    """No record, or no query."""
+    nothing = Listed(np.empty((0, 2)), np.empty(0, int))
+    something = Listed(np.zeros((1, 2)), np.zeros(1, int))
+    assert are_near(something, nothing, np.ones(1)).tolist() == [False]
+    assert are_near(nothing, something, np.ones(0)).tolist() == []

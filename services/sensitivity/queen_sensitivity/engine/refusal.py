@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from queen.method.geometry import Geometry
 from queen.method.ledger import Assessment, repeat_radius
 from queen.method.meter.off_distribution import OffDistributionMeter, walk_owners
-from queen.method.neighbors import nearest_distances
+from queen.method.neighbors import Listed, are_near
 from queen_sensitivity.engine.batch import Batch
 from queen_sensitivity.engine.step import LedgerStep, MeteredRows, meter_rows
 from queen_sensitivity.ledgers.ledger_memory import AccountTable
@@ -45,8 +45,8 @@ class IdleRule:
         """The ledger step on `rows` (S,) of the batch, ascending, and which are idle, (S,).
 
         Which rows are idle follows from the rows before them, and an idle row keeps a later row of
-        another owner from finding a group over. So the first idle rows are right, and with each
-        round more of them are.
+        another account from finding a group over. So the accounts are settled first, and the groups
+        with what is left: a few rounds, however many accounts a group has.
         """
         if batch.is_bound is None:
             return self._step.decide(batch, rows), np.zeros(len(rows), np.bool_)
@@ -69,16 +69,17 @@ class IdleRule:
         if not len(idle):
             return None
         rows, numbers = batch.select(idle), batch.snapshot.numbers
+        is_repeated = np.zeros(len(batch.charges.scopes), np.bool_)
         # The index tells for little which rows have a record near them at all.
         near = (~self._step.is_novel(rows, numbers)).nonzero()[0]
-        ledgers, labels = numbers[rows.ledger_index[near]], rows.labels[near]
-        nearest = np.empty(len(near))
-        for ledger in np.unique(ledgers).tolist():
-            own = ledgers == ledger
-            records = self._ledgers.records(ledger)
-            nearest[own] = nearest_distances(records, rows.embeddings[near[own]])
-        is_repeated = np.zeros(len(batch.charges.scopes), np.bool_)
-        is_repeated[idle[near]] = nearest <= repeat_radius(self._geometry)[labels]
+        if len(near):
+            radii = repeat_radius(self._geometry)[rows.labels[near]]
+            ledgers, lists = np.unique(numbers[rows.ledger_index[near]], return_inverse=True)
+            held = [self._ledgers.records(ledger) for ledger in ledgers.tolist()]
+            sizes = [len(records) for records in held]
+            records = Listed(np.concatenate(held), np.repeat(np.arange(len(held)), sizes))
+            queries = Listed(rows.embeddings[near], lists.reshape(-1))
+            is_repeated[idle[near]] = are_near(queries, records, radii)
         return is_repeated
 
     def _are_spent(self, batch: Batch) -> Claims:
@@ -118,15 +119,15 @@ class IdleRule:
 def _behind(batch: Batch, rows: NDArray[np.integer], is_found: Claims) -> Claims:
     """Rows of the queries that find an owner spent for sure, (S,), given rows that seem to, (S,).
 
-    The first of a circle that seems to does; from it on, so do all queries of that owner.
+    An account's standing follows from its own queries, and one that its group makes idle too soon
+    is idle all the same. So what seems so of accounts is sure; of groups, once no account seems so.
+    From its first such query on, an owner stays spent.
     """
     query, owner = batch.query[rows], batch.charged.account_index[rows]
-    circle = batch.circles()[query]
-    first = np.full(len(batch.accounts), len(batch.charges.scopes))
-    np.minimum.at(first, circle[is_found], query[is_found])
-    is_first = is_found & (query == first[circle])
+    is_own = is_found & (rows < len(batch.charges.scopes))
+    is_sure = is_own if np.count_nonzero(is_own) else is_found
     since = np.full(len(batch.accounts), len(batch.charges.scopes))
-    np.minimum.at(since, owner[is_first], query[is_first])
+    np.minimum.at(since, owner[is_sure], query[is_sure])
     is_spent = np.zeros(len(batch.charges.scopes), np.bool_)
     is_spent[query[query >= since[owner]]] = True
     behind: Claims = is_spent[query]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from queen_sensitivity.engine.batch import AccountPolicy
 from queen_sensitivity.engine.book import LedgerBook
+from queen_sensitivity.engine.step import LedgerStep
 from queen_sensitivity.ledger_store import Append, MemoryLedgerStore
 
 from queen.method.crossing import CAP_OFF, CrossingPolicy, Thresholds
@@ -216,3 +218,26 @@ def test_a_query_that_an_erased_crossing_made_idle_is_decided_again() -> None:
     assert truth.load("a", GEOMETRY.digest)[0].shape[0] == 1
     for owner in ("a", "group g"):
         np.testing.assert_array_equal(truth.load(owner, GEOMETRY.digest)[2], rows[1:])
+
+
+def test_a_group_of_many_accounts_is_settled_in_a_few_rounds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However many of them get over in one batch: else they could make all others wait."""
+    rounds, decide = [], LedgerStep.decide
+
+    def counted(*args: Any) -> Assessment:
+        rounds.append(len(args))
+        return decide(*args)
+
+    monkeypatch.setattr(LedgerStep, "decide", counted)
+    own, shared = CrossingPolicy(2, 1, CAP_OFF), CrossingPolicy(40, 2, CAP_OFF)
+    policies = [
+        AccountPolicy(f"{each}", own, Scope.REPEATED, "g", group_crossing=shared)
+        for each in range(20)
+    ]
+    points, labels = stream(GEOMETRY, 1, 400, reach=0.95)
+    book = book_of(GEOMETRY, MemoryLedgerStore(), meter=meter_of(GEOMETRY))
+    step = book.assess(batch_of(policies, points, labels, np.arange(400) % 20))
+    assert (step.causes == Cause.ACCOUNT).sum() > 20
+    assert len(rounds) <= 4
