@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from queen.errors import ConfigError
 from queen.serving.identity.key_set import REREAD_SECONDS, FollowedKeySet, parse_key_set
 from queen.serving.metrics import Metrics
-from tests.unit.serving.identity.issuer import KINDS, private_key, public_jwk, write_key_set
+from tests.issuer import KINDS, private_key, public_jwk, write_key_set
 
 
 def jwks(*entries: Any) -> bytes:

@@ -20,7 +20,7 @@ from queen.serving.identity.tokens import TokenRules
 from queen.serving.lasting import files
 from queen.serving.lasting.tasks import Lasting
 from queen.serving.metrics import Metrics
-from tests.unit.serving.identity.issuer import (
+from tests.issuer import (
     AUDIENCE,
     ISSUER,
     private_key,

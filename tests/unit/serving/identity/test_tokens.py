@@ -16,7 +16,7 @@ from queen.errors import Unauthenticated
 from queen.serving.identity.key_set import FollowedKeySet
 from queen.serving.identity.tokens import TokenRules, TokenVerifier
 from queen.serving.metrics import Metrics
-from tests.unit.serving.identity.issuer import (
+from tests.issuer import (
     AUDIENCE,
     ISSUER,
     KINDS,
