@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cqueen/api/v1/perturber.proto\x12\x0cqueen.api.v1\"\xb3\x01\n\x0eReverseRequest\x12\x15\n\rbundle_digest\x18\x01 \x01(\t\x12\x10\n\x08profiles\x18\x02 \x01(\x0c\x12\x15\n\rshadow_inputs\x18\x03 \x01(\x0c\x12\x15\n\rprobabilities\x18\x04 \x01(\x0c\x12\x12\n\nembeddings\x18\x05 \x01(\x0c\x12\x10\n\x08sketches\x18\x06 \x01(\x0c\x12\x13\n\x0b\x62\x61lanced_l1\x18\x07 \x01(\x02\x12\x0f\n\x07secrets\x18\x08 \x01(\x0c\"9\n\x0fReverseResponse\x12\x15\n\rprobabilities\x18\x01 \x01(\x0c\x12\x0f\n\x07secrets\x18\x02 \x01(\x0c*_\n\x07Profile\x12\x17\n\x13PROFILE_UNSPECIFIED\x10\x00\x12\x11\n\rPROFILE_PAPER\x10\x01\x12\x14\n\x10PROFILE_BALANCED\x10\x02\x12\x12\n\x0ePROFILE_STRICT\x10\x03\x32Z\n\x10PerturberService\x12\x46\n\x07Reverse\x12\x1c.queen.api.v1.ReverseRequest\x1a\x1d.queen.api.v1.ReverseResponseB$\n\x0cqueen.api.v1P\x01Z\x12queen/api/v1;apiv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cqueen/api/v1/perturber.proto\x12\x0cqueen.api.v1\"\xc2\x01\n\x0eReverseRequest\x12\x15\n\rbundle_digest\x18\x01 \x01(\t\x12\x10\n\x08profiles\x18\x02 \x01(\x0c\x12\x15\n\rshadow_inputs\x18\x03 \x01(\x0c\x12\x15\n\rprobabilities\x18\x04 \x01(\x0c\x12\x12\n\nembeddings\x18\x05 \x01(\x0c\x12\x10\n\x08sketches\x18\x06 \x01(\x0c\x12\x13\n\x0b\x62\x61lanced_l1\x18\x07 \x01(\x02\x12\x0f\n\x07secrets\x18\x08 \x01(\x0c\x12\r\n\x05owner\x18\t \x01(\t\"9\n\x0fReverseResponse\x12\x15\n\rprobabilities\x18\x01 \x01(\x0c\x12\x0f\n\x07secrets\x18\x02 \x01(\x0c*_\n\x07Profile\x12\x17\n\x13PROFILE_UNSPECIFIED\x10\x00\x12\x11\n\rPROFILE_PAPER\x10\x01\x12\x14\n\x10PROFILE_BALANCED\x10\x02\x12\x12\n\x0ePROFILE_STRICT\x10\x03\x32Z\n\x10PerturberService\x12\x46\n\x07Reverse\x12\x1c.queen.api.v1.ReverseRequest\x1a\x1d.queen.api.v1.ReverseResponseB$\n\x0cqueen.api.v1P\x01Z\x12queen/api/v1;apiv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,12 +32,12 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'queen.api.v1.perturber_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\014queen.api.v1P\001Z\022queen/api/v1;apiv1'
-  _globals['_PROFILE']._serialized_start=287
-  _globals['_PROFILE']._serialized_end=382
+  _globals['_PROFILE']._serialized_start=302
+  _globals['_PROFILE']._serialized_end=397
   _globals['_REVERSEREQUEST']._serialized_start=47
-  _globals['_REVERSEREQUEST']._serialized_end=226
-  _globals['_REVERSERESPONSE']._serialized_start=228
-  _globals['_REVERSERESPONSE']._serialized_end=285
-  _globals['_PERTURBERSERVICE']._serialized_start=384
-  _globals['_PERTURBERSERVICE']._serialized_end=474
+  _globals['_REVERSEREQUEST']._serialized_end=241
+  _globals['_REVERSERESPONSE']._serialized_start=243
+  _globals['_REVERSERESPONSE']._serialized_end=300
+  _globals['_PERTURBERSERVICE']._serialized_start=399
+  _globals['_PERTURBERSERVICE']._serialized_end=489
 # @@protoc_insertion_point(module_scope)

@@ -17,7 +17,7 @@ PROFILE_BALANCED: Profile
 PROFILE_STRICT: Profile
 
 class ReverseRequest(_message.Message):
-    __slots__ = ("bundle_digest", "profiles", "shadow_inputs", "probabilities", "embeddings", "sketches", "balanced_l1", "secrets")
+    __slots__ = ("bundle_digest", "profiles", "shadow_inputs", "probabilities", "embeddings", "sketches", "balanced_l1", "secrets", "owner")
     BUNDLE_DIGEST_FIELD_NUMBER: _ClassVar[int]
     PROFILES_FIELD_NUMBER: _ClassVar[int]
     SHADOW_INPUTS_FIELD_NUMBER: _ClassVar[int]
@@ -26,6 +26,7 @@ class ReverseRequest(_message.Message):
     SKETCHES_FIELD_NUMBER: _ClassVar[int]
     BALANCED_L1_FIELD_NUMBER: _ClassVar[int]
     SECRETS_FIELD_NUMBER: _ClassVar[int]
+    OWNER_FIELD_NUMBER: _ClassVar[int]
     bundle_digest: str
     profiles: bytes
     shadow_inputs: bytes
@@ -34,7 +35,8 @@ class ReverseRequest(_message.Message):
     sketches: bytes
     balanced_l1: float
     secrets: bytes
-    def __init__(self, bundle_digest: _Optional[str] = ..., profiles: _Optional[bytes] = ..., shadow_inputs: _Optional[bytes] = ..., probabilities: _Optional[bytes] = ..., embeddings: _Optional[bytes] = ..., sketches: _Optional[bytes] = ..., balanced_l1: _Optional[float] = ..., secrets: _Optional[bytes] = ...) -> None: ...
+    owner: str
+    def __init__(self, bundle_digest: _Optional[str] = ..., profiles: _Optional[bytes] = ..., shadow_inputs: _Optional[bytes] = ..., probabilities: _Optional[bytes] = ..., embeddings: _Optional[bytes] = ..., sketches: _Optional[bytes] = ..., balanced_l1: _Optional[float] = ..., secrets: _Optional[bytes] = ..., owner: _Optional[str] = ...) -> None: ...
 
 class ReverseResponse(_message.Message):
     __slots__ = ("probabilities", "secrets")

@@ -79,9 +79,12 @@ class FairQueue(Generic[T]):
         return list(self._members)
 
     def pop_newest(self, owner: str) -> T:
-        """Remove the newest item of the member of a waiting owner that has the longest line."""
+        """Remove the newest item of the member of a waiting owner that has the longest line.
+
+        Of lines that are equally long, it is that of the member who came last.
+        """
         lines = [(payer, line) for payer, line in self._lines.items() if payer.owner == owner]
-        payer, line = max(lines, key=lambda entry: len(entry[1]))
+        payer, line = max(reversed(lines), key=lambda entry: len(entry[1]))
         item = line.pop()
         self._leave_if_empty(payer)
         return item

@@ -102,6 +102,10 @@ class MicroBatch:
             yield request, slice(start, end)
             start = end
 
+    def request_at(self, row: int) -> Pending:
+        """The request that holds a row."""
+        return next(request for request, rows in self if row < rows.stop)
+
     def by_row(self, values: Sequence[Any], dtype: DTypeLike) -> NDArray[Any]:
         """Values (B,) of the rows, from one value for each request."""
         return np.repeat(np.array(values, dtype), [request.rows for request in self.requests])

@@ -41,7 +41,7 @@ class PerturberServicer(perturber_pb2_grpc.PerturberServiceServicer):
         """An answer for every row, under a secret the same bytes for the same row every time."""
         with self._metrics.stages["decode"].time():
             flagged = read_flagged(request, self._bundle, self._max_rows, self._secrets())
-        answers = await self._turns.answer(flagged)
+        answers = await self._turns.answer(flagged, request.owner)
         self._metrics.count_answers(flagged)
         return pb.ReverseResponse(
             probabilities=tensor_bytes(answers), secrets=tensor_bytes(flagged.secrets, "<u4")

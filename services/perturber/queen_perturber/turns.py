@@ -1,20 +1,25 @@
 """Turns: how calls share the thread that runs the shadow models.
 
-A call is computed in turns of about TURN_SECONDS, and calls alternate, so that a large call
-does not hold up the others, and an abandoned call ends with its turn.
+A call is computed in turns of about TURN_SECONDS. Owners alternate, and so do the calls of one
+owner: neither a large call nor many calls of one owner hold up the others, and an abandoned call
+ends with its turn.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Executor
+from dataclasses import dataclass
+from itertools import count
 from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
 
 from queen.errors import Overloaded
+from queen.serving.fairness.fair_queue import FairQueue, Payer
 from queen_perturber.metrics import PerturberMetrics
 from queen_perturber.reversal import Flagged
 
@@ -43,10 +48,32 @@ class TurnLength:
         self._seconds_per_row = max(new, known + _NEW_SHARE * (new - known))
 
 
+@dataclass(eq=False, slots=True)
+class Call:
+    """A call of an owner that is computed, `done` rows so far, and its answers (B, C).
+
+    `waits_since` is when it began to wait for its next turn.
+    """
+
+    owner: str
+    flagged: Flagged
+    waits_since: float
+    answers: NDArray[np.float32]
+    over: asyncio.Future[None]
+    done: int = 0
+    is_counted: bool = True
+
+    def fail(self, error: Exception) -> None:
+        """End with an error, unless the caller has gone."""
+        if not self.over.done():
+            self.over.set_exception(error)
+
+
 class Turns:
     """Computes the answers of every call on the thread of `compute`, turn by turn.
 
-    At most `max_waiting` calls wait. `clock`, in seconds, measures the turns.
+    At most `max_waiting` calls wait; then the newest of the owner with most of them gives way.
+    `clock`, in seconds, measures the turns.
     """
 
     def __init__(
@@ -65,35 +92,84 @@ class Turns:
         self._metrics = metrics
         self._max_waiting = max_waiting
         self._clock = clock
-        self._waiting = 0
+        self._calls: FairQueue[Call] = FairQueue()
+        self._waiting: Counter[str] = Counter()
+        self._numbers = count()
+        self._work: asyncio.Task[None] | None = None
 
-    async def answer(self, flagged: Flagged) -> NDArray[np.float32]:
-        """Answers (B, C) to B flagged queries; Overloaded if too many calls wait."""
-        if self._waiting >= self._max_waiting:
-            raise Overloaded(f"expected at most {self._max_waiting} waiting calls, got one more")
-        self._count_waiting(1)
+    async def answer(self, flagged: Flagged, owner: str = "") -> NDArray[np.float32]:
+        """Answers (B, C) to B flagged queries of an owner; Overloaded if too many calls wait."""
+        self._make_room(owner)
+        over = asyncio.get_running_loop().create_future()
         answers = np.empty_like(flagged.probabilities)
+        call = Call(owner, flagged, self._clock(), answers, over)
+        # Every call is a member of its owner, so that the calls of an owner alternate.
+        self._calls.append(Payer(owner, str(next(self._numbers))), call)
+        self._waiting[owner] += 1
+        self._metrics.waiting.set(self._waiting.total())
+        if self._work is None:
+            self._work = asyncio.create_task(self._compute_all())
         try:
-            done = 0
-            while done < len(flagged):
-                rows = np.arange(done, min(done + self._length.rows, len(flagged)))
-                answers[rows] = await asyncio.get_running_loop().run_in_executor(
-                    self._compute, self._compute_turn, flagged.select(rows), self._clock()
-                )
-                done += len(rows)
+            await over
         finally:
-            self._count_waiting(-1)
+            self._leave(call)
         return answers
 
-    def _compute_turn(self, part: Flagged, arrived: float) -> NDArray[np.float32]:
+    def _make_room(self, owner: str) -> None:
+        if self._waiting.total() < self._max_waiting:
+            return
+        largest = max(self._calls.waiting_owners(), key=self._waiting.__getitem__, default=owner)
+        if self._waiting[largest] <= self._waiting[owner] + 1:
+            raise self._full()
+        newest = self._calls.pop_newest(largest)
+        newest.fail(self._full())
+        self._leave(newest)
+
+    def _full(self) -> Overloaded:
+        return Overloaded(f"expected at most {self._max_waiting} waiting calls, got one more")
+
+    async def _compute_all(self) -> None:
+        """Compute turns until no call waits."""
+        try:
+            while (call := self._calls.first()) is not None:
+                await self._compute_next(call)
+        finally:
+            self._work = None
+
+    async def _compute_next(self, call: Call) -> None:
+        """Compute the next turn of the first call."""
+        if call.over.done():
+            self._calls.pop(0)
+            return
+        begin = call.done
+        call.done = min(begin + self._length.rows, len(call.flagged))
+        rows = np.arange(begin, call.done)
+        is_last = call.done == len(call.flagged)
+        (self._calls.pop if is_last else self._calls.serve)(len(rows))
+        try:
+            call.answers[rows] = await asyncio.get_running_loop().run_in_executor(
+                self._compute, self._compute_turn, call.flagged.select(rows), call.waits_since
+            )
+        except Exception as error:  # noqa: BLE001 - goes to the caller, and the others go on
+            call.fail(error)
+        call.waits_since = self._clock()
+        if is_last and not call.over.done():
+            call.over.set_result(None)
+
+    def _compute_turn(self, part: Flagged, waits_since: float) -> NDArray[np.float32]:
         began = self._clock()
-        self._metrics.stages["wait"].observe(began - arrived)
+        self._metrics.stages["wait"].observe(began - waits_since)
         answers = self._answer(part)
         seconds = self._clock() - began
         self._metrics.stages["reverse"].observe(seconds)
         self._length.learn(len(part), seconds)
         return answers
 
-    def _count_waiting(self, calls: int) -> None:
-        self._waiting += calls
-        self._metrics.waiting.set(self._waiting)
+    def _leave(self, call: Call) -> None:
+        """Count a call no longer; a second time is ignored."""
+        if call.is_counted:
+            call.is_counted = False
+            self._waiting[call.owner] -= 1
+            if not self._waiting[call.owner]:
+                del self._waiting[call.owner]
+            self._metrics.waiting.set(self._waiting.total())

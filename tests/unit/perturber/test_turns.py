@@ -96,3 +96,77 @@ async def test_calls_beyond_the_bound_are_refused(flagged: Flagged) -> None:
         answers = await asyncio.gather(*calls, return_exceptions=True)
     assert [type(answer) for answer in answers] == [np.ndarray, np.ndarray, Overloaded]
     assert metrics.registry.get_sample_value("queen_waiting_calls") == 0
+
+
+async def test_owners_alternate_however_many_calls_they_make(flagged: Flagged) -> None:
+    """One call of an owner waits for one turn of another, not for a turn of each of its calls."""
+    watch, metrics = Stopwatch(), PerturberMetrics(Metrics())
+    order: list[str] = []
+
+    async def ask(turns: Turns, owner: str, rows: int) -> None:
+        await turns.answer(flagged.select(np.arange(rows)), owner)
+        order.append(owner)
+
+    with ThreadPoolExecutor(1) as compute:
+        turns = Turns(watch.answer, compute, TurnLength(), metrics, max_waiting=9, clock=watch.now)
+        calls = [ask(turns, "many", 10) for _ in range(5)]
+        await asyncio.gather(*calls, ask(turns, "small", 3))
+    assert watch.turns[:2] == [10, 3]
+    assert order.index("small") <= 1
+
+
+async def test_the_newest_call_of_who_holds_most_gives_way(flagged: Flagged) -> None:
+    """A full queue lets another owner in, and the rest are answered."""
+    watch, metrics = Stopwatch(), Metrics()
+    with ThreadPoolExecutor(1) as compute:
+        turns = Turns(
+            watch.answer,
+            compute,
+            TurnLength(),
+            PerturberMetrics(metrics),
+            max_waiting=3,
+            clock=watch.now,
+        )
+        owners = ["many", "many", "many", "small"]
+        calls = [turns.answer(flagged, owner) for owner in owners]
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [np.ndarray, np.ndarray, Overloaded, np.ndarray]
+    assert metrics.registry.get_sample_value("queen_waiting_calls") == 0
+
+
+async def test_a_turn_that_fails_ends_its_own_call(flagged: Flagged) -> None:
+    """The other calls are answered, and so are those that come later."""
+
+    def fail_on_small(part: Flagged) -> np.ndarray:
+        if len(part) < 5:
+            raise ZeroDivisionError
+        return part.probabilities
+
+    metrics = PerturberMetrics(Metrics())
+    with ThreadPoolExecutor(1) as compute:
+        turns = Turns(fail_on_small, compute, TurnLength(), metrics, max_waiting=9)
+        parts = [flagged.select(np.arange(rows)) for rows in (8, 3, 9)]
+        answers = await asyncio.gather(*map(turns.answer, parts), return_exceptions=True)
+        assert [type(answer) for answer in answers] == [np.ndarray, ZeroDivisionError, np.ndarray]
+        assert len(await turns.answer(parts[0])) == 8
+
+
+async def test_an_abandoned_call_ends_with_its_turn(flagged: Flagged) -> None:
+    """Its other rows are never computed, and it counts no longer."""
+    watch, metrics = Stopwatch(), Metrics()
+    with ThreadPoolExecutor(1) as compute:
+        turns = Turns(
+            watch.answer,
+            compute,
+            TurnLength(),
+            PerturberMetrics(metrics),
+            max_waiting=2,
+            clock=watch.now,
+        )
+        call = asyncio.create_task(turns.answer(flagged, "gone"))
+        await asyncio.sleep(0)
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+        assert metrics.registry.get_sample_value("queen_waiting_calls") == 0
+        assert len(await turns.answer(flagged.select(np.arange(5)), "stays")) == 5
+    assert sum(watch.turns) <= 16 + 5

@@ -13,6 +13,7 @@ import numpy as np
 from queen.bundle import Bundle
 from queen.method.answers.decoy import sketch_inputs
 from queen.method.contracts import Profile, broken_rows, check_answers
+from queen.serving.logging import account_hash
 from queen.wire import PROFILES
 from queen_inference.answers.fallback import Fallback
 from queen_inference.metrics import InferenceMetrics
@@ -47,7 +48,7 @@ class Reverser:
     ) -> SingleArray:
         """Answers (F, C) to flagged rows (F,); DependencyUnavailable if they do not come in time.
 
-        The rows are under profiles of `REVERSED`.
+        The rows are under profiles of `REVERSED`, and of one owner.
         """
         started = perf_counter()
         rows = self._select(batch, flagged)
@@ -66,6 +67,7 @@ class Reverser:
             outputs.embeddings[flagged],
             sketch_inputs(batch.inputs[flagged]),
             self._balanced_l1,
+            account_hash(batch.request_at(int(flagged[0])).payer.owner),
         )
 
     def _checked(self, answers: SingleArray, flagged: FlaggedRows, labels: RowIndex) -> SingleArray:

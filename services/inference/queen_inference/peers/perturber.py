@@ -30,7 +30,8 @@ class FlaggedRows:
 
     `profiles` (F,) are numbers of `queen.wire.PROFILES`, `shadow_inputs` (F, ...) and
     `sketches` (F, S) numbers of the protectee's own types, `probabilities` (F, C) and
-    `embeddings` (F, E) its outputs. `balanced_l1` is the profile's largest L1 distance.
+    `embeddings` (F, E) its outputs. `balanced_l1` is the profile's largest L1 distance, and `owner`
+    the hash of the owner in whose turn they are computed.
     """
 
     profiles: NDArray[np.uint8]
@@ -39,6 +40,7 @@ class FlaggedRows:
     embeddings: SingleArray
     sketches: Array
     balanced_l1: float
+    owner: str = ""
 
     def __len__(self) -> int:
         """F."""
@@ -82,6 +84,7 @@ class PerturberClient:
             embeddings=tensor_bytes(flagged.embeddings),
             sketches=tensor_bytes(_within_single(flagged.sketches)),
             balanced_l1=flagged.balanced_l1,
+            owner=flagged.owner,
         )
         response = await self._peer.call(self._reverse, request, timeout_seconds)
         shape = flagged.probabilities.shape
