@@ -9,8 +9,8 @@ from typing import IO, Any
 
 import click
 
-from queen.cli.printable import printable
 from queen.errors import QueenError
+from queen.printable import printable
 
 
 class Refusal(click.ClickException):

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from queen.cli.printable import printable
 from queen.errors import ConfigError
 from queen.method.crossing import UNSTATED, CrossingPolicy, cap_text
 from queen.owners import group_owner, is_group
+from queen.printable import printable
 from queen.serving.accounts import AccountEntry, AccountsFile, parse_accounts, read_accounts
 from queen.serving.auth import key_digest
 from queen.serving.yaml_file import parse_yaml

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from queen.bundle import Bundle
 from queen.cli.accounts.admin_values import Account, ClassLedger
-from queen.cli.printable import printable
 from queen.errors import ConfigError
+from queen.printable import printable
 
 _MARGIN = 1.25
 """Margin around the regions, in sensitive radii of the largest region."""

@@ -11,12 +11,12 @@ import click
 
 from queen.cli.accounts.accounts_file import NewAccount, appended, key_fields, new_key
 from queen.cli.class_cap import ClassCapType
-from queen.cli.printable import printable
 from queen.cli.private_files import replace_private
 from queen.errors import ConfigError
 from queen.method.contracts import Profile
 from queen.method.crossing import CAP_OFF, OFF
 from queen.owners import require_account_id
+from queen.printable import printable
 from queen.serving.accounts import MOST_KEYS, read_accounts
 from queen.serving.auth import key_digest
 from queen.serving.identity.lookalikes import look_alikes

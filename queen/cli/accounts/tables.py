@@ -9,10 +9,10 @@ from rich.text import Text
 
 from queen.cli.accounts.accounts_file import Policies
 from queen.cli.accounts.admin_values import Account, AccountSummary, ClassLedger, Link
-from queen.cli.printable import printable
 from queen.method.crossing import CAP_OFF, UNSTATED
 from queen.operators import AuditEntry
 from queen.owners import is_group
+from queen.printable import printable
 
 _BAR = 20
 """Characters of a full bar."""

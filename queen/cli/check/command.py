@@ -9,9 +9,9 @@ import click
 
 from queen.cli.check.bundle_checks import check_bundle
 from queen.cli.check.finding import Finding, examine
-from queen.cli.printable import printable
 from queen.cli.up.plan import SERVICES, settings_of
 from queen.errors import ConfigError
+from queen.printable import printable
 from queen.serving.accounts import read_accounts
 from queen.serving.identity.lookalikes import look_alikes
 from queen.serving.settings_sources import validate_settings_file

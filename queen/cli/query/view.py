@@ -8,9 +8,9 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from queen.cli.printable import printable
 from queen.cli.query.samples import Samples
 from queen.oip_client import Array, ModelDescription
+from queen.printable import printable
 
 _BAR_CELLS = 12
 

@@ -1,4 +1,4 @@
-"""Who may call which method of the front door."""
+"""Admission to the methods of the front door: which of them need a credential."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 import pytest
 
-from queen.cli.printable import printable
+from queen.printable import printable
 
 
 @pytest.mark.parametrize(
