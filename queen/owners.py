@@ -15,10 +15,12 @@ LONGEST_NAME = 256
 """Characters of the longest account id or group name that accounts.yaml may state."""
 LONGEST_OWNER = 1024
 """Characters of the longest owner that a service accepts from another service."""
-ACCOUNT_ID = r"[^\s\x00-\x1f\x7f]+"
-"""Regular expression of an account id: no space and no control character."""
-GROUP_NAME = r"[^\x00-\x1f\x7f]+"
-"""Regular expression of a group's name: one line, since operators read it."""
+_UNSEEN = r"\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+"""Characters that a terminal obeys or does not show: control, zero width, direction of writing."""
+ACCOUNT_ID = rf"[^\s{_UNSEEN}]+"
+"""Regular expression of an account id: no space, and no character that is not seen."""
+GROUP_NAME = rf"[^{_UNSEEN}]+"
+"""Regular expression of a group's name: one line that operators can read."""
 
 GROUP_PREFIX = "group "
 OBSERVED_PREFIX = "observed "

@@ -46,6 +46,11 @@ def test_observed_ledgers_have_a_name_of_their_own():
         ("a\x7f", False),
         ("a\n", False),
         ("a\x1b[2J", False),
+        ("a\x9b2J", False),
+        ("a\u200bb", False),
+        ("a\u202eb", False),
+        ("a\ufeff", False),
+        ("東京-é", True),
     ],
 )
 def test_the_accounts_file_and_the_command_line_accept_the_same_ids(account_id, is_sound):
