@@ -11,6 +11,7 @@ from rich.table import Table
 
 from queen.bundle import open_bundle
 from queen.cli.refusal import refusing
+from queen.printable import printable
 from queen.replay import ReplayReport, replay
 
 EXIT_CONTRADICTED = 1
@@ -108,7 +109,7 @@ def explain(report: ReplayReport) -> None:
         if count:
             click.echo(f"{count:,} {words}, and left out", err=True)
     for contradiction in report.contradictions:
-        click.echo(f"{click.style('wrong', fg='red')} {contradiction}", err=True)
+        click.echo(f"{click.style('wrong', fg='red')} {printable(str(contradiction))}", err=True)
     told, all_of_them = len(report.contradictions), report.contradicting + report.broken_chains
     if told and all_of_them > told:
         click.echo(f"and more: {report.contradicting:,} queries contradict in all", err=True)

@@ -12,6 +12,7 @@ from rich.console import Console
 from queen.cli.accounts.deployment import Deployment, deployment_options
 from queen.cli.accounts.tables import audit_table
 from queen.operators import Mandate
+from queen.printable import printable
 
 
 def mandate_options(function: Any) -> Any:
@@ -50,7 +51,7 @@ def reset(account_id: str, mandate: Mandate, deployment: Deployment) -> None:
     """Empty the ledgers and the meter of account ID: its budgets are whole again."""
     with deployment.client() as client:
         records = client.reset(account_id, mandate)
-    click.echo(f"'{account_id}' starts anew; it had {records} records", err=True)
+    click.echo(f"'{printable(account_id)}' starts anew; it had {records} records", err=True)
 
 
 @click.command()
@@ -61,11 +62,13 @@ def reset(account_id: str, mandate: Mandate, deployment: Deployment) -> None:
 def delete(account_id: str, mandate: Mandate, yes: bool, deployment: Deployment) -> None:
     """Erase all records of account ID, under every bundle."""
     if not yes:
-        click.confirm(f"erase all records of '{account_id}' for good?", abort=True, err=True)
+        click.confirm(
+            f"erase all records of '{printable(account_id)}' for good?", abort=True, err=True
+        )
     with deployment.client() as client:
         deleted = client.delete(account_id, mandate)
     click.echo(
-        f"'{account_id}' is erased: {deleted.records} records under "
+        f"'{printable(account_id)}' is erased: {deleted.records} records under "
         f"{deleted.geometries} geometries; its key works on until accounts.yaml drops it",
         err=True,
     )
@@ -91,7 +94,7 @@ def exempt(account_id: str, mandate: Mandate, is_ending: bool, deployment: Deplo
     with deployment.client() as client:
         records = client.audit_exemption(account_id, not is_ending, mandate)
     subject = "the end of the exemption is" if is_ending else "the exemption is"
-    click.echo(f"{subject} in the audit; '{account_id}' has {records} records", err=True)
+    click.echo(f"{subject} in the audit; '{printable(account_id)}' has {records} records", err=True)
     click.echo("now write into the account's entry in accounts.yaml:", err=True)
     click.echo(f"exempt: {str(not is_ending).lower()}")
 

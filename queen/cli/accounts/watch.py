@@ -16,6 +16,7 @@ from queen.cli.accounts.admin_client import AdminClient
 from queen.cli.accounts.admin_values import Crossing, Missed
 from queen.cli.accounts.deployment import Deployment, deployment_options, error_sentence
 from queen.cli.refusal import Refusal
+from queen.printable import printable
 
 RETRY_SECONDS = 1.0
 LOOK_SECONDS = 0.5
@@ -65,8 +66,7 @@ def event_line(event: Crossing | Missed) -> str:
     if isinstance(event, Missed):
         return f"{event.count} events were missed: this terminal did not read in time"
     when = datetime.fromtimestamp(event.time_unix_nanos / 1e9, UTC).isoformat(timespec="seconds")
-    # repr: an id may hold characters that a terminal would obey.
-    account = f"{when} {event.account_id!r}"
+    account = f"{when} '{printable(event.account_id)}'"
     if event.kind == "off distribution":
         return f"{account} is off-distribution: {event.level:.4g} of {event.limit:.4g}"
     if event.kind == "breadth":

@@ -31,6 +31,14 @@ def test_a_deletion_asks_first(port):
     assert port.requests == [pb.DeleteAccountRequest(**FIELDS)]
 
 
+def test_no_id_is_obeyed_by_the_terminal(port):
+    """The answer spells it out; the request holds it as it is."""
+    ran = run(port, "delete", "a\x1b[2J", *BY_ANA, "--yes")
+    assert r"'a\x1b[2J' is erased" in ran.stderr
+    assert "\x1b" not in ran.output
+    assert port.requests[0].account_id == "a\x1b[2J"
+
+
 @pytest.mark.parametrize(("words", "line"), [((), "exempt: true"), (("--end",), "exempt: false")])
 def test_an_exemption_prints_its_line_for_the_accounts_file(port, words, line):
     """The line alone is on stdout, since the file decides."""

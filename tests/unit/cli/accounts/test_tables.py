@@ -141,3 +141,23 @@ def test_a_bar_is_full_at_the_budget(share, blocks, text):
     plain = bar(share).plain
     assert plain.count("█") == blocks
     assert plain.endswith(text)
+
+
+def test_no_table_obeys_a_name():
+    """Neither its control characters nor its markup, wherever it stands."""
+    name = "[red]a\x1b[2J\u202eb"
+    shown = r"[red]a\x1b[2J\u202eb"
+    summary = AccountSummary(name, 3, (), 0.5)
+    entries = [AccountEntry(id="c", key_sha256="ab" * 32, group="g")]
+    tables = [
+        accounts_table([summary], policies_of(AccountsFile(accounts=entries))),
+        account_table(
+            Account(summary, (ClassLedger(0, 1.0, 2.0, np.zeros(6)),), "ab" * 32), [name]
+        ),
+        links_table([(name, [Link(name, name, 8.25, 12, 1.5, 40, 60)])]),
+        audit_table([AuditEntry("noon", name, name, "reset", "ab", 3)]),
+    ]
+    for table in tables:
+        text = printed(table)
+        assert shown in text
+        assert not {"\x1b", "\u202e"} & set(text)
