@@ -59,7 +59,7 @@ ATTACKS: dict[str, Attack] = {
         two_heads.ATTACK,
         warm_up.ATTACK,
         slow_drip.ATTACK,
-        dimmed.ATTACK,
+        *dimmed.ATTACKS,
         hoarder.ATTACK,
         class_split.ATTACK,
         hurried.ATTACK,

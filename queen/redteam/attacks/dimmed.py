@@ -1,13 +1,15 @@
-"""Dimmed: ask about darkened images, which lie outside of most sensitive regions.
+"""Dimmed and brightened: ask about images of another brightness, which lie outside of most regions.
 
-Many models keep the label of an image at a quarter of its brightness, but its features shrink, so
-that few of the queries are recorded. A known query follows each of them: it lowers an
-off-distribution meter that counts repeats, and shows the crossing exactly.
+Many models keep the label of an image at a quarter of its brightness, or at half as much again, but
+its features shrink or grow, so that few of the queries are recorded. A known query follows each of
+them: it lowers an off-distribution meter that counts repeats, and shows the crossing exactly.
 
 Shapes: N images, C classes.
 """
 
 from __future__ import annotations
+
+from functools import partial
 
 import numpy as np
 from torch import nn
@@ -17,14 +19,15 @@ from queen.redteam.attacks.parts.watch import Probing, open_watches
 from queen.redteam.datasets import Images
 from queen.redteam.targets.base import MeteredTarget
 
-BRIGHTNESS = 0.25
+DIM, BRIGHT = 0.25, 1.5
+"""Factors of each number of an image. The bright ones may lie above all of the training data."""
 _FIRST = 16
 """Images that each account asks about as they are, before its known query is chosen."""
 _PROBING = Probing(every=1, repeats=1)
 
 
-def steal(target: MeteredTarget, thief: Thief) -> nn.Module:
-    """Learn the labels of the dimmed images, with the images as they were, until the crossing."""
+def steal(target: MeteredTarget, thief: Thief, brightness: float) -> nn.Module:
+    """Learn the labels of the changed images, with the images as they were, until the crossing."""
     first = min(_FIRST * thief.accounts, target.left // 2)
     watches = open_watches(target, thief, first)
     learned = [(watch.images, watch.answers) for watch in watches]
@@ -32,16 +35,27 @@ def steal(target: MeteredTarget, thief: Thief) -> nn.Module:
     share = _PROBING.affordable(target.left // len(watches))
     for index, watch in enumerate(watches):
         images = rest[index :: len(watches)][:share]
-        kept = watch.ask(dim(images), _PROBING)
+        kept = watch.ask(scaled(images, brightness), _PROBING)
         learned.append((images[:kept], watch.answers[len(watch.answers) - kept :]))
     queries, answers = (np.concatenate(parts) for parts in zip(*learned, strict=True))
     return thief.train(queries, one_hot(answers))
 
 
-def dim(images: Images) -> Images:
-    """The images (N, ...) at a quarter of their brightness; black is 0."""
-    dimmed: Images = (BRIGHTNESS * images).astype(np.float32)
-    return dimmed
+def scaled(images: Images, brightness: float) -> Images:
+    """The images (N, ...) with each number times `brightness`; black is 0."""
+    changed: Images = (brightness * images).astype(np.float32)
+    return changed
 
 
-ATTACK = Attack("dimmed", "ask about darkened images, learn the images as they were", steal)
+ATTACKS = (
+    Attack(
+        "dimmed",
+        "ask about darkened images, learn the images as they were",
+        partial(steal, brightness=DIM),
+    ),
+    Attack(
+        "brightened",
+        "ask about brightened images, learn the images as they were",
+        partial(steal, brightness=BRIGHT),
+    ),
+)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from torch import nn
 
 from queen.redteam.attacks import ATTACKS
 from queen.redteam.attacks.base import Thief
-from queen.redteam.attacks.dimmed import BRIGHTNESS, dim
+from queen.redteam.attacks.dimmed import BRIGHT, DIM, scaled
 from queen.redteam.datasets import Images
 from queen.redteam.networks import predict
 from queen.redteam.targets.base import Answers, MeteredTarget
@@ -39,10 +40,15 @@ def test_dark_images_are_sent_and_bright_ones_learned() -> None:
     assert np.array_equal(queries, SPLIT.pool_x[: len(queries)])
     own = predict(protectee_network(), queries)
     assert (labels.argmax(axis=1) == own).mean() > 0.9
-    assert target.asked()[16::2].max() <= BRIGHTNESS
+    sent = target.asked()[16 : 2 * len(queries) - 16 : 2]
+    np.testing.assert_allclose(sent, scaled(queries[16:], DIM))
     assert score(copy) > 0.75
 
 
-def test_dimming_keeps_the_shape() -> None:
-    """A quarter of each number."""
-    assert np.array_equal(dim(np.array([[1.0, 0.4]], np.float32)), np.float32([[0.25, 0.1]]))
+def test_bright_images_go_beyond_the_training_data() -> None:
+    """Half as much again of each number, whatever the range."""
+    target = DistortedTarget(after(301, garbage))
+    thief = Thief("digits", SPLIT.pool_x, MANY, 0, 1, train_quickly)
+    copy = ATTACKS["brightened"].steal(MeteredTarget(target, MANY), thief)
+    assert target.asked()[16::2].max() == pytest.approx(BRIGHT * SPLIT.pool_x.max())
+    assert score(copy) > 0.75
