@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from queen.cli.bench.charge import charge
+from queen.cli.bench.fairness import fairness
 from queen.cli.bench.frontier import frontier
 from queen.cli.bench.honest import honest
 from queen.cli.bench.links import links
@@ -20,5 +21,5 @@ def command() -> None:
     """Measure what the defense costs, as ratios in one run."""
 
 
-for _command in (method, serve, honest, frontier, links, charge, meter, state, secrecy):
+for _command in (method, serve, fairness, honest, frontier, links, charge, meter, state, secrecy):
     command.add_command(_command)
