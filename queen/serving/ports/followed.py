@@ -25,7 +25,7 @@ class Followed(Generic[T]):
     The look at the files costs a few microseconds, so whoever needs the value asks for it: no
     watcher can end in silence. A change that `read` refuses with ConfigError leaves the last good
     value in force; it is counted and logged. Links are followed, so a folder that Kubernetes
-    mounts is followed too. Threads may share it.
+    mounts is followed too. Threads may share it. `name` is that of the files in the metrics.
     """
 
     def __init__(
@@ -34,7 +34,9 @@ class Followed(Generic[T]):
         read: Callable[[], T],
         metrics: Metrics | None = None,
         now: Callable[[], int] = time.time_ns,
+        name: str = "tls",
     ) -> None:
+        self._name = name
         self._paths = tuple(paths)
         self._read = read
         self._metrics = metrics
@@ -80,7 +82,7 @@ class Followed(Generic[T]):
 
     def _count(self, *, ok: bool) -> None:
         if self._metrics is not None:
-            self._metrics.config_loaded("tls", ok=ok)
+            self._metrics.config_loaded(self._name, ok=ok)
 
 
 def _facts(path: Path) -> tuple[int, ...] | None:

@@ -8,6 +8,7 @@ from queen.serving.metrics import Metrics
 STAGES = ("decode", "queue", "infer", "assess", "preserve", "reverse", "encode")
 DEPENDENCIES = ("sensitivity", "perturber")
 ENDPOINT_STATES = ("known", "up")
+SECRET_STATES = ("current", "retiring")
 _ROW_BUCKETS = tuple(float(1 << power) for power in range(11))
 
 
@@ -54,6 +55,16 @@ class InferenceMetrics:
             "queen_dependency_up", "Whether a peer answered its last probe.", ("dependency",)
         )
         self.dependency_up = {name: up.labels(name) for name in DEPENDENCIES}
+        self.secrets_mixed = metrics.gauge(
+            "queen_perturber_secrets_mixed",
+            "1 while the perturbers are refused, since no secret is held by all of them.",
+        )
+        secrets = metrics.gauge(
+            "queen_perturber_secrets",
+            "Secrets that every perturber holds: the current one, and those that retire.",
+            ("state",),
+        )
+        self.secrets = {state: secrets.labels(state) for state in SECRET_STATES}
         endpoints = metrics.gauge(
             "queen_sensitivity_endpoints",
             "Endpoints of the sensitivity service: all that are known, and those that serve.",

@@ -55,7 +55,8 @@ class InferenceSettings(ServiceSettings):
     resolve_seconds: float = Field(default=2.0, gt=0)
     """Time between two look-ups of the names in sensitivity_target."""
     perturber_target: str = "127.0.0.1:8201"
-    """gRPC target of the perturber service."""
+    """gRPC target of the perturber service: one address, a name that resolves to all perturbers, or
+    their addresses between commas."""
     peer_ca_file: Path | None = None
     """PEM file of the authorities that sign the certificates of both; with it they are called over
     TLS."""
@@ -136,15 +137,8 @@ class InferenceSettings(ServiceSettings):
 
     @property
     def expected_perturber_name(self) -> str:
-        """The name of its certificates; empty if gRPC itself knows it."""
+        """The name of its certificates; empty if each has the address of its endpoint."""
         return self.perturber_name or _lone_host(self.perturber_target)
-
-    @field_validator("perturber_target")
-    @classmethod
-    def _require_lone_target(cls, target: str) -> str:
-        if len(read_target(target)) > 1:
-            raise ValueError("expected one perturber-target, got a list; give one name of them all")
-        return target
 
     @model_validator(mode="after")
     def _require_whole_peer_tls(self) -> Self:

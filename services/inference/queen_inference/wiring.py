@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from time import monotonic
+from typing import NamedTuple
 
 from queen.api.oip import open_inference_pb2_grpc
 from queen.bundle import Bundle, open_bundle
@@ -26,10 +27,13 @@ from queen_inference.decisions.file import DecisionFile
 from queen_inference.decisions.log import DecisionLog, DecisionRecorder, write_to_stream
 from queen_inference.door import FrontDoor, ServedModel
 from queen_inference.metrics import InferenceMetrics
+from queen_inference.peers.agreement import Agreement
 from queen_inference.peers.dialing import Dialer
 from queen_inference.peers.endpoints import read_target
+from queen_inference.peers.inquiry import Inquiry
 from queen_inference.peers.peer import LoopClock, Peer, Probed
-from queen_inference.peers.perturber import PERTURBER, PerturberClient
+from queen_inference.peers.perturber import PERTURBER, PerturberClient, Reverses
+from queen_inference.peers.perturbers import Perturbers
 from queen_inference.peers.replicas import Replica, Replicas
 from queen_inference.peers.routing import RoutedClient
 from queen_inference.peers.sensitivity import SENSITIVITY, Assessor, SensitivityClient
@@ -38,7 +42,17 @@ from queen_inference.protectee import Protectee
 from queen_inference.servicer import INFERENCE, InferenceServicer
 from queen_inference.settings import InferenceSettings
 
-Clients = tuple[Assessor, PerturberClient]
+Clients = tuple[Assessor, Reverses]
+Dial = Callable[..., Peer]
+"""Makes a peer out of a target, a service and a cap; it serves only with the same bundle."""
+
+
+class _Peers(NamedTuple):
+    """How peers are made, the secrets that they are told, and who keeps their look-ups."""
+
+    dial: Dial
+    secrets: Callable[[], Sequence[int]]
+    lasting: Lasting
 
 
 @asynccontextmanager
@@ -55,21 +69,16 @@ async def open_service(settings: InferenceSettings, shell: Shell) -> AsyncIterat
         protectee = Protectee(
             bundle, threads=settings.threads, max_batch_rows=settings.max_batch_rows
         )
-        perturber = Peer(
-            settings.perturber_target,
-            PERTURBER,
-            settings.max_message_bytes,
-            clock=clock.now,
-            dialer=Dialer(settings.peer_files, settings.expected_perturber_name, shell.metrics),
-        )
-        stack.push_async_callback(perturber.close)
+        dialer = Dialer(settings.peer_files, settings.expected_perturber_name, shell.metrics)
+        dial = _dial(bundle, clock, dialer)
+        perturbers = await _open_perturbers(settings, bundle, metrics, dial, shell.lasting)
+        stack.push_async_callback(perturbers.close)
         dialer = Dialer(settings.peer_files, settings.expected_sensitivity_name, shell.metrics)
-        sensitivity, assessor = await _open_sensitivity(
-            settings, bundle, metrics, partial(Peer, clock=clock.now, dialer=dialer), shell.lasting
-        )
+        peers = _Peers(_dial(bundle, clock, dialer), perturbers.secrets, shell.lasting)
+        sensitivity, assessor = await _open_sensitivity(settings, bundle, metrics, peers)
         stack.push_async_callback(sensitivity.close)
         watch = PeerWatch(
-            {"sensitivity": sensitivity, "perturber": perturber},
+            {"sensitivity": sensitivity, "perturber": perturbers},
             metrics.dependency_up,
             shell.health,
             gated=INFERENCE if settings.failure_mode == "deny" else None,
@@ -81,7 +90,7 @@ async def open_service(settings: InferenceSettings, shell: Shell) -> AsyncIterat
         answerer = make_answerer(
             bundle,
             _policy(settings),
-            (assessor, PerturberClient(perturber, bundle.digest)),
+            (assessor, perturbers),
             decisions,
             metrics,
             clock.now,
@@ -186,27 +195,52 @@ def _open_decisions(
         )
 
 
-async def _open_sensitivity(
+def _dial(bundle: Bundle, clock: LoopClock, dialer: Dialer) -> Dial:
+    def dial(target: str, service: str, cap: int, *, retries: bool) -> Peer:
+        peer = Peer(target, service, cap, retries=retries, clock=clock.now, dialer=dialer)
+        peer.inquiry = Inquiry(bundle.digest)
+        return peer
+
+    return dial
+
+
+async def _open_perturbers(
     settings: InferenceSettings,
     bundle: Bundle,
     metrics: InferenceMetrics,
-    dial: Callable[..., Peer],
+    dial: Dial,
     lasting: Lasting,
+) -> Perturbers:
+    """The perturbers behind the target, each with a channel of its own."""
+
+    def open_replica(endpoint: str, retries: bool) -> Replica[PerturberClient]:
+        peer = dial(endpoint, PERTURBER, settings.max_message_bytes, retries=retries)
+        return Replica(peer, PerturberClient(peer, bundle.digest))
+
+    parts = read_target(settings.perturber_target)
+    replicas = Replicas(PERTURBER, parts, open_replica, settings.resolve_seconds, lasting)
+    await replicas.start()
+    return Perturbers(replicas, Agreement(metrics.secrets_mixed, metrics.secrets))
+
+
+async def _open_sensitivity(
+    settings: InferenceSettings, bundle: Bundle, metrics: InferenceMetrics, peers: _Peers
 ) -> tuple[Probed, Assessor]:
-    """The sensitivity service as a peer, and the client of it; `dial` makes peers.
+    """The sensitivity service as a peer, and the client of it.
 
     Replicas are routed to; without affinity, or at an address that never changes, there is one
     channel for all.
     """
 
-    def open_replica(endpoint: str, retries: bool) -> Replica:
+    def open_replica(endpoint: str, retries: bool) -> Replica[SensitivityClient]:
         cap = settings.max_message_bytes
-        peer = dial(endpoint, SENSITIVITY, cap, retries=retries)
+        peer = peers.dial(endpoint, SENSITIVITY, cap, retries=retries)
         client = SensitivityClient(
             peer,
             bundle.digest,
             with_facts=settings.decision_log != "off",
             keeps_observed=settings.decision_log == "all",
+            secrets=peers.secrets,
         )
         return Replica(peer, client)
 
@@ -220,7 +254,7 @@ async def _open_sensitivity(
         known.set(1)
         up.set_function(lambda: replica.peer.is_up)
         return replica.peer, replica.client
-    replicas = Replicas(SENSITIVITY, parts, open_replica, settings.resolve_seconds, lasting)
+    replicas = Replicas(SENSITIVITY, parts, open_replica, settings.resolve_seconds, peers.lasting)
     known.set_function(lambda: len(replicas.members))
     up.set_function(lambda: len(replicas.up))
     await replicas.start()

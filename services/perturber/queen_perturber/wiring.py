@@ -67,7 +67,7 @@ def follow_secrets(settings: PerturberSettings, metrics: Metrics) -> Followed[Se
             logger("secrets").info("secrets in force", current=current, retiring=retiring)
         return secrets
 
-    return Followed([file for file in files if file is not None], read, metrics)
+    return Followed([file for file in files if file is not None], read, metrics, name="secrets")
 
 
 def make_reversal(bundle: Bundle, ensemble: ShadowEnsemble, secret: bytes) -> Reversal:

@@ -17,6 +17,7 @@ from queen_sensitivity.settings import SensitivitySettings
 from queen.api.v1 import sensitivity_pb2, sensitivity_pb2_grpc
 from queen.errors import DependencyUnavailable, Overloaded
 from queen.serving.server import Offer, Shell, running
+from queen.serving.service_identity import identity_offer
 from tests.bundles import SmallBundle, make_bundle
 from tests.integration.inference.door import open_door, raw_request, write_accounts
 from tests.service_process import running_service
@@ -63,7 +64,7 @@ async def hanging_peer(
     @asynccontextmanager
     async def wire(settings: SensitivitySettings, shell: Shell) -> AsyncIterator[Sequence[Offer]]:
         add = sensitivity_pb2_grpc.add_SensitivityServiceServicer_to_server
-        yield [Offer(SENSITIVITY, partial(add, servicer))]
+        yield [Offer(SENSITIVITY, partial(add, servicer)), identity_offer(small.manifest.digest)]
 
     settings = SensitivitySettings(
         bundle=small.path, state="memory", port=0, metrics_port=-1, admin_port=0, drain_seconds=0

@@ -80,7 +80,6 @@ PEER_TLS = ["--peer-ca-file", "ca", "--peer-cert-file", "crt", "--peer-key-file"
         (PEER_TLS[2:4], "peer-cert-file and peer-key-file together"),
         (PEER_TLS[2:], "expected peer-ca-file with peer-cert-file"),
         ([*PEER_TLS, "--sensitivity-target", "a:1,b:1"], "expected sensitivity-name"),
-        (["--perturber-target", "10.0.0.1:1,10.0.0.2:1"], "expected one perturber-target"),
     ],
 )
 def test_half_of_tls_is_refused(flags: list[str], words: str) -> None:

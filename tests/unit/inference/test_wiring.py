@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import structlog
+from queen_inference.peers.perturber import PERTURBER
 from queen_inference.peers.sensitivity import SENSITIVITY
 from queen_inference.servicer import INFERENCE
 from queen_inference.settings import InferenceSettings
@@ -83,7 +84,8 @@ async def test_the_log_names_the_endpoints_behind_the_target(
             pass
     said = [line for line in lines if line["event"] == "endpoints"]
     assert [(line["logger"], line["peer"], line["known"]) for line in said] == [
-        ("peer", SENSITIVITY, known)
+        ("peer", PERTURBER, [NOWHERE]),
+        ("peer", SENSITIVITY, known),
     ]
 
 

@@ -61,6 +61,6 @@ def test_secrets_are_followed_and_a_bad_file_changes_nothing(tmp_path: Path) -> 
         assert secrets.fresh().fingerprints == [fingerprint_of(newer), FINGERPRINT]
     told = [(line["current"], line["retiring"]) for line in lines if "current" in line]
     assert told == [(FINGERPRINT, []), (fingerprint_of(newer), [FINGERPRINT])]
-    failures = {"result": "failure"}
+    failures = {"file": "secrets", "result": "failure"}
     assert metrics.registry.get_sample_value("config_load_total", failures) == 1
     assert "comes later" not in str(lines)

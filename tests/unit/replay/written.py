@@ -101,7 +101,8 @@ def _through_the_wire(assessment: Any, rows: int) -> Assessed:
     message = encode_assessment(assessment)
     verdicts, causes = (np.frombuffer(data, "u1") for data in (message.verdicts, message.causes))
     sqs = np.frombuffer(message.sqs, "<f4")
-    return Assessed(verdicts, causes, sqs, read_facts(message.facts, rows))
+    facts, secrets = read_facts(message.facts, rows), np.frombuffer(message.secrets, "<u4")
+    return Assessed(verdicts, causes, sqs, facts, secrets)
 
 
 def _spans(policies: Sequence[AccountPolicy], owners: Sequence[int]) -> list[Span]:

@@ -182,7 +182,9 @@ class Answerer:
         outcomes: dict[Pending, Outcome] = {}
         try:
             with answering_in_time(waiting, timeout, margin, give_up, outcomes):
-                answers[own] = await self._reverser.answers(batch, own, timeout)
+                answers[own] = await self._reverser.answers(
+                    batch, own, assessed.secrets[own], timeout
+                )
             for pending, rows in waiting:
                 pending.resolve(answers[rows])
         except PeerUnavailable:

@@ -9,6 +9,7 @@ from functools import partial
 from time import perf_counter
 
 import numpy as np
+from numpy.typing import NDArray
 
 from queen.bundle import Bundle
 from queen.method.answers.decoy import sketch_inputs
@@ -18,7 +19,7 @@ from queen.wire import PROFILES
 from queen_inference.answers.fallback import Fallback
 from queen_inference.metrics import InferenceMetrics
 from queen_inference.micro_batch import MicroBatch, RowIndex
-from queen_inference.peers.perturber import FlaggedRows, PerturberClient
+from queen_inference.peers.perturber import FlaggedRows, Reverses
 from queen_inference.protectee import SingleArray
 
 REVERSED = tuple(PROFILES.values())
@@ -32,7 +33,7 @@ class Reverser:
     def __init__(
         self,
         bundle: Bundle,
-        perturber: PerturberClient,
+        perturber: Reverses,
         balanced_l1: float,
         fallback: Fallback,
         metrics: InferenceMetrics,
@@ -44,19 +45,25 @@ class Reverser:
         self._seconds = metrics.stages["reverse"]
 
     async def answers(
-        self, batch: MicroBatch, flagged: RowIndex, timeout_seconds: float
+        self,
+        batch: MicroBatch,
+        flagged: RowIndex,
+        secrets: NDArray[np.uint32],
+        timeout_seconds: float,
     ) -> SingleArray:
         """Answers (F, C) to flagged rows (F,); DependencyUnavailable if they do not come in time.
 
-        The rows are under profiles of `REVERSED`, and of one owner.
+        The rows are under profiles of `REVERSED`, and of one owner; `secrets` (F,) are its own.
         """
         started = perf_counter()
-        rows = self._select(batch, flagged)
+        rows = self._select(batch, flagged, secrets)
         answers = await self._perturber.reverse(rows, timeout_seconds)
         self._seconds.observe(perf_counter() - started)
         return self._checked(answers.copy(), rows, batch.labels[flagged])
 
-    def _select(self, batch: MicroBatch, flagged: RowIndex) -> FlaggedRows:
+    def _select(
+        self, batch: MicroBatch, flagged: RowIndex, secrets: NDArray[np.uint32]
+    ) -> FlaggedRows:
         numbers = [_NUMBERS.get(request.account.profile, 0) for request in batch.requests]
         outputs = batch.outputs
         shadow_inputs = batch.inputs if self._shadows_read_inputs else outputs.features
@@ -67,6 +74,7 @@ class Reverser:
             outputs.embeddings[flagged],
             sketch_inputs(batch.inputs[flagged]),
             self._balanced_l1,
+            secrets,
             account_hash(batch.request_at(int(flagged[0])).payer.owner),
         )
 

@@ -12,6 +12,7 @@ from queen.errors import ConfigError
 
 _HOST_PORT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s\[\]:/,]+):(?P<port>\d{1,5})")
 _NAME = re.compile(r"dns:(?:///)?" + _HOST_PORT.pattern)
+_SCHEME_OF_LIST = re.compile(r"^ipv[46]:(///)?")
 _SCHEMES = ("dns:", "ipv4:", "ipv6:", "unix:", "unix-abstract:", "vsock:", "xds:")
 """Schemes of gRPC, which resolves such a target itself: the front door sees one endpoint."""
 _SOCKET = re.compile(r"unix:(?://)?(?P<path>/[^\s,]+)")
@@ -54,13 +55,15 @@ def require_stated(target: str) -> str:
 def read_target(target: str) -> tuple[TargetPart, ...]:
     """The parts of a target; ConfigError for a text that is no target.
 
-    A target is `HOST:PORT` or `unix:/PATH`, several of them between commas, `dns:///HOST:PORT`, or
-    any other target of gRPC that begins with its scheme. A name stands for all addresses that it
-    resolves to, a Unix socket for one replica.
+    A target is `HOST:PORT` or `unix:/PATH`, several of them between commas (also behind `ipv4:`),
+    `dns:///HOST:PORT`, or any other target of gRPC that begins with its scheme. A name stands for
+    all addresses that it resolves to, a Unix socket for one replica.
     """
     target = require_stated(target)
     if "," not in target:
         return (_lone(target),)
+    # gRPC would choose among such addresses by itself, unseen by us.
+    target = _SCHEME_OF_LIST.sub("", target)
     entries = [entry.strip() for entry in target.split(",")]
     if "" in entries:
         raise ConfigError("expected HOST:PORT or unix:/PATH between commas, got an empty entry")

@@ -17,12 +17,14 @@ from queen.errors import (
     DependencyUnavailable,
     PeerOverloaded,
     PeerUnavailable,
+    SecretMismatch,
 )
 from queen.serving.lasting.tasks import Lasting
 from queen.serving.logging import logger
 from queen.serving.status import reason_in
 from queen_inference.peers.dialing import PLAINTEXT, Dialer, FollowingChannel
 from queen_inference.peers.endpoints import require_stated
+from queen_inference.peers.inquiry import Inquiry
 
 Call = Callable[..., Awaitable[Any]]
 TICK_SECONDS = 0.01
@@ -118,6 +120,8 @@ class Peer:
         self.max_message_bytes = max_message_bytes
         self.is_up = False
         self.problem = "it was not asked yet"
+        self.inquiry: Inquiry | None = None
+        """Asked with every probe, if there is one: a peer that fails it does not serve."""
         options = _options(service, max_message_bytes, retries=retries)
         self.channel = FollowingChannel(dialer, require_stated(target), options)
         self._is_known = False
@@ -129,9 +133,9 @@ class Peer:
         """The response; DependencyUnavailable if there is none in time.
 
         A peer that failed its last probe is not called: waiting for it would hold the queue.
-        Such a peer, UNAVAILABLE, and another bundle are PeerUnavailable. A full queue at the
-        peer, a request that it does not take, and a timeout in which this process did not listen
-        are PeerOverloaded.
+        Such a peer, UNAVAILABLE, another bundle and another secret are PeerUnavailable. A full
+        queue at the peer, a request that it does not take, and a timeout in which this process did
+        not listen are PeerOverloaded.
         """
         if not self.is_up:
             raise PeerUnavailable(f"{self.service} is not serving")
@@ -180,15 +184,19 @@ class Peer:
         try:
             check = health_pb2_grpc.HealthStub(channel).Check
             response = await check(request, timeout=timeout_seconds)
+            serves = bool(response.status == health_pb2.HealthCheckResponse.SERVING)
+            if serves and self.inquiry is not None:
+                self.problem = await self.inquiry.ask(channel, timeout_seconds)
+                return not self.problem
         except grpc.aio.AioRpcError as error:
             is_late = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
             if is_late and self._clock() - began < HEARD_SHARE * timeout_seconds:
                 return None
             self.problem = f"{error.code().name}: {error.details()}"
             return False
-        states = health_pb2.HealthCheckResponse
-        self.problem = f"it says {states.ServingStatus.Name(response.status)}"
-        return bool(response.status == states.SERVING)
+        states = health_pb2.HealthCheckResponse.ServingStatus
+        self.problem = f"it says {states.Name(response.status)}"
+        return serves
 
     async def close(self) -> None:
         """End the channel, and the calls on it."""
@@ -210,10 +218,13 @@ class Peer:
         return _kind_of(code, reason, is_unheard=is_unheard)(f"{self.service}: {code.name}")
 
 
+_MISMATCHES = (BundleMismatch.reason, SecretMismatch.reason)
+
+
 def _kind_of(
     code: grpc.StatusCode, reason: str, *, is_unheard: bool
 ) -> type[DependencyUnavailable]:
-    if code is grpc.StatusCode.UNAVAILABLE or reason == BundleMismatch.reason:
+    if code is grpc.StatusCode.UNAVAILABLE or reason in _MISMATCHES:
         return PeerUnavailable
     if is_unheard and code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return PeerOverloaded

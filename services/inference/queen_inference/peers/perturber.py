@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from queen_inference.protectee import Array, SingleArray
 PERTURBER = perturber_pb2.DESCRIPTOR.services_by_name["PerturberService"].full_name
 FILLED_SHARE = 0.9
 """Share of the largest message that tensors may fill; the rest is for the other fields."""
-_ARRAYS = ("profiles", "shadow_inputs", "probabilities", "embeddings", "sketches")
+_ARRAYS = ("profiles", "shadow_inputs", "probabilities", "embeddings", "sketches", "secrets")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,7 +30,8 @@ class FlaggedRows:
 
     `profiles` (F,) are numbers of `queen.wire.PROFILES`, `shadow_inputs` (F, ...) and
     `sketches` (F, S) numbers of the protectee's own types, `probabilities` (F, C) and
-    `embeddings` (F, E) its outputs. `balanced_l1` is the profile's largest L1 distance, and `owner`
+    `embeddings` (F, E) its outputs. `balanced_l1` is the profile's largest L1 distance, `secrets`
+    (F,) the fingerprints of the secrets that key the answers, 0 for the current one, and `owner`
     the hash of the owner in whose turn they are computed.
     """
 
@@ -40,6 +41,7 @@ class FlaggedRows:
     embeddings: SingleArray
     sketches: Array
     balanced_l1: float
+    secrets: NDArray[np.uint32]
     owner: str = ""
 
     def __len__(self) -> int:
@@ -57,8 +59,15 @@ class FlaggedRows:
         return replace(self, **{name: getattr(self, name)[rows] for name in _ARRAYS})
 
 
+class Reverses(Protocol):
+    """Answers flagged queries: one perturber, or all of them."""
+
+    async def reverse(self, flagged: FlaggedRows, timeout_seconds: float) -> SingleArray:
+        """Answers (F, C) to flagged queries; DependencyUnavailable if they do not come in time."""
+
+
 class PerturberClient:
-    """Asks the perturber service."""
+    """Asks one endpoint of the perturber service."""
 
     def __init__(self, peer: Callee, bundle_digest: str) -> None:
         self._peer = peer
@@ -84,16 +93,21 @@ class PerturberClient:
             embeddings=tensor_bytes(flagged.embeddings),
             sketches=tensor_bytes(_within_single(flagged.sketches)),
             balanced_l1=flagged.balanced_l1,
+            secrets=tensor_bytes(flagged.secrets, "<u4"),
             owner=flagged.owner,
         )
         response = await self._peer.call(self._reverse, request, timeout_seconds)
         shape = flagged.probabilities.shape
         try:
-            return read_tensor(
+            keys = read_tensor(response.secrets, "<u4", shape[:1], "ReverseResponse.secrets")
+            answers = read_tensor(
                 response.probabilities, "<f4", shape, "ReverseResponse.probabilities"
             )
         except ShapeMismatch as error:
             raise DependencyUnavailable(f"{PERTURBER}: {error}") from error
+        if ((keys != flagged.secrets) & (flagged.secrets != 0)).any():
+            raise DependencyUnavailable(f"{PERTURBER}: answered under another secret than asked")
+        return answers
 
 
 def _within_single(values: NDArray[Any]) -> NDArray[Any]:

@@ -5,32 +5,34 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from queen.serving.lasting.tasks import Lasting
 from queen.serving.logging import logger
 from queen_inference.peers.endpoints import TargetPart
 from queen_inference.peers.peer import Peer
 from queen_inference.peers.rendezvous import Rendezvous
-from queen_inference.peers.sensitivity import SensitivityClient
 
 RETIRED_SECONDS = 5.0
 """Calls in flight to an endpoint that has left get this long to end."""
 
 
+C = TypeVar("C")
+
+
 @dataclass(frozen=True, eq=False)
-class Replica:
+class Replica(Generic[C]):
     """An endpoint of the service: its channel, and the client on it."""
 
     peer: Peer
-    client: SensitivityClient
+    client: C
 
 
-Open = Callable[[str, bool], Replica]
+Open = Callable[[str, bool], Replica[C]]
 """Opens a replica at an endpoint; the second argument says whether its channel repeats calls."""
 
 
-class Replicas:
+class Replicas(Generic[C]):
     """Keeps a replica for each endpoint that the parts of a target resolve to.
 
     The endpoints change with resolutions, `up` with probes and calls. A part that cannot be
@@ -41,12 +43,12 @@ class Replicas:
         self,
         service: str,
         parts: Sequence[TargetPart],
-        open_replica: Open,
+        open_replica: Open[C],
         resolve_seconds: float,
         lasting: Lasting,
     ) -> None:
         self.service = service
-        self.members: dict[str, Replica] = {}
+        self.members: dict[str, Replica[C]] = {}
         self.rendezvous = Rendezvous(())
         self._places = parts
         self._open_replica = open_replica
@@ -58,7 +60,7 @@ class Replicas:
         self._log = logger("peer").bind(peer=service)
 
     @property
-    def up(self) -> dict[str, Replica]:
+    def up(self) -> dict[str, Replica[C]]:
         """The replicas that served when they were last heard of, by endpoint."""
         return {at: replica for at, replica in self.members.items() if replica.peer.is_up}
 
@@ -130,7 +132,7 @@ class Replicas:
         self._log.info("endpoints", known=list(self.rendezvous.endpoints))
         self._spawn(self._probe([self.members[endpoint] for endpoint in fresh], self._seconds))
 
-    async def _probe(self, replicas: Sequence[Replica], timeout_seconds: float) -> None:
+    async def _probe(self, replicas: Sequence[Replica[C]], timeout_seconds: float) -> None:
         await asyncio.gather(*(replica.peer.probe(timeout_seconds) for replica in replicas))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -143,7 +145,7 @@ class Replicas:
         return task
 
 
-async def _retire(replica: Replica) -> None:
+async def _retire(replica: Replica[Any]) -> None:
     """Close an endpoint's channel once calls in flight have had their time to end."""
     try:
         await asyncio.sleep(RETIRED_SECONDS)

@@ -7,7 +7,7 @@ be asked, but one whose memory is behind the store may be too mild.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from time import monotonic
 
 import numpy as np
@@ -25,6 +25,7 @@ from queen_inference.peers.sensitivity import (
 
 MOST_ENDPOINTS = 2
 """Most endpoints that a row is sent to: a query that makes an endpoint crash must not crash all."""
+Homes = Mapping[str, Replica[SensitivityClient]]
 Reply = tuple[Share, Assessed]
 """A share, with the verdicts on it or the problem that left it without verdicts."""
 
@@ -35,7 +36,7 @@ class RoutedClient:
     A share whose replica is gone goes to a second replica; `failovers` counts these.
     """
 
-    def __init__(self, replicas: Replicas, failovers: Counter) -> None:
+    def __init__(self, replicas: Replicas[SensitivityClient], failovers: Counter) -> None:
         self._replicas = replicas
         self._failovers = failovers
 
@@ -76,7 +77,7 @@ class RoutedClient:
         except DependencyUnavailable as error:
             return [_unanswered(share, error)]
 
-    def _parts(self, share: Share, homes: dict[str, Replica]) -> Iterator[tuple[str, Share]]:
+    def _parts(self, share: Share, homes: Homes) -> Iterator[tuple[str, Share]]:
         """The endpoints that owners of the share belong to, each with its part of the share."""
         choose = self._replicas.rendezvous.choose
         index = {at: position for position, at in enumerate(homes)}

@@ -5,7 +5,7 @@ Shapes: B queries of a micro-batch, R of them in a share, E embedding width.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Protocol, Self
 
@@ -19,7 +19,7 @@ from queen.method.crossing import CrossingPolicy
 from queen.method.facts import FACTS, FactArray
 from queen.method.ledger import Verdict
 from queen.serving.auth import Account
-from queen.wire import read_facts, read_tensor, tensor_bytes
+from queen.wire import PROFILES, read_facts, read_tensor, tensor_bytes
 from queen_inference.micro_batch import MicroBatch, RowIndex
 from queen_inference.peers.peer import Call, Callee
 from queen_inference.protectee import SingleArray
@@ -86,7 +86,8 @@ class Assessed:
     """Verdicts (R,) uint8 on the queries of a share, with the numbers that they follow from.
 
     `causes` (R,) uint8 are bits of `queen.method.ledger.Cause`, `sqs` (R,) float32. `facts`
-    (R,) are of `queen.method.facts.FACTS`, zeros if the client does not ask for them. A query
+    (R,) are of `queen.method.facts.FACTS`, zeros if the client does not ask for them. `secrets`
+    (R,) are the fingerprints under which flagged queries are answered, 0 for any other. A query
     with NO_VERDICT has zeros for the rest; `problem` says why there are such queries.
     """
 
@@ -94,13 +95,15 @@ class Assessed:
     causes: NDArray[np.uint8]
     sqs: SingleArray
     facts: FactArray
+    secrets: NDArray[np.uint32]
     problem: DependencyUnavailable | None = None
 
     @classmethod
     def without_verdicts(cls, count: int, problem: DependencyUnavailable | None) -> Self:
         """`count` queries without verdicts."""
         verdicts, causes = np.zeros((2, count), np.uint8)
-        return cls(verdicts, causes, np.zeros(count, np.float32), np.zeros(count, FACTS), problem)
+        facts, secrets = np.zeros(count, FACTS), np.zeros(count, np.uint32)
+        return cls(verdicts, causes, np.zeros(count, np.float32), facts, secrets, problem)
 
     def part(self, rows: NDArray[np.bool_]) -> Assessed:
         """Some of the queries (R,), all with a verdict."""
@@ -124,7 +127,8 @@ class Assessor(Protocol):
 class SensitivityClient:
     """Asks one endpoint of the sensitivity service; for facts as well, if `with_facts`.
 
-    With `keeps_observed`, what accounts under `observe` ask is also kept without a limit.
+    With `keeps_observed`, what accounts under `observe` ask is also kept without a limit. `secrets`
+    gives the fingerprints that every perturber holds, the current one first.
     """
 
     def __init__(
@@ -134,11 +138,13 @@ class SensitivityClient:
         *,
         with_facts: bool = False,
         keeps_observed: bool = False,
+        secrets: Callable[[], Sequence[int]] = tuple,
     ) -> None:
         self._peer = peer
         self._digest = bundle_digest
         self._with_facts = with_facts
         self._keeps_observed = keeps_observed
+        self._secrets = secrets
         self._assess: Call = sensitivity_pb2_grpc.SensitivityServiceStub(peer.channel).Assess
 
     async def assess(self, share: Share, timeout_seconds: float) -> Assessed:
@@ -153,6 +159,7 @@ class SensitivityClient:
             labels=tensor_bytes(share.labels, "<i4"),
             embeddings=tensor_bytes(share.embeddings),
             with_facts=self._with_facts,
+            secrets=self._secrets(),
         )
         response = await self._peer.call(self._assess, request, timeout_seconds)
         try:
@@ -176,6 +183,7 @@ class SensitivityClient:
             group_class_cap=of_group.class_cap,
             exempt=account.is_exempt,
             observed=self._keeps_observed and account.profile is Profile.OBSERVE,
+            keyed=account.profile in PROFILES.values(),
         )
 
     def _read(self, response: sensitivity_pb2.AssessResponse, count: int) -> Assessed:
@@ -185,4 +193,5 @@ class SensitivityClient:
         causes = read_tensor(response.causes, "u1", (count,), "AssessResponse.causes")
         sqs = read_tensor(response.sqs, "<f4", (count,), "AssessResponse.sqs")
         facts = read_facts(response.facts, count) if self._with_facts else np.zeros(count, FACTS)
-        return Assessed(verdicts, causes, sqs, facts)
+        secrets = read_tensor(response.secrets, "<u4", (count,), "AssessResponse.secrets")
+        return Assessed(verdicts, causes, sqs, facts, secrets)

@@ -23,6 +23,7 @@ from tests.unit.inference.peers.stand_ins import ToldPerturber
 
 ANSWER = np.array([0.1, 0.2, 0.3, 0.4], np.float32)
 FLAGGED = np.array([0, 2, 3])
+SECRETS = np.array([7, 0, 8], np.uint32)
 
 
 @pytest.fixture
@@ -60,10 +61,11 @@ async def test_the_perturber_gets_the_flagged_rows(
     accounts = [account_of(name) for name in (Profile.PAPER, Profile.STRICT, Profile.BALANCED)]
     batch = batch_of(small, protectee, accounts, [2, 1, 1])
     reverser = reverser_of(open_bundle(made.path), perturber, metrics)
-    answers = await reverser.answers(batch, FLAGGED, 1.0)
+    answers = await reverser.answers(batch, FLAGGED, SECRETS, 1.0)
     np.testing.assert_array_equal(answers, np.tile(ANSWER, (3, 1)))
     (request,) = perturber.requests
     assert list(request.profiles) == [1, 3, 2]
+    assert request.secrets == SECRETS.tobytes()
     outputs = batch.outputs
     np.testing.assert_array_equal(sent(request.probabilities, 4), outputs.probabilities[FLAGGED])
     np.testing.assert_array_equal(sent(request.embeddings, 2), outputs.embeddings[FLAGGED])
@@ -85,7 +87,7 @@ async def test_an_answer_beyond_its_distance_is_replaced_and_counted(
     accounts = [account_of(Profile.BALANCED), account_of(Profile.STRICT)]
     batch = batch_of(small, protectee, accounts, [1, 1])
     reverser = reverser_of(bundle, perturber, metrics, balanced_l1=1e-6)
-    answers = await reverser.answers(batch, np.arange(2), 1.0)
+    answers = await reverser.answers(batch, np.arange(2), SECRETS[:2], 1.0)
     np.testing.assert_array_equal(answers[:1], protect_answers(batch.labels[:1], 4))
     np.testing.assert_array_equal(answers[1], ANSWER)
     assert counted("queen_contract_violations_total") == 1

@@ -55,7 +55,7 @@ def assessed_of(verdicts: Sequence[Verdict], **fields: Any) -> Assessed:
     numbers = np.array(verdicts, np.uint8)
     sqs = np.full(rows, 0.7, np.float32)
     causes = np.where(numbers == Verdict.REVERSE, np.uint8(Cause.GROUP), np.uint8(0))
-    return Assessed(numbers, causes, sqs, facts)
+    return Assessed(numbers, causes, sqs, facts, np.zeros(rows, np.uint32))
 
 
 P, R, X = Verdict.PRESERVE, Verdict.RECORD, Verdict.REVERSE

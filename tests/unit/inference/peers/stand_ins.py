@@ -41,7 +41,8 @@ class ToldSensitivity:
         verdicts[self.without] = 0
         nothing = np.zeros(len(share), np.float32)
         facts = np.zeros(len(share), FACTS)
-        return Assessed(verdicts, verdicts * 0, nothing, facts, self.problem)
+        secrets = np.zeros(len(share), np.uint32)
+        return Assessed(verdicts, verdicts * 0, nothing, facts, secrets, self.problem)
 
 
 class ToldPerturber(RememberingPeer):
@@ -66,4 +67,5 @@ class ToldPerturber(RememberingPeer):
         if self.problem is not None:
             raise self.problem
         rows = len(request.profiles)
-        return perturber_pb2.ReverseResponse(probabilities=self._answer.tobytes() * rows)
+        answers = self._answer.tobytes() * rows
+        return perturber_pb2.ReverseResponse(probabilities=answers, secrets=request.secrets)

@@ -22,6 +22,8 @@ UNRESOLVABLE = "queen-sensitivity.invalid:8101"
         ("dns:///10.0.0.1:8101", ["10.0.0.1:8101"]),
         ("unix:/run/sensitivity.sock", ["unix:/run/sensitivity.sock"]),
         ("ipv4:10.0.0.1:8101", ["ipv4:10.0.0.1:8101"]),
+        ("ipv4:10.0.0.1:8101,10.0.0.2:8101", ["10.0.0.1:8101", "10.0.0.2:8101"]),
+        ("ipv6:[::1]:8101,[::2]:8101", ["[::1]:8101", "[::2]:8101"]),
     ],
 )
 async def test_addresses_are_their_own_endpoints(target: str, expected: list[str]) -> None:
@@ -60,7 +62,7 @@ async def test_a_name_without_an_address_is_an_error_of_the_system() -> None:
             "10.0.0.1:8101,dns:///a:8101",
             "got dns:///a:8101; a target with another",
         ),
-        ("ipv4:10.0.0.1:8101,10.0.0.2:8101", "got ipv4:10.0.0.1:8101; a target with another"),
+        ("xds:10.0.0.1:8101,10.0.0.2:8101", "got xds:10.0.0.1:8101; a target with another"),
         ("10.0.0.1", "expected HOST:PORT or a gRPC target such as dns:///HOST:PORT, got 10.0.0.1"),
         ("http://a:8101", "expected HOST:PORT or a gRPC target"),
         ("a:0", "expected a port from 1 to 65535, got 0"),

@@ -24,6 +24,7 @@ from queen.errors import (
     PeerOverloaded,
     PeerUnavailable,
     QueenError,
+    SecretMismatch,
 )
 from queen.serving.lasting.tasks import Lasting
 from queen.serving.status import DETAILS_KEY, refuse
@@ -94,6 +95,7 @@ async def call(peer: Peer, timeout_seconds: float = 10.0) -> bytes:
         (grpc.StatusCode.UNAVAILABLE, PeerUnavailable, False),
         (DependencyUnavailable("no store"), PeerUnavailable, True),
         (BundleMismatch("another bundle"), PeerUnavailable, True),
+        (SecretMismatch("another secret"), PeerUnavailable, True),
         (Overloaded("full"), PeerOverloaded, True),
         (BatchTooLarge("more rows than it takes"), PeerOverloaded, True),
         (grpc.StatusCode.RESOURCE_EXHAUSTED, PeerOverloaded, True),

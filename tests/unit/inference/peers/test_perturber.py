@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,8 @@ class EchoingPeer(RememberingPeer):
     def answer(self, request: Any) -> perturber_pb2.ReverseResponse:
         """The probabilities."""
         given = request.probabilities
-        return perturber_pb2.ReverseResponse(probabilities=given[: len(given) - self._missing])
+        answers = given[: len(given) - self._missing]
+        return perturber_pb2.ReverseResponse(probabilities=answers, secrets=request.secrets)
 
 
 def flagged_of(count: int) -> FlaggedRows:
@@ -32,7 +34,8 @@ def flagged_of(count: int) -> FlaggedRows:
     inputs, sketches, embeddings = (rng.normal(size=(count, width)) for width in (5, 3, 2))
     probabilities = rng.random((count, 4)).astype(np.float32)
     profiles = np.full(count, 2, np.uint8)
-    return FlaggedRows(profiles, inputs, probabilities, embeddings, sketches, 0.5)
+    secrets = np.arange(count, dtype=np.uint32)
+    return FlaggedRows(profiles, inputs, probabilities, embeddings, sketches, 0.5, secrets)
 
 
 async def answers_of(peer: RememberingPeer, flagged: FlaggedRows) -> np.ndarray:
@@ -60,7 +63,8 @@ async def test_a_huge_number_stays_finite_on_the_way() -> None:
     huge = np.array([[1e300, -1e300], [1.0, 2.0]])
     answers = np.full((2, 2), 0.5, np.float32)
     peer = EchoingPeer()
-    flagged = FlaggedRows(np.full(2, 3, np.uint8), huge, answers, answers, huge, 0.5)
+    profiles, secrets = np.full(2, 3, np.uint8), np.zeros(2, np.uint32)
+    flagged = FlaggedRows(profiles, huge, answers, answers, huge, 0.5, secrets)
     with np.errstate(all="raise"):
         await answers_of(peer, flagged)
     (request,) = peer.requests
@@ -86,3 +90,22 @@ def test_parts_hold_each_row_once_and_never_none() -> None:
         joined = np.concatenate([part.embeddings for part in parts])
         np.testing.assert_array_equal(joined, flagged.embeddings)
         assert {part.balanced_l1 for part in parts} == {0.5}
+
+
+async def test_an_answer_under_another_secret_is_no_answer() -> None:
+    """One query would get two answers; 0 leaves the choice to the perturber."""
+
+    class Stranger(EchoingPeer):
+        def answer(self, request: Any) -> perturber_pb2.ReverseResponse:
+            response = super().answer(request)
+            response.secrets = np.full(3, 7, "<u4").tobytes()
+            return response
+
+    flagged = flagged_of(3)
+    for secrets, is_refused in (([7, 0, 7], False), ([7, 8, 7], True)):
+        asked = replace(flagged, secrets=np.array(secrets, np.uint32))
+        if is_refused:
+            with pytest.raises(DependencyUnavailable, match="under another secret"):
+                await answers_of(Stranger(), asked)
+        else:
+            assert len(await answers_of(Stranger(), asked)) == 3

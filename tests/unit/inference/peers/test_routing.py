@@ -54,6 +54,7 @@ class EchoingPeer(Peer):
             verdicts=bytes([1] * len(labels)),
             causes=bytes(len(labels)),
             sqs=labels.astype("<f4").tobytes(),
+            secrets=bytes(4 * len(labels)),
         )
 
     async def probe(self, timeout_seconds: float) -> bool:  # noqa: ARG002 - nothing is asked

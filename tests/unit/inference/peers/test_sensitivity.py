@@ -38,7 +38,10 @@ class PreservingPeer(RememberingPeer):
         """Facts only if they are asked for."""
         rows = len(request.labels) // 4
         response = sensitivity_pb2.AssessResponse(
-            verdicts=bytes([1] * rows), causes=bytes(rows), sqs=bytes(4 * rows)
+            verdicts=bytes([1] * rows),
+            causes=bytes(rows),
+            sqs=bytes(4 * rows),
+            secrets=np.arange(rows, dtype="<u4").tobytes(),
         )
         if request.with_facts and self._has_facts:
             facts = np.zeros(rows + self._surplus, FACTS)
@@ -186,3 +189,18 @@ async def test_accounts_under_observe_are_kept_apart_if_the_client_is_told_so() 
         await peer.channel.close(None)
         policies = peer.requests[0].accounts
         assert [policy.observed for policy in policies] == [keeps_observed, False]
+
+
+async def test_secrets_travel_there_and_back() -> None:
+    """Those of now, and for which accounts the perturber answers; each row gets its owner's."""
+    held: list[int] = [5]
+    peer = PreservingPeer()
+    client = SensitivityClient(peer, "digest", secrets=lambda: held)
+    share = share_of([account_of(profile) for profile in (Profile.STRICT, Profile.SAFE)], 3)
+    for expected in ([5], [6, 5], []):
+        held[:] = expected
+        assessed = await client.assess(share, 1.0)
+        assert list(peer.requests[-1].secrets) == expected
+        assert assessed.secrets.tolist() == [0, 1, 2]
+    await peer.close()
+    assert [policy.keyed for policy in peer.requests[0].accounts] == [True, False]
