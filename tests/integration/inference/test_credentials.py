@@ -62,43 +62,65 @@ async def refusal(door: Door, small: SmallBundle, credential: str) -> tuple[str,
     return caught.value.code().name, reason_of(caught.value)
 
 
-async def test_a_key_turns_over_without_a_failed_request(
-    small: SmallBundle, tmp_path: Path
+class Turnover:
+    """A credential that turns over: its file with the old one, with both, and with the new one."""
+
+    def __init__(self, folder: Path, kind: str) -> None:
+        self.kind = kind
+        self.accounts = write(folder, "{id: a, subject: alice}")
+        self.file, self.settings = self.accounts, {}
+        self.credentials = {"old": "old-key", "new": "new-key"}
+        if kind == "key_set":
+            self.file = folder / "jwks.json"
+            self.settings = {**JWT, "jwt_key_set": self.file}
+            self.credentials = {
+                name: token("ec", name, name, exp=SOON) for name in self.credentials
+            }
+        self.state("old")
+
+    def state(self, *names: str) -> str:
+        """Write the file with some of the two; the digest that tells when it is in force."""
+        if self.kind == "key_set":
+            write_key_set(self.file, *(public_jwk("ec", name, name) for name in names))
+        else:
+            keys = [f"{{sha256: {key_digest(self.credentials[name])}}}" for name in names]
+            write(self.file.parent, f"{{id: a, keys: [{', '.join(keys)}]}}")
+        return hashlib.sha256(self.file.read_bytes()).hexdigest()[:12]
+
+
+@pytest.mark.parametrize("kind", ["accounts", "key_set"])
+async def test_credentials_turn_over_without_a_failed_request(
+    small: SmallBundle, tmp_path: Path, kind: str
 ) -> None:
     """Old alone, both, new alone; at the end the old one is unknown, and nothing else failed."""
-    forms = [
-        f"{{id: a, keys: [{', '.join(f'{{sha256: {key_digest(key)}}}' for key in keys)}]}}"
-        for keys in (("old",), ("old", "new"), ("new",))
-    ]
-    file = write(tmp_path, forms[0])
-    async with open_door(small, file) as door:
+    turnover = Turnover(tmp_path, kind)
+    async with open_door(small, turnover.accounts, **turnover.settings) as door:
         answered = {"old": 0, "new": 0}
-        key, is_over = "old", False
+        name, is_over = "old", False
 
         async def use() -> None:
             while not is_over:
-                await ask(door, small, key)
-                answered[key] += 1
+                used = name
+                await ask(door, small, turnover.credentials[used])
+                answered[used] += 1
 
-        async def in_force() -> None:
-            digest = hashlib.sha256(file.read_bytes()).hexdigest()[:12]
-            await until(
-                lambda: door.metric("queen_config_info", file="accounts", sha256=digest) > 0
-            )
+        async def in_force(*names: str) -> None:
+            digest = turnover.state(*names)
+            await until(lambda: door.metric("queen_config_info", file=kind, sha256=digest) > 0)
 
         users = [asyncio.create_task(use()) for _ in range(4)]
         await until(lambda: answered["old"] > 20)
-        write(tmp_path, forms[1])
-        await in_force()
-        key = "new"
+        await in_force("old", "new")
+        name = "new"
         await until(lambda: answered["new"] > 20)
-        write(tmp_path, forms[2])
-        await in_force()
+        await in_force("new")
         seen = answered["new"]
         await until(lambda: answered["new"] > seen + 20)
         is_over = True
         await asyncio.gather(*users)
-        assert await refusal(door, small, "old") == ("UNAUTHENTICATED", "CREDENTIAL_UNKNOWN")
+        code, reason = await refusal(door, small, turnover.credentials["old"])
+        unknown = "TOKEN_KEY_UNKNOWN" if kind == "key_set" else "CREDENTIAL_UNKNOWN"
+        assert (code, reason) == ("UNAUTHENTICATED", unknown)
 
 
 async def test_a_key_that_is_removed_stops_after_a_slip_in_the_file(

@@ -6,10 +6,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from queen.errors import ConfigError
 from queen.method.crossing import CAP_OFF, CrossingPolicy
-from queen.serving.accounts import AccountsFile, GroupEntry, TierEntry, read_accounts
+from queen.serving.accounts import (
+    AccountsFile,
+    GroupEntry,
+    TierEntry,
+    parse_accounts,
+    read_accounts,
+)
 from queen.serving.auth import key_digest
 
 ONE = key_digest("one")
@@ -151,3 +159,17 @@ def test_an_id_may_look_like_a_date(tmp_path: Path) -> None:
     file = tmp_path / "accounts.yaml"
     file.write_text(f"accounts: [{{id: 2025-02-30, key_sha256: {ONE}}}]")
     assert [entry.id for entry in read_accounts(file).accounts] == ["2025-02-30"]
+
+
+@given(
+    st.binary(max_size=60) | st.text(alphabet="{}[]:,-&*!?|>'\"#%@`~ \n\tab012.<=eE_", max_size=40)
+)
+@settings(max_examples=300)
+def test_any_bytes_are_accounts_or_a_sentence(content: bytes | str) -> None:
+    """Nothing else comes out, so no slip in the file can end the task that follows it."""
+    text = content if isinstance(content, bytes) else b"accounts: " + content.encode()
+    try:
+        told: object = parse_accounts(text, Path("accounts.yaml"))
+    except ConfigError as error:
+        told = str(error)
+    assert isinstance(told, AccountsFile) or str(told).startswith("accounts.yaml: ")

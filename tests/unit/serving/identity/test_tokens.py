@@ -11,6 +11,8 @@ from typing import Any
 
 import jwt
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from queen.errors import Unauthenticated
 from queen.serving.identity.key_set import FollowedKeySet
@@ -21,6 +23,7 @@ from tests.issuer import (
     ISSUER,
     KINDS,
     NOW,
+    private_key,
     public_jwk,
     token,
     write_key_set,
@@ -171,3 +174,49 @@ def test_few_tokens_are_remembered(desk: Desk, monkeypatch: pytest.MonkeyPatch) 
     for text in [*texts, *texts]:
         assert desk.tokens.verify(text).name == "alice"
     assert len(desk.tokens) == 2
+
+
+@given(st.data())
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_edit_of_a_token_makes_it_another_accounts(desk: Desk, data: st.DataObject) -> None:
+    """Any text is either refused, as itself, or it says what the issuer signed."""
+    good = token("ed", "ed")
+    start = data.draw(st.integers(0, len(good)))
+    end = data.draw(st.integers(start, len(good)))
+    text = good[:start] + data.draw(st.text(max_size=40)) + good[end:]
+    try:
+        told = desk.tokens.verify(text).name
+    except Unauthenticated as error:
+        told = error.reason
+    assert told == "alice" or told.startswith(("TOKEN_", "CREDENTIAL_"))
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda parts: st.lists(parts, max_size=3) | st.dictionaries(st.text(max_size=4), parts),
+    max_leaves=6,
+)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["iss", "aud", "sub", "exp", "nbf", "org", "plan", "iat", "jti"]), _JSON
+    ),
+    st.dictionaries(st.sampled_from(["typ", "cty", "jku", "x5u", "jwk", "zip", "crit"]), _JSON),
+)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_signature_excuses_no_odd_claim(
+    desk: Desk, claims: dict[str, Any], headers: dict[str, Any]
+) -> None:
+    """Whatever an issuer signs is a subject of plain texts and times, or refused."""
+    head = {"alg": "EdDSA", "kid": "ed", **headers}
+    signed = f"{part(head)}.{part({'iss': ISSUER, 'aud': AUDIENCE, 'exp': NOW + 9, **claims})}"
+    signature = private_key("ed").sign(signed.encode())
+    text = f"{signed}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}"
+    try:
+        subject = desk.tokens.verify(text)
+    except Unauthenticated:
+        return
+    assert isinstance(subject.name, str)
+    assert all(isinstance(name, str | None) for name in (subject.group, subject.tier))
+    assert subject.not_before <= NOW < subject.expires
