@@ -40,7 +40,7 @@ from queen.serving.metrics import Metrics, MetricsEndpoint
 from queen.serving.ports.credentials import server_credentials
 from queen.serving.ports.place import Place
 from queen.serving.settings import ServiceSettings
-from queen.serving.settings_sources import load_settings
+from queen.serving.settings_sources import load_settings, require_no_password
 
 S = TypeVar("S", bound=ServiceSettings)
 PortName = Literal["main", "admin"]
@@ -90,7 +90,8 @@ def run_service(
     until everything can.
     """
     try:
-        settings = load_settings(settings_type, sys.argv[1:] if argv is None else argv)
+        flags = require_no_password(sys.argv[1:] if argv is None else argv)
+        settings = load_settings(settings_type, flags)
         configure_logging(name, settings.log_level, _log_file(settings))
         raise_limit()
         return asyncio.run(_serve_until_signalled(settings, wire))

@@ -19,6 +19,9 @@ CONFIG = "config"
 """The name of the flag and variable for the settings file, which is no setting itself."""
 
 
+_PASSWORD = re.compile(r"(://[^/@:]*:)[^/@]+@")
+
+
 def _cap_word(value: object) -> str:
     try:
         return cap_text(read_cap(value))
@@ -160,7 +163,12 @@ class InnerSettings(ServiceSettings):
         return AdmittedPeers(names) if names else None
 
 
+def holds_password(text: str) -> bool:
+    """Whether a text is a URL with a password in it."""
+    return _PASSWORD.search(text) is not None
+
+
 def _mask(value: object, dumped: Any) -> Any:
     if isinstance(dumped, str) and not isinstance(value, SecretStr):
-        return re.sub(r"(://[^/@:]*:)[^/@]*@", r"\1***@", dumped)
+        return _PASSWORD.sub(r"\1***@", dumped)
     return dumped

@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import CliSettingsSource, EnvSettingsSource, SettingsError
 
 from queen.errors import ConfigError
-from queen.serving.settings import CONFIG, ServiceSettings
+from queen.serving.settings import CONFIG, ServiceSettings, holds_password
 from queen.serving.yaml_file import read_yaml
 
 SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
@@ -45,6 +45,21 @@ def load_settings(cls: type[SettingsT], argv: Sequence[str]) -> SettingsT:
     if file is not None:
         sources.append(_read_file(cls, Path(file)))
     return _validated(cls, sources)
+
+
+def require_no_password(argv: Sequence[str]) -> Sequence[str]:
+    """The flags of a process; ConfigError for one with a URL that holds a password.
+
+    Every user of a machine can read the command lines of its processes.
+    """
+    for word in argv:
+        if holds_password(word):
+            flag = word.partition("=")[0] if word.startswith("--") else "a flag"
+            raise ConfigError(
+                f"{flag}: expected no password on a command line, which every user of this "
+                "machine can read; give the setting in the environment or a settings file"
+            )
+    return argv
 
 
 def validate_settings_file(cls: type[ServiceSettings], path: Path) -> None:

@@ -39,11 +39,11 @@ def test_ledgers_in_redis_outlive_the_deployment(tmp_path: Path) -> None:
 
 def _serve_once(small: SmallBundle, folder: Path, url: str) -> str:
     """Start, query, list the accounts, stop."""
-    command = [*QUEEN, "up", "--bundle", str(small.path), "--state", url, "--port", "0"]
+    command = [*QUEEN, "up", "--bundle", str(small.path), "--port", "0"]
     process = subprocess.Popen(
         command,
         cwd=folder,
-        env=environment(),
+        env={**environment(), "QUEEN_STATE": url},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -64,22 +64,26 @@ def _serve_once(small: SmallBundle, folder: Path, url: str) -> str:
     return listed.stdout
 
 
-def test_a_redis_that_does_not_answer_is_a_sentence(tmp_path: Path) -> None:
+def test_a_redis_that_does_not_answer_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nothing listens there: `queen up` says so, and leaves no process."""
     small = make_bundle(tmp_path / "bundle")
-    ran = run_queen(
-        "up", "--bundle", small.path, "--state", f"redis://:{PASSWORD}@127.0.0.1:1", cwd=tmp_path
-    )
+    monkeypatch.setenv("QUEEN_STATE", f"redis://:{PASSWORD}@127.0.0.1:1")
+    ran = run_queen("up", "--bundle", small.path, cwd=tmp_path)
     assert ran.returncode not in {0, 1}
     assert "Redis at 127.0.0.1:1 did not answer" in ran.stderr
     assert PASSWORD not in ran.stderr
 
 
 @pytest.mark.parametrize("url", ["postgres://me:hidden@h", "redis://me:hidden@h:port"])
-def test_another_url_is_a_sentence(tmp_path: Path, url: str) -> None:
+def test_another_url_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
     """A URL that cannot be read is refused before anything starts, and not quoted."""
     small = make_bundle(tmp_path / "bundle")
-    ran = run_queen("up", "--bundle", small.path, "--state", url, cwd=tmp_path)
+    monkeypatch.setenv("QUEEN_STATE", url)
+    ran = run_queen("up", "--bundle", small.path, cwd=tmp_path)
     assert ran.returncode == 2
     assert "state: expected" in ran.stderr
     assert "hidden" not in ran.stderr

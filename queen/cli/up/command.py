@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from queen.cli.class_cap import ClassCapType
 from queen.cli.state import DEFAULT_STATE
@@ -14,6 +15,21 @@ from queen.cli.up.running import serve
 from queen.defaults import BREADTH, BUDGET, CLASS_CAP, PROFILE
 from queen.method.contracts import Profile
 from queen.method.crossing import cap_text
+from queen.serving.settings import holds_password
+
+STATE_VARIABLE = "QUEEN_STATE"
+
+
+def require_no_password(context: click.Context, option: click.Parameter, given: str) -> str:
+    """The state; UsageError for one with a password that stands on the command line."""
+    source = context.get_parameter_source(option.name or "")
+    if source is ParameterSource.COMMANDLINE and holds_password(given):
+        raise click.UsageError(
+            "--state: expected no password on the command line, which every user of this machine "
+            f"can read; give the URL in the variable {STATE_VARIABLE}, or its password in "
+            "QUEEN_SENSITIVITY_REDIS_PASSWORD_FILE"
+        )
+    return given
 
 
 @click.command(
@@ -26,13 +42,16 @@ Examples:
 
 Without --accounts an account `local` is made, with its key in STATE/local.key, where
 `queen query` finds it. Settings of a service that have no flag here are read from the
-environment: QUEEN_INFERENCE_THREADS=4, for instance.
+environment: QUEEN_INFERENCE_THREADS=4, for instance. A URL of --state that holds a password is
+given in QUEEN_STATE, since every user of a machine can read its command lines.
 """
 )
 @click.option("--bundle", required=True, type=click.Path(path_type=Path), help="Bundle to serve.")
 @click.option("--accounts", type=click.Path(path_type=Path), help="Accounts file, accounts.yaml.")
 @click.option(
     "--state",
+    envvar=STATE_VARIABLE,
+    callback=require_no_password,
     type=str,
     default=str(DEFAULT_STATE),
     show_default=True,

@@ -7,7 +7,11 @@ from pathlib import Path
 import pytest
 
 from queen.errors import ConfigError
-from queen.serving.settings_sources import load_settings, validate_settings_file
+from queen.serving.settings_sources import (
+    load_settings,
+    require_no_password,
+    validate_settings_file,
+)
 from tests.unit.serving.toy_settings import Color, ToySettings
 
 
@@ -134,3 +138,19 @@ def test_an_error_about_a_secret_does_not_repeat_it(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="token") as refusal:
         load_settings(ToySettings, ["--bundle", "b", "--config", file])
     assert "hunter2" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--store=redis://user:hunter2@host:6379"],
+        ["--store", "redis://:hunter2@host"],
+    ],
+)
+def test_no_password_stands_on_a_command_line(argv: list[str]) -> None:
+    """Other sources may hold a URL with one; the sentence does not repeat it."""
+    with pytest.raises(ConfigError, match="no password on a command line") as caught:
+        require_no_password(["--bundle", "b", *argv])
+    assert "hunter2" not in str(caught.value)
+    plain = ["--bundle", "b", "--store", "redis://user@host:6379"]
+    assert require_no_password(plain) == plain

@@ -40,6 +40,19 @@ def test_a_value_that_no_service_accepts_is_a_usage_error(flags: list[str]) -> N
     assert flags[0] in ran.stderr
 
 
+def test_no_password_stands_on_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every user of the machine could read it; the environment is the owner's alone."""
+    url, argv = "redis://me:hidden@127.0.0.1:1", ["up", "--bundle", str(tmp_path / "none")]
+    ran = CliRunner().invoke(main, [*argv, "--state", url])
+    assert (ran.exit_code, "QUEEN_STATE" in ran.stderr) == (2, True)
+    assert "hidden" not in ran.output
+    monkeypatch.chdir(tmp_path)
+    ran = CliRunner().invoke(main, argv, env={"QUEEN_STATE": url})
+    assert "no bundle here" in ran.stderr
+
+
 def test_help_names_every_option_with_its_default() -> None:
     """An operator sees what is chosen if nothing is said."""
     shown = " ".join(CliRunner().invoke(main, ["up", "--help"]).output.split())
