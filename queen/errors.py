@@ -96,6 +96,15 @@ class InvalidQuery(QueenError):
         self.field = field
 
 
+class MalformedMessage(InvalidQuery):
+    """The bytes of a call are no message, or one of too many fields (INVALID_ARGUMENT).
+
+    Raised by the server, before a servicer sees the call. Do not retry.
+    """
+
+    reason = "MALFORMED_MESSAGE"
+
+
 class ShapeMismatch(InvalidQuery):
     """A tensor has another shape, type or byte count than the model expects (INVALID_ARGUMENT).
 
@@ -108,7 +117,8 @@ class ShapeMismatch(InvalidQuery):
 class BatchTooLarge(InvalidQuery):
     """A request has more rows or bytes than a service accepts in a call (RESOURCE_EXHAUSTED).
 
-    Raised by decoders. Split the request and retry.
+    Raised by decoders, and by the server for a message above its limit. Split the request and
+    retry.
     """
 
     reason = "BATCH_TOO_LARGE"
@@ -182,7 +192,8 @@ class OverBudget(QueenError):
 class DeadlineExceeded(QueenError):
     """A request's own deadline leaves no time for its answer (DEADLINE_EXCEEDED).
 
-    Raised by the front door. Retry with more time.
+    Raised by the front door, and by a server whose caller takes too long to send a message. Retry
+    with more time.
     """
 
     reason = "DEADLINE_EXCEEDED"

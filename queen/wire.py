@@ -31,6 +31,8 @@ DATATYPES: dict[str, np.dtype[Any]] = {
 }
 """NumPy type of each Open Inference Protocol datatype that a protectee's input can have."""
 
+MOST_NAME_BYTES = 256
+"""Bytes of an id, a name or a version of a request, in UTF-8."""
 MOST_SHOWN = 8
 MOST_CHARACTERS = 64
 """Most names, extents and characters of a request that an error repeats."""
@@ -45,6 +47,17 @@ TYPED_FIELDS = {
     "FP64": "fp64_contents",
 }
 """Typed field of each datatype; FP16 has none, since the protocol allows it in raw form only."""
+_TYPED_BYTES = {
+    # A negative number has ten bytes, whatever its width.
+    **dict.fromkeys(("INT8", "INT16", "INT32", "INT64", "UINT64"), 10),
+    **dict.fromkeys(("UINT8", "UINT16", "UINT32"), 5),
+    "BOOL": 1,
+    "FP32": 4,
+    "FP64": 8,
+}
+"""Most bytes of an element in packed typed contents."""
+REQUEST_MARGIN_BYTES = 64 * 2**10
+"""Bytes of a request for all that is not its tensor: names, parameters, lengths."""
 CLASS_NAMES = "class_names"
 """Parameter of a model's output `probabilities`: the names of its classes, as a JSON list."""
 PROFILES = {
@@ -72,6 +85,17 @@ def require_rows(rows: int, most: int, field: str) -> None:
         raise InvalidQuery(f"{field}: expected at least 1 row, got 0", field=field)
     if rows > most:
         raise BatchTooLarge(f"expected at most {most} rows, got {rows}", field=field)
+
+
+def require_short(text: str, field: str) -> None:
+    """InvalidQuery for an id, a name or a version of more than MOST_NAME_BYTES."""
+    # Counted only where it can matter: a character has at most four bytes.
+    if len(text) > MOST_NAME_BYTES // 4:
+        size = len(text.encode())
+        if size > MOST_NAME_BYTES:
+            raise InvalidQuery(
+                f"{field}: expected at most {MOST_NAME_BYTES} bytes, got {size}", field=field
+            )
 
 
 def require_finite(values: NDArray[np.floating], field: str) -> None:
@@ -118,6 +142,13 @@ def read_facts(message: sensitivity_pb2.Facts, rows: int) -> FactArray:
         field = f"AssessResponse.facts.{name}"
         facts[name] = read_tensor(getattr(message, name), FACTS[name].str, (rows,), field)
     return facts
+
+
+def most_request_bytes(signature: TensorSignature, max_rows: int) -> int:
+    """Bytes of the largest request of `max_rows` rows, raw or typed, names and parameters too."""
+    dtype = DATATYPES[signature.datatype]
+    widest = max(dtype.itemsize, _TYPED_BYTES.get(signature.datatype, 0))
+    return widest * max_rows * math.prod(signature.shape[1:]) + REQUEST_MARGIN_BYTES
 
 
 def decode_input(

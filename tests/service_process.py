@@ -17,7 +17,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.waiting import eventually
 
 _START_SECONDS = 60
-_PORTS = {"address": "port", "metrics": "metrics_port", "admin": "admin_port"}
+_PORTS = {
+    "address": "port",
+    "metrics": "metrics_port",
+    "admin": "admin_port",
+    "health": "health_port",
+}
 
 
 class ServiceProcess:

@@ -13,13 +13,12 @@ from prometheus_client import (
     PlatformCollector,
     ProcessCollector,
     disable_created_metrics,
-    start_http_server,
 )
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 from queen import __version__
-from queen.errors import ConfigError
+from queen.serving.edge.calls import WHYS
 from queen.serving.logging import dropped_lines
 
 BUCKETS = (
@@ -59,6 +58,18 @@ class Metrics:
             "queen_config_info", "Always 1; says which content is in force.", ("file", "sha256")
         )
         self.registry.register(_DroppedLines())
+        self.dropped = self.labeled(
+            "queen_calls_dropped_total", "Calls that the edge refused or dropped.", "reason", WHYS
+        )
+        self.calls_in_work = self.gauge(
+            "queen_calls_in_work", "Calls that are read, worked on or answered, of all ports."
+        )
+        self.bytes_in_flight = self.gauge(
+            "queen_bytes_in_flight", "Bytes of messages in work and of unread answers."
+        )
+        self.unknown_methods = self.counter(
+            "queen_unknown_methods_total", "Calls of methods that do not exist."
+        )
         build = self.gauge("queen_build_info", "Always 1; says which build.", ("version",))
         build.labels(__version__).set(1)
 
@@ -122,23 +133,3 @@ class _DroppedLines(Collector):
         for reason, count in dropped_lines().items():
             family.add_metric((reason,), count)
         yield family
-
-
-class MetricsEndpoint:
-    """The HTTP endpoint /metrics on `address`; `port` 0 chooses a free port."""
-
-    def __init__(self, metrics: Metrics, host: str, port: int) -> None:
-        try:
-            self._server, self._thread = start_http_server(port, host, metrics.registry)
-        except OSError as error:
-            raise ConfigError(
-                f"cannot serve metrics on {host}:{port}: {error.strerror or error}; "
-                "choose another --metrics-port, 0 for a free one or -1 for none"
-            ) from error
-        self.address = f"{host}:{self._server.server_port}"
-
-    def close(self) -> None:
-        """Stop serving."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()

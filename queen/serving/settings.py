@@ -76,7 +76,19 @@ class ServiceSettings(BaseSettings):
     prestop_seconds: float = Field(default=0.0, ge=0)
     """Time between reporting NOT_SERVING and refusing requests, for load balancers to notice."""
     max_message_bytes: int = Field(default=16 * 2**20, ge=1024)
-    """Largest gRPC message that is received."""
+    """Largest gRPC message that is received; the front door takes no larger one than it needs."""
+    max_calls: int = Field(default=2048, ge=8)
+    """Most calls in work at once; of one account a quarter, of callers without a key an eighth."""
+    max_bytes_in_flight: int = Field(default=128 * 2**20, ge=2**20)
+    """Most bytes of messages and unread answers at once: half for those that are arriving."""
+    request_seconds: float = Field(default=10.0, gt=0)
+    """Longest time that a message may take to arrive."""
+    answer_seconds: float = Field(default=30.0, gt=0)
+    """Longest time that a caller may leave an answer unread."""
+    idle_seconds: float = Field(default=60.0, ge=1)
+    """Time after which a connection without a call is closed."""
+    health_port: int = Field(default=-1, ge=-1, le=65535)
+    """Port for health alone, in plain text; 0 chooses a free port, -1 serves none."""
 
     @classmethod
     def settings_customise_sources(

@@ -139,7 +139,8 @@ def _mention(code: grpc.StatusCode, request_id: str) -> str:
 
 def _clip(text: str) -> str:
     """A text as printable ASCII of bounded length: it travels in headers and may quote a caller."""
-    plain = text.encode("ascii", "backslashreplace").decode()
+    # Cut first: escaping makes a text ten times as long, at the cost of its whole length.
+    plain = text[: MAX_MESSAGE + 1].encode("ascii", "backslashreplace").decode()
     clean = "".join(letter if letter.isprintable() else "?" for letter in plain)
     return clean if len(clean) <= MAX_MESSAGE else clean[: MAX_MESSAGE - 3] + "..."
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import grpc
 
 from queen.errors import ConfigError
+from queen.serving.edge.grpc_server import GrpcServer
 
 LONGEST_SOCKET = 107
 """Bytes of the longest path of a Unix socket on Linux."""
@@ -36,7 +37,7 @@ class Place:
         else:
             require_free_socket(self.socket)
 
-    def bind(self, server: grpc.aio.Server, credentials: grpc.ServerCredentials | None) -> str:
+    def bind(self, server: GrpcServer, credentials: grpc.ServerCredentials | None) -> str:
         """Have a server listen here; its address, HOST:PORT or unix:PATH.
 
         A socket is made for the user of this process only. Raises ConfigError if the place is in

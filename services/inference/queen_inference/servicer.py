@@ -9,14 +9,24 @@ from typing import Any
 from queen import __version__
 from queen.api.oip import open_inference_pb2 as oip
 from queen.api.oip import open_inference_pb2_grpc
+from queen.serving.auth import Account
 from queen.serving.health import Health
-from queen.serving.identity.certificates import auth_context_of
-from queen.wire import CLASS_NAMES, decode_input, encode_response, requested_outputs
+from queen.serving.interceptors import Admit, Terms
+from queen.wire import (
+    CLASS_NAMES,
+    decode_input,
+    encode_response,
+    most_request_bytes,
+    requested_outputs,
+    require_short,
+)
 from queen_inference.door import OUTPUTS, PROBABILITIES, FrontDoor, ServedModel
 from queen_inference.metrics import InferenceMetrics
 
 INFERENCE = oip.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
 PLATFORM = "onnxruntime_onnx"
+MOST_FIELDS = 4096
+"""Most fields of a request: numbers lie in one field, so a request has a few dozen."""
 
 
 class InferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer):
@@ -43,6 +53,8 @@ class InferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer):
         self, request: oip.ModelReadyRequest, _context: Any
     ) -> oip.ModelReadyResponse:
         """Whether the named model serves; false for an unknown one."""
+        require_short(request.name, "name")
+        require_short(request.version, "version")
         known = self._door.serves(request.name, request.version)
         return oip.ModelReadyResponse(ready=known and self._health.is_serving(INFERENCE))
 
@@ -57,6 +69,8 @@ class InferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer):
     ) -> oip.ModelMetadataResponse:
         """Signature of the model; the empty name asks for the model that is served."""
         model = self._door.model
+        require_short(request.name, "name")
+        require_short(request.version, "version")
         self._door.require_model(request.name or model.name, request.version)
         return _metadata(model)
 
@@ -64,11 +78,12 @@ class InferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer):
         self, request: oip.ModelInferRequest, context: Any
     ) -> oip.ModelInferResponse:
         """Answers to the request's queries."""
-        # Authentication comes before validation: a stranger learns nothing about the model from
-        # errors.
-        account = self._door.authenticate(context.invocation_metadata(), auth_context_of(context))
+        account: Account = context.caller
         remaining_seconds = context.time_remaining()
         started = perf_counter()
+        require_short(request.id, "id")
+        require_short(request.model_name, "model_name")
+        require_short(request.model_version, "model_version")
         self._door.require_model(request.model_name, request.model_version)
         model, max_rows = self._door.model, self._door.max_request_rows
         inputs, raw = decode_input(request, model.input, max_rows)
@@ -82,6 +97,15 @@ class InferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer):
         response = encode_response(request, outputs, raw=raw, version=model.version)
         self._stages["encode"].observe(perf_counter() - started)
         return response
+
+
+def terms_of(admit: Admit, door: FrontDoor, max_message_bytes: int) -> Terms:
+    """On which terms the front door is called: `admit` says who may call what.
+
+    A message has at most `max_message_bytes`, and no more than the largest request needs.
+    """
+    needed = most_request_bytes(door.model.input, door.max_request_rows)
+    return Terms(admit, min(max_message_bytes, needed), MOST_FIELDS)
 
 
 def _metadata(model: ServedModel) -> oip.ModelMetadataResponse:

@@ -17,6 +17,7 @@ from queen.serving.lasting.tasks import Lasting
 from queen.serving.logging import logger
 from queen.serving.logs.rotating_file import RotatingFile
 from queen.serving.server import Offer, Shell
+from queen_inference.admission import Admission
 from queen_inference.answers.answerer import Answerer, Policy
 from queen_inference.answers.fallback import Fallback
 from queen_inference.answers.preserve import Preserver
@@ -39,7 +40,7 @@ from queen_inference.peers.routing import RoutedClient
 from queen_inference.peers.sensitivity import SENSITIVITY, Assessor, SensitivityClient
 from queen_inference.peers.watch import PeerWatch
 from queen_inference.protectee import Protectee
-from queen_inference.servicer import INFERENCE, InferenceServicer
+from queen_inference.servicer import INFERENCE, InferenceServicer, terms_of
 from queen_inference.settings import InferenceSettings
 
 Clients = tuple[Assessor, Reverses]
@@ -104,7 +105,9 @@ async def open_service(settings: InferenceSettings, shell: Shell) -> AsyncIterat
         door = FrontDoor(model, keyring, batcher, settings.max_request_rows)
         servicer = InferenceServicer(door, shell.health, metrics)
         add = open_inference_pb2_grpc.add_GRPCInferenceServiceServicer_to_server
-        yield [Offer(INFERENCE, partial(add, servicer))]
+        admission = Admission(door.authenticate, private_metadata=settings.private_metadata)
+        terms = terms_of(admission.admit, door, settings.max_message_bytes)
+        yield [Offer(INFERENCE, partial(add, servicer), terms=terms)]
 
 
 def make_answerer(

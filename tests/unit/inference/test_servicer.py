@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,36 +11,28 @@ import numpy as np
 import pytest
 from queen_inference.door import FrontDoor, ServedModel
 from queen_inference.metrics import InferenceMetrics
-from queen_inference.servicer import INFERENCE, InferenceServicer
+from queen_inference.servicer import INFERENCE, InferenceServicer, terms_of
 
 from queen.api.oip import open_inference_pb2 as oip
 from queen.bundle import Bundle
-from queen.errors import InvalidQuery, ModelNotFound, Unauthenticated
+from queen.errors import InvalidQuery, ModelNotFound
+from queen.method.contracts import Profile
 from queen.serving.auth import Account
 from queen.serving.health import Health
-from queen.serving.identity.certificates import NO_CONTEXT, AuthContext
+from queen.serving.interceptors import admit_strangers
+from queen.wire import REQUEST_MARGIN_BYTES
 from tests.bundles import SmallBundle
 
+ALICE = Account("alice", Profile.PAPER, "hash-of-alice")
 Asked = tuple[np.ndarray, Sequence[str], float | None, str]
 
 
 class CountingDoor(FrontDoor):
-    """A door that knows every key but none, and answers with ones."""
+    """A door that answers with ones."""
 
-    def __init__(self, model: ServedModel, account: Account) -> None:
+    def __init__(self, model: ServedModel) -> None:
         self.model, self.max_request_rows = model, 8
         self.asked: list[Asked] = []
-        self._account = account
-
-    def authenticate(
-        self,
-        metadata: Iterable[tuple[str, Any]] | None,
-        peer: AuthContext = NO_CONTEXT,  # noqa: ARG002 - the door's signature
-    ) -> Account:
-        """The account, for any metadata."""
-        if not metadata:
-            raise Unauthenticated("no key")
-        return self._account
 
     async def infer(
         self,
@@ -57,14 +49,10 @@ class CountingDoor(FrontDoor):
 
 @dataclass
 class Context:
-    """The parts of a gRPC context that the servicer reads."""
+    """The parts of a call's context that the servicer reads."""
 
-    metadata: tuple[tuple[str, str], ...] = (("authorization", "Bearer key"),)
+    caller: Account = ALICE
     seconds: float | None = 30.0
-
-    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
-        """As given."""
-        return self.metadata
 
     def time_remaining(self) -> float | None:
         """As given."""
@@ -72,9 +60,9 @@ class Context:
 
 
 @pytest.fixture
-def door(bundle: Bundle, account: Account) -> CountingDoor:
+def door(bundle: Bundle) -> CountingDoor:
     """A door to the small model."""
-    return CountingDoor(ServedModel.of(bundle.manifest), account)
+    return CountingDoor(ServedModel.of(bundle.manifest))
 
 
 @pytest.fixture
@@ -97,19 +85,27 @@ def request_of(rows: np.ndarray, **fields: Any) -> oip.ModelInferRequest:
     return request
 
 
-async def test_authentication_comes_before_all_else(
-    servicer: InferenceServicer, door: CountingDoor
-) -> None:
-    """A stranger gets the same error whatever is wrong with the body."""
-    bad = oip.ModelInferRequest(model_name="other")
-    with pytest.raises(Unauthenticated):
-        await servicer.ModelInfer(bad, Context(metadata=()))
-    with pytest.raises(ModelNotFound):
-        await servicer.ModelInfer(bad, Context())
-    bad.model_name = "small"
-    with pytest.raises(InvalidQuery):
-        await servicer.ModelInfer(bad, Context())
-    assert door.asked == []
+def test_a_message_is_as_large_as_the_largest_request_needs(door: CountingDoor) -> None:
+    """Or as the setting says, if that is smaller."""
+    needed = 8 * 8 * 4 + REQUEST_MARGIN_BYTES
+    assert terms_of(admit_strangers, door, 2**24).message_bytes == needed
+    assert terms_of(admit_strangers, door, 1024).message_bytes == 1024
+
+
+async def test_names_are_short(servicer: InferenceServicer, small: SmallBundle) -> None:
+    """Ids, names and versions have at most 256 bytes; the error says how many were sent."""
+    context = Context()
+    for field in ("id", "model_name", "model_version"):
+        request = request_of(small.inputs[:1], **{field: "\u2603" * 100})
+        with pytest.raises(InvalidQuery, match=f"{field}: expected at most 256 bytes, got 300"):
+            await servicer.ModelInfer(request, context)
+    for ask in (
+        servicer.ModelReady(oip.ModelReadyRequest(version="v" * 257), context),
+        servicer.ModelMetadata(oip.ModelMetadataRequest(name="n" * 4_200_000), context),
+    ):
+        with pytest.raises(InvalidQuery, match="expected at most 256 bytes, got"):
+            await ask
+    assert (await servicer.ModelInfer(request_of(small.inputs[:1], id="i" * 256), context)).id
 
 
 async def test_a_request_reaches_the_door_as_plain_values(
@@ -152,7 +148,7 @@ async def test_readiness_is_that_of_the_health_name(
         return [live.live, server.ready, *(model.ready for model in models)]
 
     assert await told() == [True, False, False, False]
-    await health.set_serving(INFERENCE, serving=True)
+    health.set_serving(INFERENCE, serving=True)
     assert await told() == [True, True, True, False]
 
 

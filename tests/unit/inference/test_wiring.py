@@ -109,7 +109,7 @@ async def test_only_deny_makes_readiness_follow_the_peers(
     """Otherwise the failure mode answers without them."""
     shell = Shell(registry, Health())
     async with open_service(settings_of(small, tmp_path, failure_mode=mode), shell) as offers:
-        await shell.health.begin([offer.name for offer in offers])
+        shell.health.begin([offer.name for offer in offers])
         assert shell.health.is_serving(INFERENCE) is not is_gated
 
 

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import socket
-import urllib.request
-
-import pytest
-
 from queen import __version__
-from queen.errors import ConfigError
-from queen.serving.metrics import Metrics, MetricsEndpoint
+from queen.serving.metrics import Metrics
 
 
 def test_every_series_is_there_before_its_first_event() -> None:
@@ -48,16 +42,3 @@ def test_a_followed_file_has_loads_an_age_and_one_digest() -> None:
     metrics.config_in_force("accounts", "cd34", "ab12")
     assert value("queen_config_info", {"file": "accounts", "sha256": "cd34"}) == 1
     assert value("queen_config_info", {"file": "accounts", "sha256": "ab12"}) is None
-
-
-def test_the_endpoint_serves_until_it_is_closed() -> None:
-    """On a free port that its address names; a port in use is a sentence."""
-    endpoint = MetricsEndpoint(Metrics(), "127.0.0.1", 0)
-    with urllib.request.urlopen(f"http://{endpoint.address}/metrics") as response:
-        assert b"queen_build_info" in response.read()
-    port = int(endpoint.address.rpartition(":")[2])
-    with pytest.raises(ConfigError, match=rf"127\.0\.0\.1:{port}.*another --metrics-port"):
-        MetricsEndpoint(Metrics(), "127.0.0.1", port)
-    endpoint.close()
-    with socket.socket() as probe:
-        assert probe.connect_ex(("127.0.0.1", port)) != 0

@@ -116,6 +116,25 @@ def test_a_message_is_bounded_and_printable() -> None:
     assert refusal.message.isprintable()
 
 
+def test_a_text_is_cut_before_it_is_escaped() -> None:
+    """A name of millions of letters costs no more than one of a thousand."""
+
+    class Long(str):
+        """A text that must not be encoded as a whole."""
+
+        __slots__ = ()
+
+        def encode(self, *_arguments: object) -> bytes:
+            raise AssertionError("the whole text is encoded")
+
+    class Quoting(errors.InvalidQuery):
+        def __str__(self) -> str:
+            return Long("\U0001f451" * 4_200_000)
+
+    refusal = refuse(Quoting(""))
+    assert len(refusal.message) <= MAX_MESSAGE
+
+
 def test_the_reason_is_read_from_trailers_whatever_else_is_there() -> None:
     """That of a Queen error; none of another server's trailers, nor of what is no status."""
     refusal = refuse(errors.Overloaded("full"))

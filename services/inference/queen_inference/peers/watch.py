@@ -68,7 +68,7 @@ class PeerWatch:
         peer = self._peers[name]
         await peer.probe(timeout_seconds)
         self._up[name].set(peer.is_up)
-        await self._health.set_serving(peer.service, serving=peer.is_up)
+        self._health.set_serving(peer.service, serving=peer.is_up)
         if self._gated is not None:
             ready = all(other.is_up for other in self._peers.values())
-            await self._health.set_serving(self._gated, serving=ready)
+            self._health.set_serving(self._gated, serving=ready)
