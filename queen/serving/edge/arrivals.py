@@ -88,7 +88,7 @@ class Arrivals(Generic[C]):
         for waiting in self._waiting:
             if not grown:
                 break
-            heaviest = max({call.share for call in grown}, key=counts.__getitem__)
+            heaviest = max((call.share for call in grown), key=counts.__getitem__)
             if counts[heaviest] <= counts[waiting.share] + 1:
                 continue
             # Its newest: so its older messages come to an end.

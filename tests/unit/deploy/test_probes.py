@@ -33,10 +33,10 @@ def test_liveness_asks_for_the_process_alone(folder: str, service: str) -> None:
 
 @pytest.mark.parametrize(("folder", "service"), PODS)
 def test_probes_use_the_configured_port(folder: str, service: str) -> None:
-    """The three probes and the first container port are the port of the settings."""
+    """The three probes are on the port for health alone, where no caller can be in their way."""
     item = container(service, folder)
     ports = {item[f"{kind}Probe"]["grpc"]["port"] for kind in ("startup", "liveness", "readiness")}
-    assert ports == {config(service, folder)["port"]}
+    assert ports == {config(service, folder)["health_port"]}
 
 
 @pytest.mark.parametrize(("folder", "service"), PODS)

@@ -25,7 +25,7 @@ from tests.unit.deploy.manifests import (
 )
 
 PODS = [(folder, service) for folder in DEPLOYABLE for service in SERVICES]
-KILL_MARGIN_SECONDS = 5
+KILL_MARGIN_SECONDS = 10
 """Time that a process needs beyond its own waits to be gone before it is killed."""
 
 
@@ -95,7 +95,8 @@ def test_every_path_lies_on_a_volume(folder: str, service: str) -> None:
 def test_container_ports_are_the_configured_ones(folder: str, service: str) -> None:
     """A pod declares each port that its settings open, and no other."""
     settings = config(service, folder)
-    opened = {settings[key] for key in ("port", "metrics_port", "admin_port") if key in settings}
+    keys = ("port", "metrics_port", "admin_port", "health_port")
+    opened = {settings[key] for key in keys if key in settings}
     assert {port["containerPort"] for port in container(service, folder)["ports"]} == opened
 
 
