@@ -14,7 +14,7 @@ from tests.unit.deploy.manifests import DEPLOYABLE, SERVICES, config_text, conta
 
 MIB = 2**20
 AT_REST = {"inference": 300 * MIB, "sensitivity": 1200 * MIB, "perturber": 700 * MIB}
-"""Memory without a call: the process and its bundle; for sensitivity the accounts in memory, too."""
+"""Memory without a call: a process and its bundle; of sensitivity the cached accounts, too."""
 COPIES = 3
 """Times that a message in work is held: as received, as a tensor, in a micro-batch."""
 WINDOW_BYTES = 64 * 2**10
