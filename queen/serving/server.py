@@ -106,18 +106,20 @@ def run_service(
     sentence on stderr, if settings, bundle, key file or port do not allow a start; 70 if the
     process does not come to its end after the drain. Nothing serves until everything can.
     """
+    deadline = _Deadline()
     try:
         flags = require_no_password(sys.argv[1:] if argv is None else argv)
         settings = load_settings(settings_type, flags)
         configure_logging(name, settings.log_level, _log_file(settings))
         raise_limit()
-        return asyncio.run(_serve_until_signalled(settings, wire))
+        return asyncio.run(_serve_until_signalled(settings, wire, deadline))
     except QueenError as error:
         sys.stderr.write(f"queen {name}: {error}\n")
         return EXIT_REFUSED
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     finally:
+        deadline.cancel()
         drain_logging()
 
 
@@ -127,7 +129,7 @@ def _log_file(settings: ServiceSettings) -> RotatingFile | None:
     return log_file_over(settings.log_file, settings.log_max_bytes, settings.log_kept)
 
 
-async def _serve_until_signalled(settings: S, wire: Wire[S]) -> int:
+async def _serve_until_signalled(settings: S, wire: Wire[S], deadline: _Deadline) -> int:
     log = logger("server")
     async with running(settings, wire) as process:
         stop = _stop_event()
@@ -138,21 +140,31 @@ async def _serve_until_signalled(settings: S, wire: Wire[S]) -> int:
         log.info("serving", **process.addresses, settings=settings.describe_effective())
         await _first_of(stop.wait(), process.shell.lasting.death())
         log.info("draining")
-        _exit_after(settings.prestop_seconds + settings.drain_seconds + _CLOSING_SECONDS)
+        deadline.begin(settings.prestop_seconds + settings.drain_seconds + _CLOSING_SECONDS)
     log.info("stopped")
     return EXIT_DIED if process.shell.lasting.dead else 0
 
 
-def _exit_after(seconds: float) -> None:
-    """End the process in any case: a thread that waits for a store or a disk may never end."""
+class _Deadline:
+    """Ends the process if it does not end by itself: a thread may wait for a store for ever."""
 
-    def end() -> None:
+    def __init__(self) -> None:
+        self._timer: threading.Timer | None = None
+
+    def begin(self, seconds: float) -> None:
+        """End the process with EXIT_STUCK after some seconds."""
+        self._timer = threading.Timer(seconds, self._end, (seconds,))
+        self._timer.daemon = True
+        self._timer.start()
+
+    def cancel(self) -> None:
+        """The process has come to its end."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _end(self, seconds: float) -> None:
         logger("server").error("stopping took too long; ending at once", seconds=seconds)
         os._exit(EXIT_STUCK)
-
-    timer = threading.Timer(seconds, end)
-    timer.daemon = True
-    timer.start()
 
 
 async def _first_of(*waits: Coroutine[Any, Any, Any]) -> None:
