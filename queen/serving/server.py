@@ -53,7 +53,7 @@ _PORT_NAMES: tuple[PortName, ...] = ("main", "admin", "health")
 _REFUSING_SECONDS = 0.1
 _LAST_SECONDS = 1.0
 """Time that a server gets to end the calls that it has cancelled."""
-_CLOSING_SECONDS = 10.0
+CLOSING_SECONDS = 10.0
 """Time that the objects of a service get to close after the drain."""
 _STRANGERS = Terms(admit_strangers)
 _HEALTH_MESSAGE_BYTES = 4096
@@ -140,7 +140,7 @@ async def _serve_until_signalled(settings: S, wire: Wire[S], deadline: _Deadline
         log.info("serving", **process.addresses, settings=settings.describe_effective())
         await _first_of(stop.wait(), process.shell.lasting.death())
         log.info("draining")
-        deadline.begin(settings.prestop_seconds + settings.drain_seconds + _CLOSING_SECONDS)
+        deadline.begin(settings.prestop_seconds + settings.drain_seconds + CLOSING_SECONDS)
     log.info("stopped")
     return EXIT_DIED if process.shell.lasting.dead else 0
 
@@ -164,6 +164,7 @@ class _Deadline:
 
     def _end(self, seconds: float) -> None:
         logger("server").error("stopping took too long; ending at once", seconds=seconds)
+        drain_logging()
         os._exit(EXIT_STUCK)
 
 

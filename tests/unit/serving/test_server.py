@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import subprocess
+import sys
 import urllib.request
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -21,7 +23,7 @@ from pydantic_settings import SettingsConfigDict
 
 from queen.api.v1 import perturber_pb2, perturber_pb2_grpc
 from queen.errors import ConfigError, InvalidQuery
-from queen.serving.server import Offer, Shell, run_service, running
+from queen.serving.server import EXIT_STUCK, Offer, Shell, run_service, running
 from queen.serving.settings import ServiceSettings
 
 NAME = "queen.api.v1.PerturberService"
@@ -202,3 +204,35 @@ def test_dead_work_ends_the_process(capfd: pytest.CaptureFixture[str], tmp_path:
     flags = [f"--bundle={tmp_path}", "--port=0", "--metrics-port=0", "--drain-seconds=1"]
     assert run_service("toy", ToySettings, watched, flags) == 1
     assert "day is out of range for month" in capfd.readouterr().err
+
+
+_STUCK = """
+import os, signal, sys, threading
+from contextlib import asynccontextmanager
+from pathlib import Path
+import queen.serving.server as server
+from tests.unit.serving.test_server import ToySettings, wire
+
+server.CLOSING_SECONDS = 0.1
+
+
+@asynccontextmanager
+async def stuck(settings, shell):
+    async with wire(settings, shell) as offers:
+        yield offers
+        threading.Event().wait()
+
+
+threading.Timer(2.0, os.kill, (os.getpid(), signal.SIGTERM)).start()
+flags = ["--bundle", ".", "--port", "0", "--metrics-port", "-1", "--drain-seconds", "0"]
+sys.exit(server.run_service("toy", ToySettings, stuck, flags))
+"""
+
+
+def test_a_process_that_does_not_stop_ends_itself() -> None:
+    """A thread that waits for ever in its wiring: exit code 70, and a line that says so."""
+    done = subprocess.run(
+        [sys.executable, "-c", _STUCK], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == EXIT_STUCK
+    assert "stopping took too long" in done.stderr
