@@ -93,7 +93,7 @@ async def open_service(
 
         administration = Administration(bundle.geometry, plain, audit, forget)
         admin = AdminServicer(bundle, reader, administration, audit, feed, surveys, working)
-        stack.enter_context(surveys.running())
+        stack.enter_context(surveys.running(shell.lasting.guarded))
         yield [*_offers(servicer, admin), identity_offer(bundle.digest)]
 
 

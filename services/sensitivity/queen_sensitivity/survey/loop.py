@@ -39,6 +39,10 @@ class Pace:
         return not self._stop.is_set()
 
 
+Guard = Callable[[str, Callable[[], None]], Callable[[], None]]
+"""Wraps the work of a thread by its name: `Lasting.guarded`."""
+
+
 class SurveyLoop:
     """Keeps the last survey; if `every_seconds` is 0 it never makes one.
 
@@ -78,12 +82,12 @@ class SurveyLoop:
                 self._latest = _without(self._latest, {account_id})
 
     @contextmanager
-    def running(self) -> Iterator[None]:
-        """Survey in a thread of its own until the block ends."""
+    def running(self, guarded: Guard = lambda _name, work: work) -> Iterator[None]:
+        """Survey in a thread of its own until the block ends; `guarded` tells its death."""
         if not self.every_seconds:
             yield
             return
-        thread = threading.Thread(target=self.run, name="survey")
+        thread = threading.Thread(target=guarded("survey", self.run), name="survey")
         thread.start()
         try:
             yield

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
+from typing import NoReturn
 
 import numpy as np
 import structlog
@@ -14,6 +16,7 @@ from queen_sensitivity.survey.loop import Pace, SurveyLoop
 from queen_sensitivity.survey.surveyor import Survey
 
 from queen.errors import DependencyUnavailable
+from queen.serving.lasting.tasks import Lasting
 from tests.unit.sensitivity.regions import batch_of, book_of, meter_of, stream
 from tests.unit.sensitivity.survey.surveys import (
     GEOMETRY,
@@ -127,6 +130,19 @@ def test_a_survey_that_fails_is_counted_and_the_next_one_succeeds() -> None:
     assert "an-account" not in str(lines)
     assert 0.0 <= stop.waited[0] <= 1.0
     assert all(9.0 <= wait <= 11.0 for wait in stop.waited[1:])
+
+
+async def test_a_survey_thread_that_dies_is_told() -> None:
+    """A survey that fails is counted; a count that fails ends the thread, and so the process."""
+
+    def fail(*_: object) -> NoReturn:
+        raise ValueError("a bug")
+
+    lasting = Lasting()
+    loop = SurveyLoop(fail, 10.0, StopAfter(99), count=fail)
+    with loop.running(lasting.guarded):
+        async with asyncio.timeout(10):
+            assert await lasting.death() == "survey"
 
 
 def test_without_a_period_no_survey_is_made() -> None:
