@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
+from collections.abc import Awaitable
 from pathlib import Path
 
 import grpc
 import numpy as np
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from queen.api.oip import open_inference_pb2 as oip
 from queen.serving.auth import key_digest
@@ -22,6 +25,8 @@ from tests.issuer import AUDIENCE, ISSUER, public_jwk, token, write_key_set
 from tests.waiting import until
 
 SOON = time.time() + 3600
+Metadata = tuple[tuple[str, str], ...]
+KEY: Metadata = (("authorization", "Bearer key"),)
 JWT = {"jwt_issuer": ISSUER, "jwt_audience": AUDIENCE, "jwt_tier_claim": "plan"}
 
 
@@ -215,3 +220,42 @@ async def test_a_client_certificate_opens_the_account_that_lists_its_name(
                 except grpc.aio.AioRpcError as error:
                     reasons[name] = (error.code().name, reason_of(error))
     assert reasons == {"spiffe://acme/other": ("PERMISSION_DENIED", "CERTIFICATE_UNLISTED")}
+
+
+@pytest.mark.parametrize("private_metadata", [False, True])
+async def test_metadata_and_reflection_need_a_credential_where_they_are_private(
+    small: SmallBundle, tmp_path: Path, private_metadata: bool
+) -> None:
+    """Liveness, readiness and health never do."""
+    file = write(tmp_path, f"{{id: a, key_sha256: {key_digest('key')}}}")
+    async with open_door(small, file, private_metadata=private_metadata) as door:
+        stub, health = door.client.stub, health_pb2_grpc.HealthStub(door.channel)
+
+        async def listed(metadata: Metadata) -> int:
+            question = reflection_pb2.ServerReflectionRequest(list_services="")
+            reflection = reflection_pb2_grpc.ServerReflectionStub(door.channel)
+            answers = reflection.ServerReflectionInfo(iter([question]), metadata=metadata)
+            return sum([len(answer.list_services_response.service) async for answer in answers])
+
+        async def told(metadata: Metadata) -> list[str]:
+            calls = (
+                stub.ServerMetadata(oip.ServerMetadataRequest(), metadata=metadata),
+                stub.ModelMetadata(oip.ModelMetadataRequest(), metadata=metadata),
+                listed(metadata),
+            )
+            return [await _outcome(call) for call in calls]
+
+        assert await told(KEY) == ["OK"] * 3
+        expected = "CREDENTIAL_MISSING" if private_metadata else "OK"
+        assert await told(()) == [expected] * 3
+        assert (await stub.ServerLive(oip.ServerLiveRequest())).live
+        assert (await stub.ServerReady(oip.ServerReadyRequest())).ready
+        assert (await health.Check(health_pb2.HealthCheckRequest())).status == 1
+
+
+async def _outcome(call: Awaitable[object]) -> str:
+    try:
+        await call
+    except grpc.aio.AioRpcError as error:
+        return reason_of(error)
+    return "OK"
