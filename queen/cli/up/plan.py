@@ -118,8 +118,12 @@ class Plan:
                 "redis://HOST:6379; a SQLite file serves one replica"
             )
         for service in SERVICES:
-            hidden = [f"--state={url}" for url in self._environment(service).values()]
-            load_settings(settings_of(service), [*self.flags(service), *hidden])
+            self.settings(service)
+
+    def settings(self, service: str) -> ServiceSettings:
+        """The settings that a service will have; ConfigError if it would refuse them."""
+        hidden = [f"--state={url}" for url in self._environment(service).values()]
+        return load_settings(settings_of(service), [*self.flags(service), *hidden])
 
     def children(self, service: str, peers: Mapping[str, str] | None = None) -> list[Child]:
         """The processes of a service, not started; `peers` are the targets of the front door."""

@@ -78,9 +78,25 @@ def _accounts(folder: StateFolder, given: Path | None, bundle: Bundle) -> Path:
     return path
 
 
+def _require_ledgers(plan: Plan) -> None:
+    """DependencyUnavailable if the ledgers are in a Redis that does not answer.
+
+    The service would wait for it; whoever starts a deployment by hand wants to know.
+    """
+    if plan.ledger:
+        # It needs the client of Redis, which only the extra of this service installs.
+        from queen_sensitivity.ledger_store import open_redis_store  # noqa: PLC0415
+        from queen_sensitivity.settings import SensitivitySettings  # noqa: PLC0415
+
+        settings = plan.settings("sensitivity")
+        if isinstance(settings, SensitivitySettings):
+            open_redis_store(settings.state, settings.redis_options).close()
+
+
 def _check(plan: Plan) -> None:
     ensure_secret(plan.state)
     plan.check_settings()
+    _require_ledgers(plan)
     require_free(plan.host, plan.port, "--port")
     if plan.metrics_port > 0:
         require_free(plan.host, plan.metrics_port, "--metrics-port")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +14,7 @@ from queen.method.crossing import CrossingPolicy, cap_text, read_cap
 from queen.method.ledger import Charge
 from queen.serving.ports.place import is_loopback
 from queen.serving.settings import ClassCap, InnerSettings
-from queen_sensitivity.ledger_store import is_url, read_address
+from queen_sensitivity.ledger_store import RedisOptions, is_url, read_address
 
 
 class SensitivitySettings(InnerSettings):
@@ -95,6 +96,12 @@ class SensitivitySettings(InnerSettings):
                 "tls-cert-file, or leave admin-host on 127.0.0.1"
             )
         return self
+
+    @property
+    def redis_options(self) -> RedisOptions:
+        """The settings of the connection to Redis."""
+        names = [field.name for field in fields(RedisOptions)]
+        return RedisOptions(**{name: getattr(self, f"redis_{name}") for name in names})
 
     @model_validator(mode="after")
     def _require_state(self) -> SensitivitySettings:

@@ -7,7 +7,6 @@ import threading
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, closing
-from dataclasses import fields
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from queen.api.v1 import admin_pb2_grpc, sensitivity_pb2_grpc
 from queen.bundle import open_bundle
 from queen.method.crossing import Thresholds
 from queen.method.packing import RegionProbes
+from queen.serving.health import Health
 from queen.serving.server import Offer, Shell
 from queen.serving.service_identity import identity_offer
 from queen_sensitivity.admin.administration import Administration
@@ -28,7 +28,7 @@ from queen_sensitivity.engine.wiring import Listeners, open_book
 from queen_sensitivity.ledger_store import (
     LedgerStore,
     MemoryLedgerStore,
-    RedisOptions,
+    RedisLedgerStore,
     TimedStore,
     is_url,
     open_redis_store,
@@ -42,6 +42,9 @@ from queen_sensitivity.survey.loop import SurveyLoop
 from queen_sensitivity.survey.metrics import SurveyMetrics
 from queen_sensitivity.survey.surveyor import Surveyor
 
+LATE_SECONDS = 0.5
+"""Time between two looks for a Redis that did not answer at the start."""
+
 
 @asynccontextmanager
 async def open_service(
@@ -53,6 +56,10 @@ async def open_service(
     feed = CrossingFeed(asyncio.get_running_loop())
     async with AsyncExitStack() as stack:
         plain = stack.enter_context(closing(open_store(settings)))
+        if isinstance(plain, RedisLedgerStore) and not plain.await_open():
+            shell.health.set_serving(SENSITIVITY, serving=False)
+            opening = _serve_once_open(plain, shell.health)
+            await stack.enter_async_context(shell.lasting.running("late ledger store", opening))
         engine = stack.enter_context(ThreadPoolExecutor(1, "engine"))
         working = stack.enter_context(ThreadPoolExecutor(1, "working"))
         store = TimedStore(plain, metrics.stages["load"], metrics.stages["append"])
@@ -97,18 +104,21 @@ async def open_service(
         yield [*_offers(servicer, admin), identity_offer(bundle.digest)]
 
 
+async def _serve_once_open(store: RedisLedgerStore, health: Health) -> None:
+    """Report readiness once a Redis that was late has answered; no end, as all lasting work."""
+    while not await asyncio.to_thread(store.await_open):
+        await asyncio.sleep(LATE_SECONDS)
+    health.set_serving(SENSITIVITY, serving=True)
+    await asyncio.Event().wait()
+
+
 def open_store(settings: SensitivitySettings) -> LedgerStore:
     """The store that the settings name; ConfigError for one that cannot be opened."""
     if settings.state == "memory":
         return MemoryLedgerStore()
     if is_url(settings.state):
-        return open_redis_store(settings.state, _redis_options(settings))
+        return open_redis_store(settings.state, settings.redis_options, may_be_late=True)
     return open_sqlite_store(Path(settings.state), settings.sqlite_synchronous)
-
-
-def _redis_options(settings: SensitivitySettings) -> RedisOptions:
-    names = [field.name for field in fields(RedisOptions)]
-    return RedisOptions(**{name: getattr(settings, f"redis_{name}") for name in names})
 
 
 def _offers(servicer: SensitivityServicer, admin: AdminServicer) -> Sequence[Offer]:

@@ -10,6 +10,7 @@ import pytest
 from queen.bundle import Bundle
 from queen.cli.refusal import Refusal
 from queen.cli.up.preparation import EXIT_REFUSED, prepared
+from tests.redis_servers import redis_server
 from tests.unit.cli.up.conftest import ASKED
 
 
@@ -32,11 +33,19 @@ def test_a_first_run_makes_what_it_needs(bundle: Bundle, tmp_path: Path) -> None
 def test_ledgers_elsewhere_leave_the_folder_where_it_is(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the URL of a Redis everything else lies in the default folder."""
+    """With the URL of a Redis, which must answer, everything else lies in the default folder."""
     monkeypatch.chdir(tmp_path)
-    with prepared(bundle.path, None, "redis://127.0.0.1:6379", ASKED) as plan:
-        assert plan.ledger == "redis://127.0.0.1:6379"
-        assert plan.state.path == tmp_path / ".queen"
+    (tmp_path / "redis").mkdir()
+    with redis_server(tmp_path / "redis") as server:
+        with prepared(bundle.path, None, server.url, ASKED) as plan:
+            assert plan.ledger == server.url
+            assert plan.state.path == tmp_path / ".queen"
+        server.stop()
+        with (
+            pytest.raises(Refusal, match=f"{server.port} did not answer"),
+            prepared(bundle.path, None, server.url, ASKED),
+        ):
+            pass
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
+from redis.credentials import CredentialProvider
 from redis.retry import Retry
 
 from queen.errors import ConfigError
@@ -97,8 +99,7 @@ def connect(address: RedisAddress, options: RedisOptions) -> Redis | RedisCluste
     The client repeats no call: a call that timed out has used its time.
     """
     shared = {
-        "username": address.username,
-        "password": address.password,
+        **_credentials(address, options),
         "socket_timeout": options.reply_seconds,
         "socket_connect_timeout": options.connect_timeout_seconds,
         "protocol": 2,
@@ -117,6 +118,32 @@ def connect(address: RedisAddress, options: RedisOptions) -> Redis | RedisCluste
         dynamic_startup_nodes=False,
         **shared,
     )
+
+
+class FilePassword(CredentialProvider):
+    """The user, with the password that stands in a file when a connection is made.
+
+    If the file cannot be read by then, the last password that could be read is shown.
+    """
+
+    def __init__(self, username: str | None, password: str | None, file: Path) -> None:
+        self._username = username
+        self._password = password
+        self._file = file
+
+    def get_credentials(self) -> tuple[str] | tuple[str, str]:
+        """As Redis wants them: a password, or a user and a password."""
+        with suppress(ConfigError):
+            self._password = _password("", self._file)
+        password = self._password or ""
+        return (self._username, password) if self._username else (password,)
+
+
+def _credentials(address: RedisAddress, options: RedisOptions) -> dict[str, Any]:
+    if options.password_file is None:
+        return {"username": address.username, "password": address.password}
+    file = options.password_file
+    return {"credential_provider": FilePassword(address.username, address.password, file)}
 
 
 def _tls(address: RedisAddress, options: RedisOptions) -> dict[str, Any]:

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from queen.errors import ConfigError, DependencyUnavailable
 from queen_sensitivity.ledger_store.base import (
     Append,
     Appended,
@@ -32,6 +35,7 @@ from queen_sensitivity.ledger_store.redis.keys import (
     generations_key,
     index_key,
 )
+from queen_sensitivity.ledger_store.redis.late import LateLink
 from queen_sensitivity.ledger_store.redis.link import RedisLink
 from queen_sensitivity.ledger_store.redis.scripts import APPEND, ERASE, LOAD, Command, Word
 
@@ -40,9 +44,23 @@ def open_redis_store(
     url: str,
     options: RedisOptions = RedisOptions(),  # noqa: B008 - frozen
     clock: Callable[[], float] = time.monotonic,
+    *,
+    may_be_late: bool = False,
 ) -> RedisLedgerStore:
-    """The store at the address `url`."""
-    return RedisLedgerStore(open_redis_link(url, options, clock))
+    """The store at the address `url`; ConfigError and DependencyUnavailable as `open_redis_link`.
+
+    With `may_be_late` a server that does not answer yet is no error: it is asked again by later
+    calls, which raise DependencyUnavailable until it answers.
+    """
+    if not may_be_late:
+        return RedisLedgerStore(open_redis_link(url, options, clock))
+    late = LateLink(partial(open_redis_link, url, options, clock), options.breaker_seconds, clock)
+    try:
+        return RedisLedgerStore(late.open())
+    except DependencyUnavailable as error:
+        if isinstance(error.__cause__, ConfigError):
+            raise error.__cause__ from None
+        return RedisLedgerStore(late)
 
 
 def open_redis_link(
@@ -68,8 +86,16 @@ def open_redis_link(
 class RedisLedgerStore:
     """A `LedgerStore` over a link to Redis."""
 
-    def __init__(self, link: RedisLink) -> None:
+    def __init__(self, link: RedisLink | LateLink) -> None:
         self._link = link
+
+    def await_open(self) -> bool:
+        """Whether the servers have answered once; if they have not, they are asked now."""
+        if isinstance(self._link, LateLink):
+            with suppress(DependencyUnavailable):
+                self._link.open()
+            return self._link.is_open
+        return True
 
     def append_many(self, appends: Sequence[Append]) -> list[AppendResult]:
         """See `LedgerStore.append_many`; one script call for each account."""
