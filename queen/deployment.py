@@ -40,7 +40,7 @@ class Deployment:
 
     def __enter__(self) -> Deployment:
         """Start, and wait for the ready line."""
-        self.state.mkdir(parents=True, exist_ok=True)
+        self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
         with (self.state / "up.log").open("w") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own command line
                 self._command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=self._folder

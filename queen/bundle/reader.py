@@ -154,8 +154,20 @@ def _open(folder: Path) -> Bundle:
     manifest = _read_manifest(folder)
     _require_layout(folder, manifest)
     for name, expected in manifest.files.items():
+        _require_inside(folder, name)
         _verify(folder / name, expected)
     return Bundle(folder, manifest)
+
+
+def _require_inside(folder: Path, name: str) -> None:
+    """BundleCorrupt for a file that does not lie in the bundle, by its name or through a link."""
+    file = folder / name
+    is_plain = not Path(name).is_absolute() and ".." not in Path(name).parts
+    if not is_plain or not file.resolve().is_relative_to(folder.resolve()):
+        raise BundleCorrupt(
+            f"{folder / layout.MANIFEST}: expected files inside of the bundle, got one outside; "
+            "copy the files themselves, not links to them"
+        )
 
 
 def _readable(file: Path) -> bool:

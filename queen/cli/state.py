@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
+import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from queen.cli.private_files import make_private_folder
 from queen.errors import ConfigError
+from queen.serving.ports.place import LONGEST_SOCKET
 
 DEFAULT_STATE = Path(".queen")
 KEPT_LOGS = 3
+LONGEST_SOCKET_NAME = len("/sensitivity-63-admin.sock")
 
 
 @dataclass(frozen=True)
@@ -43,9 +49,24 @@ class StateFolder:
         return self.path / "local.key"
 
     @property
+    def operators(self) -> Path:
+        """Operators of the admin API, made with one whose key is `operator_key`."""
+        return self.path / "operators.yaml"
+
+    @property
+    def operator_key(self) -> Path:
+        """Key of the operator `local` in `operators`."""
+        return self.path / "operator.key"
+
+    @property
     def up(self) -> Path:
         """Addresses and process ids of the deployment that runs here."""
         return self.path / "up.json"
+
+    @property
+    def lock(self) -> Path:
+        """File that one `queen up` at a time holds; a folder with it is one of `queen up`."""
+        return self.path / "up.lock"
 
     @property
     def decisions(self) -> Path:
@@ -60,16 +81,45 @@ class StateFolder:
         """File that a service writes once it serves, with its addresses."""
         return self.path / "ready" / f"{service}.json"
 
+    def socket(self, process: str) -> Path:
+        """Unix socket that a process which is not the front door listens on."""
+        return self.sockets / f"{process}.sock"
+
+    @property
+    def sockets(self) -> Path:
+        """Folder of the sockets: in this folder, or in the system's folder for temporary files.
+
+        The system allows a socket a short path only. The name follows from this folder, so that a
+        replica keeps its name over a restart.
+        """
+        own = self.path / "sockets"
+        if "," not in str(own) and len(os.fsencode(own)) + LONGEST_SOCKET_NAME <= LONGEST_SOCKET:
+            return own
+        name = hashlib.sha256(os.fsencode(self.path.absolute())).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"queen-{os.getuid()}-{name}"
+
     def prepare(self) -> None:
-        """Make the folders, readable by this user only: the ledgers are about people."""
-        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for folder in (self.log("any").parent, self.ready_file("any").parent):
-            folder.mkdir(exist_ok=True, mode=0o700)
+        """Make the folders, or make those that exist private: the ledgers are about people.
+
+        Raises ConfigError for a folder that others can read and `queen up` did not make, and for
+        one that is not this user's.
+        """
+        own = (self.lock, self.secret, self.ledger)
+        is_ours = any(file.exists() for file in own) or not _has_content(self.path)
+        if not is_ours and self.path.stat().st_mode & 0o077:
+            raise ConfigError(
+                f"{self.path}: expected a folder of `queen up`, an empty one, or one with mode "
+                "0700, got a folder of something else that others may read; give --state another, "
+                f"or: chmod 700 {self.path}"
+            )
+        make_private_folder(self.path.resolve())
+        for folder in (self.log("any").parent, self.ready_file("any").parent, self.sockets):
+            make_private_folder(folder)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the folder for one `queen up`; ConfigError if another process has it."""
-        with (self.path / "up.lock").open("w") as stream:
+        with self.lock.open("w") as stream:
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -113,3 +163,7 @@ class StateFolder:
             return f" (process {self.read_up()['pids']['up']})"
         except (ConfigError, KeyError, OSError):
             return ""
+
+
+def _has_content(folder: Path) -> bool:
+    return folder.exists() and any(folder.iterdir())

@@ -11,6 +11,7 @@ from typing import Literal
 from tests.chaos.proxy import FaultProxy, Faults
 from tests.chaos.setting import Setting
 from tests.integration.inference.door import write_accounts
+from tests.operators import write_operators
 from tests.redis_servers import RedisServer
 from tests.service_process import ServiceProcess
 
@@ -108,6 +109,7 @@ def open_stage(
                 bundle=small.path,
                 state=state_url(ports),
                 admin_port=0,
+                operators=write_operators(folder),
                 budget=BUDGET,
                 breadth=1,
             )

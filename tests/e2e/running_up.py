@@ -68,6 +68,11 @@ class Up:
         """Key of the account `local`."""
         return (self.state / "local.key").read_text().strip()
 
+    @property
+    def operator_key(self) -> str:
+        """Key of the operator `local`."""
+        return (self.state / "operator.key").read_text().strip()
+
     def metric(self, name: str, **labels: str) -> float:
         """A sample of the front door's metrics."""
         url = f"http://{self.addresses['metrics']['inference']}/metrics"

@@ -104,7 +104,7 @@ def test_not_an_onnx_file(bundle, tmp_path):
     file.write_text(json.dumps(manifest))
     said = refused(bundle, tmp_path)
     assert "inference did not start" in said
-    assert "ONNX Runtime cannot load it" in said
+    assert "expected an ONNX file, got other bytes" in said
 
 
 def test_settings_typo(bundle, tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from queen.cli.accounts.admin_client import AdminClient
+from queen.cli.accounts.admin_client import AdminClient, Credential
 from queen.deployment import Deployment
 from queen.errors import ConfigError
 from queen.oip_client import OipClient
@@ -132,9 +132,9 @@ def test_accounts_are_seen_whole_through_any_replica(running: Running) -> None:
     assert lost.startswith("sensitivity-0 is not watched: nothing answers at")
     assert again.strip() == "sensitivity-0 is watched"
     assert all(repr(name) in told for name in ACCOUNTS)
-    spent = []
+    spent, key = [], (state / "operator.key").read_text().strip()
     for address in running.published["admins"].values():
-        with AdminClient(address) as client:
+        with AdminClient(address, Credential(key)) as client:
             spent.append(list(client.accounts()))
     assert [account.account_id for account in spent[0]] == sorted(ACCOUNTS)
     assert spent[0] == spent[1] == spent[2]

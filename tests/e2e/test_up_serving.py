@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import threading
+from pathlib import Path
 
 import grpc
 import numpy as np
@@ -12,7 +13,7 @@ import psutil
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from queen.cli.accounts.admin_client import AdminClient
+from queen.cli.accounts.admin_client import AdminClient, Credential
 from queen.oip_client import OipClient
 from tests.bundles import make_bundle
 from tests.e2e.running_up import PUBLISHED, QUEEN, Up, environment, gone, run_queen
@@ -68,8 +69,10 @@ def test_errors_are_the_servers_words(small, up, tmp_path):
     np.save(tmp_path / "x.npy", small.inputs[:2])
     np.save(tmp_path / "wide.npy", np.zeros((2, 9), np.float32))
     flags = ["query", "--state", up.state, "--data"]
+    (tmp_path / "key").write_text("wrong\n")
+    wrong = ["--key-file", tmp_path / "key"]
     for argv, words in (
-        ([*flags, tmp_path / "x.npy", "--key", "wrong"], "(UNAUTHENTICATED, UNAUTHENTICATED)"),
+        ([*flags, tmp_path / "x.npy", *wrong], "(UNAUTHENTICATED, CREDENTIAL_UNKNOWN)"),
         ([*flags, tmp_path / "wide.npy"], "(INVALID_ARGUMENT, SHAPE_MISMATCH)"),
         ([*flags, tmp_path / "x.npy", "--model", "other"], "(NOT_FOUND, MODEL_NOT_FOUND)"),
     ):
@@ -169,18 +172,9 @@ def health_at_the_door(up, name):
         return health_pb2_grpc.HealthStub(channel).Check(request, timeout=5).status
 
 
-def binds(taker, address):
-    """Whether a socket can bind the address now."""
-    try:
-        taker.bind(address)
-    except OSError:
-        return False
-    return True
-
-
 def records_of(up):
     """Bytes of the records of the account `local`, by class."""
-    with AdminClient(up.addresses["admin"]) as client:
+    with AdminClient(up.addresses["admin"], Credential(up.operator_key)) as client:
         classes = client.account("local").classes
     return {ledger.label: ledger.embeddings.tobytes() for ledger in classes}
 
@@ -195,15 +189,15 @@ def test_killed_sensitivity_is_survived_and_its_ledgers_are_whole(small, up):
     traffic = Traffic(up, small.inputs[:4])
     traffic.start()
     eventually(lambda: len(traffic.answers) > 3)
-    host, _, port = up.addresses["sensitivity"].rpartition(":")
+    address = up.addresses["sensitivity"]
+    path = Path(address.removeprefix("unix:"))
     old = up.addresses["pids"]["sensitivity"]
-    with socket.socket() as squatter:
-        # Holds the port, so that the restart fails for as long as we want to look.
-        squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        psutil.Process(old).kill()
-        # Its other threads hold the port for a moment longer than it exists.
-        eventually(lambda: binds(squatter, (host, int(port))))
+    with socket.socket(socket.AF_UNIX) as squatter:
+        # Listens at the socket, so that the restart fails for as long as we want to look.
+        path.rename(path.with_suffix(".old"))
+        squatter.bind(str(path))
         squatter.listen(1)
+        psutil.Process(old).kill()
         eventually(lambda: health_at_the_door(up, name) == states.NOT_SERVING)
         eventually(lambda: up.metric("queen_failure_mode_total", mode="protect") > 0)
         during = len(traffic.answers)
@@ -217,7 +211,7 @@ def test_killed_sensitivity_is_survived_and_its_ledgers_are_whole(small, up):
     assert not traffic.errors
     assert len(np.unique(degraded.max(axis=1))) == 1
     np.testing.assert_array_equal(degraded.argmax(axis=1), small.labels[:4])
-    assert f":{port}" in up.addresses["sensitivity"]
+    assert up.addresses["sensitivity"] == address
     assert all(records_of(up)[label].startswith(records) for label, records in before.items())
     code, said = up.stop()
     assert code == 0

@@ -107,14 +107,12 @@ class ClassLedger(_message.Message):
     def __init__(self, label: _Optional[int] = ..., cqs: _Optional[float] = ..., threshold: _Optional[float] = ..., embeddings: _Optional[bytes] = ...) -> None: ...
 
 class ResetAccountRequest(_message.Message):
-    __slots__ = ("account_id", "actor", "reason")
+    __slots__ = ("account_id", "reason")
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
-    ACTOR_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     account_id: str
-    actor: str
     reason: str
-    def __init__(self, account_id: _Optional[str] = ..., actor: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+    def __init__(self, account_id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class ResetAccountResponse(_message.Message):
     __slots__ = ("records_before",)
@@ -123,14 +121,12 @@ class ResetAccountResponse(_message.Message):
     def __init__(self, records_before: _Optional[int] = ...) -> None: ...
 
 class DeleteAccountRequest(_message.Message):
-    __slots__ = ("account_id", "actor", "reason")
+    __slots__ = ("account_id", "reason")
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
-    ACTOR_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     account_id: str
-    actor: str
     reason: str
-    def __init__(self, account_id: _Optional[str] = ..., actor: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+    def __init__(self, account_id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class DeleteAccountResponse(_message.Message):
     __slots__ = ("records_before", "geometries")
@@ -141,16 +137,14 @@ class DeleteAccountResponse(_message.Message):
     def __init__(self, records_before: _Optional[int] = ..., geometries: _Optional[int] = ...) -> None: ...
 
 class AuditExemptionRequest(_message.Message):
-    __slots__ = ("account_id", "actor", "reason", "exempt")
+    __slots__ = ("account_id", "reason", "exempt")
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
-    ACTOR_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     EXEMPT_FIELD_NUMBER: _ClassVar[int]
     account_id: str
-    actor: str
     reason: str
     exempt: bool
-    def __init__(self, account_id: _Optional[str] = ..., actor: _Optional[str] = ..., reason: _Optional[str] = ..., exempt: _Optional[bool] = ...) -> None: ...
+    def __init__(self, account_id: _Optional[str] = ..., reason: _Optional[str] = ..., exempt: _Optional[bool] = ...) -> None: ...
 
 class AuditExemptionResponse(_message.Message):
     __slots__ = ("records",)
@@ -191,14 +185,12 @@ class ExportAccountsResponse(_message.Message):
     def __init__(self, account: _Optional[_Union[AccountRecords, _Mapping]] = ...) -> None: ...
 
 class ImportAccountsRequest(_message.Message):
-    __slots__ = ("actor", "reason", "account")
-    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("reason", "account")
     REASON_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
-    actor: str
     reason: str
     account: AccountRecords
-    def __init__(self, actor: _Optional[str] = ..., reason: _Optional[str] = ..., account: _Optional[_Union[AccountRecords, _Mapping]] = ...) -> None: ...
+    def __init__(self, reason: _Optional[str] = ..., account: _Optional[_Union[AccountRecords, _Mapping]] = ...) -> None: ...
 
 class ImportAccountsResponse(_message.Message):
     __slots__ = ("accounts", "records_added", "records_covered")

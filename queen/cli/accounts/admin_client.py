@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Self, TypeVar
 
@@ -26,7 +27,9 @@ from queen.cli.accounts.admin_values import (
 )
 from queen.errors import InvalidQuery
 from queen.method.crossing import UNSTATED, CrossingPolicy
-from queen.operators import AuditEntry, Mandate
+from queen.operators import AuditEntry
+from queen.serving.ports.credentials import channel_credentials
+from queen.serving.ports.pem import Pems
 from queen.wire import read_tensor
 
 PAGE_SIZE = 500
@@ -35,12 +38,31 @@ PAGE_SIZE = 500
 Value = TypeVar("Value")
 
 
+@dataclass(frozen=True)
+class Credential:
+    """The key of an operator, and the PEM files of a connection with TLS."""
+
+    key: str | None = None
+    tls: Pems | None = None
+
+
+ANONYMOUS = Credential()
+
+
 class AdminClient:
     """Calls the admin port of one sensitivity service. Its errors are grpc.RpcError."""
 
-    def __init__(self, address: str, *, timeout_seconds: float = 30.0) -> None:
+    def __init__(
+        self, address: str, credential: Credential = ANONYMOUS, *, timeout_seconds: float = 30.0
+    ) -> None:
         options = [("grpc.max_receive_message_length", -1), ("grpc.enable_http_proxy", 0)]
-        self._channel = grpc.insecure_channel(address, options=options)
+        self._channel = (
+            grpc.insecure_channel(address, options=options)
+            if credential.tls is None
+            else grpc.secure_channel(address, channel_credentials(credential.tls), options=options)
+        )
+        key = credential.key
+        self._metadata = [("authorization", f"Bearer {key}")] if key else []
         self._stub = admin_pb2_grpc.AdminServiceStub(self._channel)
         self._timeout = timeout_seconds
 
@@ -61,45 +83,51 @@ class AdminClient:
     def account(self, account_id: str, policy: CrossingPolicy = UNSTATED) -> Account:
         """An account, judged by a policy, with the service's choices in place of 0."""
         request = pb.GetAccountRequest(account_id=account_id, **policy._asdict())
-        answer = self._stub.GetAccount(request, timeout=self._timeout)
+        answer = self._stub.GetAccount(request, timeout=self._timeout, metadata=self._metadata)
         classes = tuple(map(_class_ledger, answer.classes))
         return Account(summary_of(answer.summary), classes, answer.bundle_digest)
 
-    def reset(self, account_id: str, mandate: Mandate) -> int:
+    def reset(self, account_id: str, reason: str) -> int:
         """Empty an account's ledgers; returns how many records they had."""
-        request = pb.ResetAccountRequest(account_id=account_id, **vars(mandate))
-        answer = self._stub.ResetAccount(request, timeout=self._timeout)
+        request = pb.ResetAccountRequest(account_id=account_id, reason=reason)
+        answer = self._stub.ResetAccount(request, timeout=self._timeout, metadata=self._metadata)
         return int(answer.records_before)
 
-    def delete(self, account_id: str, mandate: Mandate) -> Deleted:
+    def delete(self, account_id: str, reason: str) -> Deleted:
         """Erase an account under every bundle."""
-        request = pb.DeleteAccountRequest(account_id=account_id, **vars(mandate))
-        answer = self._stub.DeleteAccount(request, timeout=self._timeout)
+        request = pb.DeleteAccountRequest(account_id=account_id, reason=reason)
+        answer = self._stub.DeleteAccount(request, timeout=self._timeout, metadata=self._metadata)
         return Deleted(answer.records_before, answer.geometries)
 
-    def audit_exemption(self, account_id: str, is_exempt: bool, mandate: Mandate) -> int:
+    def audit_exemption(self, account_id: str, is_exempt: bool, reason: str) -> int:
         """Put an exemption, or its end, into the audit; returns the account's records."""
-        request = pb.AuditExemptionRequest(account_id=account_id, exempt=is_exempt, **vars(mandate))
-        return int(self._stub.AuditExemption(request, timeout=self._timeout).records)
+        request = pb.AuditExemptionRequest(account_id=account_id, exempt=is_exempt, reason=reason)
+        return int(
+            self._stub.AuditExemption(
+                request, timeout=self._timeout, metadata=self._metadata
+            ).records
+        )
 
     def export_lines(self, account_ids: Sequence[str] = ()) -> Iterator[str]:
         """The records of all accounts, or of the named accounts; a JSON text for each account."""
         request = pb.ExportAccountsRequest(account_ids=account_ids)
-        for answer in self._stub.ExportAccounts(request):
+        for answer in self._stub.ExportAccounts(request, metadata=self._metadata):
             yield json_format.MessageToJson(answer.account, indent=None)
 
-    def import_lines(self, lines: Iterable[str], mandate: Mandate) -> Imported:
+    def import_lines(self, lines: Iterable[str], reason: str) -> Imported:
         """Add the novel records of an export; InvalidQuery, before any call, for another text."""
         requests = [
-            pb.ImportAccountsRequest(account=_exported(line_number, line), **vars(mandate))
+            pb.ImportAccountsRequest(account=_exported(line_number, line), reason=reason)
             for line_number, line in enumerate(lines, 1)
         ]
-        answer = self._stub.ImportAccounts(iter(requests))
+        answer = self._stub.ImportAccounts(iter(requests), metadata=self._metadata)
         return Imported(answer.accounts, answer.records_added, answer.records_covered)
 
     def links(self) -> SurveyedLinks:
         """The last survey of all accounts, and the links that it suggests."""
-        answer = self._stub.ListLinks(pb.ListLinksRequest(), timeout=self._timeout)
+        answer = self._stub.ListLinks(
+            pb.ListLinksRequest(), timeout=self._timeout, metadata=self._metadata
+        )
         return SurveyedLinks(
             _value(Survey, answer.survey) if answer.HasField("survey") else None,
             tuple(_value(Link, link) for link in answer.links),
@@ -108,7 +136,7 @@ class AdminClient:
 
     def crossings(self, begun: Callable[[], None] = lambda: None) -> Iterator[Crossing | Missed]:
         """Events from now on; `begun` is called once no later event can be missed."""
-        watch = self._stub.WatchCrossings(pb.WatchCrossingsRequest())
+        watch = self._stub.WatchCrossings(pb.WatchCrossingsRequest(), metadata=self._metadata)
         watch.initial_metadata()
         # A failed call has empty headers and raises nothing until it is read.
         if watch.is_active():
@@ -125,7 +153,7 @@ class AdminClient:
         """The answers to a request, page after page."""
         request.page_size = PAGE_SIZE
         while True:
-            page = call(request, timeout=self._timeout)
+            page = call(request, timeout=self._timeout, metadata=self._metadata)
             yield page
             request.page_token = page.next_page_token
             if not request.page_token:

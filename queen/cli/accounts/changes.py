@@ -2,39 +2,15 @@
 
 from __future__ import annotations
 
-import functools
-import getpass
-from typing import Any
-
 import click
 from rich.console import Console
 
 from queen.cli.accounts.deployment import Deployment, deployment_options
 from queen.cli.accounts.tables import audit_table
-from queen.operators import Mandate
 from queen.printable import printable
 
-
-def mandate_options(function: Any) -> Any:
-    """Adds --actor and --reason; the command gets them as `mandate`."""
-
-    @click.option(
-        "--actor", default=_system_user, help="Who makes the change.  [default: the system's user]"
-    )
-    @click.option("--reason", required=True, help="The reason, which the audit keeps.")
-    @functools.wraps(function)
-    def command(*args: Any, actor: str, reason: str, **rest: Any) -> Any:
-        return function(*args, mandate=Mandate(actor, reason), **rest)
-
-    return command
-
-
-def _system_user() -> str:
-    """The user who runs the command; empty if the system has no name, which the service refuses."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return ""
+reason_option = click.option("--reason", required=True, help="The reason, which the audit keeps.")
+"""The option of every command that changes ledgers."""
 
 
 @click.command(
@@ -45,28 +21,28 @@ Examples:
 """
 )
 @click.argument("account_id", metavar="ID")
-@mandate_options
+@reason_option
 @deployment_options
-def reset(account_id: str, mandate: Mandate, deployment: Deployment) -> None:
+def reset(account_id: str, reason: str, deployment: Deployment) -> None:
     """Empty the ledgers and the meter of account ID: its budgets are whole again."""
     with deployment.client() as client:
-        records = client.reset(account_id, mandate)
+        records = client.reset(account_id, reason)
     click.echo(f"'{printable(account_id)}' starts anew; it had {records} records", err=True)
 
 
 @click.command()
 @click.argument("account_id", metavar="ID")
-@mandate_options
+@reason_option
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @deployment_options
-def delete(account_id: str, mandate: Mandate, yes: bool, deployment: Deployment) -> None:
+def delete(account_id: str, reason: str, yes: bool, deployment: Deployment) -> None:
     """Erase all records of account ID, under every bundle."""
     if not yes:
         click.confirm(
             f"erase all records of '{printable(account_id)}' for good?", abort=True, err=True
         )
     with deployment.client() as client:
-        deleted = client.delete(account_id, mandate)
+        deleted = client.delete(account_id, reason)
     click.echo(
         f"'{printable(account_id)}' is erased: {deleted.records} records under "
         f"{deleted.geometries} geometries; its key works on until accounts.yaml drops it",
@@ -82,17 +58,17 @@ Examples:
 """
 )
 @click.argument("account_id", metavar="ID")
-@mandate_options
+@reason_option
 @click.option("--end", "is_ending", is_flag=True, help="End the exemption.")
 @deployment_options
-def exempt(account_id: str, mandate: Mandate, is_ending: bool, deployment: Deployment) -> None:
+def exempt(account_id: str, reason: str, is_ending: bool, deployment: Deployment) -> None:
     """Put an exemption of account ID into the audit, and print its line for accounts.yaml.
 
     The accounts file alone decides how an account is answered: the exemption holds on every
     replica once the file says so.
     """
     with deployment.client() as client:
-        records = client.audit_exemption(account_id, not is_ending, mandate)
+        records = client.audit_exemption(account_id, not is_ending, reason)
     subject = "the end of the exemption is" if is_ending else "the exemption is"
     click.echo(f"{subject} in the audit; '{printable(account_id)}' has {records} records", err=True)
     click.echo("now write into the account's entry in accounts.yaml:", err=True)

@@ -10,6 +10,7 @@ from queen.cli.accounts.new import new, second_key
 from queen.cli.accounts.show import list_accounts, show
 from queen.cli.accounts.transfer import export, import_accounts
 from queen.cli.accounts.watch import watch
+from queen.cli.operators.new import operator
 
 
 @click.group()
@@ -18,7 +19,7 @@ def command() -> None:
 
 
 for _command in (
-    *(new, second_key, list_accounts, show, links, watch),
+    *(new, second_key, operator, list_accounts, show, links, watch),
     *(reset, delete, exempt, export, import_accounts, audit),
 ):
     command.add_command(_command)

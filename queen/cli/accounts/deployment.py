@@ -13,13 +13,18 @@ from typing import Any
 import click
 import grpc
 
+from queen.cli import options
 from queen.cli.accounts.accounts_file import Policies, policies_of
-from queen.cli.accounts.admin_client import AdminClient
+from queen.cli.accounts.admin_client import AdminClient, Credential
+from queen.cli.private_files import read_key
 from queen.cli.refusal import Refusal, rpc_sentence
 from queen.cli.state import DEFAULT_STATE, StateFolder
 from queen.errors import ConfigError
 from queen.serving.accounts import read_accounts
+from queen.serving.ports.pem import PemFiles, read_pems
+from queen.serving.ports.place import UNIX, listens_at
 
+KEY_FILE_VARIABLE = "QUEEN_OPERATOR_KEY_FILE"
 LISTEN_SECONDS = 1.0
 """Longest wait for an admin port to accept a connection."""
 
@@ -30,6 +35,19 @@ class Deployment:
 
     admin: str | None
     state: Path
+    key_file: Path | None = None
+    """File with the key of the operator; by default that of `queen up`, for its own ports."""
+    tls: PemFiles | None = None
+    """PEM files of the connection; None for plaintext."""
+
+    @property
+    def credential(self) -> Credential:
+        """The credential for the admin ports; a key of `queen up` is sent to its own ports only."""
+        file, own = self.key_file, StateFolder(self.state).operator_key
+        if file is None and not self.admin and own.exists():
+            file = own
+        tls = read_pems(self.tls) if self.tls else None
+        return Credential(read_key(file) if file else None, tls)
 
     @property
     def admin_ports(self) -> dict[str, str]:
@@ -50,7 +68,7 @@ class Deployment:
         addresses = list(self.admin_ports.values())
         address = next(filter(_listens, addresses), addresses[0])
         try:
-            with AdminClient(address) as client:
+            with AdminClient(address, self.credential) as client:
                 yield client
         except grpc.RpcError as error:
             raise Refusal(error_sentence(error, address)) from error
@@ -94,6 +112,14 @@ def deployment_options(function: Any) -> Any:
 
     @click.option("--admin", metavar="HOST:PORT", help="Admin port.  [default: of `queen up`]")
     @click.option(
+        "--operator-key",
+        "key_file",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        envvar=KEY_FILE_VARIABLE,
+        help=f"File with your key.  [env: {KEY_FILE_VARIABLE}; default: of `queen up`]",
+    )
+    @options.tls
+    @click.option(
         "--state",
         type=click.Path(path_type=Path),
         default=DEFAULT_STATE,
@@ -101,8 +127,15 @@ def deployment_options(function: Any) -> Any:
         help="State folder of `queen up`.",
     )
     @functools.wraps(function)
-    def command(*args: Any, admin: str | None, state: Path, **rest: Any) -> Any:
-        return function(*args, deployment=Deployment(admin, state), **rest)
+    def command(
+        *args: Any,
+        admin: str | None,
+        state: Path,
+        key_file: Path | None,
+        tls: PemFiles | None,
+        **rest: Any,
+    ) -> Any:
+        return function(*args, deployment=Deployment(admin, state, key_file, tls), **rest)
 
     return command
 
@@ -111,10 +144,14 @@ def error_sentence(error: Any, address: str) -> str:
     """An error of the admin port as a sentence."""
     if error.code() is grpc.StatusCode.UNAVAILABLE and not error.trailing_metadata():
         return f"nothing answers at {address}; is `queen up` running?"
+    if error.code() is grpc.StatusCode.UNAUTHENTICATED:
+        return f"{rpc_sentence(error)}; give --operator-key FILE or {KEY_FILE_VARIABLE}"
     return rpc_sentence(error)
 
 
 def _listens(address: str) -> bool:
+    if address.startswith(UNIX):
+        return listens_at(Path(address.removeprefix(UNIX)))
     host, _, port = address.rpartition(":")
     try:
         with socket.create_connection((host.strip("[]"), int(port)), LISTEN_SECONDS):

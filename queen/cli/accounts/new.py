@@ -76,7 +76,7 @@ def new(account_id: str, file: Path | None, expires: datetime | None, **policy: 
     account = NewAccount(account_id, key, None if expires is None else _moment(expires), policy)
     told = "; its key, shown once:" if key else ""
     if file is not None:
-        replace_private(file, appended(file, account).encode())
+        replace_private(file, appended(file, account).encode(), keeps_mode=True)
         click.echo(f"account '{printable(account_id)}' is in {file}{told}", err=True)
         _warn_of_look_alikes(file)
     else:

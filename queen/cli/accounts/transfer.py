@@ -6,12 +6,11 @@ from pathlib import Path
 
 import click
 
-from queen.cli.accounts.changes import mandate_options
+from queen.cli.accounts.changes import reason_option
 from queen.cli.accounts.deployment import Deployment, deployment_options
 from queen.cli.private_files import replace_private
 from queen.cli.refusal import Refusal
 from queen.errors import InvalidQuery
-from queen.operators import Mandate
 
 
 @click.command()
@@ -34,13 +33,13 @@ def export(file: Path, account_ids: tuple[str, ...], deployment: Deployment) -> 
 
 @click.command("import")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@mandate_options
+@reason_option
 @deployment_options
-def import_accounts(file: Path, mandate: Mandate, deployment: Deployment) -> None:
+def import_accounts(file: Path, reason: str, deployment: Deployment) -> None:
     """Add the novel records in FILE, an export, to the ledgers of the accounts."""
     try:
         with file.open(encoding="utf-8") as lines, deployment.client() as client:
-            imported = client.import_lines(lines, mandate)
+            imported = client.import_lines(lines, reason)
     except InvalidQuery as error:
         raise Refusal(f"{file}, {error}") from error
     except UnicodeError as error:

@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from queue import Empty, SimpleQueue
 
 import click
 import grpc
 
-from queen.cli.accounts.admin_client import AdminClient
+from queen.cli.accounts.admin_client import AdminClient, Credential
 from queen.cli.accounts.admin_values import Crossing, Missed
 from queen.cli.accounts.deployment import Deployment, deployment_options, error_sentence
 from queen.cli.refusal import Refusal
@@ -52,7 +53,7 @@ def watch(deployment: Deployment) -> None:
 
     The command watches all replicas of `queen up`, also a replica that is started again.
     """
-    for news in watch_all(deployment.admin_ports):
+    for news in watch_all(deployment.admin_ports, partial(follow_port, deployment.credential)):
         if isinstance(news, Crossing | Missed):
             click.echo(event_line(news))
         elif isinstance(news, Lost):
@@ -77,7 +78,7 @@ def event_line(event: Crossing | Missed) -> str:
     return f"{account} {cqs} T {event.limit:.4g}"
 
 
-def watch_all(addresses: Mapping[str, str], follow: Follow | None = None) -> Iterator[News]:
+def watch_all(addresses: Mapping[str, str], follow: Follow) -> Iterator[News]:
     """The news of the admin ports as they come; `addresses` are by the name of the process.
 
     Raises Refusal, with the problem of the last replica, once no replica is watched.
@@ -85,7 +86,7 @@ def watch_all(addresses: Mapping[str, str], follow: Follow | None = None) -> Ite
     news: SimpleQueue[News] = SimpleQueue()
     for name, address in addresses.items():
         # A daemon thread: it waits for the server, and ends with this process.
-        threading.Thread(target=follow or _follow, args=(name, address, news), daemon=True).start()
+        threading.Thread(target=follow, args=(name, address, news), daemon=True).start()
     lost: set[str] = set()
     while True:
         try:
@@ -103,12 +104,12 @@ def watch_all(addresses: Mapping[str, str], follow: Follow | None = None) -> Ite
         yield latest
 
 
-def _follow(name: str, address: str, news: SimpleQueue[News]) -> None:
+def follow_port(credential: Credential, name: str, address: str, news: SimpleQueue[News]) -> None:
     """Pass on the events of one admin port, over its restarts, for ever."""
     while True:
         problem = "the service ended the watch"
         try:
-            with AdminClient(address) as client:
+            with AdminClient(address, credential) as client:
                 for event in client.crossings(begun=lambda: news.put(Watched(name))):
                     news.put(event)
         except grpc.RpcError as error:

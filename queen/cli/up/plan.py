@@ -17,6 +17,7 @@ from queen.cli.up.child import Child, Ready
 from queen.defaults import BREADTH, CLASS_CAP
 from queen.errors import ConfigError
 from queen.method.crossing import cap_text
+from queen.serving.ports.place import UNIX
 from queen.serving.settings import ServiceSettings
 from queen.serving.settings_sources import load_settings
 
@@ -24,7 +25,8 @@ SERVICES = ("sensitivity", "perturber", "inference")
 """The services in the order in which they start, the front door last; they stop in reverse."""
 ENGINES = {"sensitivity": "faiss", "perturber": "torch", "inference": "onnxruntime"}
 """The library that the extra of a service installs."""
-LOOPBACK = "127.0.0.1"
+AWAIT_PEERS_SECONDS = 60.0
+"""Longest wait of a first front door for the two others, which serve by then."""
 
 
 @dataclass(frozen=True)
@@ -70,27 +72,32 @@ class Plan:
         ready_file = self.state.ready_file(name or service)
         pairs = {"bundle": str(self.bundle.path), "ready-file": str(ready_file)}
         pairs["log-file"] = str(self.state.log(name or service))
-        pairs |= self._own_flags(service, peers or {})
-        for key, flag in (
-            ("address", "port"),
-            ("metrics", "metrics-port"),
-            ("admin", "admin-port"),
-        ):
-            if ready and key in ready:
+        if service == "inference":
+            pairs |= self._inference_flags(peers or {})
+            if ready is None:
+                pairs["await-peers-seconds"] = str(AWAIT_PEERS_SECONDS)
+        else:
+            pairs |= self._inner_flags(service, name or service)
+        for key, flag in (("address", "port"), ("metrics", "metrics-port")):
+            # A Unix socket has its path among the flags already.
+            if ready and key in ready and not ready[key].startswith(UNIX):
                 pairs[flag] = str(port_of(ready[key]))
         flags = [f"--{flag}={value}" for flag, value in pairs.items()]
         allow = service == "inference" and self.allow_clean_answers
         return [*flags, *(["--allow-clean-answers"] if allow else [])]
 
-    def _own_flags(self, service: str, peers: Mapping[str, str]) -> dict[str, str]:
-        if service == "inference":
-            return self._inference_flags(peers)
-        own = {"host": LOOPBACK, "port": "0", "metrics-port": "0"}
+    def _inner_flags(self, service: str, name: str) -> dict[str, str]:
+        """Flags of a process that is not the front door: other users cannot reach its socket."""
+        own = {"socket": str(self.state.socket(name)), "metrics-port": "0"}
         if service == "perturber":
             return own | {"secret-file": str(self.state.secret), "device": self.device}
         state = {} if self.ledger else {"state": str(self.state.ledger)}
-        own |= {"budget": str(self.budget), "breadth": str(self.breadth), "admin-port": "0"}
-        return own | state | {"class-cap": cap_text(self.class_cap)}
+        admin = {
+            "admin-socket": str(self.state.socket(f"{name}-admin")),
+            "operators": str(self.state.operators),
+        }
+        own |= {"budget": str(self.budget), "breadth": str(self.breadth)}
+        return own | admin | state | {"class-cap": cap_text(self.class_cap)}
 
     def _environment(self, service: str) -> dict[str, str]:
         """Variables of a service: a URL may hold a password, and flags are visible to others."""

@@ -10,7 +10,7 @@ from typing import Any
 from queen.bundle import Bundle, open_bundle
 from queen.cli.refusal import refusing
 from queen.cli.state import DEFAULT_STATE, StateFolder
-from queen.cli.up.credentials import ensure_local_account, ensure_secret
+from queen.cli.up.credentials import ensure_local_account, ensure_local_operator, ensure_secret
 from queen.cli.up.plan import Plan, missing_extras
 from queen.errors import ConfigError
 from queen.method.crossing import CrossingPolicy, policy_thresholds
@@ -18,6 +18,7 @@ from queen.method.sensitivity import largest_budget
 from queen.serving.accounts import read_accounts
 from queen.serving.ports.place import require_free
 
+LOOPBACK = "127.0.0.1"
 EXIT_REFUSED = 2
 """Exit code when something is wrong before any service was started."""
 
@@ -95,8 +96,9 @@ def _require_ledgers(plan: Plan) -> None:
 
 def _check(plan: Plan) -> None:
     ensure_secret(plan.state)
+    ensure_local_operator(plan.state)
     plan.check_settings()
     _require_ledgers(plan)
     require_free(plan.host, plan.port, "--port")
     if plan.metrics_port > 0:
-        require_free(plan.host, plan.metrics_port, "--metrics-port")
+        require_free(LOOPBACK, plan.metrics_port, "--metrics-port")

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from queen.errors import PermissionDenied
+from queen.serving.identity.certificates import alternative_names, auth_context_of
 from queen.serving.logging import account_hash
-
-_NAMES = "x509_subject_alternative_name"
 
 
 @dataclass(frozen=True)
@@ -45,8 +44,7 @@ def names_of(context: Any) -> frozenset[str]:
 
     Empty for a caller that showed none.
     """
-    names: Iterable[bytes] = context.auth_context().get(_NAMES, ())
-    return frozenset(name.decode(errors="replace") for name in names)
+    return frozenset(alternative_names(auth_context_of(context)))
 
 
 def read_names(text: str) -> frozenset[str]:

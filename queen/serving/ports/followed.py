@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from queen.errors import ConfigError
+from queen.serving.lasting.files import status_of
 from queen.serving.logging import logger
 from queen.serving.metrics import Metrics
 
@@ -73,22 +74,13 @@ class Followed(Generic[T]):
             self._seen = signature
 
     def _is_settled(self, signature: Signature) -> bool:
-        """Whether every later change will show in the times of change."""
-        newest = max((facts[-1] for facts in signature if facts is not None), default=0)
+        """Whether every later change will show in the times of change, second in a status."""
+        newest = max((facts[1] for facts in signature if facts is not None), default=0)
         return abs(self._now() - newest) > SETTLED_NANOSECONDS
 
     def _signature(self) -> Signature:
-        return tuple(map(_facts, self._paths))
+        return tuple(map(status_of, self._paths))
 
     def _count(self, *, ok: bool) -> None:
         if self._metrics is not None:
             self._metrics.config_loaded(self._name, ok=ok)
-
-
-def _facts(path: Path) -> tuple[int, ...] | None:
-    """The facts of a file that change with its content; None if it cannot be looked at."""
-    try:
-        facts = path.stat()
-    except OSError:
-        return None
-    return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns

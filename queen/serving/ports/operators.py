@@ -13,10 +13,10 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from queen.errors import ConfigError, PermissionDenied, Unauthenticated
+from queen.serving.lasting.files import FollowedFile
 from queen.serving.metrics import Metrics
 from queen.serving.ports.callers import names_of
-from queen.serving.ports.followed import Followed
-from queen.serving.yaml_file import read_yaml
+from queen.serving.yaml_file import parse_yaml, read_yaml
 
 OPERATOR_NAME = r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}"
 _SCHEME = "bearer "
@@ -78,9 +78,13 @@ class Operators:
     `reading` are the methods that change nothing; any other needs the role `act`.
     """
 
-    def __init__(self, path: Path, reading: Container[str], metrics: Metrics | None = None) -> None:
+    def __init__(self, path: Path, reading: Container[str], metrics: Metrics) -> None:
+        self._path = path
         self._reading = reading
-        self._file = Followed([path], lambda: read_operators(path), metrics)
+        self._file = FollowedFile(path, "operators", self._load, metrics)
+
+    def _load(self, content: bytes) -> None:
+        self._entries = parse_operators(content, self._path).operators
 
     def admit(self, method: str, context: Any) -> Operator:
         """The operator who makes a call of `method`.
@@ -98,14 +102,18 @@ class Operators:
         return operator
 
     def _operator(self, context: Any) -> Operator:
-        entries = self._file.fresh().operators
+        # A look at each call: calls are rare, and no task can end in silence.
+        self._file.look()
+        entries = self._entries
         header = _authorization(context.invocation_metadata() or ())
         if header is not None:
             digest = operator_digest(header)
             for entry in entries:
                 if entry.key_sha256 and hmac.compare_digest(entry.key_sha256.lower(), digest):
                     return Operator(entry.name, entry.role)
-            raise Unauthenticated("expected the key of an operator, got another", reason="UNKNOWN")
+            raise Unauthenticated(
+                "expected the key of an operator, got another", reason="CREDENTIAL_UNKNOWN"
+            )
         names = names_of(context)
         for entry in entries:
             if entry.san in names:
@@ -113,7 +121,7 @@ class Operators:
         raise Unauthenticated(
             "expected metadata 'authorization: Bearer KEY' with the key of an operator, or an "
             "operator's certificate, got neither",
-            reason="MISSING",
+            reason="CREDENTIAL_MISSING",
         )
 
 
@@ -127,7 +135,15 @@ def read_operators(path: Path) -> OperatorsFile:
 
     No message repeats a value of the file: a key written there by mistake stays unlogged.
     """
-    content = read_yaml(path)
+    return _checked(read_yaml(path), path)
+
+
+def parse_operators(content: bytes, path: Path) -> OperatorsFile:
+    """`read_operators` for a content that was read from `path`."""
+    return _checked(parse_yaml(content, path), path)
+
+
+def _checked(content: Any, path: Path) -> OperatorsFile:
     try:
         parsed = OperatorsFile.model_validate(content)
     except ValidationError as error:

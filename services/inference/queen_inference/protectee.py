@@ -12,6 +12,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from queen.bundle import OUTPUTS, Bundle, TensorSignature
+from queen.bundle.onnx_file import require_no_external_data
 from queen.errors import BundleCorrupt
 from queen.serving.logging import logger
 from queen.wire import DATATYPES
@@ -152,7 +153,11 @@ def probe_rows(signature: TensorSignature, count: int) -> Array:
 
 
 def open_session(bundle: Bundle, threads: int) -> Any:
-    """A session that computes with `threads` threads; BundleCorrupt for an invalid graph."""
+    """A session that computes with `threads` threads.
+
+    Raises BundleCorrupt for an invalid graph, and for one with weights in another file.
+    """
+    require_no_external_data(bundle.protectee_path)
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

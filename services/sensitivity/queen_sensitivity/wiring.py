@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from functools import partial
@@ -15,12 +15,15 @@ from queen.bundle import open_bundle
 from queen.method.crossing import Thresholds
 from queen.method.packing import RegionProbes
 from queen.serving.health import Health
+from queen.serving.interceptors import Terms
+from queen.serving.metrics import Metrics
+from queen.serving.ports.operators import Operators
 from queen.serving.server import Offer, Shell
 from queen.serving.service_identity import identity_offer
 from queen_sensitivity.admin.administration import Administration
 from queen_sensitivity.admin.audit import Audit
 from queen_sensitivity.admin.crossing_feed import CrossingFeed
-from queen_sensitivity.admin.servicer import ADMIN, AdminServicer
+from queen_sensitivity.admin.servicer import ADMIN, READING, AdminServicer
 from queen_sensitivity.decode import Expected
 from queen_sensitivity.engine.book import Limits
 from queen_sensitivity.engine.crossings import Crossing
@@ -101,7 +104,8 @@ async def open_service(
         administration = Administration(bundle.geometry, plain, audit, forget)
         admin = AdminServicer(bundle, reader, administration, audit, feed, surveys, working)
         stack.enter_context(surveys.running(shell.lasting.guarded))
-        yield [*_offers(servicer, admin), identity_offer(bundle.digest)]
+        offers = _offers(settings, servicer, admin, shell.metrics)
+        yield [*offers, identity_offer(bundle.digest)]
 
 
 async def _serve_once_open(store: RedisLedgerStore, health: Health) -> None:
@@ -121,10 +125,18 @@ def open_store(settings: SensitivitySettings) -> LedgerStore:
     return open_sqlite_store(Path(settings.state), settings.sqlite_synchronous)
 
 
-def _offers(servicer: SensitivityServicer, admin: AdminServicer) -> Sequence[Offer]:
+def _offers(
+    settings: SensitivitySettings,
+    servicer: SensitivityServicer,
+    admin: AdminServicer,
+    metrics: Metrics,
+) -> Iterator[Offer]:
+    """The service for the front door, and the one for operators if there are any."""
     add = sensitivity_pb2_grpc.add_SensitivityServiceServicer_to_server
-    add_admin = admin_pb2_grpc.add_AdminServiceServicer_to_server
-    return (
-        Offer(SENSITIVITY, partial(add, servicer)),
-        Offer(ADMIN, partial(add_admin, admin), on="admin"),
-    )
+    yield Offer(SENSITIVITY, partial(add, servicer))
+    if settings.operators is not None:
+        operators = Operators(settings.operators, READING, metrics)
+        add_admin = admin_pb2_grpc.add_AdminServiceServicer_to_server
+        # An operator may send much: policies of all accounts, and all their records.
+        terms = Terms(operators.admit, fields=2**20, is_trusting=True)
+        yield Offer(ADMIN, partial(add_admin, admin), on="admin", terms=terms)

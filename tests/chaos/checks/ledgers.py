@@ -13,6 +13,7 @@ from queen.method.geometry import Geometry
 from queen.method.sensitivity import center_distances, cumulative_query_sensitivity, record_weights
 from tests.chaos.load import Acknowledged, Answer
 from tests.chaos.queries import Array
+from tests.operators import as_operator
 
 Ledgers = Mapping[str, Mapping[int, Array]]
 """Records (M, E) by account and class, in the order of the store."""
@@ -23,7 +24,7 @@ _TOLERANCE = 1e-4
 def exported(address: str, geometry: Geometry) -> dict[str, dict[int, Array]]:
     """All ledgers, as the admin API at `address` exports them."""
     with grpc.insecure_channel(address) as channel:
-        stub = admin_pb2_grpc.AdminServiceStub(channel)
+        stub = admin_pb2_grpc.AdminServiceStub(as_operator(channel))
         answers = stub.ExportAccounts(admin_pb2.ExportAccountsRequest(), timeout=20)
         return {
             answer.account.account_id: {
@@ -131,7 +132,7 @@ def misread(ledgers: Ledgers, address: str, geometry: Geometry) -> int:
     """Ledgers of which the admin API reports another cqs than its own export has."""
     count = 0
     with grpc.insecure_channel(address) as channel:
-        stub = admin_pb2_grpc.AdminServiceStub(channel)
+        stub = admin_pb2_grpc.AdminServiceStub(as_operator(channel))
         for account, classes in ledgers.items():
             request = admin_pb2.GetAccountRequest(account_id=account)
             classes_shown = stub.GetAccount(request, timeout=5).classes

@@ -117,7 +117,7 @@ class Soak:
 
 @contextmanager
 def _up(small: SmallBundle, folder: Path, state: str | None) -> Iterator[dict[str, object]]:
-    """`queen up`, with two replicas where they can share a store; the content of up.json."""
+    """`queen up`, with two replicas where they can share a store: up.json, with the key."""
     folder.mkdir()
     accounts = write_soak_accounts(folder)
     words = ["up", "--bundle", str(small.path), "--accounts", str(accounts), "--port", "0"]
@@ -135,7 +135,9 @@ def _up(small: SmallBundle, folder: Path, state: str | None) -> Iterator[dict[st
         assert process.stdout is not None
         line = process.stdout.readline()
         assert line.startswith("ready "), (folder / "up.log").read_text()
-        yield json.loads((folder / ".queen" / "up.json").read_text())
+        state_folder = folder / ".queen"
+        key = (state_folder / "operator.key").read_text().strip()
+        yield {**json.loads((state_folder / "up.json").read_text()), "operator_key": key}
     finally:
         process.terminate()
         process.wait(timeout=60)

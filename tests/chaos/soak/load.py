@@ -17,6 +17,7 @@ from queen.api.oip import open_inference_pb2_grpc
 from queen.api.v1 import admin_pb2, admin_pb2_grpc
 from tests.bundles import SmallBundle
 from tests.integration.inference.door import raw_request, write_accounts
+from tests.operators import as_operator
 
 _PAUSE_SECONDS = 0.04
 _OPERATOR_SECONDS = 5.0
@@ -104,7 +105,8 @@ class SoakLoad:
         metrics = self._addresses["metrics"]
         assert isinstance(metrics, dict)
         with grpc.insecure_channel(str(self._addresses["admin"])) as channel:
-            stub = admin_pb2_grpc.AdminServiceStub(channel)
+            key = str(self._addresses["operator_key"])
+            stub = admin_pb2_grpc.AdminServiceStub(as_operator(channel, key))
             while not self._stop.wait(_OPERATOR_SECONDS):
                 for address in metrics.values():
                     with urlopen(f"http://{address}/metrics", timeout=10) as answer:

@@ -14,6 +14,7 @@ from grpc_health.v1 import health_pb2_grpc
 from queen.api.v1 import admin_pb2, admin_pb2_grpc, sensitivity_pb2_grpc
 from queen.api.v1 import sensitivity_pb2 as pb
 from tests.bundles import SmallBundle, make_bundle
+from tests.operators import as_operator, write_operators
 from tests.service_process import ServiceProcess, running_service
 
 
@@ -35,7 +36,7 @@ class Service:
 def stubs(process: ServiceProcess) -> Service:
     """Stubs on a running process."""
     main = grpc.insecure_channel(process.addresses["address"])
-    admin = grpc.insecure_channel(process.addresses["admin"])
+    admin = as_operator(grpc.insecure_channel(process.addresses["admin"]))
     return Service(
         process,
         sensitivity_pb2_grpc.SensitivityServiceStub(main),
@@ -51,6 +52,7 @@ def small_service(small: SmallBundle, folder: Path, **settings: object) -> Itera
         "bundle": small.path,
         "state": folder / "ledger.sqlite3",
         "admin_port": 0,
+        "operators": write_operators(folder),
         "budget": 20,
         "max_rows": 64,
         **settings,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import grpc
@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from google.protobuf import json_format
 
 from queen.api.v1 import admin_pb2 as pb
-from queen.api.v1 import sensitivity_pb2
+from queen.api.v1 import admin_pb2_grpc, sensitivity_pb2
 from queen.cli.accounts.command import command
 from queen.method.ledger import Verdict
 from queen.serving.logging import account_hash
@@ -26,8 +26,9 @@ from tests.integration.sensitivity.calls import (
     small_bundle,
     small_service,
 )
+from tests.operators import ANA, DASHBOARD, as_operator, write_key
 
-WHO = {"actor": "ana", "reason": "ticket 7"}
+WHO = {"reason": "ticket 7"}
 
 
 @pytest.fixture(scope="module")
@@ -139,13 +140,12 @@ def test_one_wrong_account_in_an_import_leaves_every_ledger(
     [
         ({"account_id": ""}, grpc.StatusCode.INVALID_ARGUMENT, "account_id"),
         ({"account_id": "a" * 1025}, grpc.StatusCode.INVALID_ARGUMENT, "account_id"),
-        ({"actor": ""}, grpc.StatusCode.INVALID_ARGUMENT, "actor"),
         ({"reason": "  "}, grpc.StatusCode.INVALID_ARGUMENT, "reason"),
         ({"reason": "r" * 1025}, grpc.StatusCode.INVALID_ARGUMENT, "reason"),
         ({"account_id": "nobody-here"}, grpc.StatusCode.NOT_FOUND, "account_id"),
     ],
 )
-def test_a_change_without_actor_reason_or_account_is_refused(
+def test_a_change_without_reason_or_account_is_refused(
     service: Service, changes: dict[str, str], code: grpc.StatusCode, field: str
 ) -> None:
     """Each refusal names the field, and an unknown account's name is not repeated."""
@@ -234,7 +234,9 @@ def test_an_exemption_is_audited_and_changes_nothing_by_itself(
 
 def run(service: Service, *words: str) -> tuple[int, str]:
     """Exit code and output of `queen accounts` against the service."""
-    result = CliRunner().invoke(command, [*words, "--admin", service.process.addresses["admin"]])
+    key = write_key(service.process.log.parent)
+    admin = ["--admin", service.process.addresses["admin"], "--operator-key", str(key)]
+    result = CliRunner().invoke(command, [*words, *admin])
     return result.exit_code, result.output
 
 
@@ -250,7 +252,7 @@ def test_the_command_line_makes_every_change(
     parsed = json_format.Parse(file.read_text(), pb.AccountRecords())
     assert parsed == exported(service, "typed")
 
-    code, said = run(service, "reset", "typed", "--reason", "false alarm", "--actor", "bo")
+    code, said = run(service, "reset", "typed", "--reason", "false alarm")
     assert (code, "starts anew" in said) == (0, True), said
     assert get_records(service, "typed") == {}
     code, said = run(service, "import", str(file), "--reason", "it was none")
@@ -273,7 +275,6 @@ def test_the_command_line_makes_every_change(
         (("reset", "nobody-here", "--reason", "r"), "NOT_FOUND"),
         (("reset", "typed", "--reason", " "), "reason: expected 1 to 1024"),
         (("exempt", "typed", "--reason", " "), "reason: expected 1 to 1024"),
-        (("delete", "typed", "--reason", "r", "--yes", "--actor", ""), "actor: expected 1 to 256"),
         (("export", "out", "--account", "nobody-here"), "NOT_FOUND"),
     ],
 )
@@ -298,3 +299,45 @@ def test_a_file_that_is_no_export_is_refused_with_its_line(
     code, output = run(service, "import", str(file), "--reason", "r")
     assert code != 0
     assert "line 2: expected an account" in " ".join(output.split())
+
+
+@pytest.mark.parametrize(
+    ("key", "may_read", "may_act"),
+    [
+        ("", "UNAUTHENTICATED", "UNAUTHENTICATED"),
+        ("another", "UNAUTHENTICATED", "UNAUTHENTICATED"),
+        (DASHBOARD, "OK", "PERMISSION_DENIED"),
+        (ANA, "OK", "OK"),
+    ],
+)
+def test_a_call_is_an_operators(service: Service, key: str, may_read: str, may_act: str) -> None:
+    """Whoever reaches the port without a key does nothing, and a reader changes nothing."""
+    channel = grpc.insecure_channel(service.process.addresses["admin"])
+    stub = admin_pb2_grpc.AdminServiceStub(as_operator(channel, key) if key else channel)
+    reads = (
+        lambda: stub.ListAccounts(pb.ListAccountsRequest()),
+        lambda: stub.ListAuditEntries(pb.ListAuditEntriesRequest()),
+        lambda: stub.ListLinks(pb.ListLinksRequest()),
+    )
+    acts = (
+        lambda: stub.AuditExemption(pb.AuditExemptionRequest(account_id="x", **WHO)),
+        lambda: list(stub.ExportAccounts(pb.ExportAccountsRequest())),
+    )
+    assert {code_of(call) for call in reads} == {may_read}
+    assert {code_of(call) for call in acts} == {may_act}
+    if may_act != "OK":
+        erasures = (
+            lambda: stub.ResetAccount(pb.ResetAccountRequest(account_id="x", **WHO)),
+            lambda: stub.DeleteAccount(pb.DeleteAccountRequest(account_id="x", **WHO)),
+            lambda: stub.ImportAccounts(iter([pb.ImportAccountsRequest(**WHO)])),
+        )
+        assert {code_of(call) for call in erasures} == {may_act}
+
+
+def code_of(call: Callable[[], object]) -> str:
+    """The status of a call."""
+    try:
+        call()
+    except grpc.RpcError as error:
+        return str(error.code().name)
+    return "OK"

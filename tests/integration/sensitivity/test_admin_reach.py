@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from queen.cli.accounts.command import command
 from tests.integration.inference.door import NOWHERE
 from tests.integration.sensitivity.calls import small_bundle, small_service
+from tests.operators import ANA
 
 
 def run(state: Path, *admins: str) -> tuple[int, str]:
@@ -17,6 +18,7 @@ def run(state: Path, *admins: str) -> tuple[int, str]:
     state.mkdir(exist_ok=True)
     published = {f"sensitivity-{number}": address for number, address in enumerate(admins)}
     (state / "up.json").write_text(json.dumps({"admins": published}))
+    (state / "operator.key").write_text(f"{ANA}\n")
     result = CliRunner().invoke(command, ["list", "--state", str(state)])
     return result.exit_code, result.output
 

@@ -21,6 +21,7 @@ from tests.integration.sensitivity.calls import (
     small_bundle,
     stubs,
 )
+from tests.operators import write_operators
 from tests.service_process import run_refused, running_service
 
 
@@ -35,6 +36,7 @@ def test_kill_nine_under_traffic_loses_no_acknowledged_record(
 ) -> None:
     """Four callers, SIGKILL, restart: all they were told is there, and a replay adds nothing."""
     settings = {"bundle": small.path, "state": tmp_path / "ledger", "admin_port": 0}
+    settings["operators"] = write_operators(tmp_path)
     acknowledged: dict[str, list[pb.AssessRequest]] = {}
     recorded: dict[str, set[bytes]] = {}
     with running_service("sensitivity", tmp_path, **settings) as process:
@@ -97,6 +99,7 @@ def _call_until_dead(
 def test_a_second_process_on_the_same_state_is_refused(small: SmallBundle, tmp_path: Path) -> None:
     """A ledger file has one replica; after a clean stop the next starts."""
     settings = {"bundle": small.path, "state": tmp_path / "ledger", "admin_port": 0}
+    settings["operators"] = write_operators(tmp_path)
     with running_service("sensitivity", tmp_path, **settings) as process:
         said = run_refused("sensitivity", port=0, metrics_port=-1, **settings)
         assert "another process holds this ledger" in said
@@ -109,6 +112,7 @@ def test_a_damaged_ledger_is_data_loss_for_its_account_alone(
 ) -> None:
     """No client retries that code, and the sentence says what an operator has to do."""
     settings = {"bundle": small.path, "state": tmp_path / "ledger", "admin_port": 0}
+    settings["operators"] = write_operators(tmp_path)
     with running_service("sensitivity", tmp_path, **settings) as process:
         for account in ("damaged", "whole"):
             request = request_of(small, np.arange(32), (account,))

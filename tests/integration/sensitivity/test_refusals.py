@@ -25,7 +25,7 @@ from tests.service_process import run_refused
 
 LARGEST = 64 * 1024
 """Bytes of the largest message that the service accepts."""
-MANDATE = {"actor": "test", "reason": "test"}
+MANDATE = {"reason": "test"}
 
 
 @pytest.fixture(scope="module")
@@ -80,10 +80,10 @@ BAD_ADMIN: list[tuple[str, object, str, str]] = [
         )
     ),
     ("ResetAccount", admin_pb2.ResetAccountRequest(**MANDATE), "account_id", "got none"),
-    ("ResetAccount", admin_pb2.ResetAccountRequest(account_id="good"), "actor", "got none"),
+    ("ResetAccount", admin_pb2.ResetAccountRequest(account_id="good"), "reason", "got none"),
     (
         "DeleteAccount",
-        admin_pb2.DeleteAccountRequest(account_id="good", actor="a", reason="r" * 1025),
+        admin_pb2.DeleteAccountRequest(account_id="good", reason="r" * 1025),
         "reason",
         "got 1025",
     ),

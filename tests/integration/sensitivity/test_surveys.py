@@ -24,6 +24,7 @@ from queen.serving.auth import key_digest
 from tests.bundles import SmallBundle
 from tests.integration.refusals import violated_field
 from tests.integration.sensitivity.calls import Service, get_records, small_bundle, stubs
+from tests.operators import write_key, write_operators
 from tests.redis_servers import redis_server
 from tests.service_process import running_service
 
@@ -33,7 +34,7 @@ OWN = 300
 EACH = 60
 HONEST = [f"honest-{number}" for number in range(12)]
 THIEVES = ["thief-1", "thief-2"]
-WHO = {"actor": "ana", "reason": "ticket 7"}
+WHO = {"reason": "ticket 7"}
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +60,7 @@ def service(
                 "sensitivity",
                 folder,
                 **{"bundle": small.path, "state": state, "admin-port": 0, "budget": BUDGET},
+                operators=write_operators(folder),
                 **{"survey-seconds": 0.05, "redis-timeout-seconds": 10},
             )
         )
@@ -135,7 +137,9 @@ def gauges(service: Service) -> dict[str, float]:
 
 def run(service: Service, *words: str) -> tuple[int, str, str]:
     """Exit code, stdout and stderr of `queen accounts` against the service."""
-    result = CliRunner().invoke(command, [*words, "--admin", service.process.addresses["admin"]])
+    key = write_key(service.process.log.parent)
+    admin = ["--admin", service.process.addresses["admin"], "--operator-key", str(key)]
+    result = CliRunner().invoke(command, [*words, *admin])
     return result.exit_code, result.stdout, result.stderr
 
 
@@ -283,7 +287,8 @@ def test_a_deleted_account_is_in_no_link_and_no_total(service: Service) -> None:
 def test_without_surveys_there_is_nothing_to_list(small: SmallBundle, tmp_path: Path) -> None:
     """The answer and the command say that none are made."""
     flags = {"bundle": small.path, "state": "memory", "admin-port": 0, "survey-seconds": 0}
-    with running_service("sensitivity", tmp_path, **flags) as process:
+    operators = write_operators(tmp_path)
+    with running_service("sensitivity", tmp_path, operators=operators, **flags) as process:
         running = stubs(process)
         answer = running.admin.ListLinks(pb.ListLinksRequest())
         assert not answer.HasField("survey")

@@ -358,3 +358,26 @@ def test_reading_changes_nothing(folder: Path) -> None:
     _ = bundle.geometry, bundle.head, bundle.mean_squared_sqs, bundle.shadow(0)
     _ = bundle.sketch_space, bundle.meter
     assert content(folder) == before
+
+
+@pytest.mark.parametrize("name", ["../outside", "shadows/../../outside", "/etc/hostname"])
+def test_a_file_outside_of_the_bundle_is_refused(folder: Path, name: str) -> None:
+    """Whatever the manifest says: only what lies in the bundle stays as it was verified."""
+    (folder.parent / "outside").write_bytes(b"anything")
+    file = folder / "manifest.json"
+    old = Manifest.model_validate_json(file.read_bytes())
+    changed = old.model_copy(update={"files": old.files | {name: "0" * 64}})
+    changed = changed.model_copy(update={"digest": changed.compute_digest()})
+    file.write_text(changed.to_json())
+    with pytest.raises(BundleCorrupt, match="files inside of the bundle, got one outside"):
+        open_bundle(folder)
+
+
+def test_a_link_out_of_the_bundle_is_refused(folder: Path) -> None:
+    """Its content could change behind the digest; a bundle behind a link is as good as any."""
+    (folder.parent / "link").symlink_to(folder)
+    assert open_bundle(folder.parent / "link").digest == open_bundle(folder).digest
+    (folder / "head.npz").rename(folder.parent / "head.npz")
+    (folder / "head.npz").symlink_to(folder.parent / "head.npz")
+    with pytest.raises(BundleCorrupt, match="not links to them"):
+        open_bundle(folder)

@@ -1,9 +1,12 @@
 """The state folder of `queen up`."""
 
+from pathlib import Path
+
 import pytest
 
 from queen.cli.state import StateFolder
 from queen.errors import ConfigError
+from queen.serving.ports.place import LONGEST_SOCKET
 
 
 @pytest.fixture
@@ -59,3 +62,37 @@ def test_folders_are_for_their_owner_only(folder):
     """Ledgers are about people, and logs about what went wrong."""
     folders = (folder.path, folder.log("any").parent, folder.ready_file("any").parent)
     assert {path.stat().st_mode & 0o777 for path in folders} == {0o700}
+
+
+def test_a_folder_of_an_earlier_run_is_made_private(folder):
+    """And an empty one; a folder of something else is left alone and refused."""
+    with folder.locked():
+        pass
+    for path in (folder.path, folder.sockets):
+        path.chmod(0o755)
+    folder.prepare()
+    assert {path.stat().st_mode & 0o777 for path in (folder.path, folder.sockets)} == {0o700}
+    empty = StateFolder(folder.path / "empty")
+    empty.path.mkdir(mode=0o755)
+    empty.prepare()
+    assert empty.path.stat().st_mode & 0o777 == 0o700
+    other = StateFolder(folder.path / "other")
+    other.path.mkdir()
+    other.path.chmod(0o755)
+    (other.path / "thesis.tex").touch()
+    with pytest.raises(ConfigError, match="a folder of something else that others may read"):
+        other.prepare()
+    assert other.path.stat().st_mode & 0o777 == 0o755
+
+
+def test_a_socket_has_a_short_path(tmp_path):
+    """The system takes no long one: it then lies elsewhere, at the same path each time."""
+    short, deep = StateFolder(Path("/srv/queen")), StateFolder(tmp_path / ("a" * 90))
+    assert short.socket("perturber") == Path("/srv/queen/sockets/perturber.sock")
+    deep.prepare()
+    path = deep.socket("sensitivity-63-admin")
+    assert path == StateFolder(deep.path).socket("sensitivity-63-admin")
+    assert path != StateFolder(tmp_path / ("b" * 90)).socket("sensitivity-63-admin")
+    assert len(str(path)) <= LONGEST_SOCKET
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    path.parent.rmdir()

@@ -13,8 +13,10 @@ import yaml
 ROOT = Path(__file__).parents[3]
 K8S = ROOT / "deploy/k8s"
 SERVICES = ("inference", "sensitivity", "perturber")
-DEPLOYABLE = ("base", "overlays/dev", "overlays/gpu", "overlays/redis")
+DEPLOYABLE = ("base", "overlays/dev", "overlays/gpu", "overlays/redis", "overlays/tls")
 """Folders that render to a whole deployment."""
+ENCRYPTED = "overlays/tls"
+"""The one of them whose ports speak TLS."""
 SHARED_LEDGER = "overlays/redis"
 """The one of them whose ledgers lie in a Redis; the others have one writer and a claim."""
 

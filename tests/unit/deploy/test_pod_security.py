@@ -6,6 +6,7 @@ import pytest
 
 from tests.unit.deploy.manifests import (
     DEPLOYABLE,
+    ENCRYPTED,
     SERVICES,
     SHARED_LEDGER,
     Document,
@@ -103,7 +104,7 @@ def test_no_secret_lies_in_the_repository(folder: str) -> None:
 
 @pytest.mark.parametrize("folder", DEPLOYABLE)
 def test_secrets_reach_only_the_service_that_needs_them(folder: str) -> None:
-    """Accounts go to the front door, each peer has its own secret or none."""
+    """Accounts go to the front door, operators to sensitivity, and each has its own TLS key."""
     held = {
         service: {
             volume["secret"]["secretName"]
@@ -112,8 +113,12 @@ def test_secrets_reach_only_the_service_that_needs_them(folder: str) -> None:
         }
         for service in SERVICES
     }
-    assert held == {
+    redis = {"queen-redis"} if folder == SHARED_LEDGER else set()
+    needed = {
         "inference": {"queen-accounts"},
-        "sensitivity": {"queen-redis"} if folder == SHARED_LEDGER else set(),
+        "sensitivity": {"queen-operators"} | redis,
         "perturber": {"queen-perturber"},
     }
+    if folder == ENCRYPTED:
+        needed = {service: own | {f"queen-{service}-tls"} for service, own in needed.items()}
+    assert held == needed

@@ -13,6 +13,7 @@ from queen.cli.up.plan import settings_of
 from queen.serving.settings_sources import load_settings
 from tests.unit.deploy.manifests import (
     DEPLOYABLE,
+    ENCRYPTED,
     SERVICES,
     SHARED_LEDGER,
     config,
@@ -82,12 +83,16 @@ def test_config_flag_names_the_mounted_file(folder: str, service: str) -> None:
 
 @pytest.mark.parametrize(("folder", "service"), PODS)
 def test_every_path_lies_on_a_volume(folder: str, service: str) -> None:
-    """Bundle, accounts, secret and ledger are paths under a mount, so they exist in the pod."""
+    """Bundle, accounts, operators, secret and ledger are paths under a mount of the pod."""
     mounts = [PurePosixPath(m["mountPath"]) for m in container(service, folder)["volumeMounts"]]
     settings = config(service, folder)
-    keys = ("bundle", "accounts", "secret_file", "state", "redis_password_file", "redis_ca_file")
+    keys = ("bundle", "accounts", "operators", "secret_file", "state", "redis_password_file")
+    keys += ("redis_ca_file",)
     paths = [settings[key] for key in keys if "://" not in settings.get(key, "://")]
-    assert len(paths) == (3 if (folder, service) == (SHARED_LEDGER, "sensitivity") else 2)
+    of_sensitivity = 4 if folder == SHARED_LEDGER else 3
+    assert len(paths) == (of_sensitivity if service == "sensitivity" else 2)
+    variables = container(service, folder)["env"]
+    paths += [item["value"] for item in variables if item["name"].endswith("_FILE")]
     assert all(any(PurePosixPath(p).is_relative_to(m) for m in mounts) for p in paths), paths
 
 
@@ -146,3 +151,28 @@ def test_clean_answers_need_more_than_the_manifests() -> None:
     settings = config("inference")
     assert settings["failure_mode"] == "protect"
     assert "allow_clean_answers" not in settings
+
+
+@pytest.mark.parametrize("peer", ["sensitivity", "perturber"])
+def test_with_tls_a_peer_admits_the_front_door_alone(
+    peer: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """By the name that the front door's certificate has; the peer's own is the target's host."""
+    settings = effective(peer, ENCRYPTED, monkeypatch, tmp_path)
+    assert settings.tls_files.authorities == Path("/etc/queen/tls/ca.crt")
+    assert settings.callers == "queen-inference"
+    assert not settings.allow_anonymous_callers
+    door = effective("inference", ENCRYPTED, monkeypatch, tmp_path)
+    assert door.peer_files.authorities == Path("/etc/queen/tls/ca.crt")
+    assert getattr(door, f"expected_{peer}_name") == f"queen-{peer}"
+    assert door.tls_files.authorities is None
+
+
+@pytest.mark.parametrize("folder", DEPLOYABLE)
+def test_the_admin_port_is_on_loopback(
+    folder: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Forwarding a port reaches it, and another pod does not, whatever the network lets through."""
+    settings = effective("sensitivity", folder, monkeypatch, tmp_path)
+    assert settings.admin_host == "127.0.0.1"
+    assert settings.operators is not None

@@ -27,17 +27,9 @@ from queen_sensitivity.ledger_store import Records
 
 DEFAULT_PAGE = 100
 LARGEST_PAGE = 1000
-LONGEST_ACTOR = 256
 LONGEST_REASON = 1024
 LARGEST_IMPORT = 256 * 2**20
 """Bytes of one import, which waits in memory until all of it is checked."""
-
-
-class Mandated(Protocol):
-    """A request that names the operator and the reason."""
-
-    actor: str
-    reason: str
 
 
 class Import(NamedTuple):
@@ -88,22 +80,20 @@ def read_budgets(messages: Sequence[pb.AccountBudget]) -> dict[str, CrossingPoli
     return budgets
 
 
-def read_mandate(request: Mandated) -> Mandate:
-    """The operator and the reason of a request."""
-    for field, longest in (("actor", LONGEST_ACTOR), ("reason", LONGEST_REASON)):
-        text = getattr(request, field)
-        if not text.strip():
-            raise InvalidQuery(
-                f"{field}: expected 1 to {longest} characters, got none", field=field
-            )
-        _require_length(text, longest, field)
-    return Mandate(request.actor, request.reason)
+def read_mandate(operator: str, reason: str) -> Mandate:
+    """The mandate of an operator who gives this reason."""
+    if not reason.strip():
+        raise InvalidQuery(
+            f"reason: expected 1 to {LONGEST_REASON} characters, got none", field="reason"
+        )
+    _require_length(reason, LONGEST_REASON, "reason")
+    return Mandate(operator, reason)
 
 
 async def read_import(
-    requests: AsyncIterator[pb.ImportAccountsRequest], geometry: Geometry
+    requests: AsyncIterator[pb.ImportAccountsRequest], geometry: Geometry, operator: str
 ) -> Import:
-    """All accounts of an import's stream.
+    """All accounts of an import's stream, which the operator sends.
 
     Raises BatchTooLarge for more than LARGEST_IMPORT bytes, besides InvalidQuery.
     """
@@ -111,7 +101,7 @@ async def read_import(
     accounts: list[AccountRecords] = []
     left = LARGEST_IMPORT
     async for request in requests:
-        mandate = mandate or read_mandate(request)
+        mandate = mandate or read_mandate(operator, request.reason)
         left -= request.ByteSize()
         if left < 0:
             raise BatchTooLarge(f"expected at most {LARGEST_IMPORT} bytes, got more; split it")

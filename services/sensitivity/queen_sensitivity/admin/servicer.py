@@ -39,10 +39,18 @@ from queen_sensitivity.survey.loop import SurveyLoop
 T = TypeVar("T")
 ADMIN = pb.DESCRIPTOR.services_by_name["AdminService"].full_name
 """Full name of the gRPC service, and of its health."""
+READING = frozenset(
+    {"ListAccounts", "GetAccount", "WatchCrossings", "ListLinks", "ListAuditEntries"}
+)
+"""Methods that an operator with the role `read` may call. An export hands out all records at once,
+so it is not among them."""
 
 
 class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
-    """Converts and delegates; `working` is a thread apart from the dispatcher's."""
+    """Converts and delegates; `working` is a thread apart from the dispatcher's.
+
+    The context of a call has the operator who was admitted, as `caller`.
+    """
 
     def __init__(
         self,
@@ -86,30 +94,33 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
     async def ResetAccount(  # noqa: N802 - gRPC's name
         self,
         request: pb.ResetAccountRequest,
-        context: Any,  # noqa: ARG002
+        context: Any,
     ) -> pb.ResetAccountResponse:
         """Empty ledgers and meter under the geometry in service; NOT_FOUND if unknown."""
-        account_id, mandate = read_account_id(request.account_id), read_mandate(request)
+        account_id = read_account_id(request.account_id)
+        mandate = read_mandate(context.caller.name, request.reason)
         erased = await self._work(self._administration.reset, account_id, mandate)
         return pb.ResetAccountResponse(records_before=erased.records)
 
     async def DeleteAccount(  # noqa: N802 - gRPC's name
         self,
         request: pb.DeleteAccountRequest,
-        context: Any,  # noqa: ARG002
+        context: Any,
     ) -> pb.DeleteAccountResponse:
         """Erase an account under every geometry; NOT_FOUND if unknown."""
-        account_id, mandate = read_account_id(request.account_id), read_mandate(request)
+        account_id = read_account_id(request.account_id)
+        mandate = read_mandate(context.caller.name, request.reason)
         erased = await self._work(self._administration.delete, account_id, mandate)
         return deleted_response(erased)
 
     async def AuditExemption(  # noqa: N802 - gRPC's name
         self,
         request: pb.AuditExemptionRequest,
-        context: Any,  # noqa: ARG002
+        context: Any,
     ) -> pb.AuditExemptionResponse:
         """Put an exemption, or its end, into the audit."""
-        account_id, mandate = read_account_id(request.account_id), read_mandate(request)
+        account_id = read_account_id(request.account_id)
+        mandate = read_mandate(context.caller.name, request.reason)
         audit = self._administration.audit_exemption
         records = await self._work(audit, account_id, request.exempt, mandate)
         return pb.AuditExemptionResponse(records=records)
@@ -127,10 +138,11 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
     async def ImportAccounts(  # noqa: N802 - gRPC's name
         self,
         request_iterator: AsyncIterator[pb.ImportAccountsRequest],
-        context: Any,  # noqa: ARG002
+        context: Any,
     ) -> pb.ImportAccountsResponse:
         """Add the novel records; nothing is added if anything in the stream is wrong."""
-        mandate, accounts = await read_import(request_iterator, self._bundle.geometry)
+        operator = context.caller.name
+        mandate, accounts = await read_import(request_iterator, self._bundle.geometry, operator)
         added, covered = await self._work(self._administration.import_accounts, accounts, mandate)
         return pb.ImportAccountsResponse(
             accounts=len(accounts), records_added=added, records_covered=covered

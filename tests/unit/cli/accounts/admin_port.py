@@ -40,6 +40,8 @@ class AdminPort(admin_pb2_grpc.AdminServiceServicer):
     def __init__(self) -> None:
         self.address = ""
         self.requests: list[object] = []
+        self.headers: set[str] = set()
+        """The `authorization` headers of all calls."""
         self.has_accounts = True
         self.links = pb.ListLinksResponse(survey_seconds=300.0)
         self.bundle_digest = "ab" * 32
@@ -110,11 +112,25 @@ class AdminPort(admin_pb2_grpc.AdminServiceServicer):
         return pb.ListAuditEntriesResponse(entries=ENTRIES[start : start + 1], next_page_token=more)
 
 
+class _Headers(grpc.ServerInterceptor):
+    """Keeps the `authorization` headers of all calls."""
+
+    def __init__(self, headers: set[str]) -> None:
+        self._headers = headers
+
+    def intercept_service(self, continuation, handler_call_details):
+        """The call as it would be without this."""
+        metadata = dict(handler_call_details.invocation_metadata)
+        if "authorization" in metadata:
+            self._headers.add(metadata["authorization"])
+        return continuation(handler_call_details)
+
+
 @contextmanager
 def serving() -> Iterator[AdminPort]:
     """A running admin port."""
     port = AdminPort()
-    server = grpc.server(ThreadPoolExecutor(2))
+    server = grpc.server(ThreadPoolExecutor(2), interceptors=[_Headers(port.headers)])
     admin_pb2_grpc.add_AdminServiceServicer_to_server(port, server)
     port.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     server.start()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from queen.api.v1 import admin_pb2 as pb
-from queen.cli.accounts.admin_client import AdminClient, event_of, summary_of
+from queen.cli.accounts.admin_client import AdminClient, Credential, event_of, summary_of
 from queen.cli.accounts.admin_values import (
     AccountSummary,
     Crossing,
@@ -15,10 +15,10 @@ from queen.cli.accounts.admin_values import (
 )
 from queen.errors import InvalidQuery
 from queen.method.crossing import CrossingPolicy
-from queen.operators import AuditEntry, Mandate
+from queen.operators import AuditEntry
 from tests.unit.cli.accounts.admin_port import AdminPort
 
-BY_ANA = Mandate("ana", "ticket 7")
+REASON = "ticket 7"
 
 
 def test_a_summary_has_the_meter_and_the_budget() -> None:
@@ -70,23 +70,24 @@ def test_an_account_has_its_classes(port: AdminPort) -> None:
     assert ledger.embeddings.shape == (24,)
 
 
-def test_changes_carry_their_mandate(port: AdminPort) -> None:
-    """Actor and reason are in each request."""
-    with AdminClient(port.address) as client:
-        assert client.reset("a", BY_ANA) == 3
-        assert client.delete("a", BY_ANA) == Deleted(4, 2)
-        assert client.audit_exemption("a", True, BY_ANA) == 5
-        imported = client.import_lines(['{"accountId": "a"}', '{"accountId": "b"}'], BY_ANA)
+def test_changes_carry_their_reason(port: AdminPort) -> None:
+    """It is in each request; the operator follows from the key."""
+    with AdminClient(port.address, Credential("key-of-ana")) as client:
+        assert client.reset("a", REASON) == 3
+        assert client.delete("a", REASON) == Deleted(4, 2)
+        assert client.audit_exemption("a", True, REASON) == 5
+        imported = client.import_lines(['{"accountId": "a"}', '{"accountId": "b"}'], REASON)
     assert imported == Imported(2, 2, 0)
     assert len(port.requests) == 5
-    assert {(request.actor, request.reason) for request in port.requests} == {("ana", "ticket 7")}
+    assert {request.reason for request in port.requests} == {"ticket 7"}
+    assert port.headers == {"Bearer key-of-ana"}
 
 
 def test_an_export_is_lines_that_can_be_imported(port: AdminPort) -> None:
     """One JSON text an account, without a line break in it."""
     with AdminClient(port.address) as client:
         lines = list(client.export_lines())
-        assert client.import_lines(lines, BY_ANA).accounts == 2
+        assert client.import_lines(lines, REASON).accounts == 2
         assert list(client.export_lines(["batch"])) == lines[1:]
     assert not any("\n" in line for line in lines)
 
@@ -94,7 +95,7 @@ def test_an_export_is_lines_that_can_be_imported(port: AdminPort) -> None:
 def test_a_text_that_is_no_export_is_refused_before_a_call(port: AdminPort) -> None:
     """The refusal names the line, and nothing is sent."""
     with AdminClient(port.address) as client, pytest.raises(InvalidQuery, match="line 2: expected"):
-        client.import_lines(['{"accountId": "a"}', "not json"], BY_ANA)
+        client.import_lines(['{"accountId": "a"}', "not json"], REASON)
     assert port.requests == []
 
 

@@ -83,3 +83,25 @@ def test_errors_are_one_sentence(port, tmp_path):
         deployment = Deployment(address, tmp_path)
         with pytest.raises(Refusal, match=words), deployment.client() as client:
             client.account(account)
+
+
+def test_the_key_of_a_deployment_is_sent_to_its_own_ports(port, tmp_path):
+    """An admin port that is given may be another's; a key that is given goes wherever it is."""
+    (tmp_path / "operator.key").write_text("key-of-local\n")
+    with published(tmp_path, admins={"sensitivity": port.address}).client() as client:
+        client.account("acme")
+    assert port.headers == {"Bearer key-of-local"}
+    with Deployment(port.address, tmp_path).client() as client:
+        client.account("acme")
+    assert port.headers == {"Bearer key-of-local"}
+    (tmp_path / "mine").write_text("key-of-ana\n")
+    with Deployment(port.address, tmp_path, tmp_path / "mine").client() as client:
+        client.account("acme")
+    assert port.headers == {"Bearer key-of-local", "Bearer key-of-ana"}
+
+
+def test_a_socket_without_a_process_is_passed_over(port, tmp_path):
+    """As a port is."""
+    admins = {"sensitivity-0": f"unix:{tmp_path / 'gone.sock'}", "sensitivity-1": port.address}
+    with published(tmp_path, admins=admins).client() as client:
+        assert client.account("acme").summary.records == 12

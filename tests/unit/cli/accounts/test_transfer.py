@@ -3,12 +3,13 @@ import pytest
 from queen.api.v1 import admin_pb2 as pb
 from tests.unit.cli.accounts.admin_port import run
 
-REASON = ("--actor", "ana", "--reason", "moved")
+REASON = ("--reason", "moved")
 
 
 def test_an_export_is_private_and_can_be_imported(port, tmp_path):
-    """One line an account; both directions go through one file."""
+    """Also where a readable file was; both directions go through one file, a line an account."""
     file = tmp_path / "out.jsonl"
+    file.touch(mode=0o644)
     ran = run(port, "export", str(file))
     assert "2 accounts are in" in ran.stderr
     assert file.stat().st_mode & 0o777 == 0o600

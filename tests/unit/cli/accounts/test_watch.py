@@ -1,7 +1,10 @@
+from functools import partial
+
 import pytest
 
+from queen.cli.accounts.admin_client import ANONYMOUS
 from queen.cli.accounts.admin_values import Crossing, Missed
-from queen.cli.accounts.watch import Lost, Watched, event_line, watch_all
+from queen.cli.accounts.watch import Lost, Watched, event_line, follow_port, watch_all
 from queen.cli.refusal import Refusal
 from tests.unit.cli.accounts.admin_port import run
 
@@ -31,7 +34,7 @@ def test_missed_events_are_said_to_be_missed():
 
 def test_the_events_of_an_admin_port_come_after_its_beginning(port):
     """Its end ends the watch, since no other replica is heard."""
-    news = watch_all({"sensitivity": port.address})
+    news = watch_all({"sensitivity": port.address}, partial(follow_port, ANONYMOUS))
     assert next(news) == Watched("sensitivity")
     assert next(news) == Crossing(0, "acme", "threshold", 0, 1.5, 1.0)
     assert next(news) == Missed(7)

@@ -21,13 +21,27 @@ def test_a_service_alone_has_its_name_and_replicas_have_numbers(plan: Plan) -> N
     assert several.names("inference") == ["inference"]
 
 
-def test_a_process_that_comes_back_gets_its_ports_again(plan: Plan) -> None:
-    """Clients find it where it was; at first, peers listen on free ports of this machine."""
-    first = plan.flags("sensitivity")
-    assert {"--host=127.0.0.1", "--port=0", "--metrics-port=0", "--admin-port=0"} <= set(first)
-    ready = {"address": "127.0.0.1:71", "metrics": "127.0.0.1:72", "admin": "127.0.0.1:73"}
-    again = plan.flags("sensitivity", ready)
-    assert {"--port=71", "--metrics-port=72", "--admin-port=73"} <= set(again)
+def test_a_process_that_comes_back_is_where_it_was(plan: Plan) -> None:
+    """The front door has its ports again, the others their sockets and the port of the metrics."""
+    first = plan.flags("sensitivity", name="sensitivity-1")
+    sockets = {
+        f"--socket={plan.state.socket('sensitivity-1')}",
+        f"--admin-socket={plan.state.socket('sensitivity-1-admin')}",
+    }
+    assert {*sockets, "--metrics-port=0", f"--operators={plan.state.operators}"} <= set(first)
+    ready = {"address": "unix:/a", "metrics": "127.0.0.1:72", "admin": "unix:/b"}
+    again = plan.flags("sensitivity", ready, name="sensitivity-1")
+    assert {*sockets, "--metrics-port=72"} <= set(again)
+    assert not [flag for flag in again if flag.startswith(("--port", "--admin-port"))]
+    door = {"address": "127.0.0.1:71", "metrics": "127.0.0.1:72"}
+    assert {"--port=71", "--metrics-port=72"} <= set(plan.flags("inference", door))
+
+
+def test_a_first_front_door_waits_for_its_peers(plan: Plan) -> None:
+    """One that is started again answers at once, in its failure mode if it must."""
+    waits = "--await-peers-seconds=60.0"
+    assert waits in plan.flags("inference")
+    assert waits not in plan.flags("inference", {"address": "127.0.0.1:71"})
 
 
 def test_the_front_door_gets_what_the_operator_asked(plan: Plan) -> None:

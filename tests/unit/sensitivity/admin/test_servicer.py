@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 import pytest
@@ -24,16 +25,27 @@ from queen.api.v1 import admin_pb2 as pb
 from queen.api.v1 import admin_pb2_grpc
 from queen.bundle import Bundle, open_bundle
 from queen.method.crossing import Thresholds, published
+from queen.serving.edge.calls import CallsInWork
+from queen.serving.edge.grpc_server import GrpcServer
+from queen.serving.interceptors import Edge, Gate, ObservedServer, Terms
+from queen.serving.metrics import Metrics
+from queen.serving.ports.operators import Operator, Role
 from tests.bundles import make_bundle
+from tests.toy_server import LIMITS
 
 NAMES = ["a", "b", "c"]
-BY_ANA = {"actor": "ana", "reason": "ticket 7"}
+BECAUSE = {"reason": "ticket 7"}
 
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """The bundle in service."""
     return open_bundle(make_bundle(tmp_path_factory.mktemp("bundle") / "b").path)
+
+
+def admit_ana(_method: str, _context: Any) -> Operator:
+    """Admit every call as Ana's."""
+    return Operator("ana", Role.ACT)
 
 
 @dataclass
@@ -63,8 +75,11 @@ async def serving(bundle: Bundle) -> AsyncIterator[Service]:
             SurveyLoop(lambda _: None, 300.0, threading.Event()),
             working,
         )
-        server = grpc.aio.server()
-        admin_pb2_grpc.add_AdminServiceServicer_to_server(servicer, server)
+        metrics, loop = Metrics(), asyncio.get_running_loop()
+        server = GrpcServer([], metrics.unknown_methods.inc)
+        calls = CallsInWork(LIMITS, lambda _why: None, loop.time, loop.call_later)
+        observed = ObservedServer(server, metrics, Edge(calls, Gate(), Terms(admit_ana)))
+        admin_pb2_grpc.add_AdminServiceServicer_to_server(servicer, observed)
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -88,10 +103,10 @@ async def test_an_account_is_shown_reset_and_deleted(bundle: Bundle) -> None:
     """Each change says how much it removed, and is in the audit with its actor."""
     async with serving(bundle) as service:
         shown = await service.stub.GetAccount(pb.GetAccountRequest(account_id="a"))
-        reset = await service.stub.ResetAccount(pb.ResetAccountRequest(account_id="a", **BY_ANA))
-        deletion = pb.DeleteAccountRequest(account_id="b", **BY_ANA)
+        reset = await service.stub.ResetAccount(pb.ResetAccountRequest(account_id="a", **BECAUSE))
+        deletion = pb.DeleteAccountRequest(account_id="b", **BECAUSE)
         deleted = await service.stub.DeleteAccount(deletion)
-        exemption = pb.AuditExemptionRequest(account_id="c", exempt=True, **BY_ANA)
+        exemption = pb.AuditExemptionRequest(account_id="c", exempt=True, **BECAUSE)
         audited = await service.stub.AuditExemption(exemption)
         page = await service.stub.ListAuditEntries(pb.ListAuditEntriesRequest(page_size=2))
         rest = await service.stub.ListAuditEntries(
@@ -115,7 +130,7 @@ async def test_an_export_is_imported(bundle: Bundle) -> None:
         assert [account.account_id for account in accounts] == NAMES
         for account in accounts:
             account.account_id += "-copy"
-        requests = [pb.ImportAccountsRequest(account=account, **BY_ANA) for account in accounts]
+        requests = [pb.ImportAccountsRequest(account=account, **BECAUSE) for account in accounts]
         first = await service.stub.ImportAccounts(iter(requests))
         second = await service.stub.ImportAccounts(iter(requests))
     assert (first.accounts, first.records_added, first.records_covered) == (3, 3, 0)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from queen.errors import ConfigError
+from queen.serving.metrics import Metrics
 from queen.serving.ports.operators import Operators, operator_digest, read_operators
 from tests.certificates import LOOPBACK, Authority
 from tests.unit.serving.ports.admission import admitting, outcome
@@ -31,9 +32,9 @@ def file(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("method", "key", "expected"),
     [
-        ("Look", "", ("UNAUTHENTICATED", "MISSING")),
-        ("Look", "Basic key-of-ana", ("UNAUTHENTICATED", "MISSING")),
-        ("Look", "Bearer another", ("UNAUTHENTICATED", "UNKNOWN")),
+        ("Look", "", ("UNAUTHENTICATED", "CREDENTIAL_MISSING")),
+        ("Look", "Basic key-of-ana", ("UNAUTHENTICATED", "CREDENTIAL_MISSING")),
+        ("Look", "Bearer another", ("UNAUTHENTICATED", "CREDENTIAL_UNKNOWN")),
         ("Look", "bearer key-of-dashboard", ("OK", "dashboard")),
         ("Reset", "Bearer key-of-dashboard", ("PERMISSION_DENIED", "ROLE_TOO_SMALL")),
         ("Reset", "Bearer key-of-ana", ("OK", "ana")),
@@ -43,7 +44,7 @@ async def test_a_call_needs_a_key_whose_role_is_large_enough(
     file: Path, method: str, key: str, expected: tuple[str, str]
 ) -> None:
     """Each refusal has its reason, and whoever is admitted is known by name."""
-    async with admitting(Operators(file, READING).admit, method=method) as target:
+    async with admitting(Operators(file, READING, Metrics()).admit, method=method) as target:
         assert await outcome(target, key=key) == expected
 
 
@@ -52,15 +53,18 @@ async def test_a_certificate_is_a_credential_too(file: Path, authority: Authorit
     mine = authority.issue("server", *LOOPBACK)
     operator = authority.issue("operator", "URI:spiffe://queen/bo")
     other = authority.issue("stranger", "URI:spiffe://queen/bob")
-    async with admitting(Operators(file, READING).admit, mine, "Reset") as target:
+    async with admitting(Operators(file, READING, Metrics()).admit, mine, "Reset") as target:
         assert await outcome(target, operator) == ("OK", "bo")
-        assert await outcome(target, other) == ("UNAUTHENTICATED", "MISSING")
-        assert await outcome(target, operator, "Bearer x") == ("UNAUTHENTICATED", "UNKNOWN")
+        assert await outcome(target, other) == ("UNAUTHENTICATED", "CREDENTIAL_MISSING")
+        assert await outcome(target, operator, "Bearer x") == (
+            "UNAUTHENTICATED",
+            "CREDENTIAL_UNKNOWN",
+        )
 
 
 async def test_an_operator_who_is_removed_is_out_at_the_next_call(file: Path) -> None:
     """Without a restart, and a file that cannot be read removes nobody."""
-    async with admitting(Operators(file, READING).admit, method="Look") as target:
+    async with admitting(Operators(file, READING, Metrics()).admit, method="Look") as target:
         assert (await outcome(target, key="Bearer key-of-ana"))[0] == "OK"
         file.write_text("operators: 3")
         assert (await outcome(target, key="Bearer key-of-ana"))[0] == "OK"

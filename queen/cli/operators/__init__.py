@@ -1,0 +1,1 @@
+"""The operators of the admin API, made on the command line."""
