@@ -22,7 +22,7 @@ class IdentityServicer(identity_pb2_grpc.IdentityServiceServicer):
         self._secrets = secrets
 
     async def Identify(self, request: pb.IdentifyRequest, context: Any) -> pb.IdentifyResponse:  # noqa: ARG002, N802 - gRPC's names
-        """What this process answers with, as of now."""
+        """The bundle and secrets that this process answers with, as of now."""
         return pb.IdentifyResponse(bundle_digest=self._digest, secrets=self._secrets())
 
 

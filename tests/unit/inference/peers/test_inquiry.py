@@ -1,4 +1,4 @@
-"""What a peer is asked with every probe."""
+"""The question that a peer gets with every probe."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from queen.serving.logs.rotating_file import RotatingFile
 
 
 def mode_of(path: Path) -> int:
-    """Who may read a file."""
+    """The permissions of a file."""
     return stat.S_IMODE(path.stat().st_mode)
 
 
