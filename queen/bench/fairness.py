@@ -34,6 +34,7 @@ PATIENCE_SECONDS = 1.0
 _VICTIM = "victim"
 _CAPACITY_IN_FLIGHT = 32
 _LEAST_REQUESTS = 20
+_SETTLING_REQUESTS = 10
 
 
 @dataclass(frozen=True)
@@ -164,6 +165,15 @@ def _deployment(options: FairnessOptions) -> Iterator[Deployment]:
         bundle=options.bundle, state=options.state, accounts=path, profile=options.profile
     ) as running:
         yield running
+
+
+def _settle(server: Server, request: oip.ModelInferRequest) -> None:
+    """Wait until the server has done what the hostile accounts left behind."""
+    metadata = (("authorization", f"Bearer {server.key}"),)
+    with grpc.insecure_channel(server.endpoint) as channel:
+        infer = oip_grpc.GRPCInferenceServiceStub(channel).ModelInfer
+        for _ in range(_SETTLING_REQUESTS):
+            infer(request, metadata=metadata)
 
 
 @contextmanager

@@ -345,7 +345,7 @@ def _options(
         ("grpc.max_receive_message_length", message_bytes),
         # Two servers on one port would share its calls at random: the second must fail instead.
         ("grpc.so_reuseport", 0),
-        ("grpc.max_concurrent_streams", 512),
+        ("grpc.max_concurrent_streams", settings.max_streams),
         # What a connection may send before it is read; the window would grow with the link.
         ("grpc.http2.bdp_probe", 0),
         ("grpc.keepalive_time_ms", 30_000),

@@ -47,6 +47,7 @@ class Echo(perturber_pb2_grpc.PerturberServiceServicer):
 
     def __init__(self) -> None:
         self.is_waiting, self.may_answer = asyncio.Event(), asyncio.Event()
+        self.slow_asked = 0
 
     async def Reverse(  # noqa: N802
         self, request: perturber_pb2.ReverseRequest, _context: Any
@@ -57,6 +58,7 @@ class Echo(perturber_pb2_grpc.PerturberServiceServicer):
         if request.bundle_digest == "bad":
             raise InvalidQuery("expected good, got bad", field="bundle_digest")
         if request.bundle_digest == "slow":
+            self.slow_asked += 1
             self.is_waiting.set()
             await self.may_answer.wait()
         return perturber_pb2.ReverseResponse(probabilities=request.probabilities)
@@ -236,3 +238,29 @@ def test_a_process_that_does_not_stop_ends_itself() -> None:
     )
     assert done.returncode == EXIT_STUCK
     assert "stopping took too long" in done.stderr
+
+
+async def test_a_connection_has_a_bound_on_its_calls(tmp_path: Path) -> None:
+    """A call above it waits at its client, and other connections are served meanwhile."""
+    echo = Echo()
+    quick, slow = (perturber_pb2.ReverseRequest(bundle_digest=name) for name in ("quick", "slow"))
+    async with (
+        running(toy(tmp_path, max_streams=2), partial(wire, echo=echo)) as process,
+        grpc.aio.insecure_channel(process.addresses["address"]) as full,
+        grpc.aio.insecure_channel(
+            process.addresses["address"], options=[("grpc.use_local_subchannel_pool", 1)]
+        ) as other,
+    ):
+        ask, ask_elsewhere = (
+            perturber_pb2_grpc.PerturberServiceStub(channel).Reverse for channel in (full, other)
+        )
+        # The bound reaches a client with the first answer.
+        await ask(quick)
+        await ask_elsewhere(quick)
+        calls = [ask(slow) for _ in range(3)]
+        await echo.is_waiting.wait()
+        for _ in range(20):
+            await ask_elsewhere(quick)
+        assert echo.slow_asked == 2
+        echo.may_answer.set()
+        await asyncio.gather(*calls, return_exceptions=True)
