@@ -21,8 +21,10 @@ LOGGER = "decisions"
 DECISION, UNASSESSED = "decision", "unassessed"
 """The field `msg` of a decision record: its request has verdicts, or has none."""
 HURRIED, OVERLOADED, OVER_BUDGET = "hurried", "overloaded", "over_budget"
+LEDGER_FULL, LEDGER_DAMAGED = "ledger_full", "ledger_damaged"
 """The field `refused` of an unanswered request: its deadline was too short, a peer too full, or
-its account over its budget under the profile `refuse`."""
+its account over its budget under the profile `refuse`; it would have to be recorded and the ledger
+store takes no records, or its ledger is damaged."""
 
 NUMBERS = {
     "d": "distances",

@@ -208,6 +208,16 @@ class DependencyUnavailable(QueenError):
     reason = "DEPENDENCY_UNAVAILABLE"
 
 
+class LedgerFull(DependencyUnavailable):
+    """The ledger store answers and takes no records: a full or read-only disk (RESOURCE_EXHAUSTED).
+
+    Raised by the ledger stores, and by the front door for a request that would have to be recorded.
+    Do not retry: it mends once an operator has made room.
+    """
+
+    reason = "LEDGER_FULL"
+
+
 class PeerUnavailable(DependencyUnavailable):
     """A peer is gone, failed its last health probe, or serves another bundle (UNAVAILABLE).
 
@@ -244,8 +254,9 @@ class LedgerConflict(LedgerError):
 class LedgerCorrupt(LedgerError):
     """The store holds records that are no ledger (DATA_LOSS).
 
-    Raised by the ledger stores and when a ledger is loaded. Do not retry: every call for that
-    account fails until an operator restores the store from a backup.
+    Raised by the ledger stores, when a ledger is loaded, and by the front door for a request of its
+    account. Do not retry: every call for that account fails until an operator restores the store
+    from a backup, or erases the account.
     """
 
     reason = "LEDGER_CORRUPT"

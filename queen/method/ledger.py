@@ -150,6 +150,9 @@ class Assessment:
     secrets: NDArray[np.uint32] = field(default_factory=lambda: np.zeros(0, np.uint32))
     """Fingerprint of the secret under which each REVERSE row of a keyed account is answered, 0 for
     other rows, (B,); empty before the engine has looked it up."""
+    failures: NDArray[np.uint8] | None = None
+    """(B,) 0, or why a query has no verdict: its verdict is 0 then, and so is all else of it. None
+    where each query has one; the method itself gives each a verdict."""
 
     @property
     def recorded(self) -> NDArray[np.int64]:

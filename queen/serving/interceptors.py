@@ -295,6 +295,8 @@ class ServedMethod:
             is_strangers = self._edge.terms.admit is not None and not is_known
             write = self._log.debug if is_strangers else self._log.info
             write("call refused", reason=getattr(error, "reason", ""), **fields)
+        elif code is not grpc.StatusCode.INTERNAL:
+            self._log.error("call failed", reason=getattr(error, "reason", ""), **fields)
         elif not is_reported:
             # A fault can end all requests of a micro-batch; its stack is logged once.
             self._log.error("call failed", exc_info=error, **fields)

@@ -29,6 +29,8 @@ CODES: dict[type[errors.QueenError], grpc.StatusCode] = {
     errors.OverBudget: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
     errors.LedgerConflict: grpc.StatusCode.UNAVAILABLE,
+    # Clients repeat UNAVAILABLE by themselves, and this code only with RetryInfo, which it lacks.
+    errors.LedgerFull: grpc.StatusCode.RESOURCE_EXHAUSTED,
     # Clients do not retry this code by themselves: the call fails until the store is restored.
     errors.LedgerCorrupt: grpc.StatusCode.DATA_LOSS,
     errors.DependencyUnavailable: grpc.StatusCode.UNAVAILABLE,

@@ -7,6 +7,13 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class Failure(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    FAILURE_UNSPECIFIED: _ClassVar[Failure]
+    FAILURE_STORE_AWAY: _ClassVar[Failure]
+    FAILURE_LEDGER_FULL: _ClassVar[Failure]
+    FAILURE_LEDGER_DAMAGED: _ClassVar[Failure]
+
 class Verdict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     VERDICT_UNSPECIFIED: _ClassVar[Verdict]
@@ -21,6 +28,10 @@ class Scope(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SCOPE_CLASS: _ClassVar[Scope]
     SCOPE_ACCOUNT: _ClassVar[Scope]
     SCOPE_REPEATED: _ClassVar[Scope]
+FAILURE_UNSPECIFIED: Failure
+FAILURE_STORE_AWAY: Failure
+FAILURE_LEDGER_FULL: Failure
+FAILURE_LEDGER_DAMAGED: Failure
 VERDICT_UNSPECIFIED: Verdict
 VERDICT_PRESERVE: Verdict
 VERDICT_RECORD: Verdict
@@ -78,18 +89,20 @@ class AssessRequest(_message.Message):
     def __init__(self, bundle_digest: _Optional[str] = ..., accounts: _Optional[_Iterable[_Union[AccountPolicy, _Mapping]]] = ..., account_index: _Optional[bytes] = ..., labels: _Optional[bytes] = ..., embeddings: _Optional[bytes] = ..., with_facts: _Optional[bool] = ..., secrets: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class AssessResponse(_message.Message):
-    __slots__ = ("verdicts", "causes", "sqs", "facts", "secrets")
+    __slots__ = ("verdicts", "causes", "sqs", "facts", "secrets", "failures")
     VERDICTS_FIELD_NUMBER: _ClassVar[int]
     CAUSES_FIELD_NUMBER: _ClassVar[int]
     SQS_FIELD_NUMBER: _ClassVar[int]
     FACTS_FIELD_NUMBER: _ClassVar[int]
     SECRETS_FIELD_NUMBER: _ClassVar[int]
+    FAILURES_FIELD_NUMBER: _ClassVar[int]
     verdicts: bytes
     causes: bytes
     sqs: bytes
     facts: Facts
     secrets: bytes
-    def __init__(self, verdicts: _Optional[bytes] = ..., causes: _Optional[bytes] = ..., sqs: _Optional[bytes] = ..., facts: _Optional[_Union[Facts, _Mapping]] = ..., secrets: _Optional[bytes] = ...) -> None: ...
+    failures: bytes
+    def __init__(self, verdicts: _Optional[bytes] = ..., causes: _Optional[bytes] = ..., sqs: _Optional[bytes] = ..., facts: _Optional[_Union[Facts, _Mapping]] = ..., secrets: _Optional[bytes] = ..., failures: _Optional[bytes] = ...) -> None: ...
 
 class Facts(_message.Message):
     __slots__ = ("distances", "cqs_before", "cqs_after", "group_cqs_before", "group_cqs_after", "generations", "group_generations", "budgets", "group_budgets", "bits", "scopes", "breadths", "group_breadths", "class_caps", "group_class_caps", "observed", "observed_cqs_before", "observed_cqs_after", "observed_generations", "observed_group_cqs_before", "observed_group_cqs_after", "observed_group_generations", "anywhere")

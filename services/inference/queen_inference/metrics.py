@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from queen.decision_line import HURRIED, OVER_BUDGET, OVERLOADED
+from queen.decision_line import HURRIED, LEDGER_DAMAGED, LEDGER_FULL, OVER_BUDGET, OVERLOADED
 from queen.serving.metrics import Metrics
 
 STAGES = ("decode", "queue", "infer", "assess", "preserve", "reverse", "encode")
@@ -32,10 +32,14 @@ class InferenceMetrics:
         self.dropped = metrics.labeled(
             "queen_dropped_requests_total",
             "Requests that were given no answer: left or too late before their run, refused to let "
-            "others in, in too much of a hurry for a verdict, too many for a peer, or refused "
-            "since their account is over its budget.",
+            "others in, in too much of a hurry for a verdict, too many for a peer, or refused: "
+            "their account is over its budget, their ledger is damaged, or no record of them can "
+            "be kept.",
             "reason",
-            ("cancelled", "expired", "gave_way", HURRIED, OVERLOADED, OVER_BUDGET),
+            (
+                *("cancelled", "expired", "gave_way", HURRIED, OVERLOADED, OVER_BUDGET),
+                *(LEDGER_FULL, LEDGER_DAMAGED),
+            ),
         )
         self.violations = metrics.counter(
             "queen_contract_violations_total",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from queen.failures import Failure
 from queen.method.ledger import Verdict
 from queen.serving.metrics import Metrics
 from queen_sensitivity.engine.crossings import Crossing, CrossingKind
@@ -27,6 +28,14 @@ class Timer(Protocol):
 
     def time(self) -> AbstractContextManager[object]:
         """Observe the block."""
+        ...
+
+
+class Level(Protocol):
+    """A metric that is set; a Prometheus gauge is one."""
+
+    def set(self, value: float, /) -> None:
+        """Show `value`."""
         ...
 
 
@@ -52,8 +61,26 @@ class SensitivityMetrics:
             "crossing",
             tuple(kind.name.lower() for kind in CrossingKind),
         )
+        self.failures = metrics.labeled(
+            "queen_query_failures_total",
+            "Queries without a verdict, by what was wrong with the ledger store or their ledger.",
+            "failure",
+            tuple(failure.name.lower() for failure in Failure),
+        )
         self.repaired = metrics.counter(
             "queen_state_repaired_records_total", "Records that the store had lost and got back."
+        )
+        up = metrics.gauge(
+            "queen_dependency_up", "Whether the ledger store answers.", ("dependency",)
+        )
+        self.store_up = up.labels("ledger_store")
+        self.store_has_room = metrics.gauge(
+            "queen_ledger_store_takes_records",
+            "Whether the ledger store answers and took the last records that it was given.",
+        )
+        self.unwritten = metrics.gauge(
+            "queen_unwritten_records",
+            "Records in memory alone, since the ledger store takes none.",
         )
         self.stages = metrics.stages("decode", "wait", "assess", "load", "append")
         self.accounts_tracked = metrics.gauge(

@@ -12,6 +12,7 @@ import numpy as np
 from queen.api.v1 import sensitivity_pb2 as pb
 from queen.api.v1 import sensitivity_pb2_grpc
 from queen.errors import Overloaded
+from queen.failures import Failure
 from queen.method.ledger import Assessment, Verdict
 from queen.wire import encode_facts, tensor_bytes
 from queen_sensitivity.decode import Expected, read_queries
@@ -75,6 +76,13 @@ class Dispatcher:
         """Have the engine forget an owner, and wait until it has; called from another thread."""
         self._thread.submit(self._book.forget, owner).result()
 
+    def write_back(self) -> None:
+        """Have the engine give the store the records that it did not take, and wait until it has.
+
+        Called from another thread. Raises DependencyUnavailable if the store does not answer.
+        """
+        self._thread.submit(self._book.write_back).result()
+
     def _assess(self, queries: Queries, arrived: float) -> Assessment:
         self._metrics.stages["wait"].observe(perf_counter() - arrived)
         with self._metrics.stages["assess"].time():
@@ -88,6 +96,10 @@ class Dispatcher:
         for verdict in Verdict:
             if counts[verdict]:
                 self._metrics.decisions[verdict.name.lower()].inc(counts[verdict])
+        if assessment.failures is not None:
+            counts = np.bincount(assessment.failures, minlength=max(Failure) + 1).tolist()
+            for failure in Failure:
+                self._metrics.failures[failure.name.lower()].inc(counts[failure])
 
 
 def encode_assessment(assessment: Assessment) -> pb.AssessResponse:
@@ -98,4 +110,5 @@ def encode_assessment(assessment: Assessment) -> pb.AssessResponse:
         sqs=tensor_bytes(assessment.sqs),
         facts=None if assessment.facts is None else encode_facts(assessment.facts),
         secrets=tensor_bytes(assessment.secrets, "<u4"),
+        failures=b"" if assessment.failures is None else assessment.failures.tobytes(),
     )

@@ -59,6 +59,11 @@ class SensitivitySettings(InnerSettings):
     """Calls in a row without an answer after which Redis is not called for a while."""
     redis_breaker_seconds: float = Field(default=1.0, gt=0)
     """Time for which Redis is not called after these failures."""
+    store_probe_seconds: float = Field(default=1.0, gt=0)
+    """Time between two probes of the ledger store."""
+    unwritten_records: int = Field(default=0, ge=0)
+    """Most records that are kept in memory alone while the ledger store takes none, and are lost
+    with the process; 0 refuses the queries that would have to be recorded."""
     budget: int = Field(default=BUDGET, ge=1, lt=2**32)
     """Records of a class before it is crossed, for owners without a budget of their own."""
     breadth: int = Field(default=BREADTH, ge=1, lt=2**32)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from functools import partial
 from pathlib import Path
 
 from queen.api.v1 import admin_pb2_grpc, sensitivity_pb2_grpc
 from queen.bundle import open_bundle
+from queen.errors import QueenError
 from queen.method.crossing import Thresholds
 from queen.method.packing import RegionProbes
 from queen.serving.health import Health
@@ -32,14 +33,18 @@ from queen_sensitivity.ledger_store import (
     LedgerStore,
     MemoryLedgerStore,
     RedisLedgerStore,
+    StoreCondition,
     TimedStore,
+    WatchedStore,
     is_url,
     open_redis_store,
     open_sqlite_store,
 )
+from queen_sensitivity.ledgers.unwritten import UnwrittenRecords
 from queen_sensitivity.metrics import SensitivityMetrics
 from queen_sensitivity.servicer import SENSITIVITY, Dispatcher, SensitivityServicer
 from queen_sensitivity.settings import SensitivitySettings
+from queen_sensitivity.store_watch import StoreWatch
 from queen_sensitivity.survey.accounts import AccountReader
 from queen_sensitivity.survey.loop import SurveyLoop
 from queen_sensitivity.survey.metrics import SurveyMetrics
@@ -58,20 +63,24 @@ async def open_service(
     metrics = SensitivityMetrics(shell.metrics)
     feed = CrossingFeed(asyncio.get_running_loop())
     async with AsyncExitStack() as stack:
-        plain = stack.enter_context(closing(open_store(settings)))
-        if isinstance(plain, RedisLedgerStore) and not plain.await_open():
+        opened = stack.enter_context(closing(open_store(settings)))
+        if isinstance(opened, RedisLedgerStore) and not opened.await_open():
             shell.health.set_serving(SENSITIVITY, serving=False)
-            opening = _serve_once_open(plain, shell.health)
+            opening = _serve_once_open(opened, shell.health)
             await stack.enter_async_context(shell.lasting.running("late ledger store", opening))
+        condition = StoreCondition(metrics.store_up, metrics.store_has_room)
+        plain = WatchedStore(opened, condition)
         engine = stack.enter_context(ThreadPoolExecutor(1, "engine"))
         working = stack.enter_context(ThreadPoolExecutor(1, "working"))
+        probing = stack.enter_context(ThreadPoolExecutor(1, "probing"))
         store = TimedStore(plain, metrics.stages["load"], metrics.stages["append"])
 
         def announce(crossings: Sequence[Crossing]) -> None:
             metrics.count_crossings(crossings)
             feed.publish(crossings)
 
-        listeners = Listeners(metrics.appends, metrics.repaired, announce)
+        unwritten = UnwrittenRecords(settings.unwritten_records, metrics.unwritten)
+        listeners = Listeners(metrics.appends, metrics.repaired, unwritten, announce)
         book = open_book(
             Limits.of_bundle(bundle, settings.crossing, settings.charge),
             store,
@@ -104,6 +113,16 @@ async def open_service(
         administration = Administration(bundle.geometry, plain, audit, forget)
         admin = AdminServicer(bundle, reader, administration, audit, feed, surveys, working)
         stack.enter_context(surveys.running(shell.lasting.guarded))
+
+        def probe() -> None:
+            plain.probe()
+            dispatcher.write_back()
+
+        stack.callback(_ignoring_failures, dispatcher.write_back)
+        watch = StoreWatch(probe, condition, shell.health, probing)
+        await watch.look()
+        following = watch.follow(settings.store_probe_seconds)
+        await stack.enter_async_context(shell.lasting.running("store watch", following))
         offers = _offers(settings, servicer, admin, shell.metrics)
         yield [*offers, identity_offer(bundle.digest)]
 
@@ -114,6 +133,12 @@ async def _serve_once_open(store: RedisLedgerStore, health: Health) -> None:
         await asyncio.sleep(LATE_SECONDS)
     health.set_serving(SENSITIVITY, serving=True)
     await asyncio.Event().wait()
+
+
+def _ignoring_failures(write_back: Callable[[], None]) -> None:
+    # The condition has noted the failure: what is not written now is lost, as the setting says.
+    with suppress(QueenError):
+        write_back()
 
 
 def open_store(settings: SensitivitySettings) -> LedgerStore:

@@ -166,15 +166,18 @@ class Replicas:
         self._batches.append(batch)
         self._busy.add(operation.replica)
         try:
-            book.assess(queries)
+            failures = book.assess(queries).failures
         except DependencyUnavailable:
             return
         finally:
             self._batches.pop()
             self._busy.remove(operation.replica)
         decision = self._decisions.pop()
-        charged = charge_owners(queries).rows
-        self._check(charged, decision, batch)
+        charged, charges, _ = charge_owners(queries)
+        is_told = (
+            np.ones(len(charged), np.bool_) if failures is None else failures[charges.row] == 0
+        )
+        self._check(charged, decision, batch, is_told)
         self._check_over(charged, decision, batch)
         self._check_repaired(charged, decision, batch, known)
 
@@ -253,10 +256,18 @@ class Replicas:
                     if self._prefixes.setdefault(position, prefix) != prefix:
                         self._ambiguous.add(key)
 
-    def _check(self, charged: Queries, decision: Decision, batch: Batch) -> None:
-        """The rows of every ledger are decided as by the step alone, on a state of the ledger."""
-        for key, rows in ledgers_of(charged):
-            if key in self._ambiguous:
+    def _check(
+        self, charged: Queries, decision: Decision, batch: Batch, is_told: np.ndarray
+    ) -> None:
+        """The rows of every ledger are decided as by the step alone, on a state of the ledger.
+
+        Rows of queries that failed, which are not `is_told` (R,), are no part of a ledger, unless
+        they were recorded: another owner of their query failed then.
+        """
+        is_told = is_told | (decision.step.verdicts == Verdict.RECORD)
+        for key, every_row in ledgers_of(charged):
+            rows = every_row[is_told[every_row]]
+            if key in self._ambiguous or not len(rows):
                 continue
             verdicts = decision.step.verdicts[rows]
             recorded = charged.embeddings[rows[verdicts == Verdict.RECORD]]

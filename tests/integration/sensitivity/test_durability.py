@@ -13,7 +13,6 @@ import pytest
 from queen.api.v1 import sensitivity_pb2 as pb
 from queen.method.ledger import Verdict
 from tests.bundles import SmallBundle
-from tests.integration.refusals import reason_of
 from tests.integration.sensitivity.calls import (
     Service,
     get_records,
@@ -107,10 +106,8 @@ def test_a_second_process_on_the_same_state_is_refused(small: SmallBundle, tmp_p
     assert '"level": "info"' in process.log.read_text()
 
 
-def test_a_damaged_ledger_is_data_loss_for_its_account_alone(
-    small: SmallBundle, tmp_path: Path
-) -> None:
-    """No client retries that code, and the sentence says what an operator has to do."""
+def test_a_damaged_ledger_fails_its_account_alone(small: SmallBundle, tmp_path: Path) -> None:
+    """In one micro-batch with a whole one; the log says what an operator has to do."""
     settings = {"bundle": small.path, "state": tmp_path / "ledger", "admin_port": 0}
     settings["operators"] = write_operators(tmp_path)
     with running_service("sensitivity", tmp_path, **settings) as process:
@@ -125,11 +122,10 @@ def test_a_damaged_ledger_is_data_loss_for_its_account_alone(
         )
     connection.close()
     with running_service("sensitivity", tmp_path, **settings) as process:
-        service = stubs(process)
-        with pytest.raises(grpc.RpcError) as caught:
-            service.sensitivity.Assess(request_of(small, np.arange(4), ("damaged",)), timeout=20)
-        assert caught.value.code() is grpc.StatusCode.DATA_LOSS
-        assert reason_of(caught.value) == "LEDGER_CORRUPT"
-        assert "restore the store from a backup" in caught.value.details()
-        answer = service.sensitivity.Assess(request_of(small, np.arange(4), ("whole",)), timeout=20)
-        assert len(answer.verdicts) == 4
+        request = request_of(small, np.arange(4), ("damaged", "whole"))
+        answer = stubs(process).sensitivity.Assess(request, timeout=20)
+        owners = np.frombuffer(request.account_index, "<u4")
+        damaged = pb.FAILURE_LEDGER_DAMAGED
+        assert list(answer.failures) == np.where(owners == 0, damaged, 0).tolist()
+        assert (np.frombuffer(answer.verdicts, "u1") > 0).tolist() == (owners == 1).tolist()
+        assert "restore the store from a backup" in process.log.read_text()

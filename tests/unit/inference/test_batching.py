@@ -109,7 +109,8 @@ async def test_cancelled_and_expired_requests_are_dropped_before_the_run(
     assert batcher.rows == 0
     dropped = "queen_dropped_requests_total"
     counts = {reason: counted(dropped, reason=reason) for reason in metrics.dropped}
-    rest = dict.fromkeys(("gave_way", "hurried", "overloaded", "over_budget"), 0)
+    others = ("gave_way", "hurried", "overloaded", "over_budget", "ledger_full", "ledger_damaged")
+    rest = dict.fromkeys(others, 0)
     assert counts == {"cancelled": 1, "expired": 1, **rest}
 
 

@@ -102,7 +102,7 @@ def _through_the_wire(assessment: Any, rows: int) -> Assessed:
     verdicts, causes = (np.frombuffer(data, "u1") for data in (message.verdicts, message.causes))
     sqs = np.frombuffer(message.sqs, "<f4")
     facts, secrets = read_facts(message.facts, rows), np.frombuffer(message.secrets, "<u4")
-    return Assessed(verdicts, causes, sqs, facts, secrets)
+    return Assessed(verdicts, causes, sqs, facts, secrets, np.zeros(rows, np.uint8))
 
 
 def _spans(policies: Sequence[AccountPolicy], owners: Sequence[int]) -> list[Span]:

@@ -18,6 +18,7 @@ from queen_sensitivity.ledger_store import (
     LedgerStore,
     MemoryLedgerStore,
     Records,
+    Refused,
     open_sqlite_store,
 )
 from queen_sensitivity.metrics import CAS_RESULTS
@@ -114,7 +115,7 @@ def book_of(
 
 
 class Tally:
-    """A count, kept in `counts` under its name."""
+    """A count or a level, kept in `counts` under its name."""
 
     def __init__(self, counts: Counter[str], name: str) -> None:
         self._counts = counts
@@ -123,6 +124,10 @@ class Tally:
     def inc(self, amount: float = 1) -> None:
         """Add `amount`."""
         self._counts[self._name] += int(amount)
+
+    def set(self, value: float, /) -> None:
+        """Show `value`."""
+        self._counts[self._name] = int(value)
 
 
 def tallies(counts: Counter[str]) -> dict[str, Tally]:
@@ -159,6 +164,21 @@ class ForgetfulStore(MemoryLedgerStore):
     def restore(self, state: tuple[dict[LedgerKey, Records], dict[tuple[str, str], int]]) -> None:
         """Go back to an earlier state."""
         self._lists, self._generations = map(dict, state)
+
+
+class FullStore(MemoryLedgerStore):
+    """A store that takes no records while it `is_full`; it answers everything else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_full = False
+
+    def append_many(self, appends: Sequence[Append]) -> list[AppendResult]:
+        """Refuse the appends that have records."""
+        return [
+            Refused("no room") if self.is_full and len(append.records) else self._append(append)
+            for append in appends
+        ]
 
 
 class StoreWithEvents:

@@ -11,7 +11,15 @@ from time import monotonic, perf_counter
 
 import numpy as np
 
-from queen.errors import DependencyUnavailable, PeerOverloaded, PeerUnavailable
+from queen.errors import (
+    DependencyUnavailable,
+    LedgerCorrupt,
+    LedgerFull,
+    PeerOverloaded,
+    PeerUnavailable,
+    QueenError,
+)
+from queen.failures import Failure
 from queen.method.contracts import BALANCED_L1, Profile
 from queen.method.ledger import Verdict
 from queen.serving.fairness.room import Room
@@ -57,6 +65,13 @@ class Policy:
     """Most flagged rows that wait for the perturber, of which an owner holds at most half."""
 
 
+_REFUSED = {
+    Failure.LEDGER_FULL: LedgerFull("the ledger store takes no records"),
+    Failure.LEDGER_DAMAGED: LedgerCorrupt("the ledger is damaged"),
+}
+"""Failures that no failure mode answers, with the problem that the decision log tells."""
+
+
 class Answerer:
     """Asks for verdicts on a micro-batch, and answers each row as its verdict says.
 
@@ -95,10 +110,9 @@ class Answerer:
         except DependencyUnavailable as error:
             self._answer_unassessed(batch, late, error)
             return []
-        if assessed.problem is not None:
+        if (assessed.verdicts == NO_VERDICT).any():
             is_known = [bool((assessed.verdicts[rows] != NO_VERDICT).all()) for _, rows in batch]
-            unknown = batch.part([not known for known in is_known])
-            self._answer_unassessed(unknown, late, assessed.problem)
+            self._answer_failed(batch, assessed, late)
             batch, assessed = _part(batch, assessed, is_known)
         self._count(assessed)
         if late:
@@ -199,6 +213,44 @@ class Answerer:
             self._flagged_room.release(owner, len(own))
             # Failed requests are recorded, too: the ledgers hold their records.
             self._decisions.record(waiting, batch.labels, assessed, outcomes)
+
+    def _answer_failed(
+        self, batch: MicroBatch, assessed: Assessed, late: Mapping[Pending, Outcome]
+    ) -> None:
+        """Answer the requests with a query that has no verdict, each by its gravest failure."""
+        spans = list(batch)
+        lacks = np.array([(assessed.verdicts[rows] == NO_VERDICT).any() for _, rows in spans])
+        gravest = np.array([assessed.failures[rows].max() for _, rows in spans])
+        for failure, error in _REFUSED.items():
+            refused = batch.part((lacks & (gravest == failure)).tolist())
+            self._refuse_failed(refused, late, failure, error)
+        rest = batch.part((lacks & ~np.isin(gravest, list(_REFUSED))).tolist())
+        problem = assessed.problem or DependencyUnavailable("expected verdicts, got none")
+        self._answer_unassessed(rest, late, problem)
+
+    def _refuse_failed(
+        self,
+        batch: MicroBatch,
+        late: Mapping[Pending, Outcome],
+        failure: Failure,
+        error: QueenError,
+    ) -> None:
+        """Refuse requests that cannot be recorded, or whose ledger is damaged, and record them.
+
+        Answers under `observe` depend on no ledger.
+        """
+        if not len(batch):
+            return
+        self._metrics.decisions["unassessed"].inc(len(batch))
+        outcomes = dict(late)
+        for pending, rows in batch:
+            if pending in outcomes:
+                continue
+            if _is_observed(pending):
+                outcomes[pending] = self._answer_without_verdict(batch, (pending, rows))
+            else:
+                outcomes[pending] = self._fallback.refuse_failed(pending, failure)
+        self._decisions.record_unassessed(batch.requests, outcomes, error)
 
     def _answer_unassessed(
         self, batch: MicroBatch, late: Mapping[Pending, Outcome], error: DependencyUnavailable

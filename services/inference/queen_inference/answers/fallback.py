@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from queen.decision_line import HURRIED, OVER_BUDGET, OVERLOADED
+from queen.decision_line import HURRIED, LEDGER_DAMAGED, LEDGER_FULL, OVER_BUDGET, OVERLOADED
 from queen.errors import (
     DeadlineExceeded,
     DependencyUnavailable,
+    LedgerCorrupt,
+    LedgerFull,
     OverBudget,
     Overloaded,
     QueenError,
 )
+from queen.failures import Failure
 from queen_inference.metrics import InferenceMetrics
 from queen_inference.micro_batch import Pending, RowIndex
 from queen_inference.protectee import SingleArray
@@ -110,6 +113,22 @@ class Fallback:
             "for; ask the operator for a larger budget or for a reset"
         )
         return self._refuse(pending, OVER_BUDGET, spent)
+
+    def refuse_failed(self, pending: Pending, failure: Failure) -> Outcome:
+        """Refuse a request with a query that cannot be recorded, or whose ledger is damaged.
+
+        No failure mode answers it: a label that is not charged would be had for a full disk. The
+        text is the same whether the account's ledger or its group's is the cause.
+        """
+        if failure is Failure.LEDGER_FULL:
+            full = LedgerFull(
+                "no record can be kept of new queries now; the operator has to make room"
+            )
+            return self._refuse(pending, LEDGER_FULL, full)
+        damaged = LedgerCorrupt(
+            "the ledger of this account cannot be read; the operator has to restore or erase it"
+        )
+        return self._refuse(pending, LEDGER_DAMAGED, damaged)
 
     def replace_broken(self, answers: SingleArray, rows: RowIndex, labels: RowIndex) -> None:
         """Put protect answers in place of those `answers` (B, C) that broke a contract, in `rows`.

@@ -17,6 +17,8 @@ from queen.bundle import Bundle
 from queen.decision_line import (
     DECISION,
     HURRIED,
+    LEDGER_DAMAGED,
+    LEDGER_FULL,
     LOGGER,
     OVER_BUDGET,
     OVERLOADED,
@@ -24,7 +26,7 @@ from queen.decision_line import (
     cause_name,
     fact_fields,
 )
-from queen.errors import DependencyUnavailable
+from queen.errors import QueenError
 from queen.method.ledger import Verdict
 from queen.owners import group_owner
 from queen.serving.logging import account_hash, logger
@@ -70,7 +72,7 @@ class DecisionRecorder(Protocol):
         self,
         requests: Sequence[Pending],
         outcomes: Mapping[Pending, str],
-        error: DependencyUnavailable,
+        error: QueenError,
         /,
     ) -> None:
         """Keep that requests got no verdict."""
@@ -126,7 +128,7 @@ class DecisionLog:
         self,
         requests: Sequence[Pending],
         outcomes: Mapping[Pending, str],
-        error: DependencyUnavailable,
+        error: QueenError,
     ) -> None:
         """Write the records of requests that got no verdict, if records of all are wanted.
 
@@ -158,7 +160,7 @@ class DecisionLog:
             about["caller_id_hash"] = hash_of("request", pending.request_id)
         if account.group:
             about["group_hash"] = account_hash(group_owner(account.group))
-        if outcome in {HURRIED, OVERLOADED, OVER_BUDGET}:
+        if outcome in {HURRIED, OVERLOADED, OVER_BUDGET, LEDGER_FULL, LEDGER_DAMAGED}:
             about["refused"] = outcome
         elif outcome:
             about["failure_mode"] = outcome

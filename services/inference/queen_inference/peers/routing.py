@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from time import monotonic
 
 import numpy as np
 from prometheus_client import Counter
 
 from queen.errors import DependencyUnavailable, PeerOverloaded, PeerUnavailable
+from queen.failures import Failure
 from queen_inference.peers.rendezvous import owner_of
 from queen_inference.peers.replicas import Replica, Replicas
 from queen_inference.peers.sensitivity import (
@@ -68,7 +70,7 @@ class RoutedClient:
     ) -> list[Reply]:
         """Ask the replica at the last endpoint of `tried`; if it is gone, ask another replica."""
         try:
-            return [(share, await client.assess(share, expires - monotonic()))]
+            assessed = await client.assess(share, expires - monotonic())
         except PeerUnavailable as error:
             # It is safe to ask again: a query that is repeated costs its account nothing.
             if len(tried) == MOST_ENDPOINTS:
@@ -76,6 +78,16 @@ class RoutedClient:
             return await self._ask(share, expires, tried)
         except DependencyUnavailable as error:
             return [_unanswered(share, error)]
+        is_away = assessed.failures == Failure.STORE_AWAY
+        if not is_away.any() or len(tried) == MOST_ENDPOINTS:
+            return [(share, assessed)]
+        # Another replica may reach the store. Its answers come last, since the last one counts.
+        rest = share.of_accounts(np.unique(share.account_index[is_away]))
+        again = await self._ask(rest, expires, tried)
+        told = [reply for reply in again if reply[1].problem is None]
+        if len(told) == len(again):
+            assessed = replace(assessed, problem=None)
+        return [(share, assessed), *told]
 
     def _parts(self, share: Share, homes: Homes) -> Iterator[tuple[str, Share]]:
         """The endpoints that owners of the share belong to, each with its part of the share."""
@@ -98,14 +110,14 @@ def _joined(replies: Sequence[Reply], count: int) -> Assessed:
     Without any verdict the problem is raised. Of several problems an overload is chosen, since it
     is answered most carefully.
     """
+    if len(replies) == 1 and replies[0][1].verdicts.any():
+        return replies[0][1]
     problems = [assessed.problem for _, assessed in replies if assessed.problem is not None]
     problems.sort(key=lambda problem: not isinstance(problem, PeerOverloaded))
-    if problems and len(problems) == len(replies):
-        raise problems[0]
-    if len(replies) == 1:
-        return replies[0][1]
     whole = Assessed.without_verdicts(count, problems[0] if problems else None)
     for share, assessed in replies:
         for array, values in zip(whole.arrays(), assessed.arrays(), strict=True):
             array[share.rows] = values
+    if problems and not (whole.verdicts.any() or whole.failures.any()):
+        raise problems[0]
     return whole

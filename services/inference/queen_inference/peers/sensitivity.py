@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from queen.api.v1 import sensitivity_pb2, sensitivity_pb2_grpc
 from queen.errors import DependencyUnavailable, ShapeMismatch
+from queen.failures import NO_FAILURE, Failure
 from queen.method.contracts import SCOPES, Profile
 from queen.method.crossing import CrossingPolicy
 from queen.method.facts import FACTS, FactArray
@@ -88,7 +89,8 @@ class Assessed:
     `causes` (R,) uint8 are bits of `queen.method.ledger.Cause`, `sqs` (R,) float32. `facts`
     (R,) are of `queen.method.facts.FACTS`, zeros if the client does not ask for them. `secrets`
     (R,) are the fingerprints under which flagged queries are answered, 0 for any other. A query
-    with NO_VERDICT has zeros for the rest; `problem` says why there are such queries.
+    with NO_VERDICT has zeros for the rest; `failures` (R,) uint8 say why, by the numbers of
+    `queen.failures.Failure`, or else `problem` does.
     """
 
     verdicts: NDArray[np.uint8]
@@ -96,17 +98,19 @@ class Assessed:
     sqs: SingleArray
     facts: FactArray
     secrets: NDArray[np.uint32]
+    failures: NDArray[np.uint8]
     problem: DependencyUnavailable | None = None
 
     @classmethod
     def without_verdicts(cls, count: int, problem: DependencyUnavailable | None) -> Self:
         """`count` queries without verdicts."""
-        verdicts, causes = np.zeros((2, count), np.uint8)
-        facts, secrets = np.zeros(count, FACTS), np.zeros(count, np.uint32)
-        return cls(verdicts, causes, np.zeros(count, np.float32), facts, secrets, problem)
+        verdicts, causes, failures = np.zeros((3, count), np.uint8)
+        sqs, facts = np.zeros(count, np.float32), np.zeros(count, FACTS)
+        secrets = np.zeros(count, np.uint32)
+        return cls(verdicts, causes, sqs, facts, secrets, failures, problem)
 
     def part(self, rows: NDArray[np.bool_]) -> Assessed:
-        """Some of the queries (R,), all with a verdict."""
+        """Some of the queries (R,)."""
         return Assessed(*(array[rows] for array in self.arrays()))
 
     def arrays(self) -> list[Any]:
@@ -148,7 +152,7 @@ class SensitivityClient:
         self._assess: Call = sensitivity_pb2_grpc.SensitivityServiceStub(peer.channel).Assess
 
     async def assess(self, share: Share, timeout_seconds: float) -> Assessed:
-        """Verdicts on a share; DependencyUnavailable if they do not come in time."""
+        """Verdicts on a share; DependencyUnavailable if none of them comes in time."""
         # While accounts.yaml is swapped, accounts of one group may come with two policies;
         # sensitivity accepts one.
         groups = {account.group: account.group_crossing for account in share.accounts}
@@ -187,11 +191,20 @@ class SensitivityClient:
         )
 
     def _read(self, response: sensitivity_pb2.AssessResponse, count: int) -> Assessed:
+        failures = np.zeros(count, np.uint8)
+        if response.failures:
+            failures = read_tensor(response.failures, "u1", (count,), "AssessResponse.failures")
+        if (failures > max(Failure)).any():
+            raise ShapeMismatch("AssessResponse.failures: expected 0 to 3, got another number")
         verdicts = read_tensor(response.verdicts, "u1", (count,), "AssessResponse.verdicts")
-        if ((verdicts < Verdict.PRESERVE) | (verdicts > Verdict.REVERSE)).any():
+        is_known = (verdicts >= Verdict.PRESERVE) & (verdicts <= Verdict.REVERSE)
+        if (is_known != (failures == NO_FAILURE)).any() or verdicts[~is_known].any():
             raise ShapeMismatch("AssessResponse.verdicts: expected 1, 2 or 3, got another number")
         causes = read_tensor(response.causes, "u1", (count,), "AssessResponse.causes")
         sqs = read_tensor(response.sqs, "<f4", (count,), "AssessResponse.sqs")
         facts = read_facts(response.facts, count) if self._with_facts else np.zeros(count, FACTS)
         secrets = read_tensor(response.secrets, "<u4", (count,), "AssessResponse.secrets")
-        return Assessed(verdicts, causes, sqs, facts, secrets)
+        problem = None
+        if (failures == Failure.STORE_AWAY).any():
+            problem = DependencyUnavailable(f"{SENSITIVITY}: the ledger store does not answer")
+        return Assessed(verdicts, causes, sqs, facts, secrets, failures, problem)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from queen.failures import Failure
 from queen.method.crossing import NO_LIMIT, UNSTATED, CrossingPolicy, OwnerThresholds
 from queen.method.facts import ObservedCharges
 from queen.method.geometry import FloatArray
@@ -178,6 +179,10 @@ class Batch:
     `accounts` (O,) are in memory at the `slots` (O,).
 
     `snapshot` is the memory as of the last `refresh`: all decisions on rows are made on it.
+
+    `failed` (B,) says why a query gets no verdict, and `barred` (L,) why a ledger keeps no further
+    record of this batch, in numbers of `queen.failures.Failure`; 0 where there is no failure. The
+    owners that are `doubted` have to be read from the store again.
     """
 
     def __init__(
@@ -189,7 +194,7 @@ class Batch:
     ) -> None:
         self.charged, self.charges, self.observed = charged
         self.counted = len(self.charges.row)
-        self.accounts, self.slots = fetched
+        self.accounts, self.slots = fetched.accounts, fetched.slots
         self._memory = memory
         self._owner_thresholds = owner_thresholds
         self.owner, self.labels, self.ledger_index = _ledgers(self.charged, memory.accounts.classes)
@@ -202,7 +207,34 @@ class Batch:
         """Whether each row is of a bound account, (R,); None where none is."""
         self.generations = np.zeros(self.size if self.charged.with_facts else 0, np.uint64)
         """Generation of the account that each row was decided on, (R,), if facts are asked for."""
+        self.failed = np.zeros(len(self.charges.scopes), np.uint8)
+        self.barred = np.zeros(len(self.owner), np.uint8)
+        self.doubted: set[int] = set()
+        self.is_store_away = False
+        """Whether the store did not answer: it is not asked again for this batch."""
+        for owner, failure in fetched.failures.items():
+            self.fail_owner(owner, failure)
         self.snapshot = self._before = self._look()
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether some query failed, or some ledger is barred."""
+        return bool(np.count_nonzero(self.failed) or np.count_nonzero(self.barred))
+
+    def bar(self, ledgers: Sequence[int], failure: Failure) -> None:
+        """Have ledgers keep no further record of this batch."""
+        self.barred[ledgers] = np.maximum(self.barred[ledgers], np.uint8(failure))
+        self.is_store_away |= failure is Failure.STORE_AWAY
+
+    def fail(self, queries: NDArray[np.integer], failures: NDArray[np.uint8] | Failure) -> None:
+        """Give queries (Q,) no verdict, for one failure or for (Q,) of them."""
+        np.maximum.at(self.failed, queries, np.uint8(failures))
+
+    def fail_owner(self, owner: int, failure: Failure) -> None:
+        """Give no verdict on the queries that charge an owner."""
+        ledgers = np.flatnonzero(self.owner == owner)
+        self.bar(ledgers.tolist(), failure)
+        self.fail(self.query[np.isin(self.ledger_index, ledgers)], failure)
 
     def locate(self, ledger: int) -> tuple[int, int]:
         """Owner and class of a ledger of the batch."""
@@ -362,6 +394,27 @@ def first_of_each(ordered: NDArray[np.integer]) -> NDArray[np.bool_]:
     is_first[:1] = True
     np.not_equal(ordered[1:], ordered[:-1], out=is_first[1:])
     return is_first
+
+
+def without_failed(assessment: Assessment, failed: NDArray[np.uint8]) -> Assessment:
+    """The assessment without the queries that `failed` (B,): all of them is 0."""
+    is_failed = failed > 0
+    facts = None
+    if assessment.facts is not None:
+        facts = assessment.facts.copy()
+        facts[is_failed] = np.zeros((), facts.dtype)
+    kept = {
+        name: np.where(is_failed, np.zeros((), values.dtype), values)
+        for name, values in (
+            ("verdicts", assessment.verdicts),
+            ("distances", assessment.distances),
+            ("sqs", assessment.sqs),
+            ("cqs_before", assessment.cqs_before),
+            ("cqs_after", assessment.cqs_after),
+            ("causes", assessment.causes),
+        )
+    }
+    return replace(assessment, **kept, facts=facts, failures=failed)
 
 
 def empty_assessment(rows: int) -> Assessment:

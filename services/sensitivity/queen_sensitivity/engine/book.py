@@ -4,6 +4,7 @@ The store is the truth, and the memory is a cache of the store at a known genera
 Only a batch that records something needs the store: within a generation a verdict on a stale ledger
 can only be too mild, never too harsh, and a record is made under the store's compare-and-set alone.
 (Under `Scope.REPEATED` a query may repeat a record that is not known yet: it is refused then.)
+A query that cannot be decided, or not be recorded, fails alone.
 The compare-and-set also tells when a generation has ended; for accounts that record nothing, the
 cache asks the store now and then.
 """
@@ -11,23 +12,31 @@ cache asks the store now and then.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from queen.bundle import Bundle
-from queen.errors import LedgerConflict
+from queen.errors import DependencyUnavailable, LedgerConflict
+from queen.failures import Failure
 from queen.method.crossing import CrossingPolicy, Thresholds
-from queen.method.facts import POLICIES, gather_facts, state_observed
+from queen.method.facts import POLICIES, FactArray, gather_facts, state_observed
 from queen.method.geometry import Geometry
 from queen.method.ledger import (
     Assessment,
     Charge,
+    Standing,
     Verdict,
     enforce,
 )
-from queen.method.meter.off_distribution import OffDistributionMeter, tail_cells, walk_owners
+from queen.method.meter.off_distribution import (
+    AccountMeter,
+    OffDistributionMeter,
+    tail_cells,
+    walk_owners,
+)
 from queen_sensitivity.engine.batch import (
     Batch,
     Charged,
@@ -38,6 +47,7 @@ from queen_sensitivity.engine.batch import (
     exempt_rows,
     fill_rows,
     spare_exempt,
+    without_failed,
 )
 from queen_sensitivity.engine.crossings import Crossing
 from queen_sensitivity.engine.recording import APPEND_ATTEMPTS, Recorder
@@ -105,15 +115,27 @@ class LedgerBook:
         return self.memory.ledgers.total
 
     def forget(self, owner: str) -> None:
-        """Read an owner from the store again before the next verdict."""
+        """Read an owner from the store again before the next verdict.
+
+        Its records that the store has not taken are given to it now, or are gone.
+        """
+        with suppress(DependencyUnavailable):
+            self.cache.write_back()
         self.cache.forget([owner])
 
+    def write_back(self) -> None:
+        """Give the store the records that it did not take; DependencyUnavailable without answer."""
+        self.cache.write_back()
+
     def assess(self, queries: Queries) -> Assessment:
-        """Verdicts on `queries`; their records are in the store when this returns.
+        """Verdicts on `queries`; their records are in the store, or held, when this returns.
+
+        A query fails, and is told so in the `failures`, if its owner's ledger cannot be read, or if
+        it would have to be recorded and the store keeps no record. The others keep their verdicts.
 
         Raises InvalidQuery for a budget or a class cap above the packing limit,
-        DependencyUnavailable if the store does not answer, and LedgerConflict if another writer
-        kept winning.
+        DependencyUnavailable if all queries fail since the store does not answer, and
+        LedgerConflict if another writer kept winning.
         """
         charged = charge_owners(queries)
         try:
@@ -122,35 +144,51 @@ class LedgerBook:
             is_off = self._walk_meters(batch, step, is_idle)
             is_repeated = self._idle_rule.repeated(batch, is_idle)
             crossings = batch.crossings(self.limits.meter)
-            counted = step.first(batch.counted)
-            standing = batch.standing(is_off, is_repeated)
-            enforced = spare_exempt(enforce(counted, charged.charges, standing), queries)
-            secrets = keep_secrets(self._recorder, batch, queries, enforced.verdicts)
-            enforced = replace(enforced, secrets=secrets)
+            assessment = self._enforce(queries, batch, step, batch.standing(is_off, is_repeated))
+            # It is unknown which records the store has of these: read them again.
+            self.cache.set_aside([batch.accounts[owner].owner for owner in batch.doubted])
         except BaseException:
-            # It is unknown which records the store has: read the accounts again before their next
-            # verdict.
             self.cache.set_aside([policy.account_id for policy in charged.rows.accounts])
             raise
         finally:
             self.cache.trim()
         if crossings:
             self._announce(crossings)
-        if not queries.with_facts:
-            return enforced
+        if (batch.failed == Failure.STORE_AWAY).all():
+            raise DependencyUnavailable("the ledger store does not answer")
+        return assessment
+
+    def _enforce(
+        self, queries: Queries, batch: Batch, step: Assessment, standing: Standing
+    ) -> Assessment:
+        """The verdicts on the queries, with the facts if they are asked for."""
+        counted = step.first(batch.counted)
+        enforced = spare_exempt(enforce(counted, batch.charges, standing), queries)
+        verdicts = np.where(batch.failed, np.uint8(0), enforced.verdicts)
+        secrets = keep_secrets(self._recorder, batch, queries, verdicts)
+        enforced = replace(enforced, secrets=secrets)
+        if queries.with_facts:
+            enforced = replace(enforced, facts=self._facts(queries, batch, step, standing))
+        return without_failed(enforced, batch.failed) if batch.failed.any() else enforced
+
+    def _facts(
+        self, queries: Queries, batch: Batch, step: Assessment, standing: Standing
+    ) -> FactArray:
+        """The numbers that the verdicts follow from, (B,)."""
+        counted = step.first(batch.counted)
         in_force = self.limits.thresholds.in_force
-        owners = charged.rows.accounts[: int(charged.charges.owner.max()) + 1]
+        owners = batch.charged.accounts[: int(batch.charges.owner.max()) + 1]
         policies = [in_force(policy.crossing) for policy in owners]
         facts = gather_facts(
-            *(counted, charged.charges, standing),
+            *(counted, batch.charges, standing),
             batch.generations[: batch.counted],
-            np.array(policies, POLICIES)[charged.charges.owner],
+            np.array(policies, POLICIES)[batch.charges.owner],
             exempt_rows(queries),
         )
         facts["anywhere"] = self.limits.charge is Charge.ANYWHERE
         is_far = self._far_observed(batch, step)
-        state_observed(facts, charged.observed, step, batch.generations, is_far)
-        return replace(enforced, facts=facts)
+        state_observed(facts, batch.observed, step, batch.generations, is_far)
+        return facts
 
     def _far_observed(self, batch: Batch, step: Assessment) -> Claims:
         """Whether each observed charge is in the tail, in a cell that is new to its owner, (S,)."""
@@ -207,16 +245,23 @@ class LedgerBook:
         table, slots, rows = self.memory.accounts, batch.slots, np.arange(counted)
         owners = batch.charged.account_index[:counted]
         metered = MeteredRows(batch.select(rows), owners, is_idle[:counted])
-        walks = walk_owners(
-            meter,
-            meter_rows(self.limits.geometry, meter, metered, step.first(counted)),
-            table.level[slots],
-            table.peak[slots],
-            lambda owner: batch.accounts[owner].meter,
-        )
+        moved = meter_rows(self.limits.geometry, meter, metered, step.first(counted))
+        levels, before = table.level[slots], dict[int, AccountMeter]()
+
+        def meter_of(owner: int) -> AccountMeter:
+            before[owner] = batch.accounts[owner].meter.copy()
+            return batch.accounts[owner].meter
+
+        walks = walk_owners(meter, moved, levels, table.peak[slots], meter_of)
         table.level[slots] = walks.levels
         for owner, mark in walks.marks:
-            self._recorder.keep_mark(batch, owner, mark)
+            failure = self._recorder.keep_mark(batch, owner, mark)
+            if failure:
+                # No answer to what would have to be remembered, and cannot be; it did not happen.
+                batch.accounts[owner].meter = before[owner]
+                table.level[batch.slots[owner]] = levels[owner]
+                is_rising = (owners == owner) & (moved.steps > 0)
+                batch.fail(batch.query[:counted][is_rising], failure)
         return walks.is_off
 
 

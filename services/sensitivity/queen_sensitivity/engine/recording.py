@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from queen.errors import DependencyUnavailable, LedgerConflict
+from queen.errors import DependencyUnavailable, LedgerConflict, LedgerCorrupt
+from queen.failures import Failure
 from queen.method.geometry import FloatArray
 from queen.method.ledger import Assessment, Verdict
 from queen.method.meter.off_distribution import AccountMeter
@@ -20,17 +21,23 @@ from queen_sensitivity.ledger_store import (
     Appended,
     AppendResult,
     Conflict,
+    Damaged,
     LedgerStore,
     Records,
+    Refused,
     Regressed,
     Renewed,
 )
 from queen_sensitivity.ledgers.account_cache import AccountCache
 from queen_sensitivity.ledgers.ledger_memory import LedgerMemory
+from queen_sensitivity.ledgers.unwritten import UnwrittenRecords
 from queen_sensitivity.metrics import Count
 
 APPEND_ATTEMPTS = 256
 """Tries of an append. Each lost try is a record of another writer in the same ledger."""
+
+
+_NOT_SENT = Refused("the account has records that the store did not take")
 
 
 class NewRecords(NamedTuple):
@@ -61,7 +68,8 @@ class NewRecords(NamedTuple):
 class Recorder:
     """Makes records, under the store's compare-and-set alone.
 
-    `appends` count the answers of the store, those of `CAS_RESULTS`.
+    `appends` count the answers of the store, those of `CAS_RESULTS`. Records that the store does
+    not take are made in memory alone, as far as `unwritten` has room for them.
     """
 
     def __init__(
@@ -70,18 +78,21 @@ class Recorder:
         store: LedgerStore,
         cache: AccountCache,
         appends: Mapping[str, Count],
+        unwritten: UnwrittenRecords,
     ) -> None:
         self._memory = memory
         self._store = store
         self._cache = cache
         self._appends = appends
+        self._unwritten = unwritten
 
     def record(self, batch: Batch, rows: NDArray[np.integer], step: Assessment) -> list[int]:
         """Append the records of the step on `rows`.
 
-        Returns the ledgers of the batch that another writer or an erasure has changed since. In the
-        same call the store is asked about the crossed ledgers of owners that these records put
-        over: until now nothing has compared them with the store, and no record will.
+        Returns the ledgers of the batch that another writer or an erasure has changed since, and
+        those that are barred since the store did not keep their records. In the same call the store
+        is asked about the crossed ledgers of owners that these records put over: until now nothing
+        has compared them with the store, and no record will.
         """
         recorded = step.recorded
         if not len(recorded):
@@ -95,56 +106,98 @@ class Recorder:
         for ledger in asked:
             owner, label = batch.locate(ledger)
             appends.append(batch.accounts[owner].question(label))
-        results = self._store.append_many(appends)
+        reached = [*new.ledgers.tolist(), *asked]
+        results = self._results(batch, reached, appends)
+        if results is None:
+            return reached
         is_done = [isinstance(result, Appended) for result in results]
         is_kept = np.array(is_done[: len(new.ledgers)])
         self._keep(batch, new if is_kept.all() else new.select(is_kept))
         lost: list[int] = []
-        reached = [*new.ledgers.tolist(), *asked]
         for index in (index for index, is_answered in enumerate(is_done) if not is_answered):
             ledger = reached[index]
             owner, _ = batch.locate(ledger)
-            lost += [ledger, *self._catch_up(batch, owner, appends[index], results[index])]
+            failure, others = self._catch_up(batch, owner, appends[index], results[index])
+            if failure:
+                batch.bar([ledger], failure)
+            lost += [ledger, *others]
         batch.refresh()
         return lost
 
-    def keep_mark(self, batch: Batch, owner: int, mark: float) -> None:
+    def keep_mark(self, batch: Batch, owner: int, mark: float) -> Failure | None:
         """Put a high-water mark of the meter behind those in the store, unless it is surpassed.
 
-        A mark of an account that was erased meanwhile is dropped: its meter begins anew.
+        A mark of an account that was erased meanwhile is dropped: its meter begins anew. Returns
+        why the store did not keep it.
         """
-        self._append_mark(batch, owner, mark, lambda meter: meter.peak >= mark)
+        failure = self._append_mark(batch, owner, mark, lambda meter: meter.peak >= mark)
+        if failure is Failure.STORE_AWAY:
+            # It is unknown whether the store has the mark.
+            batch.doubted.add(owner)
+        return failure
 
     def keep_secret(self, batch: Batch, owner: int, held: Sequence[int]) -> int:
         """Fingerprint of the secret under which an owner is answered, one of those that are `held`.
 
         It is the one that the owner's marks name last. If that is not held any longer, or there is
-        none, it is the first of `held`, which is then kept as a mark. A store that does not answer
-        keeps nothing, and costs no verdict.
+        none, it is the first of `held`, which is then kept as a mark. A store that does not answer,
+        or takes no records, keeps nothing, and costs no verdict.
         """
-        with suppress(DependencyUnavailable, LedgerConflict):
+        with suppress(LedgerConflict):
             self._append_mark(batch, owner, -float(held[0]), lambda meter: meter.secret in held)
         secret = batch.accounts[owner].meter.secret
         return secret if secret in held else held[0]
 
     def _append_mark(
         self, batch: Batch, owner: int, mark: float, is_kept: Callable[[AccountMeter], bool]
-    ) -> None:
+    ) -> Failure | None:
         """Append a mark to those of an owner, unless its meter says that it is kept already."""
         account, label = batch.accounts[owner], self._memory.meter_label
         for _ in range(APPEND_ATTEMPTS):
             if is_kept(account.meter) or batch.accounts[owner] is not account:
-                return
+                return None
             append = account.append(label, account.meter.as_record(mark))
-            (result,) = self._store.append_many([append])
+            results = self._results(batch, [], [append])
+            if results is None:
+                return Failure.STORE_AWAY
+            (result,) = results
             if isinstance(result, Appended):
                 self._appends["appended"].inc()
                 account.extend(label, append.records)
                 batch.refresh()
-                return
-            self._catch_up(batch, owner, append, result)
+                return None
+            failure, _ = self._catch_up(batch, owner, append, result)
             batch.refresh()
+            if failure:
+                return failure
         raise LedgerConflict(f"another writer was first {APPEND_ATTEMPTS} times on a meter")
+
+    def _results(
+        self, batch: Batch, ledgers: Sequence[int], appends: Sequence[Append]
+    ) -> list[AppendResult] | None:
+        """The store's answers to appends to these ledgers; None if it does not answer.
+
+        It is unknown then which of them took place. The ledgers are barred.
+        """
+        is_sent = [append.key.account_id not in self._unwritten for append in appends]
+        sent = [append for append, is_its in zip(appends, is_sent, strict=True) if is_its]
+        if not batch.is_store_away:
+            try:
+                answers = iter(self._store.append_many(sent) if sent else [])
+            except DependencyUnavailable:
+                batch.doubted.update(batch.locate(ledger)[0] for ledger in ledgers)
+            else:
+                results = [next(answers) if is_its else _NOT_SENT for is_its in is_sent]
+                return list(map(self._hold, appends, results))
+        batch.bar(ledgers, Failure.STORE_AWAY)
+        return None
+
+    def _hold(self, append: Append, result: AppendResult) -> AppendResult:
+        """The result of an append, once records that the store refused are held in memory."""
+        count = len(append.records)
+        if isinstance(result, Refused) and self._unwritten.hold(append.key.account_id, count):
+            return Appended(append.expected_version + count)
+        return result
 
     def _new_records(self, batch: Batch, rows: NDArray[np.integer], sqs: FloatArray) -> NewRecords:
         """The records that `rows` become, (R,) each."""
@@ -172,22 +225,35 @@ class Recorder:
 
     def _catch_up(
         self, batch: Batch, owner: int, append: Append, result: AppendResult
-    ) -> list[int]:
-        """Bring memory and store together after a lost compare-and-set.
+    ) -> tuple[Failure | None, list[int]]:
+        """Bring memory and store together after an append that was not made.
 
-        Returns the other ledgers of the batch that have to be decided again, too.
+        Returns why its list keeps no record, if it does not, and the other ledgers of the batch
+        that have to be decided again, too.
         """
         account = batch.accounts[owner]
-        if isinstance(result, Conflict):
-            self._appends["conflict"].inc()
-            account.extend(append.key.label, result.missing_tail)
-        elif isinstance(result, Renewed):
-            return self._renew(batch, owner, result.generation)
-        elif isinstance(result, Regressed):
-            # The store forgot acknowledged records (a failover): give them back. If another replica
-            # gives them back as well, the next attempt sees it.
-            self._cache.repair(account)
-        return []
+        try:
+            if isinstance(result, Refused):
+                return Failure.LEDGER_FULL, []
+            if isinstance(result, Damaged):
+                batch.doubted.add(owner)
+                return Failure.LEDGER_DAMAGED, []
+            if isinstance(result, Conflict):
+                self._appends["conflict"].inc()
+                account.extend(append.key.label, result.missing_tail)
+            elif isinstance(result, Renewed):
+                return None, self._renew(batch, owner, result.generation)
+            elif isinstance(result, Regressed):
+                # The store forgot acknowledged records (a failover): give them back. If another
+                # replica gives them back as well, the next attempt sees it.
+                self._cache.repair(account)
+        except LedgerCorrupt:
+            batch.doubted.add(owner)
+            return Failure.LEDGER_DAMAGED, []
+        except DependencyUnavailable:
+            batch.doubted.add(owner)
+            return Failure.STORE_AWAY, []
+        return None, []
 
     def _renew(self, batch: Batch, owner: int, generation: int) -> list[int]:
         """Void the memory of an account that was erased, and the decisions made on it."""
@@ -196,7 +262,11 @@ class Recorder:
         if account.generation >= generation:
             # An earlier append of the same batch has got this answer and renewed the account.
             return []
-        return batch.renew(owner, self._cache.renew(account.owner))
+        renewed, failure = self._cache.renew(account.owner)
+        lost = batch.renew(owner, renewed)
+        if failure:
+            batch.fail_owner(owner, failure)
+        return lost
 
 
 def _unasked(
@@ -211,5 +281,6 @@ def _unasked(
         return []
     ledgers = np.unique(batch.ledger_index[rows[harsh]])
     is_turned = ~batch.snapshot.is_over[batch.owner[ledgers]]
+    is_turned &= batch.barred[ledgers] == 0
     turned: list[int] = np.setdiff1d(ledgers[is_turned], recorded).tolist()
     return turned

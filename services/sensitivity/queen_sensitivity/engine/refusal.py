@@ -2,7 +2,8 @@
 
 Under `Scope.REPEATED` a query that finds an owner over its budget or off-distribution is idle: no
 ledger keeps it, and it moves no meter. So a request is charged up to the query that spends the
-budget, whatever becomes of the request, and an owner that is over stays as it is.
+budget, whatever becomes of the request, and an owner that is over stays as it is. A query that
+failed is idle as well.
 
 Shapes: B queries, R >= B rows that charge O owners, S of these rows.
 """
@@ -48,10 +49,15 @@ class IdleRule:
         another account from finding a group over. So the accounts are settled first, and the groups
         with what is left: a few rounds, however many accounts a group has.
         """
+        is_failed = np.zeros(len(rows), np.bool_)
         if batch.is_bound is None:
-            return self._step.decide(batch, rows), np.zeros(len(rows), np.bool_)
+            if batch.has_failed:
+                is_failed = self._fail_barred(batch, rows, is_failed)
+            return self._step.decide(batch, rows, is_failed if is_failed.any() else None), is_failed
         is_bound = batch.is_bound[rows]
         is_idle = is_bound & self._are_spent(batch)[rows]
+        if batch.has_failed:
+            is_idle |= self._fail_barred(batch, rows, is_idle)
         while True:
             step = self._step.decide(batch, rows, is_idle)
             is_spent = step.is_over | self._turn_off(batch, rows, step, is_idle)
@@ -81,6 +87,23 @@ class IdleRule:
             queries = Listed(rows.embeddings[near], lists.reshape(-1))
             is_repeated[idle[near]] = are_near(queries, records, radii)
         return is_repeated
+
+    def _fail_barred(self, batch: Batch, rows: NDArray[np.integer], is_idle: Claims) -> Claims:
+        """Fail the queries that a barred ledger would have to keep.
+
+        Returns which of `rows` (S,) are of failed queries, (S,): they are idle, too, as those that
+        `is_idle` marks. Since a barred ledger gets no record, no row depends on the rows before it.
+        """
+        ledgers = batch.ledger_index[rows]
+        reached = ((batch.barred[ledgers] > 0) & ~is_idle).nonzero()[0]
+        if len(reached):
+            seen, ledgers = batch.snapshot, ledgers[reached]
+            is_spent = seen.is_over[batch.owner[ledgers]]
+            is_reversed = is_spent & (seen.cqs[ledgers] > batch.thresholds[ledgers])
+            is_kept = self._step.novel_sensitive(batch, rows[reached]) & ~is_reversed
+            batch.fail(batch.query[rows[reached[is_kept]]], batch.barred[ledgers[is_kept]])
+        is_failed: Claims = batch.failed[batch.query[rows]] > 0
+        return is_failed
 
     def _are_spent(self, batch: Batch) -> Claims:
         """Whether an owner of each row's query is over or off-distribution already, (R,)."""

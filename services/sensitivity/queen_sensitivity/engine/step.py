@@ -59,6 +59,12 @@ class LedgerStep:
         levels = batch.levels()
         return assess_candidates(self._geometry, selected, distances, is_candidate, levels)
 
+    def novel_sensitive(self, batch: Batch, rows: NDArray[np.integer]) -> NDArray[np.bool_]:
+        """Which of `rows` (S,) are sensitive and novel to their ledger in the snapshot, (S,)."""
+        selected = batch.select(rows)
+        distances = center_distances(self._geometry, selected.embeddings, selected.labels)
+        return self._candidates(batch.snapshot.numbers, selected, distances)
+
     def is_novel(self, rows: LedgerRows, numbers: Numbers) -> NDArray[np.bool_]:
         """Whether each row is farther than r from every record of its ledger, (S,)."""
         return self._index.is_novel(numbers[rows.ledger_index], rows.embeddings, rows.labels)

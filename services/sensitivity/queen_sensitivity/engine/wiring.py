@@ -18,6 +18,7 @@ from queen_sensitivity.ledgers.account_cache import AccountCache, Recheck
 from queen_sensitivity.ledgers.ledger_memory import AccountTable, LedgerMemory
 from queen_sensitivity.ledgers.ledger_table import LedgerTable
 from queen_sensitivity.ledgers.repair import LedgerRepair
+from queen_sensitivity.ledgers.unwritten import UnwrittenRecords
 from queen_sensitivity.metrics import CAS_RESULTS, Count
 
 
@@ -26,6 +27,9 @@ class _Uncounted:
 
     def inc(self, _amount: float = 1) -> None:
         """Count nothing."""
+
+    def set(self, _value: float, /) -> None:
+        """Show nothing."""
 
 
 def _ignore(_: object) -> None:
@@ -45,6 +49,8 @@ class Listeners:
     """The store's answers to appends, of `CAS_RESULTS`."""
     repaired: Count = _UNCOUNTED
     """Records that were given back to the store."""
+    unwritten: UnwrittenRecords = field(default_factory=lambda: UnwrittenRecords(0, _UNCOUNTED))
+    """Room for records in memory alone, while the store keeps none; it shows how many there are."""
     announce: Callable[[Sequence[Crossing]], None] = _ignore
     """Gets the crossings of a batch that has any."""
 
@@ -69,8 +75,14 @@ def open_book(
     accounts = AccountTable(geometry.num_classes, limit, recheck.seconds)
     memory = LedgerMemory(geometry, accounts, ledgers, index)
     repair = LedgerRepair(geometry, store, listeners.appends["regressed"], listeners.repaired)
-    cache = AccountCache(memory, store, repair, size=cached_accounts, limit=limit, recheck=recheck)
+    cache = AccountCache(
+        *(memory, store, repair),
+        size=cached_accounts,
+        limit=limit,
+        recheck=recheck,
+        unwritten=listeners.unwritten,
+    )
     step = LedgerStep(geometry, index, limits.charge)
-    recorder = Recorder(memory, store, cache, listeners.appends)
+    recorder = Recorder(memory, store, cache, listeners.appends, listeners.unwritten)
     idle_rule = IdleRule(geometry, limits.meter, step, accounts, ledgers)
     return LedgerBook(limits, memory, cache, step, idle_rule, recorder, listeners.announce)

@@ -5,14 +5,17 @@ from queen_sensitivity.ledger_store.base import (
     Appended,
     AppendResult,
     Conflict,
+    Damaged,
     LedgerKey,
     LedgerStore,
     Records,
+    Refused,
     Regressed,
     Renewed,
     TimedStore,
     packed_end,
 )
+from queen_sensitivity.ledger_store.condition import StoreCondition, WatchedStore
 from queen_sensitivity.ledger_store.memory import MemoryLedgerStore
 from queen_sensitivity.ledger_store.redis.address import RedisOptions, is_url, read_address
 from queen_sensitivity.ledger_store.redis.store import RedisLedgerStore, open_redis_store
@@ -23,16 +26,20 @@ __all__ = [
     "AppendResult",
     "Appended",
     "Conflict",
+    "Damaged",
     "LedgerKey",
     "LedgerStore",
     "MemoryLedgerStore",
     "Records",
     "RedisLedgerStore",
     "RedisOptions",
+    "Refused",
     "Regressed",
     "Renewed",
     "SqliteLedgerStore",
+    "StoreCondition",
     "TimedStore",
+    "WatchedStore",
     "is_url",
     "open_redis_store",
     "open_sqlite_store",

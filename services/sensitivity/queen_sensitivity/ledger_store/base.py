@@ -82,14 +82,33 @@ class Renewed:
     generation: int
 
 
-AppendResult = Appended | Conflict | Regressed | Renewed
+@dataclass(frozen=True)
+class Refused:
+    """The store answers, and takes no records: nothing was appended.
+
+    The `cause` is the store's own name of its problem, a full disk for instance.
+    """
+
+    cause: str
+
+
+@dataclass(frozen=True)
+class Damaged:
+    """The store holds something else than records there, where nothing was appended.
+
+    It is then unknown what was appended to other lists of the account.
+    """
+
+
+AppendResult = Appended | Conflict | Regressed | Renewed | Refused | Damaged
 
 
 class LedgerStore(Protocol):
     """The promises of every store; tests/contract holds all stores to them.
 
     All methods may be called from any thread. They raise DependencyUnavailable when the store
-    does not answer; it is then unknown whether an append took place.
+    does not answer; it is then unknown whether an append took place. Those that write, but for
+    `append_many`, raise LedgerFull when the store answers and takes no records.
     """
 
     def append_many(self, appends: Sequence[Append]) -> list[AppendResult]:
@@ -105,7 +124,10 @@ class LedgerStore(Protocol):
         ...
 
     def load(self, account_id: str, geometry_digest: str) -> dict[int, Records]:
-        """All records of one account under one geometry, by class; no entry for an empty one."""
+        """All records of one account under one geometry, by class; no entry for an empty one.
+
+        Raises LedgerCorrupt if something else is there.
+        """
         ...
 
     def list_accounts(self, geometry_digest: str, after: str, limit: int) -> list[str]:
@@ -142,6 +164,14 @@ class LedgerStore(Protocol):
         """Up to `limit` entries behind the first `after`, in the order they were kept."""
         ...
 
+    def probe(self) -> bool:
+        """Ask for a sign of life: whether the store is known to take records.
+
+        Raises DependencyUnavailable if it does not answer, and LedgerFull if it is known to take
+        none. Nothing is kept.
+        """
+        ...
+
     def close(self) -> None:
         """Release files, locks and connections; the store is not used afterwards."""
         ...
@@ -161,6 +191,7 @@ class TimedStore:
         self.erase = store.erase
         self.append_audit = store.append_audit
         self.read_audit = store.read_audit
+        self.probe = store.probe
         self.close = store.close
 
     def append_many(self, appends: Sequence[Append]) -> list[AppendResult]:
@@ -176,7 +207,13 @@ class TimedStore:
 
 def join_records(blobs: Sequence[bytes]) -> Records:
     """Records (R, E), R at least 1, of their little-endian bytes; LedgerCorrupt for two widths."""
-    if len({len(blob) for blob in blobs}) != 1 or len(blobs[0]) % 4:
+    are_bytes = all(isinstance(blob, bytes) for blob in blobs)
+    if (
+        not are_bytes
+        or len({len(blob) for blob in blobs}) != 1
+        or len(blobs[0]) % 4
+        or not blobs[0]
+    ):
         raise LedgerCorrupt(
             "expected records of one width in a ledger, got several: it is damaged; "
             "restore the store from a backup"

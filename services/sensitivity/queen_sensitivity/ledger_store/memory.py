@@ -81,6 +81,10 @@ class MemoryLedgerStore:
         with self._lock:
             return self._audit[after : after + limit]
 
+    def probe(self) -> bool:
+        """See `LedgerStore.probe`."""
+        return True
+
     def close(self) -> None:
         """See `LedgerStore.close`; there is nothing to release."""
 

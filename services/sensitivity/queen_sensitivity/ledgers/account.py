@@ -80,9 +80,9 @@ class Account:
         """Put `records` (R, E), which are in the store, behind those of a list.
 
         Raises LedgerCorrupt for a record that is not finite: cqs would be NaN, never above
-        any threshold, and the account would never be reversed.
+        any threshold, and the account would never be reversed. And for one of another width.
         """
-        _require_finite(label, records)
+        self._require_sound(label, records)
         if label == self._memory.meter_label:
             self._extend_meter(records)
         elif len(records):
@@ -123,7 +123,7 @@ class Account:
         """Keep the marks among the `stored` lists; returns the others by number of their ledger."""
         ledgers = {}
         for label, records in stored.items():
-            _require_finite(label, records)
+            self._require_sound(label, records)
             if label == self._memory.meter_label:
                 self._extend_meter(records)
             elif len(records):
@@ -131,6 +131,25 @@ class Account:
         if ledgers:
             self._memory.accounts.level[self.slot] = UNKNOWN_LEVEL
         return ledgers
+
+    def _require_sound(self, label: int, records: Records) -> None:
+        memory = self._memory
+        if not 0 <= label <= memory.meter_label:
+            raise LedgerCorrupt(
+                f"expected ledgers of classes below {memory.meter_label} in the store, got "
+                "another; restore the store from a backup"
+            )
+        width = memory.geometry.embedding_width
+        if records.ndim != 2 or records.shape[1] != width:
+            raise LedgerCorrupt(
+                f"expected records of {width} numbers of class {label} in the store, got another "
+                "width; restore the store from a backup"
+            )
+        if not np.isfinite(records).all():
+            raise LedgerCorrupt(
+                f"expected finite records of class {label} in the store, got NaN or infinity; "
+                "restore the store from a backup"
+            )
 
     def _extend_meter(self, marks: Records) -> None:
         self.meter.extend(marks)
@@ -150,7 +169,7 @@ def restore_accounts(
 ) -> list[Account]:
     """The accounts of `owners`, whose lists in the store, by label, are `stored`.
 
-    Raises LedgerCorrupt for a record that is not finite; then no account is left in memory.
+    Raises LedgerCorrupt for something else than records; then no account is left in memory.
     """
     accounts = [Account(owner, memory, memory.accounts.open()) for owner in owners]
     ledgers: dict[int, Records] = {}
@@ -168,11 +187,3 @@ def restore_accounts(
 
 def _nothing(memory: LedgerMemory) -> Records:
     return np.empty((0, memory.geometry.embedding_width), np.float32)
-
-
-def _require_finite(label: int, records: Records) -> None:
-    if not np.isfinite(records).all():
-        raise LedgerCorrupt(
-            f"expected finite records of class {label} in the store, got NaN or infinity; "
-            "restore the store from a backup"
-        )

@@ -5,19 +5,24 @@ from __future__ import annotations
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import repeat
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 
 from queen.errors import DependencyUnavailable, LedgerCorrupt
+from queen.failures import Failure
 from queen.method.crossing import OwnerThresholds
 from queen.method.geometry import FloatArray
-from queen_sensitivity.ledger_store import Conflict, LedgerStore, Regressed, Renewed
+from queen.serving.logging import account_hash, logger
+from queen_sensitivity.ledger_store import Conflict, Damaged, LedgerStore, Regressed, Renewed
 from queen_sensitivity.ledgers.account import Account, absent_account, restore_accounts
 from queen_sensitivity.ledgers.ledger_memory import LedgerMemory, Slots
 from queen_sensitivity.ledgers.repair import LedgerRepair
+from queen_sensitivity.ledgers.unwritten import UnwrittenRecords
 
 _LEAVING = 8
 """An eighth of the accounts is lined up to leave at a time: to find their order is slow."""
@@ -34,10 +39,14 @@ class Recheck:
 
 
 class Fetched(NamedTuple):
-    """The accounts of O owners, and their `slots` (O,) in the table of accounts."""
+    """The accounts of O owners, and their `slots` (O,) in the table of accounts.
+
+    Those of owners with `failures`, by their index, could not be read: their account is absent.
+    """
 
     accounts: list[Account]
     slots: Slots
+    failures: Mapping[int, Failure] = MappingProxyType({})
 
 
 class AccountCache:
@@ -49,6 +58,8 @@ class AccountCache:
     store is asked about its crossed lists by empty appends. A store that lost records of an account
     may have lost records of others: it is asked about all lists of every other account when that
     account is next fetched.
+
+    An account with `unwritten` records does not leave memory, and the store is not asked about it.
     """
 
     def __init__(
@@ -60,6 +71,7 @@ class AccountCache:
         size: int,
         limit: float,
         recheck: Recheck,
+        unwritten: UnwrittenRecords,
     ) -> None:
         self._digest = memory.digest
         self._meter_label = memory.meter_label
@@ -73,11 +85,15 @@ class AccountCache:
         self._recheck_seconds = recheck.seconds
         self._absent = absent_account(memory)
         self._accounts: dict[str, Account] = {}
+        self._unwritten = unwritten
         self._uses = 0
         # The owners who asked least recently, with the time, as far as their order was looked up.
         self._leaving: deque[tuple[str, int]] = deque()
         self._aside: OrderedDict[str, Account] = OrderedDict()
         self._alarmed_at = -float("inf")
+        # Owners whose ledger was damaged when it was last read, as an ordered set.
+        self._damaged: dict[str, None] = {}
+        self._log = logger("ledgers")
 
     def __len__(self) -> int:
         return len(self._accounts)
@@ -99,9 +115,15 @@ class AccountCache:
         fetched = self._look_up(owners, thresholds)
         due = (self._table.due[fetched.slots] <= self._clock()).nonzero()[0]
         if len(due) or np.count_nonzero(fetched.slots) < len(owners):
-            self._recheck(self._due_lists(fetched.accounts, thresholds, due.tolist()))
-            self._load([owner for owner in owners if owner not in self._accounts])
+            due_lists = self._due_lists(fetched.accounts, thresholds, due.tolist())
+            is_away = not self._recheck(due_lists)
+            absent = [owner for owner in owners if owner not in self._accounts]
+            failed = dict.fromkeys(absent, Failure.STORE_AWAY) if is_away else self._load(absent)
             fetched = self._look_up(owners, thresholds)
+            if failed:
+                index = {owner: position for position, owner in enumerate(owners)}
+                failures = {index[owner]: failure for owner, failure in failed.items()}
+                fetched = fetched._replace(failures=failures)
         self._use(fetched.slots)
         return fetched
 
@@ -118,17 +140,18 @@ class AccountCache:
         self._table.used[slots] = np.arange(self._uses, self._uses + len(slots))
         self._uses += len(slots)
 
-    def renew(self, owner: str) -> Account:
-        """The account of an erased owner, loaded again from the store."""
+    def renew(self, owner: str) -> tuple[Account, Failure | None]:
+        """The account of an erased owner, loaded again, or the absent account and the failure."""
         self.forget([owner])
-        self._load([owner])
-        return self._accounts[owner]
+        failures = self._load([owner])
+        return self._accounts.get(owner, self._absent), failures.get(owner)
 
     def forget(self, owners: Sequence[str]) -> None:
         """Read these owners again before their next verdict."""
         for owner in owners:
             _discard(self._accounts, owner)
             _discard(self._aside, owner)
+            self._unwritten.release(owner)
 
     def set_aside(self, owners: Sequence[str]) -> None:
         """Read these owners again before their next verdict, since a batch of theirs failed.
@@ -137,7 +160,8 @@ class AccountCache:
         used for verdicts, but kept until it is known whether the store still has these records.
         """
         for owner in owners:
-            account = self._accounts.pop(owner, None)
+            # Nothing was sent of an account with unwritten records, so nothing is unknown of it.
+            account = None if owner in self._unwritten else self._accounts.pop(owner, None)
             if account is not None:
                 _discard(self._aside, owner)
                 self._aside[owner] = account
@@ -152,9 +176,27 @@ class AccountCache:
             slots = _slots(self._accounts.values())
             self._table.doubt(slots, -np.inf)
 
+    def write_back(self) -> None:
+        """Give the store the records that it did not take; stops at the first that it refuses.
+
+        Raises DependencyUnavailable if the store does not answer.
+        """
+        for owner in self._unwritten:
+            account = self._accounts.get(owner)
+            try:
+                if account is not None and self._repair.is_erased(account):
+                    self.forget([owner])
+                elif account is not None and not self._repair.write_back(account):
+                    return
+                self._unwritten.release(owner)
+            except LedgerCorrupt as error:
+                # Another replica met the damage, or made it: what memory has cannot be added to it.
+                self.forget([owner])
+                self._note_damage(owner, error)
+
     def trim(self) -> None:
         """Let the least recently used accounts leave memory."""
-        for _ in range(len(self._accounts) - self._size):
+        for _ in range(len(self._accounts) - len(self._unwritten) - self._size):
             _discard(self._accounts, self._oldest())
         while len(self._aside) > self._size:
             _, account = self._aside.popitem(last=False)
@@ -168,13 +210,14 @@ class AccountCache:
             owner, used = self._leaving.popleft()
             account = self._accounts.get(owner)
             # An account that asked since then is not the oldest any longer.
-            if account is not None and self._table.used[account.slot] == used:
+            is_oldest = account is not None and self._table.used[account.slot] == used
+            if is_oldest and owner not in self._unwritten:
                 return owner
 
     def _line_up(self) -> None:
         """Line up the share of the accounts that asked least recently, the oldest first."""
-        owners = list(self._accounts)
-        used = self._table.used[_slots(self._accounts.values())]
+        owners = [owner for owner in self._accounts if owner not in self._unwritten]
+        used = self._table.used[_slots(self._accounts[owner] for owner in owners)]
         order = np.argsort(used)[: len(owners) // _LEAVING + 1].tolist()
         self._leaving.extend((owners[index], int(used[index])) for index in order)
 
@@ -187,6 +230,7 @@ class AccountCache:
                 accounts[index], thresholds.of_owner(index).thresholds
             )
             for index in due
+            if accounts[index].owner not in self._unwritten
         }
 
     def _due_labels(self, account: Account, thresholds: FloatArray) -> list[int]:
@@ -195,21 +239,23 @@ class AccountCache:
         is_off = account.meter.peak >= self._limit
         return account.crossed(thresholds) + [self._meter_label] * is_off
 
-    def _recheck(self, due: Mapping[str, Sequence[int]]) -> None:
-        """Compare the due lists with the store, all in one round trip."""
+    def _recheck(self, due: Mapping[str, Sequence[int]]) -> bool:
+        """Compare the due lists with the store, all in one round trip; whether it answered."""
         if not due:
-            return
+            return True
         accounts = [self._accounts[owner] for owner in due]
         doubted = [account for account in accounts if self._table.is_in_doubt[account.slot]]
         now = self._clock()
         self._table.checked(_slots(accounts), now)
         try:
             self._ask(accounts, due)
-        except (DependencyUnavailable, LedgerCorrupt):
+        except (DependencyUnavailable, LedgerCorrupt) as error:
             # A verdict from memory is better than none; the store is asked again when it is next
             # due.
             still = [account for account in doubted if not account.is_released]
             self._table.doubt(_slots(still), now)
+            return isinstance(error, LedgerCorrupt)
+        return True
 
     def _ask(self, accounts: Sequence[Account], labels: Mapping[str, Sequence[int]]) -> None:
         """Compare lists of these accounts with the store, and repair those that lost records."""
@@ -222,18 +268,49 @@ class AccountCache:
             if account.is_released:
                 # The answer for an earlier list of the account was that the account is void.
                 continue
-            if isinstance(result, Renewed):
+            if isinstance(result, Renewed | Damaged):
                 _discard(self._accounts, account.owner)
             elif isinstance(result, Conflict):
-                account.extend(label, result.missing_tail)
+                with self._voiding(account):
+                    account.extend(label, result.missing_tail)
             elif isinstance(result, Regressed):
                 lossy[account.owner] = account
         for owner in sorted(lossy):
-            self.repair(lossy[owner])
+            with self._voiding(lossy[owner]):
+                self.repair(lossy[owner])
 
-    def _load(self, owners: Sequence[str]) -> None:
+    @contextmanager
+    def _voiding(self, account: Account) -> Iterator[None]:
+        """Have an account read again if its ledger in the store proves to be damaged."""
+        try:
+            yield
+        except LedgerCorrupt:
+            _discard(self._accounts, account.owner)
+
+    def _load(self, owners: Sequence[str]) -> dict[str, Failure]:
+        """Load accounts that are absent; returns why those are missing that could not be read."""
         if not owners:
-            return
+            return {}
+        try:
+            self._load_all(owners)
+        except DependencyUnavailable:
+            return dict.fromkeys(owners, Failure.STORE_AWAY)
+        except LedgerCorrupt as error:
+            if len(owners) == 1:
+                self._note_damage(owners[0], error)
+                return {owners[0]: Failure.LEDGER_DAMAGED}
+        else:
+            return {}
+        failures: dict[str, Failure] = {}
+        for position, owner in enumerate(owners):
+            failures |= self._load([owner])
+            if failures.get(owner) is Failure.STORE_AWAY:
+                # The others would wait for the store as long again, each of them.
+                return failures | dict.fromkeys(owners[position:], Failure.STORE_AWAY)
+        return failures
+
+    def _load_all(self, owners: Sequence[str]) -> None:
+        """Load accounts, or none of them: LedgerCorrupt if the ledger of one is damaged."""
         aside = [self._aside[owner] for owner in owners if owner in self._aside]
         self._ask(aside, {account.owner: account.labels for account in aside})
         # Generations are read first: records of a later generation are only read again, while
@@ -247,7 +324,20 @@ class AccountCache:
             account.generation = generation
             self._accounts[account.owner] = account
             _discard(self._aside, account.owner)
+            self._damaged.pop(account.owner, None)
         self._use(slots)
+
+    def _note_damage(self, owner: str, error: LedgerCorrupt) -> None:
+        """Log that the ledger of an owner is damaged, when that is first found."""
+        if owner not in self._damaged:
+            self._log.error(
+                "a damaged ledger: requests that charge it are refused",
+                account_hash=account_hash(owner),
+                problem=str(error),
+            )
+        self._damaged[owner] = None
+        if len(self._damaged) > self._size:
+            self._damaged.pop(next(iter(self._damaged)))
 
 
 def _discard(kept: dict[str, Account], owner: str) -> None:

@@ -17,6 +17,7 @@ from queen_sensitivity.ledger_store import (
     LedgerKey,
     LedgerStore,
     Records,
+    Refused,
     packed_end,
 )
 from queen_sensitivity.ledgers.account import Account
@@ -72,7 +73,9 @@ class LedgerRepair:
             losses = self._losses(account)
             if not losses:
                 break
-            repaired += self._give_back(account, losses)
+            given, _ = self._give_back(account, losses)
+            self._regressed.inc(sum(count > 0 for count in given))
+            repaired += sum(given)
         if repaired:
             self._repaired.inc(repaired)
             self._log.warning(
@@ -81,6 +84,25 @@ class LedgerRepair:
                 records=repaired,
             )
         return repaired
+
+    def is_erased(self, account: Account) -> bool:
+        """Whether the store has erased the account since memory read it."""
+        (generation,) = self._store.generations([account.owner], self._geometry.digest)
+        return generation > account.generation
+
+    def write_back(self, account: Account) -> bool:
+        """Append the records that the store was never given; whether none is left.
+
+        Raises as `repair` does.
+        """
+        for _ in range(REPAIR_ATTEMPTS):
+            losses = self._losses(account)
+            if not losses:
+                return True
+            _, is_refused = self._give_back(account, losses)
+            if is_refused:
+                break
+        return False
 
     def _losses(self, account: Account) -> list[_Loss]:
         stored = self._stored(account)
@@ -121,19 +143,17 @@ class LedgerRepair:
         novel: Records = lost[rows]
         return novel
 
-    def _give_back(self, account: Account, losses: list[_Loss]) -> int:
-        appends = [self._append(account, loss) for loss in losses]
-        repaired = 0
-        for loss, result in zip(losses, self._store.append_many(appends), strict=True):
-            if not isinstance(result, Appended):
-                # Another replica was faster: the next attempt finds what is still missing.
-                continue
-            if len(loss.lost):
-                self._regressed.inc()
-                repaired += len(loss.lost)
-            if loss.is_other:
+    def _give_back(self, account: Account, losses: list[_Loss]) -> tuple[list[int], bool]:
+        """Records that each list was given, (L,), and whether the store took none of some."""
+        results = self._store.append_many([self._append(account, loss) for loss in losses])
+        given = []
+        for loss, result in zip(losses, results, strict=True):
+            # Another replica may have been faster: the next attempt finds what is still missing.
+            is_made = isinstance(result, Appended)
+            given.append(len(loss.lost) if is_made else 0)
+            if is_made and loss.is_other:
                 account.replace(loss.label, np.concatenate([loss.stored, loss.lost]))
-        return repaired
+        return given, any(isinstance(result, Refused) for result in results)
 
     def _append(self, account: Account, loss: _Loss) -> Append:
         key = LedgerKey(account.owner, self._geometry.digest, loss.label)

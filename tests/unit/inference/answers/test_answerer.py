@@ -22,11 +22,15 @@ from queen.bundle import Bundle
 from queen.errors import (
     DeadlineExceeded,
     DependencyUnavailable,
+    LedgerCorrupt,
+    LedgerFull,
     OverBudget,
     Overloaded,
     PeerOverloaded,
     PeerUnavailable,
+    QueenError,
 )
+from queen.failures import Failure
 from queen.method.contracts import Profile
 from queen.method.ledger import Verdict
 from tests.bundles import SmallBundle
@@ -72,7 +76,7 @@ class Decisions:
         self,
         requests: Sequence[Pending],
         outcomes: Mapping[Pending, str],
-        _error: DependencyUnavailable,
+        _error: QueenError,
     ) -> None:
         """Keep them; no request comes twice."""
         for pending in requests:
@@ -384,3 +388,45 @@ async def test_an_answer_before_the_verdict_is_not_taken_back_by_a_refusal(
     await finishing
     np.testing.assert_array_equal(answers, protect_answers(batch.labels, 4))
     assert stage.outcomes(batch) == [("REVERSE", "protect")]
+
+
+@pytest.mark.parametrize("mode", ["protect", "deny", "allow"])
+async def test_what_cannot_be_recorded_is_refused_in_every_failure_mode(
+    small: SmallBundle, protectee: Protectee, stage: Stage, counted: Counted, mode: FailureMode
+) -> None:
+    """A label that is not charged would be had for a full disk; all else is answered as usual."""
+    batch = batch_of(small, protectee, [PAPER, PAPER, OBSERVE, SAFE], [3, 2, 1, 2])
+    stage.sensitivity.failures = dict.fromkeys((1, 5, 7), Failure.LEDGER_FULL)
+    stage.sensitivity.verdicts = {3: Verdict.RECORD}
+    await stage.finish(batch, replace(POLICY, failure_mode=mode))
+    for position in (0, 3):
+        with pytest.raises(LedgerFull, match="make room"):
+            await batch.requests[position].answers
+    labels = batch.requests[1].answers.result().argmax(axis=1)
+    np.testing.assert_array_equal(labels, batch.labels[3:5])
+    observed = batch.requests[2].answers.result()
+    np.testing.assert_array_equal(observed, batch.outputs.probabilities[5:6])
+    full = ("", "ledger_full")
+    assert stage.outcomes(batch) == [full, ("RECORD", ""), ("", ""), full]
+    assert counted("queen_dropped_requests_total", reason="ledger_full") == 2
+    assert counted("queen_decisions_total", decision="unassessed") == 6
+    assert counted("queen_failure_mode_total", mode=mode) == 0
+
+
+async def test_a_damaged_ledger_refuses_its_owner_and_an_absent_store_its_own_requests(
+    small: SmallBundle, protectee: Protectee, stage: Stage, counted: Counted
+) -> None:
+    """Each request by its gravest failure; a store that is away is the failure mode's."""
+    batch = batch_of(small, protectee, [PAPER, PAPER, PAPER], [2, 2, 2])
+    stage.sensitivity.failures = {
+        0: Failure.LEDGER_FULL,
+        1: Failure.LEDGER_DAMAGED,
+        3: Failure.STORE_AWAY,
+    }
+    await stage.finish(batch)
+    with pytest.raises(LedgerCorrupt, match="restore or erase"):
+        await batch.requests[0].answers
+    answers = batch.requests[1].answers.result()
+    np.testing.assert_array_equal(answers, protect_answers(batch.labels[2:4], 4))
+    assert stage.outcomes(batch) == [("", "ledger_damaged"), ("", "protect"), ("PRESERVE", "")]
+    assert counted("queen_failure_mode_total", mode="protect") == 1

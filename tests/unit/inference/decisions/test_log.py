@@ -55,7 +55,8 @@ def assessed_of(verdicts: Sequence[Verdict], **fields: Any) -> Assessed:
     numbers = np.array(verdicts, np.uint8)
     sqs = np.full(rows, 0.7, np.float32)
     causes = np.where(numbers == Verdict.REVERSE, np.uint8(Cause.GROUP), np.uint8(0))
-    return Assessed(numbers, causes, sqs, facts, np.zeros(rows, np.uint32))
+    secrets, failures = np.zeros(rows, np.uint32), np.zeros(rows, np.uint8)
+    return Assessed(numbers, causes, sqs, facts, secrets, failures)
 
 
 P, R, X = Verdict.PRESERVE, Verdict.RECORD, Verdict.REVERSE

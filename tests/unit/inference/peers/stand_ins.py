@@ -11,6 +11,7 @@ from queen_inference.peers.sensitivity import Assessed, Share
 
 from queen.api.v1 import perturber_pb2
 from queen.errors import DependencyUnavailable
+from queen.failures import Failure
 from queen.method.facts import FACTS
 from queen.method.ledger import Verdict
 from tests.unit.inference.peers.remembering import RememberingPeer
@@ -19,14 +20,15 @@ from tests.unit.inference.peers.remembering import RememberingPeer
 class ToldSensitivity:
     """Gives the verdicts that it is told, PRESERVE for rows that nothing is told of.
 
-    `problem` takes the place of the answer, or of the verdicts on the rows `without`. It
-    answers once `gate` is set, as it is at first.
+    `problem` takes the place of the answer, or of the verdicts on the rows `without`; rows with
+    `failures` have no verdict either. It answers once `gate` is set, as it is at first.
     """
 
     def __init__(self) -> None:
         self.verdicts: dict[int, Verdict] = {}
         self.problem: DependencyUnavailable | None = None
         self.without: list[int] = []
+        self.failures: dict[int, Failure] = {}
         self.gate = asyncio.Event()
         self.gate.set()
         self.asked = asyncio.Event()
@@ -38,11 +40,13 @@ class ToldSensitivity:
         if self.problem is not None and not self.without:
             raise self.problem
         verdicts = np.array([self.verdicts.get(row, Verdict.PRESERVE) for row in share.rows], "u1")
+        failures = np.array([self.failures.get(row, 0) for row in share.rows], "u1")
         verdicts[self.without] = 0
+        verdicts[failures > 0] = 0
         nothing = np.zeros(len(share), np.float32)
         facts = np.zeros(len(share), FACTS)
         secrets = np.zeros(len(share), np.uint32)
-        return Assessed(verdicts, verdicts * 0, nothing, facts, secrets, self.problem)
+        return Assessed(verdicts, verdicts * 0, nothing, facts, secrets, failures, self.problem)
 
 
 class ToldPerturber(RememberingPeer):

@@ -24,6 +24,7 @@ from queen_inference.peers.sensitivity import (
 
 from queen.api.v1 import sensitivity_pb2
 from queen.errors import DependencyUnavailable, PeerOverloaded, PeerUnavailable
+from queen.failures import Failure
 from queen.method.contracts import Profile
 from queen.serving.auth import Account
 from queen.serving.lasting.tasks import Lasting
@@ -42,6 +43,8 @@ class EchoingPeer(Peer):
         self.is_up = True
         self.requests: list[Any] = []
         self.failure: DependencyUnavailable | None = None
+        self.failures: dict[int, Failure] = {}
+        """Failures of rows, by their labels."""
 
     async def call(self, _method: Any, request: Any, _timeout_seconds: float) -> Any:
         """Remember the request, and echo or fail."""
@@ -50,11 +53,13 @@ class EchoingPeer(Peer):
             self.is_up = not isinstance(self.failure, PeerUnavailable)
             raise self.failure
         labels = np.frombuffer(request.labels, "<i4")
+        failures = np.array([self.failures.get(label, 0) for label in labels.tolist()], "u1")
         return sensitivity_pb2.AssessResponse(
-            verdicts=bytes([1] * len(labels)),
+            verdicts=(failures == 0).tobytes(),
             causes=bytes(len(labels)),
-            sqs=labels.astype("<f4").tobytes(),
+            sqs=np.where(failures, 0, labels).astype("<f4").tobytes(),
             secrets=bytes(4 * len(labels)),
+            failures=failures.tobytes(),
         )
 
     async def probe(self, timeout_seconds: float) -> bool:  # noqa: ARG002 - nothing is asked
@@ -209,3 +214,36 @@ async def test_no_endpoint_is_asked_while_none_serves(metrics: InferenceMetrics)
         with pytest.raises(PeerUnavailable, match="is not serving"):
             await to.ask(ACCOUNTS)
         assert not any(peer.requests for peer in to.peers.values())
+
+
+async def test_a_replica_that_cannot_reach_the_store_leaves_its_accounts_to_another(
+    metrics: InferenceMetrics, counted: Counted
+) -> None:
+    """Only the accounts that failed are asked about again; full and damaged ledgers stay so."""
+    async with routed(metrics, ENDPOINTS) as to:
+        away = next(row for row in range(60) if to.home(ACCOUNTS[row % 30]) == ENDPOINTS[1])
+        others = [row for row in range(60, 120) if row % 30 != away % 30]
+        cut_off = to.peers[ENDPOINTS[1]]
+        cut_off.failures = {away: Failure.STORE_AWAY}
+        for peer in to.peers.values():
+            peer.failures |= {others[0]: Failure.LEDGER_FULL, others[1]: Failure.LEDGER_DAMAGED}
+        assessed = await to.ask(ACCOUNTS)
+        assert assessed.problem is None
+        assert assessed.verdicts[away] == 1
+        assert np.flatnonzero(assessed.failures).tolist() == others[:2]
+        assert (assessed.verdicts == NO_VERDICT).sum() == 2
+        requests = [request for peer in to.peers.values() for request in peer.requests]
+        again = min(requests, key=lambda request: len(request.accounts))
+        assert [one.account_id for one in again.accounts] == [ACCOUNTS[away % 30].account_id]
+        assert counted(FAILOVERS) == 1
+
+
+async def test_a_row_that_no_replica_can_decide_says_so(metrics: InferenceMetrics) -> None:
+    """Beside rows that have verdicts, and without more calls than two."""
+    async with routed(metrics, ENDPOINTS) as to:
+        for peer in to.peers.values():
+            peer.failures = {7: Failure.STORE_AWAY}
+        assessed = await to.ask(ACCOUNTS)
+        assert np.flatnonzero(assessed.verdicts == NO_VERDICT).tolist() == [7]
+        assert "does not answer" in str(assessed.problem)
+        assert sum(len(peer.requests) for peer in to.peers.values()) == 4

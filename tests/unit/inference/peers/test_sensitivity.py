@@ -50,6 +50,26 @@ class PreservingPeer(RememberingPeer):
         return response
 
 
+class FailingPeer(RememberingPeer):
+    """A peer that gives such verdicts and failures."""
+
+    def __init__(self, verdicts: bytes, failures: bytes) -> None:
+        super().__init__(SENSITIVITY)
+        self._answer = verdicts, failures
+
+    def answer(self, request: Any) -> sensitivity_pb2.AssessResponse:
+        """As told."""
+        verdicts, failures = self._answer
+        rows = len(request.labels) // 4
+        return sensitivity_pb2.AssessResponse(
+            verdicts=verdicts,
+            causes=bytes(rows),
+            sqs=bytes(4 * rows),
+            secrets=bytes(4 * rows),
+            failures=failures,
+        )
+
+
 def share_of(accounts: list[Account], rows: int) -> Share:
     """Rows dealt out to the accounts in turn."""
     every = np.arange(rows)
@@ -204,3 +224,33 @@ async def test_secrets_travel_there_and_back() -> None:
         assert assessed.secrets.tolist() == [0, 1, 2]
     await peer.close()
     assert [policy.keyed for policy in peer.requests[0].accounts] == [True, False]
+
+
+async def test_rows_without_a_verdict_say_why() -> None:
+    """A store that is away is a problem like a peer's; the other failures speak for themselves."""
+    share = share_of([account_of(Profile.PAPER)], 4)
+    assessed = await assessed_by(FailingPeer(bytes([1, 0, 0, 2]), bytes([0, 2, 3, 0])), share)
+    assert assessed.failures.tolist() == [0, 2, 3, 0]
+    assert (assessed.verdicts == NO_VERDICT).tolist() == [False, True, True, False]
+    assert assessed.problem is None
+    assessed = await assessed_by(FailingPeer(bytes([1, 0, 1, 2]), bytes([0, 1, 0, 0])), share)
+    assert "does not answer" in str(assessed.problem)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "failures", "wrong"),
+    [
+        ([1, 1, 1, 1], [0, 2, 0, 0], "verdicts"),
+        ([1, 0, 1, 1], [], "verdicts"),
+        ([1, 4, 1, 1], [], "verdicts"),
+        ([1, 0, 1, 1], [0, 9, 0, 0], "failures"),
+        ([1, 0, 1, 1], [0, 1], "failures: expected 4 bytes"),
+    ],
+)
+async def test_verdicts_and_failures_that_contradict_each_other_are_no_answer(
+    verdicts: list[int], failures: list[int], wrong: str
+) -> None:
+    """Each row has one of the two."""
+    share = share_of([account_of(Profile.PAPER)], 4)
+    with pytest.raises(DependencyUnavailable, match=wrong):
+        await assessed_by(FailingPeer(bytes(verdicts), bytes(failures)), share)

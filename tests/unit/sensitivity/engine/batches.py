@@ -12,6 +12,7 @@ from queen_sensitivity.ledger_store import LedgerStore
 from queen_sensitivity.ledgers.account_cache import AccountCache, Recheck
 from queen_sensitivity.ledgers.ledger_memory import LedgerMemory
 from queen_sensitivity.ledgers.repair import LedgerRepair
+from queen_sensitivity.ledgers.unwritten import UnwrittenRecords
 
 from queen.method.crossing import CrossingPolicy, Thresholds, published
 from queen.method.geometry import Geometry
@@ -45,7 +46,10 @@ def room_over(geometry: Geometry, store: LedgerStore, crossing: CrossingPolicy =
     counts = Counter[str]()
     repair = LedgerRepair(geometry, store, Tally(counts, "regressed"), Tally(counts, "repaired"))
     recheck = Recheck(0.0, lambda: 0.0)
-    cache = AccountCache(memory, store, repair, size=10, limit=9.0, recheck=recheck)
+    unwritten = UnwrittenRecords(0, Tally(counts, "unwritten"))
+    cache = AccountCache(
+        *(memory, store, repair), size=10, limit=9.0, recheck=recheck, unwritten=unwritten
+    )
     mean = np.full(geometry.num_classes, 0.4)
     return Room(memory, cache, Thresholds(geometry, mean, crossing))
 

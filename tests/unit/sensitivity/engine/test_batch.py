@@ -181,7 +181,9 @@ def test_an_owner_that_was_erased_is_decided_again_on_its_new_account() -> None:
     )
     batch = room.open(queries)
     store.erase("a", [GEOMETRY.digest], 7)
-    assert batch.renew(0, room.cache.renew("a")) == [0, 1]
+    account, failure = room.cache.renew("a")
+    assert failure is None
+    assert batch.renew(0, account) == [0, 1]
     batch.settle(np.arange(3))
     assert batch.generations.tolist() == [7, 7, 0]
     assert batch.slots[0] == batch.accounts[0].slot

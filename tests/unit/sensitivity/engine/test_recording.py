@@ -11,12 +11,14 @@ from queen_sensitivity.engine.batch import AccountPolicy
 from queen_sensitivity.engine.book import LedgerStep
 from queen_sensitivity.engine.recording import NewRecords, Recorder
 from queen_sensitivity.ledger_store import Append, LedgerKey, LedgerStore, MemoryLedgerStore
+from queen_sensitivity.ledgers.unwritten import UnwrittenRecords
 from queen_sensitivity.metrics import CAS_RESULTS
 
 from queen.errors import LedgerConflict
 from tests.unit.sensitivity.engine.batches import Room, room_over
 from tests.unit.sensitivity.regions import (
     StoreWithEvents,
+    Tally,
     batch_of,
     disc,
     small_geometry,
@@ -31,7 +33,8 @@ ONE_QUERY = batch_of([AccountPolicy("a")], GEOMETRY.cluster_centers[:1], np.zero
 
 def recorder_of(room: Room, store: LedgerStore, counts: Counter[str]) -> Recorder:
     """A recorder that counts the answers of its store."""
-    return Recorder(room.memory, store, room.cache, tallies(counts))
+    unwritten = UnwrittenRecords(0, Tally(counts, "unwritten"))
+    return Recorder(room.memory, store, room.cache, tallies(counts), unwritten)
 
 
 def test_records_go_to_the_store_and_then_to_the_memory() -> None:

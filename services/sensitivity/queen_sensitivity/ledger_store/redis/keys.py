@@ -19,6 +19,8 @@ from urllib.parse import quote
 from queen_sensitivity.ledger_store.base import LedgerKey
 
 AUDIT_KEY = "queen:audit"
+PROBE_KEY = "queen:accounts:probe"
+"""A key that never exists; permissions for those of accounts cover it."""
 
 
 def generations_key(account_id: str) -> str:

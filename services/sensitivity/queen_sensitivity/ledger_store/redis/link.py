@@ -12,7 +12,7 @@ from redis import Redis
 from redis import exceptions as redis_errors
 from redis.cluster import RedisCluster
 
-from queen.errors import DependencyUnavailable
+from queen.errors import DependencyUnavailable, LedgerCorrupt, LedgerFull
 from queen_sensitivity.ledger_store.redis.address import RedisOptions
 from queen_sensitivity.ledger_store.redis.breaker import CircuitBreaker
 from queen_sensitivity.ledger_store.redis.scripts import Command
@@ -27,6 +27,11 @@ UNREACHABLE = (
     OSError,
 )
 """Errors that say nothing of the command: the right server did not answer."""
+_TAKES_NOTHING = {"OOM", "READONLY", "MISCONF", "NOREPLICAS"}
+"""Codes of a server that answers and takes no writes: its memory or its disk is full, or it is a
+replica, or has too few of them."""
+_OTHER_TYPE = "WRONGTYPE"
+"""Code of a server that has something else under a key."""
 _WAIT_FOR = {"local": (1, 0), "replica": (1, 1)}
 
 
@@ -54,12 +59,23 @@ class RedisLink:
         self._is_stale = False
         self._own = threading.local()
 
-    def exchange(self, commands: Sequence[Command], *, is_write: bool = False) -> list[Any]:
+    def exchange(
+        self, commands: Sequence[Command], *, is_write: bool = False, is_partial: bool = False
+    ) -> list[Any]:
         """The replies to `commands`, sent in one pipeline to each server.
 
         Writes wait for the disk where the durability setting asks for it. Raises
-        DependencyUnavailable; it is then unknown which of the commands took place.
+        DependencyUnavailable; it is then unknown which of the commands took place. A server that
+        takes no writes, or has something else under a key, raises LedgerFull or LedgerCorrupt; an
+        exchange that `is_partial` has these errors among its replies.
         """
+        replies = self._replies(commands, is_write)
+        failures = [reply for reply in replies if isinstance(reply, Exception)]
+        if failures and not is_partial:
+            raise failures[0]
+        return replies
+
+    def _replies(self, commands: Sequence[Command], is_write: bool) -> list[Any]:
         with self._guarded():
             if len(commands) == 1 and commands[0].script and not (is_write and self._wait):
                 client = self._client
@@ -103,8 +119,11 @@ class RedisLink:
                 connection.connect()
             connection.send_command(*command.words)
             return connection.read_response()
-        except redis_errors.ResponseError:
-            raise
+        except redis_errors.ResponseError as error:
+            failure = _own_failure(error)
+            if failure is None:
+                raise
+            return failure
         except BaseException:
             # The reply may still come, and would be read as the reply to the next command.
             connection.disconnect()
@@ -123,7 +142,7 @@ class RedisLink:
             for sent, reply in zip(group, replies_here, strict=True):
                 follower = self._follow(sent, reply)
                 if follower is None:
-                    replies[sent.reply] = reply
+                    replies[sent.reply] = _own_failure(reply) or reply
                 else:
                     unanswered.append(follower)
         return unanswered
@@ -142,7 +161,11 @@ class RedisLink:
                 pipeline.execute_command("WAITAOF", *wait, self._wait_milliseconds)
             replies = pipeline.execute(raise_on_error=False)
         if wait is not None:
-            _require_durable(replies.pop(), wait)
+            disks = replies.pop()
+            # A replica, which takes no writes, cannot wait for its disk either.
+            is_refusing = any(isinstance(_own_failure(reply), LedgerFull) for reply in replies)
+            if not (is_refusing and isinstance(disks, Exception)):
+                _require_durable(disks, wait)
         return list(replies[1::2] if is_asking else replies)
 
     def _follow(self, sent: _Sent, reply: Any) -> _Sent | None:
@@ -151,7 +174,7 @@ class RedisLink:
             return sent._replace(command=sent.command.with_text())
         if isinstance(reply, redis_errors.AskError) and isinstance(self._client, RedisCluster):
             return self._redirected(self._client, sent, reply)
-        if isinstance(reply, Exception):
+        if isinstance(reply, Exception) and _own_failure(reply) is None:
             raise reply
         return None
 
@@ -197,6 +220,26 @@ class RedisLink:
                 f"the ledger store refused a command ({type(error).__name__})"
             ) from None
         self._breaker.succeeded()
+
+
+def _own_failure(reply: Any) -> LedgerFull | LedgerCorrupt | None:
+    """The error of a reply that says nothing of other commands, if it is one.
+
+    A server without room refuses the first write of a script, so LedgerFull has changed nothing.
+    """
+    if not isinstance(reply, redis_errors.ResponseError):
+        return None
+    if isinstance(reply, redis_errors.OutOfMemoryError):
+        code = "OOM"
+    elif isinstance(reply, redis_errors.ReadOnlyError):
+        code = "READONLY"
+    else:
+        code = str(reply).partition(" ")[0]
+    if code in _TAKES_NOTHING:
+        return LedgerFull(f"the ledger store takes no records ({code}); make room, or mend it")
+    if code == _OTHER_TYPE:
+        return LedgerCorrupt("the ledger store holds something else than records in a ledger")
+    return None
 
 
 def _is_closed(connection: Any) -> bool:

@@ -13,14 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from queen.errors import ConfigError, DependencyUnavailable
+from queen.errors import ConfigError, DependencyUnavailable, LedgerCorrupt, LedgerFull
 from queen_sensitivity.ledger_store.base import (
     Append,
     Appended,
     AppendResult,
     Conflict,
+    Damaged,
     LedgerKey,
     Records,
+    Refused,
     Regressed,
     Renewed,
     join_records,
@@ -30,6 +32,7 @@ from queen_sensitivity.ledger_store.redis.breaker import CircuitBreaker
 from queen_sensitivity.ledger_store.redis.checks import opening, require_sound
 from queen_sensitivity.ledger_store.redis.keys import (
     AUDIT_KEY,
+    PROBE_KEY,
     below,
     classes_key,
     generations_key,
@@ -99,24 +102,31 @@ class RedisLedgerStore:
 
     def append_many(self, appends: Sequence[Append]) -> list[AppendResult]:
         """See `LedgerStore.append_many`; one script call for each account."""
+        results: dict[int, AppendResult] = {}
         first = [append.key for append in appends if _may_be_first(append)]
         if first:
-            self._index(first)
+            try:
+                self._index(first)
+            except LedgerFull as full:
+                refused = Refused(str(full))
+                results = {
+                    index: refused for index, append in enumerate(appends) if _may_be_first(append)
+                }
         groups: dict[tuple[str, str], list[int]] = {}
         for index, append in enumerate(appends):
-            groups.setdefault(append.key[:2], []).append(index)
+            if index not in results:
+                groups.setdefault(append.key[:2], []).append(index)
         commands = [_append([appends[index] for index in group]) for group in groups.values()]
-        replies = self._link.exchange(commands, is_write=True)
-        results: dict[int, AppendResult] = {}
+        replies = self._link.exchange(commands, is_write=True, is_partial=True) if commands else []
         for group, reply in zip(groups.values(), replies, strict=True):
-            results |= zip(group, map(_append_result, reply), strict=True)
+            results |= zip(group, _append_results(reply, len(group)), strict=True)
         return [results[index] for index in range(len(appends))]
 
     def load(self, account_id: str, geometry_digest: str) -> dict[int, Records]:
         """See `LedgerStore.load`; one round trip."""
         classes = classes_key(account_id, geometry_digest)
         (ledgers,) = self._link.exchange([LOAD.call([classes], [below(classes, "")])])
-        return {int(label): join_records(blobs) for label, blobs in ledgers if blobs}
+        return {_label(label): join_records(blobs) for label, blobs in ledgers if blobs}
 
     def list_accounts(self, geometry_digest: str, after: str, limit: int) -> list[str]:
         """See `LedgerStore.list_accounts`."""
@@ -175,6 +185,16 @@ class RedisLedgerStore:
         words = ("LRANGE", AUDIT_KEY, after, after + limit - 1)
         (entries,) = self._link.exchange([Command(AUDIT_KEY, words)])
         return list(entries)
+
+    def probe(self) -> bool:
+        """See `LedgerStore.probe`.
+
+        A ZADD that may change entries alone, of a key without any, keeps nothing: it is refused
+        where other writes would be.
+        """
+        words = ("ZADD", PROBE_KEY, "XX", 0, "")
+        self._link.exchange([Command(PROBE_KEY, words)])
+        return True
 
     def close(self) -> None:
         """See `LedgerStore.close`."""
@@ -247,11 +267,29 @@ _RESULTS: dict[bytes, type[Appended | Regressed | Renewed]] = {
 }
 
 
+def _append_results(reply: Any, count: int) -> list[AppendResult]:
+    """The results of the appends of one account."""
+    if isinstance(reply, LedgerFull):
+        return [Refused(str(reply))] * count
+    if isinstance(reply, LedgerCorrupt):
+        return [Damaged()] * count
+    return [_append_result(result) for result in reply]
+
+
 def _append_result(reply: Any) -> AppendResult:
     kind, content = reply
     if kind == b"conflict":
-        return Conflict(join_records(content))
+        try:
+            return Conflict(join_records(content))
+        except LedgerCorrupt:
+            return Damaged()
     return _RESULTS[kind](int(content))
+
+
+def _label(word: bytes) -> int:
+    if not word.isdigit():
+        raise LedgerCorrupt("expected the number of a class in the ledger store, got another word")
+    return int(word)
 
 
 def _blobs(records: Records) -> list[bytes]:

@@ -7,11 +7,11 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
-from queen.errors import ConfigError, DependencyUnavailable, LedgerCorrupt
+from queen.errors import ConfigError, DependencyUnavailable, LedgerCorrupt, LedgerFull
 
 Synchronous = Literal["full", "normal"]
 
@@ -19,6 +19,8 @@ _APPLICATION_ID = 0x51554E4C
 """Marks a file as a ledger; another SQLite file must not be written into."""
 _SCHEMA_VERSION = 2
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_TAKES_NOTHING = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR)
+"""Errors of a write that say that the disk is full, read-only or failing."""
 _SCHEMA = f"""
 BEGIN;
 CREATE TABLE IF NOT EXISTS ledgers (
@@ -55,7 +57,7 @@ class LedgerFile:
     """A SQLite file that this process alone has open, with a connection for each thread.
 
     `lock` is the descriptor of the file's lock. Errors of SQLite become LedgerCorrupt for a damaged
-    file, and DependencyUnavailable otherwise.
+    file, LedgerFull for a write that the disk refuses, and DependencyUnavailable otherwise.
     """
 
     def __init__(self, path: Path, synchronous: Synchronous, lock: int) -> None:
@@ -69,22 +71,24 @@ class LedgerFile:
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """The connection of this thread; readers never wait for the writer."""
-        try:
+        with _translated():
             yield self.connection()
-        except sqlite3.Error as error:
-            raise _ours(error) from error
 
     @contextmanager
     def writing(self, *, empties_log: bool = False) -> Iterator[sqlite3.Connection]:
-        """A transaction, one at a time, after which `empties_log` empties the write-ahead log."""
-        with self._writing, self.reading() as connection:
+        """A transaction, one at a time, after which `empties_log` empties the write-ahead log.
+
+        Nothing of it is kept where it fails.
+        """
+        with self._writing, _translated(is_write=True):
+            connection = self.connection()
+            _roll_back(connection)
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
                 connection.execute("COMMIT")
             except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
+                _roll_back(connection)
                 raise
             if empties_log:
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -101,6 +105,8 @@ class LedgerFile:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA synchronous = {self._synchronous.upper()}")
             connection.execute("PRAGMA secure_delete = ON")
+            # A file for what a statement holds back would need a descriptor and a disk with room.
+            connection.execute("PRAGMA temp_store = MEMORY")
             self._local.connection = connection
         return connection
 
@@ -112,12 +118,31 @@ class LedgerFile:
         os.close(self._lock)
 
 
-def _ours(error: sqlite3.Error) -> LedgerCorrupt | DependencyUnavailable:
-    if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+def _roll_back(connection: sqlite3.Connection) -> None:
+    """End a transaction; a disk that refuses this as well is asked again before the next one."""
+    if connection.in_transaction:
+        with suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+
+
+@contextmanager
+def _translated(*, is_write: bool = False) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _ours(error, is_write=is_write) from error
+
+
+def _ours(error: sqlite3.Error, *, is_write: bool) -> LedgerCorrupt | DependencyUnavailable:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    name = getattr(error, "sqlite_errorname", type(error).__name__)
+    if code in _DAMAGED:
         return LedgerCorrupt(f"the ledger file is damaged ({error}); restore it from a backup")
-    return DependencyUnavailable(
-        f"the ledger file did not answer ({type(error).__name__}): {error}"
-    )
+    if is_write and code in _TAKES_NOTHING:
+        return LedgerFull(
+            f"the ledger file takes no records ({name}: {error}); make room on its disk"
+        )
+    return DependencyUnavailable(f"the ledger file did not answer ({name}): {error}")
 
 
 def open_ledger_file(path: Path, synchronous: Synchronous = "full") -> LedgerFile:

@@ -14,12 +14,15 @@ from pathlib import Path
 
 import numpy as np
 
+from queen.errors import LedgerCorrupt, LedgerFull
 from queen_sensitivity.ledger_store.base import (
     Append,
     Appended,
     AppendResult,
+    Damaged,
     LedgerKey,
     Records,
+    Refused,
     Renewed,
     decide_append,
     join_records,
@@ -46,6 +49,7 @@ _DELETE_RECORDS = """DELETE FROM records WHERE ledger IN
 (SELECT id FROM ledgers WHERE account = ? AND geometry = ?)"""
 _DELETE_LEDGERS = "DELETE FROM ledgers WHERE account = ? AND geometry = ?"
 _AUDIT = "INSERT INTO audit (entry) VALUES (?)"
+_PROBE = "SELECT id FROM ledgers LIMIT 1"
 _READ_AUDIT = "SELECT entry FROM audit ORDER BY position LIMIT ? OFFSET ?"
 
 
@@ -62,8 +66,28 @@ class SqliteLedgerStore:
 
     def append_many(self, appends: Sequence[Append]) -> list[AppendResult]:
         """See `LedgerStore.append_many`; one transaction for all."""
+        try:
+            return self._append_together(appends)
+        except LedgerFull as full:
+            return self._ask_alone(appends, Refused(str(full)))
+        except LedgerCorrupt:
+            # A page of the file is damaged: whose it is, single appends tell.
+            if len(appends) == 1:
+                return [Damaged()]
+            return [result for append in appends for result in self.append_many([append])]
+
+    def _append_together(self, appends: Sequence[Append]) -> list[AppendResult]:
         with self._file.writing() as connection:
             return [_append(connection, append) for append in appends]
+
+    def _ask_alone(self, appends: Sequence[Append], refused: Refused) -> list[AppendResult]:
+        """The answers to appends without records, which need no room; the others are refused."""
+        asked = [append for append in appends if not len(append.records)]
+        try:
+            answers = iter(self._append_together(asked) if len(asked) < len(appends) else [])
+        except LedgerFull:
+            answers = iter(())
+        return [refused if len(append.records) else next(answers, refused) for append in appends]
 
     def load(self, account_id: str, geometry_digest: str) -> dict[int, Records]:
         """See `LedgerStore.load`."""
@@ -111,6 +135,12 @@ class SqliteLedgerStore:
             rows = connection.execute(_READ_AUDIT, (limit, after)).fetchall()
         return [bytes(entry) for (entry,) in rows]
 
+    def probe(self) -> bool:
+        """See `LedgerStore.probe`; whether there is room on the disk, only a write would tell."""
+        with self._file.reading() as connection:
+            connection.execute(_PROBE).fetchall()
+        return False
+
     def close(self) -> None:
         """See `LedgerStore.close`; the next process may have the file."""
         self._file.close()
@@ -134,6 +164,16 @@ def _append(connection: sqlite3.Connection, append: Append) -> AppendResult:
     if append.generation > generation:
         _renew(connection, account_id, geometry, append.generation)
     ledger = _ledger(connection, append.key)
+    try:
+        return _append_behind(connection, ledger, append)
+    except LedgerCorrupt:
+        return Damaged()
+
+
+def _append_behind(
+    connection: sqlite3.Connection, ledger: int | None, append: Append
+) -> AppendResult:
+    """Append to a list, or say why not; LedgerCorrupt, before any write, for a damaged list."""
     version = 0 if ledger is None else int(connection.execute(_VERSION, (ledger,)).fetchone()[0])
     tail = _tail(connection, ledger, append.expected_version)
     before = _record(connection, ledger, append.expected_version - 1)
@@ -164,4 +204,6 @@ def _tail(connection: sqlite3.Connection, ledger: int | None, version: int) -> R
 
 def _record(connection: sqlite3.Connection, ledger: int | None, position: int) -> bytes:
     row = connection.execute(_RECORD, (ledger, position)).fetchone()
-    return b"" if row is None else bytes(row[0])
+    if row is not None and not isinstance(row[0], bytes):
+        raise LedgerCorrupt("expected the bytes of a record in a ledger, got another type")
+    return b"" if row is None else row[0]

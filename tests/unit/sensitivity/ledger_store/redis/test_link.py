@@ -11,16 +11,13 @@ import pytest
 from queen_sensitivity.ledger_store import (
     Appended,
     Conflict,
-    LedgerKey,
     RedisLedgerStore,
     RedisOptions,
     open_redis_store,
 )
-from queen_sensitivity.ledger_store.redis.keys import (
-    list_key,
-)
+from queen_sensitivity.ledger_store.redis.keys import generations_key
 
-from queen.errors import DependencyUnavailable
+from queen.errors import DependencyUnavailable, LedgerCorrupt
 from tests.contract.ledger_stores import PATIENT, STRICT, append_of
 from tests.redis_servers import RedisServer, redis_server, valkey_binary
 
@@ -40,10 +37,13 @@ def test_a_server_that_forgot_the_scripts_is_told_again(
 def test_errors_name_their_type_alone(server: RedisServer, store: RedisLedgerStore) -> None:
     """No key, account or host is in a message, nor in the error that a log would print first."""
     with server.client() as client:
-        client.set(list_key(LedgerKey("whose", "g", 0)), "not a list")
+        client.acl_setuser("default", commands=["-hkeys"])
+        client.set(generations_key("whose"), "no hash")
     with pytest.raises(DependencyUnavailable, match="refused a command") as refusal:
-        store.append_many([append_of("whose", 0, 1.0)])
-    assert "whose" not in str(refusal.value)
+        store.geometries("whose")
+    with pytest.raises(LedgerCorrupt) as damage:
+        store.generations(["whose"], "g")
+    assert "whose" not in str(refusal.value) + str(damage.value)
     assert refusal.value.__suppress_context__
 
 
