@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
@@ -15,7 +16,6 @@ import grpc
 from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
-from queen.errors import Overloaded
 from queen.wire import require_short
 
 _READ_SECONDS = 0.5
@@ -23,7 +23,11 @@ _READ_SECONDS = 0.5
 PROCESS = ""
 """Health name of the process."""
 MOST_WATCHERS = 128
-"""Watch streams at once, of all callers; each holds a task."""
+"""Watch streams at once, of all callers; each holds a task.
+
+A newcomer ends the oldest one of the host that has most. So one host cannot keep the others out,
+and whoever watched in earnest watches again.
+"""
 SERVING = HealthCheckResponse.SERVING
 NOT_SERVING = HealthCheckResponse.NOT_SERVING
 SERVICE_UNKNOWN = HealthCheckResponse.SERVICE_UNKNOWN
@@ -34,6 +38,7 @@ class _Watcher:
 
     def __init__(self, name: str, state: int, context: Any) -> None:
         self.name = name
+        self.host = str(context.peer()).rpartition(":")[0]
         self._newest: int | None = state
         self._context = context
         self._has_news = asyncio.Event()
@@ -50,11 +55,15 @@ class _Watcher:
         """End the stream once it has sent the newest state, or soon if its caller reads none."""
         self._is_over = True
         self._has_news.set()
-        asyncio.get_running_loop().call_later(_READ_SECONDS, self._drop)
+        asyncio.get_running_loop().call_later(_READ_SECONDS, self._drop_unread)
 
-    def _drop(self) -> None:
+    def drop(self) -> None:
+        """End the stream at once, whatever its caller has read."""
+        self._context.drop()
+
+    def _drop_unread(self) -> None:
         if self._is_sending:
-            self._context.drop()
+            self.drop()
 
     async def states(self) -> AsyncIterator[int]:
         """The states to send, each unlike the one before."""
@@ -135,7 +144,7 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # no types t
         """Stream the states of a name, until the server has drained."""
         require_short(request.service, "service")
         if len(self._watchers) >= MOST_WATCHERS:
-            raise Overloaded(f"expected at most {MOST_WATCHERS} watchers, got one more")
+            self._drop_oldest()
         with self._lock:
             self._loop = asyncio.get_running_loop()
             watcher = _Watcher(request.service, self._state(request.service), context)
@@ -146,8 +155,19 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # no types t
             async for state in watcher.states():
                 yield HealthCheckResponse(status=state)
         finally:
-            with self._lock:
-                self._watchers = tuple(other for other in self._watchers if other is not watcher)
+            self._forget(watcher)
+
+    def _drop_oldest(self) -> None:
+        """End the oldest stream of the host that has most."""
+        hosts = Counter(watcher.host for watcher in self._watchers)
+        most, _ = hosts.most_common(1)[0]
+        oldest = next(watcher for watcher in self._watchers if watcher.host == most)
+        self._forget(oldest)
+        oldest.drop()
+
+    def _forget(self, watcher: _Watcher) -> None:
+        with self._lock:
+            self._watchers = tuple(other for other in self._watchers if other is not watcher)
 
     def _tell(self, watchers: Iterable[_Watcher], name: str) -> None:
         for watcher in watchers:

@@ -119,6 +119,8 @@ class CallContext:
     def drop(self) -> None:
         """End the call at once, though its caller reads nothing."""
         self.call.drop("unread_answer")
+        # gRPC ends the call once nothing refers to it any more.
+        self._context = None
 
 
 class ObservedServer:

@@ -253,7 +253,8 @@ class _Ports:
             terms = _terms_of(offer, self._settings)
             offer.add(ObservedServer(server, metrics, Edge(calls, self._gate, terms)))
         # Health is told during the drain as well.
-        always = ObservedServer(server, metrics, Edge(calls, Gate(), _STRANGERS))
+        terms = TRUSTING if on == "health" else _STRANGERS
+        always = ObservedServer(server, metrics, Edge(calls, Gate(), terms))
         add_health(self._shell.health, always)
         if on != "health":
             names = [*(offer.name for offer in offers), HEALTH_NAME, reflection.SERVICE_NAME]

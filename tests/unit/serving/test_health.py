@@ -142,19 +142,22 @@ async def test_a_watcher_that_reads_late_gets_the_newest_state() -> None:
 
 
 async def test_watchers_are_bounded() -> None:
-    """One too many is RESOURCE_EXHAUSTED, checks go on, and a place becomes free again."""
+    """A newcomer ends the oldest one of the host that has most, and checks go on."""
     served = Served()
     served.health.begin([])
     async with served.serving() as stub:
-        watches = [stub.Watch(named("")) for _ in range(MOST_WATCHERS)]
-        for watch in watches:
-            await watch.read()
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await stub.Watch(named("")).read()
-        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        watches = []
+        for _ in range(MOST_WATCHERS):
+            watches.append(stub.Watch(named("")))
+            await watches[-1].read()
+        newcomer = stub.Watch(named(""))
+        assert (await newcomer.read()).status == SERVING
+        with pytest.raises((grpc.aio.AioRpcError, asyncio.CancelledError)):
+            await watches[0].read()
         assert (await stub.Check(named(""))).status == SERVING
-        watches[0].cancel()
-        await until(lambda: len(served.calls) == MOST_WATCHERS - 1)
-        assert (await stub.Watch(named("")).read()).status == SERVING
+        served.health.set_serving("", serving=False)
+        for watch in (watches[1], newcomer):
+            assert (await watch.read()).status == NOT_SERVING
+        await until(lambda: len(served.calls) == MOST_WATCHERS)
         for watch in watches:
             watch.cancel()
