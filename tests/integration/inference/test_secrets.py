@@ -90,6 +90,8 @@ async def door_to(deployment: Deployment, folder: Path, files: list[Files]) -> A
             perturber_target=",".join(targets),
             assess_timeout_seconds=10.0,
             reverse_timeout_seconds=10.0,
+            # A probe that is late would be a perturber that is gone: the machine may be busy.
+            probe_seconds=1.0,
         )
         opened = await stack.enter_async_context(door)
         await opened.until_serving(SENSITIVITY, serving=True)
