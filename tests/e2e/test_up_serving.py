@@ -1,8 +1,10 @@
 """`queen up` from its ready line to its end, with real services."""
 
 import json
+import os
 import signal
 import socket
+import stat
 import subprocess
 import threading
 from pathlib import Path
@@ -235,3 +237,30 @@ def test_ledgers_outlive_a_restart(small, tmp_path):
         assert second.key == key
     finally:
         assert second.stop()[0] == 0
+
+
+def test_a_proxy_of_the_environment_is_not_between_the_parts(small, tmp_path, monkeypatch):
+    """The parts reach each other, so every query is charged; the front door alone has a port."""
+    for variable in ("http_proxy", "https_proxy", "grpc_proxy"):
+        monkeypatch.setitem(os.environ, variable, "http://127.0.0.1:1")
+    up = Up(small.path, tmp_path / "state", *PUBLISHED)
+    # The test itself reads metrics over HTTP.
+    monkeypatch.undo()
+    try:
+        with OipClient(up.addresses["inference"], up.key) as client:
+            client.infer(client.describe("small"), small.inputs[:100])
+        assert records_of(up)
+        assert up.metric("queen_failure_mode_total", mode="protect") == 0
+        for name in ("sensitivity", "perturber", "admin"):
+            path = Path(up.addresses[name].removeprefix("unix:"))
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
+            assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+        listening = [
+            connection.laddr.ip.removeprefix("::ffff:")
+            for pid in up.services
+            for connection in psutil.Process(pid).net_connections("tcp")
+            if connection.status == psutil.CONN_LISTEN
+        ]
+        assert set(listening) == {"127.0.0.1"}
+    finally:
+        assert up.stop()[0] == 0
