@@ -76,7 +76,8 @@ def run_fairness_bench(
     manifest, rows = bundle.manifest, []
     requests = build_requests(manifest.model_name, manifest.input.name, inputs, 1)
     with _deployment(options) as running:
-        victim = Server(running.endpoint, _VICTIM, ())
+        pids = tuple(running.pid(name) for name in ("inference", "sensitivity", "perturber"))
+        victim = Server(running.endpoint, _VICTIM, pids)
         load = burst(victim, requests, in_flight=_CAPACITY_IN_FLIGHT, seconds=options.seconds)
         capacity = asyncio.run(load).requests_per_second
         for mode in MODES:
@@ -87,6 +88,7 @@ def run_fairness_bench(
                     quiet = asyncio.run(ask_at_rate(victim, requests, rate, options.seconds))
                     with _flooding(running.endpoint, options.data, mode, hostile):
                         beside = asyncio.run(ask_at_rate(victim, requests, rate, options.seconds))
+                    _settle(victim, requests[0])
                     pairs.append((quiet, beside))
                     on_pair()
                 rows.append({"mode": mode, "hostile": hostile} | summary(rate, pairs))
