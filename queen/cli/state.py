@@ -39,6 +39,11 @@ class StateFolder:
         return self.path / "secret"
 
     @property
+    def retiring_secret(self) -> Path:
+        """Key before the one in force, missing but for the time of a change."""
+        return self.path / "retiring-secret"
+
+    @property
     def accounts(self) -> Path:
         """Accounts file, made where the operator gives none."""
         return self.path / "accounts.yaml"

@@ -90,7 +90,9 @@ class Plan:
         """Flags of a process that is not the front door: other users cannot reach its socket."""
         own = {"socket": str(self.state.socket(name)), "metrics-port": "0"}
         if service == "perturber":
-            return own | {"secret-file": str(self.state.secret), "device": self.device}
+            retiring = str(self.state.retiring_secret)
+            secrets = {"secret-file": str(self.state.secret), "retiring-secret-file": retiring}
+            return own | secrets | {"device": self.device}
         state = {} if self.ledger else {"state": str(self.state.ledger)}
         admin = {
             "admin-socket": str(self.state.socket(f"{name}-admin")),
