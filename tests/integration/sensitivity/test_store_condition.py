@@ -12,6 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from queen.api.v1 import sensitivity_pb2 as pb
 from tests.bundles import SmallBundle, make_bundle
 from tests.integration.sensitivity.calls import request_of, stubs
+from tests.operators import write_operators
 from tests.redis_servers import redis_server
 from tests.service_process import ServiceProcess, running_service
 from tests.waiting import eventually
@@ -53,6 +54,7 @@ def test_a_full_redis_refuses_new_queries_and_a_gone_one_is_told_apart(
     """Gauges, health and log say which of the two it is, and all goes back by itself."""
     with redis_server(tmp_path / "redis") as server:
         settings = {"bundle": small.path, "state": server.url, **FAST}
+        settings["operators"] = write_operators(tmp_path)
         with running_service("sensitivity", tmp_path, **settings) as process:
             known, new = np.arange(16), np.arange(16, 48)
             assert failures_of(process, small, known) == {0}
@@ -82,6 +84,7 @@ def test_records_held_in_memory_are_written_when_there_is_room(
     """Without traffic, and only where the operator chose it."""
     with redis_server(tmp_path / "redis") as server:
         settings = {"bundle": small.path, "state": server.url, "unwritten_records": unwritten}
+        settings["operators"] = write_operators(tmp_path)
         with (
             running_service("sensitivity", tmp_path, **settings, **FAST) as process,
             server.client() as client,
