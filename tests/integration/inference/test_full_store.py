@@ -47,9 +47,13 @@ async def asked(door: Door, rows: np.ndarray, account: str) -> str:
     try:
         answers = await door.client.ask(rows, account)
     except grpc.aio.AioRpcError as error:
+        reason = reason_in(error.trailing_metadata())
+        if error.code() is grpc.StatusCode.UNAVAILABLE and not reason:
+            # The connection refused the stream before the call began.
+            return await asked(door, rows, account)
         details = [detail for key, detail in error.trailing_metadata() if key.startswith("grpc-")]
         assert b"RetryInfo" not in b"".join(details)
-        return f"{error.code().name} {reason_in(error.trailing_metadata())}"
+        return f"{error.code().name} {reason}"
     return "label" if np.allclose(answers.max(axis=1), 0.9) else "full"
 
 
