@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from queen.errors import ConfigError
 from queen.method.crossing import cap_text, read_cap
-from queen.serving.ports.callers import AdmittedPeers, read_names
+from queen.serving.ports.callers import AdmittedCallers, read_names
 from queen.serving.ports.pem import PemFiles
 from queen.serving.ports.place import is_loopback
 
@@ -171,10 +171,10 @@ class InnerSettings(ServiceSettings):
         return self
 
     @property
-    def admitted(self) -> AdmittedPeers | None:
+    def admitted(self) -> AdmittedCallers | None:
         """The callers that are admitted; None if whoever reaches the port is."""
         names = read_names(self.callers)
-        return AdmittedPeers(names) if names else None
+        return AdmittedCallers(names) if names else None
 
 
 def holds_password(text: str) -> bool:

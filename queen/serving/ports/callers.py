@@ -12,13 +12,13 @@ from queen.serving.logging import account_hash
 
 
 @dataclass(frozen=True)
-class Peer:
+class InnerCaller:
     """A process that calls an inner service, by the hash of its certificate's names."""
 
     hash: str
 
 
-class AdmittedPeers:
+class AdmittedCallers:
     """Admits callers whose certificate has one of some subject alternative names.
 
     The handshake has found each caller's certificate to be signed by an authority that the service
@@ -28,7 +28,7 @@ class AdmittedPeers:
     def __init__(self, names: Iterable[str]) -> None:
         self._names = frozenset(names)
 
-    def admit(self, _method: str, context: Any) -> Peer:
+    def admit(self, _method: str, context: Any) -> InnerCaller:
         """The caller of a call; PermissionDenied for a certificate without such a name."""
         names = names_of(context)
         if self._names.isdisjoint(names):
@@ -36,7 +36,7 @@ class AdmittedPeers:
                 "expected a certificate with a name that may call this service, got another",
                 reason="CALLER_NOT_ADMITTED",
             )
-        return Peer(account_hash(",".join(sorted(names))))
+        return InnerCaller(account_hash(",".join(sorted(names))))
 
 
 def names_of(context: Any) -> frozenset[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from queen.serving.ports.callers import AdmittedPeers, read_names
+from queen.serving.ports.callers import AdmittedCallers, read_names
 from tests.certificates import LOOPBACK, Authority
 from tests.unit.serving.ports.admission import admitting, outcome
 
@@ -18,7 +18,7 @@ async def test_only_the_named_certificates_may_call(authority: Authority) -> Non
     other = authority.issue("other", "DNS:queen-inference.example")
     # The common name of the subject is no name: anybody may ask for one.
     subject = authority.issue("queen-inference", "DNS:unknown")
-    async with admitting(AdmittedPeers(NAMES).admit, mine) as target:
+    async with admitting(AdmittedCallers(NAMES).admit, mine) as target:
         known = [await outcome(target, files) for files in (host, uri)]
         assert [code for code, _ in known] == ["OK", "OK"]
         assert known[0] != known[1]
@@ -27,7 +27,7 @@ async def test_only_the_named_certificates_may_call(authority: Authority) -> Non
 
 async def test_a_caller_without_a_certificate_has_no_name() -> None:
     """On a plaintext port nobody is admitted."""
-    async with admitting(AdmittedPeers(NAMES).admit) as target:
+    async with admitting(AdmittedCallers(NAMES).admit) as target:
         assert await outcome(target) == REFUSED
 
 
