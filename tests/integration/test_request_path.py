@@ -28,7 +28,7 @@ from tests.bundles import SmallBundle, make_bundle
 from tests.integration.inference.door import Door, open_door, write_accounts
 
 ROOT = Path(__file__).parents[2]
-MOST_FILES = 36
+MOST_FILES = 55
 ROWS = 6
 DECISIONS = "decisions.jsonl"
 NEVER = 3600.0

@@ -27,8 +27,6 @@ class InferenceSettings(ServiceSettings):
     """Port of the gRPC server; 0 chooses a free one."""
     metrics_port: int = Field(default=8002, ge=-1, le=65535)
     """Port of the Prometheus metrics; 0 chooses a free one, -1 serves none."""
-    max_streams: int = Field(default=128, ge=1)
-    """Most calls at once on one connection, given-up ones included until they were looked at."""
     accounts: Path
     """File of the accounts that may call, followed without a restart."""
     private_metadata: bool = False
