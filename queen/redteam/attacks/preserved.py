@@ -24,7 +24,7 @@ from queen.redteam.targets.base import Answers, MeteredTarget
 _KEPT = 0.8
 """Share of the first answers that look as early as an answer must that is kept."""
 _FOLDS = 5
-_TREES, _LEAVES = 40, 8
+_TREES, _LEAVES, _BINS = 40, 8, 255
 _LEAST = 1e-12
 
 
@@ -57,6 +57,7 @@ def _lateness(
     trees = HistGradientBoostingClassifier(
         max_iter=_TREES,
         max_leaf_nodes=_LEAVES,
+        max_bins=_BINS,
         class_weight="balanced",
         early_stopping=False,
         random_state=thief.seed,

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
+from queen.bench import charge
 from queen.bench.charge import honest_crossings, run_charge_bench
 from queen.method.crossing import CAP_OFF, CrossingPolicy
 from queen.method.ledger import Charge
-from queen.redteam.runs import bundles, experiment
-from queen.redteam.runs.cache import Cache
 from queen.redteam.runs.experiment import Experiment
-from tests.unit.redteam.conftest import QUICK_FIT
 
 POLICY = CrossingPolicy(2, 5, CAP_OFF)
 
 
 def test_the_bench_tells_honest_accounts_and_thieves(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A charge anywhere puts even accounts over sooner; one class alone never puts one over."""
-    monkeypatch.setitem(experiment.PROTECTEE_EPOCHS, "digits", 8)
-    monkeypatch.setitem(bundles.SHADOWS, bundles.STEPS, QUICK_FIT)
-    digits = Experiment("digits", 0, Cache(tmp_path))
-    row = run_charge_bench(digits, Charge.ANYWHERE, POLICY, accounts=3, queries=400)
+    monkeypatch.setattr(charge, "QUERIES", 1000)
+    row = run_charge_bench(small_experiment, Charge.ANYWHERE, POLICY, accounts=3, queries=400)
     assert row["honest"]["one class"] == {"fewest": None, "median": None, "over": 0}
     assert row["honest"]["even"]["over"] == 3
     plain, active, mixed = row["thieves"]
@@ -33,7 +27,7 @@ def test_the_bench_tells_honest_accounts_and_thieves(
     assert min(active["clean"], mixed["clean"]) > 0
     assert all(0 < thief["copy"] < 1 for thief in row["thieves"])
     assert plain["copy"] == plain["plain_copy"]
-    published = honest_crossings(digits, Charge.REGIONS, POLICY, 3)
+    published = honest_crossings(small_experiment, Charge.REGIONS, POLICY, 3)
     fewest, sooner = published["even"]["fewest"], row["honest"]["even"]["fewest"]
     assert fewest is not None
     assert sooner < fewest

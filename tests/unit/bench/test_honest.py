@@ -10,10 +10,17 @@ import pytest
 
 from queen.bench.honest import HonestOptions, run_honest_bench
 from queen.errors import ConfigError
+from queen.fit.findings import honest_traffic
 from queen.method.contracts import Profile
 from queen.method.crossing import CAP_OFF, CrossingPolicy
 from queen.method.honest.traffic import Kind
 from tests.bundles import SmallBundle
+
+
+@pytest.fixture(autouse=True)
+def _short_accounts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The accounts of a volume ask as much as those of the bench."""
+    monkeypatch.setattr(honest_traffic, "QUERIES", 1500)
 
 
 def _options(small: SmallBundle) -> HonestOptions:

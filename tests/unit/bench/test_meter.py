@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from queen.bench.meter import count_rows, run_meter_bench
 from queen.redteam.runs import bundles, experiment
-from queen.redteam.runs.cache import Cache
 from queen.redteam.runs.experiment import Experiment
-from tests.unit.redteam.conftest import QUICK_FIT
+from tests.experiments import QUICK_FIT
 
 
 def test_repeats_of_known_queries_hide_no_strange_image(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A pool of permuted pixels is flagged as soon with five repeats after each image as alone."""
     monkeypatch.setitem(experiment.PROTECTEE_EPOCHS, "digits", 20)
     monkeypatch.setitem(bundles.SHADOWS, bundles.STEPS, QUICK_FIT | {"mapping_epochs": 25})
     counted: list[None] = []
     rows = run_meter_bench(
-        Experiment("digits", 0, Cache(tmp_path)),
+        Experiment("digits", 0, small_experiment.cache),
         budget=100,
         accounts=2,
         on_row=lambda: counted.append(None),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -17,8 +15,9 @@ from queen.bench.secrecy import (
     wrong_class,
 )
 from queen.errors import ConfigError
+from queen.redteam.leak import decoders
 from queen.redteam.leak.decoders import DECODERS
-from queen.redteam.runs import bundles, experiment
+from queen.redteam.runs.experiment import Experiment
 
 ROWS, CLASSES = 400, 5
 
@@ -88,18 +87,18 @@ def test_a_wrong_class_is_never_the_label(flagged: Flagged, rng: np.random.Gener
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A protectee, a bundle and decoders of seconds."""
-    monkeypatch.setitem(experiment.PROTECTEE_EPOCHS, "digits", 8)
-    fit = {"shadows_on": "features", "shadows": 2, "shadows_drawn": 1, "shadow_steps": 2}
-    monkeypatch.setitem(bundles.SHADOWS, bundles.STEPS, {**fit, "mapping_epochs": 5})
+def quick_decoders(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decoders of seconds."""
     monkeypatch.delitem(DECODERS, "trees")
+    monkeypatch.setattr(decoders, "_EPOCHS", 12)
 
 
-@pytest.mark.usefixtures("quick")
-def test_reversal_and_secrecy_are_measured_on_real_answers(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("quick_decoders")
+def test_reversal_and_secrecy_are_measured_on_real_answers(small_experiment: Experiment) -> None:
     """On digits: the published answer tells more than a random wrong class, a decoy nothing."""
-    options = SecrecyOptions("digits", 0, queries=800, budget=5, secrets=1, cache=tmp_path)
+    options = SecrecyOptions(
+        "digits", 0, queries=800, budget=5, secrets=1, cache=small_experiment.cache.root
+    )
     titles: list[str] = []
     points = {row["answer"]: row for row in run_secrecy_bench(options, titles.append)}
     assert list(points) == list(ANSWERS)
@@ -112,9 +111,10 @@ def test_reversal_and_secrecy_are_measured_on_real_answers(tmp_path: Path) -> No
     assert points["uniform-wrong-class"]["learned"] > points["decoy"]["learned"] + 0.1
 
 
-@pytest.mark.usefixtures("quick")
-def test_without_flagged_queries_there_is_nothing_to_measure(tmp_path: Path) -> None:
+def test_without_flagged_queries_there_is_nothing_to_measure(small_experiment: Experiment) -> None:
     """The error says what to change."""
-    options = SecrecyOptions("digits", 0, queries=10, budget=20, secrets=1, cache=tmp_path)
+    options = SecrecyOptions(
+        "digits", 0, queries=10, budget=20, secrets=1, cache=small_experiment.cache.root
+    )
     with pytest.raises(ConfigError, match="send more with --queries"):
         run_secrecy_bench(options)

@@ -8,21 +8,19 @@ import pytest
 import torch
 from torch import nn
 
-from queen.redteam import learner
+from queen.redteam.attacks import decoder, preserved
 from queen.redteam.datasets import Split, load_digits_split
-from queen.redteam.learner import Effort
 from queen.redteam.networks import Regime, build_network, train_network
+from tests.experiments import quick_training
 
 
 @pytest.fixture(scope="module", autouse=True)
-def quick_training() -> Iterator[None]:
-    """Networks this small are slower on more threads than on one, and few steps suffice."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(learner.EFFORTS, "digits", Effort(check=100, patience=1, most=300))
+def few_steps() -> Iterator[None]:
+    """Copies of few steps, trees of few bins, few epochs of a decoder or a restorer."""
+    with quick_training() as patch:
+        patch.setattr(preserved, "_BINS", 16)
+        patch.setattr(decoder, "_TREES", 12)
         yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")
