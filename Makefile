@@ -38,8 +38,9 @@ redis: ## Install a redis-server, which the tests start, where there is none
 	    apt-get install --yes --quiet --no-install-recommends redis-server; \
 	}
 
+# In the order of the folders, so that the few long tests of e2e do not run last and alone.
 test: $(READY) redis ## Run all tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 chaos: $(READY) redis ## Put a deployment under faults: kills, failovers, a broken network (SEED=1)
 	QUEEN_CHAOS_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -s tests/chaos

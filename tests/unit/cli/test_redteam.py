@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from queen.cli import main
 from queen.cli.redteam import command
 from queen.defaults import PROFILE
 from queen.redteam.leak import run
@@ -76,3 +77,28 @@ def test_an_endpoint_is_attacked_with_keys_from_files(
         ("knockoff",),
         PROFILE.value,
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--attack", "charm"), "attack: expected one of knockoff"),
+        (("--dataset", "imagenet"), "data set: expected one of digits"),
+    ],
+)
+def test_an_unknown_name_is_one_sentence(
+    tmp_path: Path, options: tuple[str, ...], words: str
+) -> None:
+    """It names what is known, and nothing runs."""
+    done = CliRunner().invoke(main, ["redteam", *options, "--out", str(tmp_path)])
+    assert done.exit_code == 1
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_attacks_and_defenses_are_listed() -> None:
+    """`--list` names them with a word on each."""
+    done = CliRunner().invoke(main, ["redteam", "--list"])
+    assert done.exit_code == 0
+    assert "knockoff" in done.stdout
+    assert "modelguard-w" in done.stdout

@@ -10,6 +10,7 @@ from torch import nn
 
 from queen.redteam.attacks import decoder, preserved
 from queen.redteam.datasets import Split, load_digits_split
+from queen.redteam.leak import decoders
 from queen.redteam.networks import Regime, build_network, train_network
 from tests.experiments import quick_training
 
@@ -20,6 +21,7 @@ def few_steps() -> Iterator[None]:
     with quick_training() as patch:
         patch.setattr(preserved, "_BINS", 16)
         patch.setattr(decoder, "_TREES", 12)
+        patch.setattr(decoders, "_TREES", 30)
         yield
 
 
