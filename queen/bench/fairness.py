@@ -156,7 +156,7 @@ async def ask_at_rate(
 
 @contextmanager
 def _deployment(options: FairnessOptions) -> Iterator[Deployment]:
-    options.state.mkdir(parents=True, exist_ok=True)
+    options.state.mkdir(parents=True, exist_ok=True, mode=0o700)
     accounts = [
         {"id": key, "key_sha256": hashlib.sha256(key.encode()).hexdigest(), "budget": budget}
         for key, budget in [(_VICTIM, 1000), *((_hostile(at), 10) for at in range(max(HOSTILE)))]

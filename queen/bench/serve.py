@@ -105,7 +105,7 @@ def _servers(
     options: ServeOptions, bundle: Bundle, inputs: NDArray[np.float32]
 ) -> Iterator[dict[str, Server]]:
     """The bare server, and the deployment as seen by each of two accounts."""
-    options.state.mkdir(parents=True, exist_ok=True)
+    options.state.mkdir(parents=True, exist_ok=True, mode=0o700)
     accounts = _write_accounts(options)
     deployment = Deployment(
         bundle=options.bundle, state=options.state, accounts=accounts, profile="paper"

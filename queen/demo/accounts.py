@@ -35,7 +35,7 @@ def serve_and_send(demo: Demo, bundle: Path, progress: Progress) -> Sent:
     """Start the three services on loopback and send every account's queries through them."""
     state = demo.out / "state"
     shutil.rmtree(state, ignore_errors=True)
-    state.mkdir(parents=True)
+    state.mkdir(parents=True, mode=0o700)
     # The secret follows from the seed, so that a second run gives the same figures.
     (state / "secret").write_bytes(hashlib.sha256(f"demo {demo.seed}".encode()).digest())
     (state / "secret").chmod(0o600)

@@ -45,9 +45,9 @@ def honest_section(files: list[Path]) -> list[str]:
 
 def _honest_title(row: Content) -> str:
     return (
-        f"{row['accounts']:,} accounts of each kind, {row['queries']:,} queries each, under "
-        f"`{row['profile']}` with a budget of {row['budget']}, breadth {row['breadth']} and class "
-        f"cap {row['class_cap']}, seed {row['seed']}:"
+        f"{row['accounts']:,} accounts of each kind, {row['queries']:,} queries each,\n"
+        f"`{row['profile']}`, budget {row['budget']}, breadth {row['breadth']}, class cap "
+        f"{row['class_cap']}, seed {row['seed']}."
     )
 
 

@@ -45,6 +45,6 @@ def test_honest_accounts_and_links_get_sections(tmp_path: Path) -> None:
     other = {**links, "seed": 1, "auc": 0.85, "linked": 0.7}
     (tmp_path / "links-b.json").write_text(json.dumps({"rows": [other]}))
     page = render_results(tmp_path)
-    assert "under `strict` with a budget of 100, breadth 3 and class cap off, seed 0" in page
+    assert "`strict`, budget 100, breadth 3, class cap off, seed 0" in page
     assert "| one class | 1,029 | 0 | 30 | 3,373 / never | 2 | 91.2 | 90.0 | 91.3 |" in page
     assert "| a tenth in common | 12 x 500 | 2 | 0.750 - 0.850 | 60.0 | 0.0 |" in page
