@@ -51,17 +51,21 @@ def serve_and_send(demo: Demo, bundle: Path, progress: Progress) -> Sent:
     with deployment as running:
         meter = DecisionMeter(running.metrics["sensitivity"])
 
-        def sends(account: str, title: str, caller: Thief | Customer) -> Traffic:
-            task = progress.add_task(title, total=len(caller.queries))
-            with OipClient(running.endpoint, _key(account)) as client:
+        def defended(caller: Thief | Customer) -> Traffic:
+            task = progress.add_task(caller.title, total=len(caller.queries))
+            with OipClient(running.endpoint, _key(caller.name)) as client:
                 return send(client, caller.queries, meter, lambda n: progress.advance(task, n))
 
+        def own(caller: Thief | Customer) -> Answers:
+            # Nothing is reversed under `observe`, so no meter is read.
+            task = progress.add_task(f"{caller.title}, undefended", total=len(caller.queries))
+            with OipClient(running.endpoint, _key(UNDEFENDED)) as client:
+                sent = send(client, caller.queries, None, lambda n: progress.advance(task, n))
+            return sent.answers
+
         return Sent(
-            {caller.name: sends(caller.name, caller.title, caller) for caller in callers},
-            {
-                caller.name: sends(UNDEFENDED, f"{caller.title}, undefended", caller).answers
-                for caller in callers
-            },
+            {caller.name: defended(caller) for caller in callers},
+            {caller.name: own(caller) for caller in callers},
         )
 
 

@@ -17,6 +17,8 @@ from queen.redteam.datasets import Images
 from queen.redteam.targets.base import refusals
 from queen.redteam.targets.endpoint import is_over_budget
 
+_DECISIONS = "queen_decisions_total"
+
 
 class DecisionMeter:
     """Reads the number of REVERSE verdicts from the /metrics of the sensitivity service."""
@@ -28,14 +30,13 @@ class DecisionMeter:
         """REVERSE verdicts so far, over all accounts."""
         with urllib.request.urlopen(self._url, timeout=5) as reply:  # noqa: S310 - loopback http
             text = reply.read().decode()
-        for family in text_string_to_metric_families(text):
+        # The whole page takes far longer to parse than a request takes to answer.
+        lines = (line for line in text.splitlines() if line.startswith(_DECISIONS))
+        for family in text_string_to_metric_families("\n".join(lines)):
             for sample in family.samples:
-                if (
-                    sample.name == "queen_decisions_total"
-                    and sample.labels["decision"] == "reverse"
-                ):
+                if sample.labels["decision"] == "reverse":
                     return int(sample.value)
-        raise DependencyUnavailable(f"{self._url}: expected queen_decisions_total, got none")
+        raise DependencyUnavailable(f"{self._url}: expected {_DECISIONS}, got none")
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,22 +71,24 @@ class Traffic:
 def send(
     client: OipClient,
     queries: Images,
-    meter: DecisionMeter,
+    meter: DecisionMeter | None,
     on_rows: Callable[[int], None],
     batch: int = 16,
 ) -> Traffic:
     """Send queries (Q, ...) in requests of `batch`, calling `on_rows` with the rows of each.
 
-    Reversals are read between requests, so a prefix is exact to the length of a request.
+    Reversals are read between requests, so a prefix is exact to the length of a request. Without a
+    meter none are counted.
     """
-    start = meter.reversed()
+    count = meter.reversed if meter is not None else lambda: 0
+    start = count()
     model = client.describe("")
     answers: list[NDArray[np.float32]] = []
     reversals: list[NDArray[np.int64]] = []
     for first in range(0, len(queries), batch):
         rows = queries[first : first + batch]
         answers.append(_answers(client, model, rows))
-        reversals.append(np.full(len(rows), meter.reversed() - start))
+        reversals.append(np.full(len(rows), count() - start))
         on_rows(len(rows))
     return Traffic(np.concatenate(answers), np.concatenate(reversals))
 

@@ -43,6 +43,7 @@ def test_reversals_are_read_from_the_metrics() -> None:
     """Of all decisions only those."""
     text = (
         "# TYPE queen_decisions counter\n"
+        'queen_crossings_total{profile="reverse"} 3\n'
         'queen_decisions_total{decision="preserve"} 40\n'
         'queen_decisions_total{decision="reverse"} 7\n'
     )
