@@ -30,9 +30,19 @@ def small(tmp_path_factory):
     return make_bundle(tmp_path_factory.mktemp("up") / "bundle", samples=2000)
 
 
+@pytest.fixture(scope="module")
+def serving(small, tmp_path_factory):
+    """A deployment with a small budget, for tests that leave it as it is."""
+    running = Up(
+        small.path, tmp_path_factory.mktemp("serving") / "state", *PUBLISHED, "--budget", "20"
+    )
+    yield running
+    running.stop()
+
+
 @pytest.fixture
 def up(small, tmp_path):
-    """A running deployment with a small budget."""
+    """A deployment with a small budget that a test may end."""
     running = Up(small.path, tmp_path / "state", *PUBLISHED, "--budget", "20")
     yield running
     running.stop()
@@ -56,9 +66,9 @@ def test_ready_query_and_a_clean_end(small, up, tmp_path):
     assert not (up.state / "up.json").exists()
 
 
-def test_64_identical_queries_have_one_answer(small, up):
+def test_64_identical_queries_have_one_answer(small, serving):
     """Asking again tells nothing: before, while and after the budget is spent."""
-    with OipClient(up.addresses["inference"], up.key) as client:
+    with OipClient(serving.addresses["inference"], serving.key) as client:
         model = client.describe("small")
         client.infer(model, small.inputs[:1000])
         for row in (small.inputs[1:2], small.inputs[1500:1501]):
@@ -66,11 +76,11 @@ def test_64_identical_queries_have_one_answer(small, up):
             assert len(answers) == 1
 
 
-def test_errors_are_the_servers_words(small, up, tmp_path):
+def test_errors_are_the_servers_words(small, serving, tmp_path):
     """A wrong key and a wrong shape end with 1 and the server's sentence and reason."""
     np.save(tmp_path / "x.npy", small.inputs[:2])
     np.save(tmp_path / "wide.npy", np.zeros((2, 9), np.float32))
-    flags = ["query", "--state", up.state, "--data"]
+    flags = ["query", "--state", serving.state, "--data"]
     (tmp_path / "key").write_text("wrong\n")
     wrong = ["--key-file", tmp_path / "key"]
     for argv, words in (
@@ -84,19 +94,19 @@ def test_errors_are_the_servers_words(small, up, tmp_path):
         assert ran.stderr.count("\n") == 1
 
 
-def test_accounts_show_what_was_spent(small, up, tmp_path):
+def test_accounts_show_what_was_spent(small, serving, tmp_path):
     """`accounts list` and `show --plot` read the ledger that the traffic left."""
-    with OipClient(up.addresses["inference"], up.key) as client:
+    with OipClient(serving.addresses["inference"], serving.key) as client:
         client.infer(client.describe("small"), small.inputs[:1000])
-    listed = run_queen("accounts", "list", "--state", up.state)
+    listed = run_queen("accounts", "list", "--state", serving.state)
     assert listed.returncode == 0
     assert "local" in listed.stdout
     png = tmp_path / "local.png"
-    shown = run_queen("accounts", "show", "local", "--state", up.state, "--plot", png)
+    shown = run_queen("accounts", "show", "local", "--state", serving.state, "--plot", png)
     assert shown.returncode == 0, shown.stderr
     assert "class-0" in shown.stdout
     assert png.read_bytes().startswith(b"\x89PNG")
-    unknown = run_queen("accounts", "show", "nobody", "--state", up.state)
+    unknown = run_queen("accounts", "show", "nobody", "--state", serving.state)
     assert unknown.returncode == 1
     assert "ACCOUNT_NOT_FOUND" in unknown.stderr
 
@@ -139,12 +149,14 @@ def test_killed_front_door_comes_back_on_its_port(small, up):
     np.testing.assert_array_equal(answers.argmax(axis=1), small.labels[:4])
 
 
-def test_second_up_on_one_state_is_refused(small, up):
+def test_second_up_on_one_state_is_refused(small, serving):
     """The second says who holds the folder; the first goes on."""
-    ran = run_queen("up", "--bundle", small.path, "--state", up.state, "--port", "0")
+    ran = run_queen("up", "--bundle", small.path, "--state", serving.state, "--port", "0")
     assert ran.returncode == 2
-    assert f"another `queen up` (process {up.process.pid}) uses this state folder" in ran.stderr
-    assert up.process.poll() is None
+    assert (
+        f"another `queen up` (process {serving.process.pid}) uses this state folder" in ran.stderr
+    )
+    assert serving.process.poll() is None
 
 
 class Traffic(threading.Thread):

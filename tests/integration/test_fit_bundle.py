@@ -1,4 +1,5 @@
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,22 @@ from queen.bundle import OUTPUTS, open_bundle
 from queen.cli import main
 from queen.errors import FitError
 from queen.fit import FitOptions, FitOutcome, fit_bundle
+from queen.fit.findings import honest_traffic, profile_prices
 from queen.fit.graph.session import GraphSession
 from queen.method.answers.ensemble import build_shadow
 from queen.method.sensitivity import center_distances
 from tests.integration.exported_models import digits, export_sklearn, export_torch
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _short_findings() -> Iterator[None]:
+    """Findings of fewer steps of a thief and fewer queries of an account."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(profile_prices, "_THIEF_STEPS", 60)
+        patch.setattr(honest_traffic, "QUERIES", 1500)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from queen.errors import FitError
+from queen.fit.findings import honest_traffic, profile_prices
 from queen.redteam.datasets import Split, load_digits_split
 from queen.redteam.networks import Regime, build_network, train_network
 from queen.redteam.runs.cache import Cache
@@ -16,6 +17,13 @@ from queen.redteam.runs.simulation import Recipe, network_outputs, simulate
 from queen.redteam.targets.in_process import seeded_secret
 
 QUEEN = Recipe("digits", "queen", "paper", 8, "steps", 0)
+
+
+@pytest.fixture(autouse=True)
+def _short_findings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Findings of fewer steps of a thief and fewer queries of an account."""
+    monkeypatch.setattr(profile_prices, "_THIEF_STEPS", 20)
+    monkeypatch.setattr(honest_traffic, "QUERIES", 500)
 
 
 @pytest.fixture(scope="module")
