@@ -13,18 +13,19 @@ from pathlib import Path
 from statistics import mean
 from typing import NamedTuple
 
-from queen.defaults import BREADTH
+from queen.defaults import BREADTH, PROFILE
 from queen.errors import ConfigError
 from queen.method.contracts import Profile
 from queen.method.honest.traffic import Kind
 from queen.redteam.defenses import none
 from queen.redteam.frontier.summary import Patience, Summary, summaries
 from queen.redteam.plans.full import full_plan
+from queen.redteam.plans.plan import MIXUP, OFF, SHIFT
 from queen.redteam.report.rows import Row
 from queen.redteam.report.standings import Standing, over_seeds
 from queen.results.files import learned_rows, red_team_file
 from queen.results.opening import NOT_YET, Line, opening_lines
-from queen.results.shortfalls import chosen_policy
+from queen.results.shortfalls import chosen_policy, standings_of_pools
 
 README, DEFAULTS = "README.md", "docs/adr/0018-defaults.md"
 _CELL, _FEW_WORDS = "([^|\n]+?)", r"(\S+?(?:\s+\S+?){0,3}?)"
@@ -83,12 +84,14 @@ def all_claims(folder: Path) -> list[Claim]:
 class _Measured:
     """The rows of the full plan as standings, by profile; the rows of the frontier.
 
-    `whole` are the profiles that met every attack that the plan has against them.
+    `whole` are the profiles that met every attack that the plan has against them, and `pools` the
+    best copies that the default left to thieves with other images.
     """
 
     standings: dict[Profile, Standing | None]
     whole: set[Profile]
     protectee: float | None
+    pools: dict[str, float]
     frontier: list[Row]
     policies: list[Summary]
 
@@ -108,7 +111,9 @@ class _Measured:
         undefended = standings[Profile.OBSERVE]
         model = undefended.figures["protectee_accuracy"] if undefended else None
         frontier = learned_rows(folder / f"frontier-{plan.dataset}.json")
-        return cls(standings, whole, model.mean if model else None, frontier, summaries(frontier))
+        pools = {line.key["pool"]: line.worst.mean for line in standings_of_pools(plan, rows)}
+        policies = summaries(frontier)
+        return cls(standings, whole, model.mean if model else None, pools, frontier, policies)
 
     @property
     def undefended(self) -> float | None:
@@ -157,6 +162,19 @@ def _profiles(measured: _Measured) -> Iterator[Claim]:
 
 def _limits(measured: _Measured) -> Iterator[Claim]:
     """The limits of the defense in the README."""
+    default = measured.standings[PROFILE]
+    floor = default.figures["clean_prefix_floor"] if default else None
+    yield Claim(
+        README,
+        "The best attack makes a copy of {} of them, a plain copy of the same answers has {}. "
+        "Mixed, shifted and other images, refused after some tens of queries, make copies of {}, "
+        "{} and {}, where a guess has 10 %.",
+        [
+            _percent_words(default.worst.mean if default else None),
+            _percent_words(floor.mean if floor else None),
+            *(_share(measured.pools.get(pool)) for pool in (MIXUP, SHIFT, OFF)),
+        ],
+    )
     clean, copy = measured.thief(BREADTH, "even")
     yield Claim(
         README,
@@ -219,6 +237,11 @@ def _share(share: float | None) -> str:
 
 def _percent(share: float | None) -> str:
     return NOT_YET if share is None else f"{100 * share:.1f}"
+
+
+def _percent_words(share: float | None) -> str:
+    """A share to a tenth of a percent, where differences of a point matter."""
+    return NOT_YET if share is None else f"{100 * share:.1f} %"
 
 
 def _about(count: float | None) -> str:

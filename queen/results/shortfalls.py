@@ -126,11 +126,7 @@ def _of_pools(plan: Plan, rows: Sequence[Row]) -> Iterator[str]:
     """The copies from other images under the default."""
     copies = [
         f"{percent(standing.worst)} % ({standing.key['pool']})"
-        for standing in standings(rows)
-        if _is_default(standing.key)
-        and standing.key["accounts"] == 1
-        and standing.key["pool"] != IN
-        and standing.key["queries"] == plan.queries
+        for standing in standings_of_pools(plan, rows)
     ]
     if copies:
         yield f"With other images, the best copies under the default have {_listed(copies)}."
@@ -204,6 +200,18 @@ def _of_data(folder: Path) -> Iterator[str]:
 
 def _of_hundred(share: float) -> str:
     return "all" if share == 1 else f"{100 * share:.0f} of 100"
+
+
+def standings_of_pools(plan: Plan, rows: Sequence[Row]) -> list[Standing]:
+    """The default against one account with images of each pool but the model's own."""
+    return [
+        standing
+        for standing in standings(rows)
+        if _is_default(standing.key)
+        and standing.key["accounts"] == 1
+        and standing.key["pool"] != IN
+        and standing.key["queries"] == plan.queries
+    ]
 
 
 def chosen_policy(frontier: Sequence[Summary]) -> Summary | None:

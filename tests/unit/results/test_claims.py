@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from queen.defaults import BREADTH
+from queen.defaults import BREADTH, PROFILE
 from queen.errors import ConfigError
 from queen.results.claims import DEFAULTS, README, Claim, all_claims, fill_figures
 from tests.unit.redteam.frontier.rows import kind_row, thief_row
@@ -88,6 +88,16 @@ def test_figures_follow_from_the_files(tmp_path: Path) -> None:
     wide = ["1,500", "88.4", "89.1", "never over", "87 of 1,000 over", "4,559", "never over"]
     assert wide in decided
     assert "over after 128 and 247" in decided[0]
+
+
+def test_what_the_default_gives_up_is_told(tmp_path: Path) -> None:
+    """The best copy beside the floor, and the best copy from each other pool."""
+    pools = {"mixup": 0.45, "shift": 0.48, "off-distribution": 0.22}
+    rows = [plan_row(PROFILE, "knockoff", 0.887, clean_prefix_floor=0.876)]
+    rows += [plan_row(PROFILE, "knockoff", copy, pool=pool) for pool, copy in pools.items()]
+    rows += [plan_row(PROFILE, "active", 0.1, pool="shift")]
+    given_up = ["88.7 %", "87.6 %", "45 %", "48 %", "22 %"]
+    assert given_up in claims_of(write_rows(tmp_path, rows), README)
 
 
 def test_a_profile_that_lacks_attacks_has_a_lower_bound(tmp_path: Path) -> None:
