@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from queen.method.crossing import CAP_OFF, OFF
+from queen.method.enforcement import Cause, Scope
 from queen.method.facts import FACTS, GROUP_SHIFT, POLICIES, Fact, FactArray, Observed
-from queen.method.ledger import Cause, Charge, Scope, Verdict
+from queen.method.ledger import Verdict
+from queen.method.sensitivity import Charge
 
 LOGGER = "decisions"
 """The field `logger` of a decision record."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from queen.method.contracts import Profile
 from queen.method.crossing import CAP_OFF
-from queen.method.ledger import Charge
+from queen.method.sensitivity import Charge
 
 PROFILE = Profile.REFUSE
 """Profile of the accounts that name none."""

@@ -17,8 +17,9 @@ from queen.method.answers.label_preserving import preserve_label
 from queen.method.contracts import Profile
 from queen.method.crossing import CrossingPolicy, cap_text, policy_thresholds
 from queen.method.honest.traffic import CHANGED, ClassRows
-from queen.method.ledger import Charge
-from queen.method.ledger_walk import NEVER, LedgerWalk
+from queen.method.sensitivity import Charge
+from queen.method.walk.ledger_walk import NEVER, LedgerWalk
+from queen.method.walk.sent_samples import SentSamples
 from queen.redteam.attacks.active import ask_actively
 from queen.redteam.attacks.base import Thief
 from queen.redteam.attacks.parts.watch import Probing
@@ -57,7 +58,8 @@ def honest_crossings(
     """
     split, bundle = experiment.split, experiment.bundle()
     outputs = experiment.plain_protectee.run(np.concatenate([split.test_x, split.pool_x]))
-    walk = LedgerWalk(bundle.geometry, outputs.embeddings, outputs.logits.argmax(axis=1), charge)
+    labels = outputs.logits.argmax(axis=1)
+    walk = LedgerWalk(SentSamples(bundle.geometry, outputs.embeddings, labels, charge))
     by_class = ClassRows(np.concatenate([split.test_y, split.pool_y]))
     thresholds = policy_thresholds(bundle.geometry, bundle.mean_squared_sqs, policy)
     crossings = {}

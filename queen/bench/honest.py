@@ -22,8 +22,9 @@ from queen.fit.findings.honest_traffic import Seen, honest_volumes
 from queen.method.contracts import SCOPES, Profile
 from queen.method.crossing import CrossingPolicy, PolicyThresholds, cap_text, policy_thresholds
 from queen.method.honest.traffic import CHANGED, HonestSamples, Kind, Rows
-from queen.method.ledger import Charge
-from queen.method.ledger_walk import NEVER, LedgerWalk, Positions, first_true
+from queen.method.sensitivity import Charge
+from queen.method.walk.ledger_walk import NEVER, LedgerWalk, first_true
+from queen.method.walk.sent_samples import Positions, SentSamples
 
 HISTORIES = (0, 500, 2000, 10_000)
 """Earlier queries of an account at which right answers are reported."""
@@ -137,9 +138,9 @@ class _Bench:
         views = self.samples.views(kind, rng)
         seen = see_samples(self._protectee, views.inputs) if kind in CHANGED else self._unchanged
         orders = views.orders(options.accounts, options.queries, rng)
-        walk = LedgerWalk(self._bundle.geometry, *seen, options.charge)
+        walk = LedgerWalk(SentSamples(self._bundle.geometry, *seen, options.charge))
         is_harmed, flagged = self._harm(walk, orders)
-        is_right = (walk.labels == self._labels[views.rows])[orders]
+        is_right = (walk.samples.labels == self._labels[views.rows])[orders]
         first = first_true(is_harmed)
         return HonestBench(
             kind=kind.value,

@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from queen_sensitivity.engine.batch import AccountPolicy, Queries
 from queen_sensitivity.engine.book import LedgerBook, Limits
+from queen_sensitivity.engine.charging import AccountPolicy, Queries
 from queen_sensitivity.engine.wiring import open_book
 from queen_sensitivity.ledger_store import MemoryLedgerStore
 
 from queen.method.crossing import published
-from queen.method.ledger import Cause, Scope
+from queen.method.enforcement import Cause, Scope
 from queen.redteam.runs.experiment import Experiment
 
 STRANGE = ("mixup", "shift", "off-distribution")

@@ -14,7 +14,7 @@ from queen.defaults import BREADTH, BUDGET, CHARGE, CLASS_CAP, PROFILE
 from queen.errors import ConfigError
 from queen.method.contracts import Profile
 from queen.method.crossing import cap_text
-from queen.method.ledger import Charge
+from queen.method.sensitivity import Charge
 from queen.serving.ports.pem import PemFiles
 
 Command = TypeVar("Command", bound=Callable[..., Any])

@@ -15,7 +15,7 @@ from queen.bundle import open_bundle
 from queen.cli.refusal import refusing
 from queen.method.contracts import SCOPES, Profile
 from queen.method.crossing import CAP_OFF, OFF, cap_text
-from queen.method.ledger import Scope
+from queen.method.enforcement import Scope
 from queen.planning import PlanOptions, PlanReport, plan
 from queen.planning.policies import policy_text
 from queen.planning.report import UNAFFECTED, exactness

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from queen.errors import ContractViolated
-from queen.method.ledger import Scope
+from queen.method.enforcement import Scope
 
 SIMPLEX_TOLERANCE = 1e-6
 SAFE_MARGIN = 0.01

@@ -2,7 +2,7 @@
 
 Facts are numbers and claims, never embeddings: with the regions and the thresholds they give
 every verdict a second time, which is how a decision log is checked. Shapes: B queries,
-R >= B rows that are charged, as in `queen.method.ledger.Charges`.
+R >= B rows that are charged, as in `queen.method.enforcement.Charges`.
 """
 
 from __future__ import annotations
@@ -13,23 +13,17 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from queen.method.enforcement import Charges, Scope, Standing, enforce, spare
 from queen.method.geometry import FloatArray, Geometry, LabelArray
 from queen.method.ledger import (
     Assessment,
-    Charge,
-    Charges,
     LedgerLevels,
     LedgerRows,
     Owners,
-    Scope,
-    Standing,
     Verdict,
     assess_candidates,
-    enforce,
-    sensitive_rows,
-    spare,
 )
-from queen.method.sensitivity import record_weight, single_query_sensitivity
+from queen.method.sensitivity import Charge, record_weight, sensitive_rows, single_query_sensitivity
 
 FACTS = np.dtype(
     [

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from queen.method.geometry import FloatArray, Geometry
-from queen.method.ledger import Charge, LedgerLevels, LedgerRows, assess_rows
+from queen.method.ledger import LedgerLevels, LedgerRows, assess_rows
 from queen.method.neighbor_grid import NeighborGrid
 from queen.method.neighbors import nearest_distances
+from queen.method.sensitivity import Charge
 
 PROBES = 4096
 """Points that measure how much of a region is covered: the share is right to about 1 %."""

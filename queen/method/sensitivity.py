@@ -7,6 +7,7 @@ T the cumulative query sensitivity (cqs) above which reversal begins.
 from __future__ import annotations
 
 import math
+from enum import StrEnum
 from functools import cache
 
 import numpy as np
@@ -24,6 +25,20 @@ _REACHABLE_DENSITY = {1: 0.690, 2: 0.449, 3: 0.265, 4: 0.153, 5: 0.085, 6: 0.046
 _REACHABLE_DENSITY |= {8: 0.0132}
 
 
+_REACH = 32.0
+
+
+class Charge(StrEnum):
+    """The queries that are sensitive: a novel sensitive query is charged, as a record."""
+
+    REGIONS = "regions"
+    """Queries inside of the sensitive region of their class, as in the paper."""
+    ANYWHERE = "anywhere"
+    """Every query within 32 sensitive radii of its cluster center: those outside of the regions
+    teach a copy, too. Training data lie within a few radii, and the off-distribution meter counts
+    what lies farther out."""
+
+
 def center_distances(
     geometry: Geometry, embeddings: NDArray[np.floating], labels: LabelArray
 ) -> FloatArray:
@@ -31,6 +46,15 @@ def center_distances(
     offset = embeddings.astype(np.float64) - geometry.cluster_centers.take(labels, axis=0)
     distances: FloatArray = np.sqrt(np.einsum("be,be->b", offset, offset))
     return distances
+
+
+def sensitive_rows(
+    geometry: Geometry, distances: FloatArray, labels: LabelArray, charge: Charge
+) -> NDArray[np.bool_]:
+    """Which rows with distances d (B,) and predicted `labels` (B,) are sensitive, (B,)."""
+    radii = _REACH if charge is Charge.ANYWHERE else 1.0
+    is_sensitive: NDArray[np.bool_] = distances < radii * geometry.sensitive_radius[labels]
+    return is_sensitive
 
 
 def single_query_sensitivity(

@@ -8,7 +8,7 @@ from typing import Any
 
 from queen.method.contracts import SCOPES, Profile
 from queen.method.crossing import OFF, CrossingPolicy, cap_text
-from queen.method.ledger import Scope
+from queen.method.enforcement import Scope
 
 UNAFFECTED = (Profile.OBSERVE, Profile.SAFE)
 """Profiles under which no answer depends on a verdict."""

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from queen.bundle import Bundle
 from queen.method.crossing import CAP_OFF, CrossingPolicy, needed_classes
+from queen.method.enforcement import Scope
 from queen.method.geometry import FloatArray
-from queen.method.ledger import Scope
 from queen.method.meter.off_distribution import after, room_left
 from queen.method.sensitivity import budget_thresholds
 from queen.planning.traffic import BoolArray, Charged, IntArray, ObservedTraffic

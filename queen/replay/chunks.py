@@ -31,8 +31,8 @@ from queen.decision_line import (
 )
 from queen.errors import DecisionLogInvalid
 from queen.method.crossing import CAP_OFF, OFF
+from queen.method.enforcement import Scope
 from queen.method.facts import FactArray
-from queen.method.ledger import Scope
 
 _LISTS = ("class", "verdict", "cause", "sqs", *NUMBERS, *BITS)
 _GROUP_LISTS = (*GROUP_NUMBERS, *GROUP_BITS)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from queen_sensitivity.engine.batch import AccountPolicy
+from queen_sensitivity.engine.charging import AccountPolicy
 from queen_sensitivity.ledger_store import LedgerStore
 from queen_sensitivity.ledgers.account_cache import Recheck
 
 from queen.method.crossing import CAP_OFF, CrossingPolicy
-from queen.method.ledger import Cause, Scope, Verdict
+from queen.method.enforcement import Cause, Scope
+from queen.method.ledger import Verdict
 from tests.unit.sensitivity.regions import batch_of, book_of, disc, small_geometry
 
 GEOMETRY = small_geometry()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from queen_sensitivity.engine.batch import AccountPolicy
+from queen_sensitivity.engine.charging import AccountPolicy
 from queen_sensitivity.ledger_store import LedgerStore
 
 from queen.method.crossing import CAP_OFF, CrossingPolicy
-from queen.method.ledger import Scope, Verdict
+from queen.method.enforcement import Scope
+from queen.method.ledger import Verdict
 from tests.unit.sensitivity.regions import (
     batch_of,
     book_of,

@@ -20,8 +20,8 @@ from queen.decision_line import (
     facts_from,
 )
 from queen.method.crossing import CAP_OFF
+from queen.method.enforcement import Cause, Scope
 from queen.method.facts import FACTS, GROUP_SHIFT, Fact, FactArray, Observed
-from queen.method.ledger import Cause, Scope
 
 COUNT = 50
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from queen_sensitivity.engine.batch import Queries
 from queen_sensitivity.engine.book import LedgerBook
+from queen_sensitivity.engine.charging import Queries
 from queen_sensitivity.ledger_store import MemoryLedgerStore
 
 from queen.bench.state.ledger_load import MEAN_SQUARED_SQS, Crowd, Site

@@ -13,7 +13,7 @@ from queen.cli import options
 from queen.cli.bench.figures import count, empty_table, json_path, publish
 from queen.cli.bench.options import experiment
 from queen.method.crossing import CrossingPolicy
-from queen.method.ledger import Charge
+from queen.method.sensitivity import Charge
 
 
 @click.command()

@@ -15,7 +15,7 @@ from queen.cli.bench.figures import count, empty_table, json_path, publish
 from queen.cli.bench.options import bundle
 from queen.method.contracts import Profile
 from queen.method.crossing import CrossingPolicy, cap_text
-from queen.method.ledger import Charge
+from queen.method.sensitivity import Charge
 
 if TYPE_CHECKING:
     from queen.bench.honest import HonestOptions

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from queen.method.crossing import PolicyThresholds
 from queen.method.geometry import Geometry
 from queen.method.honest.traffic import CHANGED, ClassRows, Kind
-from queen.method.ledger import Charge
-from queen.method.ledger_walk import NEVER, LedgerWalk
+from queen.method.sensitivity import Charge
+from queen.method.walk.ledger_walk import NEVER, LedgerWalk
+from queen.method.walk.sent_samples import SentSamples
 
 QUERIES = 10_000
 """Queries of a simulated account."""
@@ -59,7 +60,7 @@ def honest_volumes(
     if len(seen.classes) > _MOST_SAMPLES:
         seen = seen.part(rng.permutation(len(seen.classes))[:_MOST_SAMPLES])
     by_class = ClassRows(seen.classes)
-    walk = LedgerWalk(geometry, seen.embeddings, seen.predicted, charge)
+    walk = LedgerWalk(SentSamples(geometry, seen.embeddings, seen.predicted, charge))
     return {
         kind: _volume(
             walk, np.stack([by_class.draw(kind, QUERIES, rng) for _ in range(_ACCOUNTS)]), policy

@@ -8,7 +8,8 @@ import numpy as np
 
 from queen.defaults import CHARGE
 from queen.method.honest.traffic import HonestSamples, Kind
-from queen.method.ledger_walk import NEVER, LedgerWalk
+from queen.method.walk.ledger_walk import NEVER, LedgerWalk
+from queen.method.walk.sent_samples import SentSamples
 from queen.redteam.datasets import Images
 from queen.redteam.frontier.policies import Contender
 from queen.redteam.report.rows import Row
@@ -28,7 +29,7 @@ def see_images(experiment: Experiment, images: Images) -> LedgerWalk:
     """The images (N, ...) as a walk knows them: by embedding and predicted class."""
     outputs = experiment.plain_protectee.run(images)
     labels = outputs.probabilities.argmax(axis=1)
-    return LedgerWalk(experiment.bundle().geometry, outputs.embeddings, labels, CHARGE)
+    return LedgerWalk(SentSamples(experiment.bundle().geometry, outputs.embeddings, labels, CHARGE))
 
 
 def kind_cell(experiment: Experiment, kind: Kind, policy: Contender, accounts: int) -> str:

@@ -115,7 +115,7 @@ class _Thieves:
         return accuracy(copy, split.test_x, split.test_y)
 
     def _by_class(self, rows: Rows) -> Rows:
-        labels = self._stream.walk.labels[rows]
+        labels = self._stream.walk.samples.labels[rows]
         counts: Rows = np.bincount(labels, minlength=len(self._stream.ranking))
         return counts
 

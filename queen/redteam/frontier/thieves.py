@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from queen.method.ledger_walk import LedgerWalk
+from queen.method.walk.ledger_walk import LedgerWalk
 from queen.redteam.frontier.policies import Contender
 
 Rows = NDArray[np.int64]
@@ -33,12 +33,12 @@ class Stream:
 
     def of_class(self, label: int) -> Rows:
         """The rows of a class, in the order of the stream."""
-        return np.flatnonzero(self.walk.labels == label)
+        return np.flatnonzero(self.walk.samples.labels == label)
 
 
 def even(stream: Stream, policy: Contender, accounts: int) -> Rows:
     """All accounts ask about all classes, an image each in turn, until they are over."""
-    rows = np.arange(min(stream.queries, len(stream.walk.labels)))
+    rows = np.arange(min(stream.queries, len(stream.walk.samples.labels)))
     return _until_over(stream, policy, [rows[index::accounts] for index in range(accounts)])
 
 
@@ -49,7 +49,7 @@ def class_split(stream: Stream, policy: Contender, accounts: int) -> Rows:
     orders = []
     for index in range(accounts):
         own = stream.ranking[index::accounts]
-        orders.append(np.flatnonzero(np.isin(stream.walk.labels, own)))
+        orders.append(np.flatnonzero(np.isin(stream.walk.samples.labels, own)))
     return _until_over(stream, policy, orders)
 
 

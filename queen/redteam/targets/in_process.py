@@ -35,7 +35,8 @@ from queen.defaults import BREADTH, CHARGE, CLASS_CAP
 from queen.errors import OverBudget
 from queen.method.contracts import Profile
 from queen.method.crossing import cap_text
-from queen.method.ledger import Charge, Verdict
+from queen.method.ledger import Verdict
+from queen.method.sensitivity import Charge
 from queen.redteam.datasets import Images
 from queen.redteam.targets.base import Answers, LocalAccount, refusals
 from queen.redteam.targets.in_memory_service import InMemoryService, open_in_memory

@@ -23,7 +23,8 @@ from queen.bundle import Bundle
 from queen.defaults import BREADTH, CLASS_CAP
 from queen.method.answers.label_preserving import preserve_label
 from queen.method.crossing import cap_text
-from queen.method.ledger import Scope, Verdict
+from queen.method.enforcement import Scope
+from queen.method.ledger import Verdict
 from queen.redteam.datasets import Images
 from queen.redteam.targets.base import Answers, LocalAccount
 from queen.redteam.targets.in_memory_service import open_in_memory

@@ -13,10 +13,10 @@ from queen.bundle import Bundle
 from queen.errors import InvalidQuery
 from queen.method.answers.fingerprint import LARGEST_FINGERPRINT, MOST_SECRETS
 from queen.method.crossing import CrossingPolicy
-from queen.method.ledger import Scope
+from queen.method.enforcement import Scope
 from queen.owners import GROUP_PREFIX, LONGEST_OWNER, OBSERVED_PREFIX
 from queen.wire import read_tensor, require_bundle, require_finite, require_rows
-from queen_sensitivity.engine.batch import AccountPolicy, Queries
+from queen_sensitivity.engine.charging import AccountPolicy, Queries
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from queen.failures import Failure
 from queen.method.ledger import Assessment, Verdict
 from queen.wire import encode_facts, tensor_bytes
 from queen_sensitivity.decode import Expected, read_queries
-from queen_sensitivity.engine.batch import Queries
 from queen_sensitivity.engine.book import LedgerBook
+from queen_sensitivity.engine.charging import Queries
 from queen_sensitivity.metrics import SensitivityMetrics
 
 SENSITIVITY = pb.DESCRIPTOR.services_by_name["SensitivityService"].full_name

@@ -11,7 +11,7 @@ from pydantic_settings import SettingsConfigDict
 
 from queen.defaults import BREADTH, BUDGET, CHARGE, CLASS_CAP
 from queen.method.crossing import CrossingPolicy, cap_text, read_cap
-from queen.method.ledger import Charge
+from queen.method.sensitivity import Charge
 from queen.serving.ports.place import is_loopback
 from queen.serving.settings import ClassCap, InnerSettings
 from queen_sensitivity.ledger_store import RedisOptions, is_url, read_address

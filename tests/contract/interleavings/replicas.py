@@ -13,14 +13,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from queen_sensitivity.engine.batch import AccountPolicy, Queries, charge_owners
 from queen_sensitivity.engine.book import LedgerBook
+from queen_sensitivity.engine.charging import AccountPolicy, Queries, charge_owners
 from queen_sensitivity.ledger_store import LedgerKey, Records
 from queen_sensitivity.ledgers.account_cache import Recheck
 
 from queen.errors import DependencyUnavailable
 from queen.method.crossing import CrossingPolicy, Thresholds, published
-from queen.method.ledger import Assessment, Charges, Scope, Standing, Verdict
+from queen.method.enforcement import Charges, Scope, Standing
+from queen.method.ledger import Assessment, Verdict
 from queen.method.neighbors import nearest_distances
 from queen.owners import group_owner
 from tests.contract.interleavings.operations import (

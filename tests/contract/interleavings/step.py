@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from queen_sensitivity.engine.batch import Queries
+from queen_sensitivity.engine.charging import Queries
 from queen_sensitivity.ledger_store import LedgerKey, Records
 
 from queen.method.ledger import Assessment, LedgerLevels, LedgerRows, Owners, assess_rows

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import structlog
-from queen_sensitivity.engine.batch import AccountPolicy
+from queen_sensitivity.engine.charging import AccountPolicy
 from queen_sensitivity.ledger_store import (
     Append,
     AppendResult,
@@ -21,7 +21,8 @@ from queen_sensitivity.ledger_store import (
 from queen.errors import DependencyUnavailable, LedgerCorrupt
 from queen.failures import Failure
 from queen.method.crossing import CAP_OFF, CrossingPolicy
-from queen.method.ledger import Assessment, Scope, Verdict
+from queen.method.enforcement import Scope
+from queen.method.ledger import Assessment, Verdict
 from queen.serving.logging import account_hash
 from tests.unit.sensitivity.regions import (
     FullStore,

@@ -12,8 +12,9 @@ from grpc_health.v1 import health_pb2
 from queen.api.v1 import admin_pb2
 from queen.api.v1 import sensitivity_pb2 as pb
 from queen.bundle import open_bundle
+from queen.method.enforcement import Cause
 from queen.method.geometry import Geometry
-from queen.method.ledger import Cause, Verdict
+from queen.method.ledger import Verdict
 from queen.method.neighbors import nearest_distances
 from tests.bundles import SmallBundle
 from tests.integration.sensitivity.calls import (

@@ -7,7 +7,7 @@ import pytest
 from queen.bench import charge
 from queen.bench.charge import honest_crossings, run_charge_bench
 from queen.method.crossing import CAP_OFF, CrossingPolicy
-from queen.method.ledger import Charge
+from queen.method.sensitivity import Charge
 from queen.redteam.runs.experiment import Experiment
 
 POLICY = CrossingPolicy(2, 5, CAP_OFF)

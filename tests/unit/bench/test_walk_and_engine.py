@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from queen_sensitivity.engine.batch import AccountPolicy, Queries
 from queen_sensitivity.engine.book import Limits
+from queen_sensitivity.engine.charging import AccountPolicy, Queries
 from queen_sensitivity.engine.wiring import open_book
 from queen_sensitivity.ledger_store import MemoryLedgerStore
 
 from queen.bundle import open_bundle
 from queen.method.crossing import CAP_OFF, CrossingPolicy, policy_thresholds
-from queen.method.ledger import Cause, Charge, Scope, Verdict
-from queen.method.ledger_walk import LedgerWalk
+from queen.method.enforcement import Cause, Scope
+from queen.method.ledger import Verdict
+from queen.method.sensitivity import Charge
+from queen.method.walk.ledger_walk import LedgerWalk
+from queen.method.walk.sent_samples import SentSamples
 from tests.bundles import SmallBundle
 
 ACCOUNTS, QUERIES, BATCH = 5, 700, 64
@@ -42,7 +45,7 @@ def test_the_walk_and_the_engine_agree(
     orders[0] = rng.integers(len(inputs), size=QUERIES)
     orders[1] = rng.choice(np.flatnonzero(labels[:400] == 1), QUERIES)
 
-    walk = LedgerWalk(bundle.geometry, embeddings, labels, charge)
+    walk = LedgerWalk(SentSamples(bundle.geometry, embeddings, labels, charge))
     numbers = policy_thresholds(bundle.geometry, bundle.mean_squared_sqs, policy)
     flagged = walk.flagged(orders, bundle.meter, numbers)
     enforced = walk.enforced(orders, numbers, scope, flagged)

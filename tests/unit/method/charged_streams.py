@@ -11,19 +11,8 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from queen.method.ledger import (
-    Assessment,
-    Cause,
-    Charges,
-    LedgerLevels,
-    LedgerRows,
-    Owners,
-    Scope,
-    Standing,
-    Verdict,
-    assess_rows,
-    enforce,
-)
+from queen.method.enforcement import Cause, Charges, Scope, Standing, enforce
+from queen.method.ledger import Assessment, LedgerLevels, LedgerRows, Owners, Verdict, assess_rows
 from queen.method.neighbors import nearest_distances
 from queen.method.sensitivity import cumulative_query_sensitivity
 from tests.unit.method.streams import GEOMETRY, Row, embeddings

@@ -12,7 +12,7 @@ from queen.method.contracts import (
     check_label_kept,
     check_simplex,
 )
-from queen.method.ledger import Scope
+from queen.method.enforcement import Scope
 
 OWN = np.array([[0.7, 0.2, 0.1]], np.float32)
 

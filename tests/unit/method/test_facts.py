@@ -5,20 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from queen.method.enforcement import Cause, Charges, Scope, Standing, enforce, spare
 from queen.method.facts import FACTS, GROUP_SHIFT, POLICIES, Fact, gather_facts, reenact
-from queen.method.ledger import (
-    Cause,
-    Charges,
-    LedgerLevels,
-    LedgerRows,
-    Owners,
-    Scope,
-    Standing,
-    Verdict,
-    assess_rows,
-    enforce,
-    spare,
-)
+from queen.method.ledger import LedgerLevels, LedgerRows, Owners, Verdict, assess_rows
 from tests.unit.method.regions import discs
 
 GEOMETRY = discs(2, 2, coverage_fraction=0.25)

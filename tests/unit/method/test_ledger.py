@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from queen.method.ledger import Charge, LedgerLevels, LedgerRows, Verdict, assess_rows
-from queen.method.sensitivity import cumulative_query_sensitivity
+from queen.method.ledger import LedgerLevels, LedgerRows, Verdict, assess_rows
+from queen.method.sensitivity import Charge, cumulative_query_sensitivity
 from tests.unit.method.regions import bounded, discs, inside_region
 from tests.unit.method.streams import (
     GEOMETRY,

@@ -6,7 +6,7 @@ import numpy as np
 
 from queen.bundle import Bundle
 from queen.method.crossing import CAP_OFF, CrossingPolicy
-from queen.method.ledger import Scope
+from queen.method.enforcement import Scope
 from queen.method.sensitivity import budget_thresholds
 from queen.planning.traffic import ObservedTraffic
 from queen.planning.trial import NEVER, Outcome, PolicyTrial, first_above, first_off

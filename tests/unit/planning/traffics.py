@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from queen_sensitivity.engine.batch import AccountPolicy
+from queen_sensitivity.engine.charging import AccountPolicy
 
 from queen.bundle import Bundle
 from queen.planning.traffic import Charged, ObservedTraffic

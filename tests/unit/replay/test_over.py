@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from queen_sensitivity.engine.batch import AccountPolicy
+from queen_sensitivity.engine.charging import AccountPolicy
 
 from queen.bundle import Bundle
 from queen.method.crossing import CAP_OFF, CrossingPolicy
-from queen.method.ledger import Scope
+from queen.method.enforcement import Scope
 from queen.replay import ReplayReport, replay
 from tests.unit.replay.logs import entries, spread, write
 from tests.unit.replay.written import WrittenLog

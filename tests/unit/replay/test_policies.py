@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from queen_sensitivity.engine.batch import AccountPolicy
+from queen_sensitivity.engine.charging import AccountPolicy
 
 from queen.bundle import Bundle
 from queen.errors import DecisionLogInvalid

@@ -9,11 +9,13 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
-from queen_sensitivity.engine.batch import AccountPolicy
+from queen_sensitivity.engine.charging import AccountPolicy
 
 from queen.bundle import Bundle
 from queen.method.crossing import CrossingPolicy
-from queen.method.ledger import Charge, Scope, Verdict
+from queen.method.enforcement import Scope
+from queen.method.ledger import Verdict
+from queen.method.sensitivity import Charge
 from queen.replay import replay
 from tests.unit.replay.written import Row, WrittenLog
 

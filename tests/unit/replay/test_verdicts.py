@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from queen_sensitivity.engine.batch import AccountPolicy
+from queen_sensitivity.engine.charging import AccountPolicy
 
 from queen.bundle import Bundle
-from queen.method.ledger import Cause, Scope
+from queen.method.enforcement import Cause, Scope
 from queen.replay import replay
 from tests.unit.replay.logs import crossing, entries, first_with, relabelled, spread, write
 from tests.unit.replay.written import WrittenLog

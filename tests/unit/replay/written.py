@@ -12,8 +12,8 @@ from queen_inference.decisions.file import line_of
 from queen_inference.decisions.log import DecisionLog, DecisionRecord
 from queen_inference.micro_batch import Pending, Span
 from queen_inference.peers.sensitivity import Assessed
-from queen_sensitivity.engine.batch import AccountPolicy, Queries
 from queen_sensitivity.engine.book import Limits
+from queen_sensitivity.engine.charging import AccountPolicy, Queries
 from queen_sensitivity.engine.wiring import open_book
 from queen_sensitivity.ledger_store import LedgerStore, MemoryLedgerStore
 from queen_sensitivity.ledgers.account_cache import Recheck
@@ -22,7 +22,7 @@ from queen_sensitivity.servicer import encode_assessment
 from queen.bundle import Bundle
 from queen.method.contracts import Profile
 from queen.method.crossing import CrossingPolicy, published
-from queen.method.ledger import Charge
+from queen.method.sensitivity import Charge
 from queen.serving.auth import Account
 from queen.serving.logging import account_hash
 from queen.wire import read_facts

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from queen_sensitivity.engine.batch import AccountPolicy
+from queen_sensitivity.engine.charging import AccountPolicy
 
 from queen.method.crossing import CrossingPolicy, Thresholds
+from queen.method.enforcement import Cause, Scope, repeat_radius
 from queen.method.geometry import Geometry
-from queen.method.ledger import (
-    Cause,
-    Charge,
-    LedgerLevels,
-    LedgerRows,
-    Owners,
-    Scope,
-    Verdict,
-    assess_rows,
-    repeat_radius,
-)
+from queen.method.ledger import LedgerLevels, LedgerRows, Owners, Verdict, assess_rows
 from queen.method.meter.off_distribution import OffDistributionMeter
 from queen.method.neighbors import nearest_distances
 from queen.method.sensitivity import (
+    Charge,
     center_distances,
     cumulative_query_sensitivity,
     packing_limit,

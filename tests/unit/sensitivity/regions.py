@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from queen_sensitivity.engine.batch import AccountPolicy, Queries
 from queen_sensitivity.engine.book import LedgerBook, Limits
+from queen_sensitivity.engine.charging import AccountPolicy, Queries
 from queen_sensitivity.engine.wiring import Listeners, open_book
 from queen_sensitivity.ledger_store import (
     Append,
@@ -26,8 +26,8 @@ from queen_sensitivity.metrics import CAS_RESULTS
 from queen.errors import DependencyUnavailable
 from queen.method.crossing import CrossingPolicy, Thresholds, published
 from queen.method.geometry import Geometry
-from queen.method.ledger import Charge
 from queen.method.meter.off_distribution import OffDistributionMeter
+from queen.method.sensitivity import Charge
 
 CLASSES = 3
 

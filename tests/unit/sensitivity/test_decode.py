@@ -12,7 +12,7 @@ from queen.api.v1 import sensitivity_pb2 as pb
 from queen.bundle import Bundle, open_bundle
 from queen.errors import BatchTooLarge, BundleMismatch, InvalidQuery
 from queen.method.crossing import CAP_OFF, UNSTATED, CrossingPolicy
-from queen.method.ledger import Scope
+from queen.method.enforcement import Scope
 from tests.bundles import make_bundle
 
 

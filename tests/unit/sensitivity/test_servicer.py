@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from prometheus_client import generate_latest
-from queen_sensitivity.engine.batch import AccountPolicy, Queries
+from queen_sensitivity.engine.charging import AccountPolicy, Queries
 from queen_sensitivity.ledger_store import MemoryLedgerStore
 from queen_sensitivity.metrics import SensitivityMetrics
 from queen_sensitivity.servicer import Dispatcher

@@ -86,7 +86,7 @@ class Share:
 class Assessed:
     """Verdicts (R,) uint8 on the queries of a share, with the numbers that they follow from.
 
-    `causes` (R,) uint8 are bits of `queen.method.ledger.Cause`, `sqs` (R,) float32. `facts`
+    `causes` (R,) uint8 are bits of `queen.method.enforcement.Cause`, `sqs` (R,) float32. `facts`
     (R,) are of `queen.method.facts.FACTS`, zeros if the client does not ask for them. `secrets`
     (R,) are the fingerprints under which flagged queries are answered, 0 for any other. A query
     with NO_VERDICT has zeros for the rest; `failures` (R,) uint8 say why, by the numbers of

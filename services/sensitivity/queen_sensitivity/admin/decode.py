@@ -17,8 +17,7 @@ from queen.errors import BatchTooLarge, InvalidQuery
 from queen.method.answers.fingerprint import LARGEST_FINGERPRINT
 from queen.method.crossing import CrossingPolicy
 from queen.method.geometry import Geometry
-from queen.method.ledger import Charge, sensitive_rows
-from queen.method.sensitivity import center_distances
+from queen.method.sensitivity import Charge, center_distances, sensitive_rows
 from queen.operators import Mandate
 from queen.owners import LONGEST_OWNER
 from queen.wire import read_tensor, require_finite

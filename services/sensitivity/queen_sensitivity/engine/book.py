@@ -22,32 +22,30 @@ from queen.bundle import Bundle
 from queen.errors import DependencyUnavailable, LedgerConflict
 from queen.failures import Failure
 from queen.method.crossing import CrossingPolicy, Thresholds
+from queen.method.enforcement import Standing, enforce
 from queen.method.facts import POLICIES, FactArray, gather_facts, state_observed
 from queen.method.geometry import Geometry
-from queen.method.ledger import (
-    Assessment,
-    Charge,
-    Standing,
-    Verdict,
-    enforce,
-)
+from queen.method.ledger import Assessment, Verdict
 from queen.method.meter.off_distribution import (
     AccountMeter,
     OffDistributionMeter,
     tail_cells,
     walk_owners,
 )
+from queen.method.sensitivity import Charge
 from queen_sensitivity.engine.batch import (
     Batch,
+    Snapshot,
+    empty_assessment,
+    fill_rows,
+    without_failed,
+)
+from queen_sensitivity.engine.charging import (
     Charged,
     Queries,
-    Snapshot,
     charge_owners,
-    empty_assessment,
     exempt_rows,
-    fill_rows,
     spare_exempt,
-    without_failed,
 )
 from queen_sensitivity.engine.crossings import Crossing
 from queen_sensitivity.engine.recording import APPEND_ATTEMPTS, Recorder

@@ -13,8 +13,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from queen.method.enforcement import repeat_radius
 from queen.method.geometry import Geometry
-from queen.method.ledger import Assessment, repeat_radius
+from queen.method.ledger import Assessment
 from queen.method.meter.off_distribution import OffDistributionMeter, walk_owners
 from queen.method.neighbors import Listed, are_near
 from queen_sensitivity.engine.batch import Batch

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from queen.method.ledger import Verdict
-from queen_sensitivity.engine.batch import Batch, Queries
+from queen_sensitivity.engine.batch import Batch
+from queen_sensitivity.engine.charging import Queries
 from queen_sensitivity.engine.recording import Recorder
 
 _REVERSE = np.uint8(Verdict.REVERSE)

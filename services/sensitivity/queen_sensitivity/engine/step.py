@@ -11,21 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from queen.method.geometry import FloatArray, Geometry
-from queen.method.ledger import (
-    Assessment,
-    Charge,
-    LedgerRows,
-    Verdict,
-    assess_candidates,
-    sensitive_rows,
-)
+from queen.method.ledger import Assessment, LedgerRows, Verdict, assess_candidates
 from queen.method.meter.off_distribution import (
     MeterRows,
     OffDistributionMeter,
     room_left,
     tail_cells,
 )
-from queen.method.sensitivity import center_distances
+from queen.method.sensitivity import Charge, center_distances, sensitive_rows
 from queen_sensitivity.engine.batch import Batch
 from queen_sensitivity.ledgers.ledger_table import Numbers
 from queen_sensitivity.ledgers.neighbor_index import NeighborIndex

@@ -19,8 +19,9 @@ from queen.decision_line import OVER_BUDGET
 from queen.errors import DependencyUnavailable
 from queen.method.contracts import Profile
 from queen.method.crossing import CAP_OFF
+from queen.method.enforcement import Cause, Scope
 from queen.method.facts import FACTS, Fact
-from queen.method.ledger import Cause, Scope, Verdict
+from queen.method.ledger import Verdict
 from queen.serving.auth import Account
 from queen.serving.logging import account_hash
 

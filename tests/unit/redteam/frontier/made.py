@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from queen.method.crossing import CAP_OFF, PolicyThresholds
-from queen.method.ledger_walk import LedgerWalk
+from queen.method.walk.ledger_walk import LedgerWalk
+from queen.method.walk.sent_samples import SentSamples
 from queen.redteam.frontier.policies import Contender
 from queen.redteam.frontier.thieves import Stream
 from tests.unit.method.regions import discs, inside_region
@@ -19,7 +20,7 @@ def stream(count: int = 1200, queries: int = 900) -> Stream:
     rng = np.random.default_rng(0)
     labels = rng.permutation(count) % CLASSES
     embeddings = [inside_region(rng, GEOMETRY, label, 1) for label in labels.tolist()]
-    walk = LedgerWalk(GEOMETRY, np.concatenate(embeddings), labels)
+    walk = LedgerWalk(SentSamples(GEOMETRY, np.concatenate(embeddings), labels))
     return Stream(walk, queries, list(range(CLASSES))[::-1])
 
 

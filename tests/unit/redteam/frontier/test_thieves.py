@@ -38,7 +38,7 @@ def test_a_hoarder_crosses_a_class_less_than_the_breadth(breadth: int) -> None:
     rows = hoarding(STREAM, contender(breadth), 1)
     assert _crossed(rows) == breadth - 1
     hoarded = STREAM.ranking[: breadth - 1]
-    labels = STREAM.walk.labels[rows]
+    labels = STREAM.walk.samples.labels[rows]
     for label in range(CLASSES):
         whole = len(STREAM.of_class(label))
         assert ((labels == label).sum() == whole) == (label in hoarded)

@@ -13,7 +13,7 @@ from queen.bundle import open_bundle
 from queen.errors import ConfigError
 from queen.method.contracts import check_simplex
 from queen.method.crossing import CAP_OFF
-from queen.method.ledger import Scope
+from queen.method.enforcement import Scope
 from queen.redteam.datasets import Images
 from queen.redteam.targets.base import Answers
 from queen.redteam.targets.protectee import open_protectee

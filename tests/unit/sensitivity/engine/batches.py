@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from queen_sensitivity.engine.batch import Batch, Queries, charge_owners
+from queen_sensitivity.engine.batch import Batch
+from queen_sensitivity.engine.charging import Queries, charge_owners
 from queen_sensitivity.ledger_store import LedgerStore
 from queen_sensitivity.ledgers.account_cache import AccountCache, Recheck
 from queen_sensitivity.ledgers.ledger_memory import LedgerMemory

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from queen_sensitivity.engine.batch import AccountPolicy
+from queen_sensitivity.engine.charging import AccountPolicy
 from queen_sensitivity.engine.recording import APPEND_ATTEMPTS
 from queen_sensitivity.ledger_store import Append, LedgerKey, MemoryLedgerStore
 from queen_sensitivity.ledgers.account_cache import Recheck
@@ -23,8 +23,9 @@ from queen.errors import (
     LedgerConflict,
 )
 from queen.method.crossing import CAP_OFF, UNSTATED, CrossingPolicy, Thresholds, published
-from queen.method.ledger import Charge, Scope, Verdict
-from queen.method.sensitivity import cumulative_query_sensitivity
+from queen.method.enforcement import Scope
+from queen.method.ledger import Verdict
+from queen.method.sensitivity import Charge, cumulative_query_sensitivity
 from tests.unit.sensitivity.oracle import Oracle
 from tests.unit.sensitivity.regions import (
     CLASSES,

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from queen_sensitivity.engine.batch import AccountPolicy
 from queen_sensitivity.engine.book import LedgerStep
+from queen_sensitivity.engine.charging import AccountPolicy
 from queen_sensitivity.engine.recording import NewRecords, Recorder
 from queen_sensitivity.ledger_store import Append, LedgerKey, LedgerStore, MemoryLedgerStore
 from queen_sensitivity.ledgers.unwritten import UnwrittenRecords

@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from queen_sensitivity.engine.batch import AccountPolicy
 from queen_sensitivity.engine.book import LedgerBook
+from queen_sensitivity.engine.charging import AccountPolicy
 from queen_sensitivity.engine.step import LedgerStep
 from queen_sensitivity.ledger_store import Append, MemoryLedgerStore
 
 from queen.method.crossing import CAP_OFF, CrossingPolicy, Thresholds
+from queen.method.enforcement import Cause, Scope, repeat_radius
 from queen.method.facts import Fact
-from queen.method.ledger import Assessment, Cause, Scope, Verdict, repeat_radius
+from queen.method.ledger import Assessment, Verdict
 from queen.method.meter.off_distribution import OffDistributionMeter
 from queen.method.neighbors import nearest_distances
 from tests.unit.sensitivity.oracle import Oracle

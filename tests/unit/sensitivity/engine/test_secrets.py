@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from queen_sensitivity.engine.batch import AccountPolicy
 from queen_sensitivity.engine.book import LedgerBook
+from queen_sensitivity.engine.charging import AccountPolicy
 from queen_sensitivity.ledger_store import Append, LedgerKey, LedgerStore, MemoryLedgerStore
 
 from queen.errors import DependencyUnavailable
 from queen.method.crossing import CrossingPolicy
-from queen.method.ledger import Scope, Verdict
+from queen.method.enforcement import Scope
+from queen.method.ledger import Verdict
 from tests.unit.sensitivity.regions import (
     StoreWithEvents,
     batch_of,

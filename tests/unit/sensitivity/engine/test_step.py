@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from queen_sensitivity.engine.batch import AccountPolicy
 from queen_sensitivity.engine.book import LedgerStep
+from queen_sensitivity.engine.charging import AccountPolicy
 from queen_sensitivity.ledger_store import Append, LedgerKey, MemoryLedgerStore
 
 from queen.method.ledger import LedgerLevels, LedgerRows, Verdict, assess_rows

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from queen_sensitivity.engine.batch import AccountPolicy, Queries
+from queen_sensitivity.engine.charging import AccountPolicy, Queries
 from queen_sensitivity.engine.crossings import Crossing, CrossingKind
 from queen_sensitivity.engine.wiring import Listeners
 from queen_sensitivity.ledger_store import MemoryLedgerStore
 
-from queen.method.ledger import Cause, Scope, Verdict
+from queen.method.enforcement import Cause, Scope
+from queen.method.ledger import Verdict
 from tests.unit.sensitivity.regions import batch_of, book_of, disc, meter_of, ring, small_geometry
 
 GEOMETRY = small_geometry()

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import structlog
-from queen_sensitivity.engine.batch import AccountPolicy, Queries
 from queen_sensitivity.engine.book import LedgerBook
+from queen_sensitivity.engine.charging import AccountPolicy, Queries
 from queen_sensitivity.engine.wiring import Listeners
 from queen_sensitivity.ledger_store import Append, LedgerKey, MemoryLedgerStore
 from queen_sensitivity.ledgers.account_cache import Recheck
@@ -18,7 +18,8 @@ from scipy.spatial.distance import pdist
 
 from queen.errors import DependencyUnavailable, LedgerCorrupt, QueenError
 from queen.failures import Failure
-from queen.method.ledger import Scope, Verdict
+from queen.method.enforcement import Scope
+from queen.method.ledger import Verdict
 from queen.serving.logging import account_hash
 from tests.unit.sensitivity.regions import (
     CLASSES,

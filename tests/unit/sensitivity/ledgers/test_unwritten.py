@@ -6,15 +6,16 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from queen_sensitivity.engine.batch import AccountPolicy, Queries
 from queen_sensitivity.engine.book import LedgerBook
+from queen_sensitivity.engine.charging import AccountPolicy, Queries
 from queen_sensitivity.engine.wiring import Listeners
 from queen_sensitivity.ledger_store import Append, LedgerKey, LedgerStore, MemoryLedgerStore
 from queen_sensitivity.ledgers.account_cache import Recheck
 from queen_sensitivity.ledgers.unwritten import UnwrittenRecords
 
 from queen.failures import Failure
-from queen.method.ledger import Scope, Verdict
+from queen.method.enforcement import Scope
+from queen.method.ledger import Verdict
 from tests.unit.sensitivity.regions import (
     FullStore,
     StoreWithEvents,

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import numpy as np
 import structlog
-from queen_sensitivity.engine.batch import AccountPolicy
+from queen_sensitivity.engine.charging import AccountPolicy
 from queen_sensitivity.ledger_store import MemoryLedgerStore
 from queen_sensitivity.survey.loop import Pace, SurveyLoop
 from queen_sensitivity.survey.surveyor import Survey

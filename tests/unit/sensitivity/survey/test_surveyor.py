@@ -6,7 +6,7 @@ from itertools import chain, count, repeat
 
 import numpy as np
 import pytest
-from queen_sensitivity.engine.batch import AccountPolicy
+from queen_sensitivity.engine.charging import AccountPolicy
 from queen_sensitivity.ledger_store import MemoryLedgerStore
 from queen_sensitivity.survey.accounts import ACCOUNTS_AT_A_TIME
 

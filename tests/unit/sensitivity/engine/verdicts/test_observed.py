@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from queen_sensitivity.engine.batch import AccountPolicy, Queries
 from queen_sensitivity.engine.book import LedgerBook
+from queen_sensitivity.engine.charging import AccountPolicy, Queries
 from queen_sensitivity.engine.crossings import Crossing
 from queen_sensitivity.engine.wiring import Listeners
 from queen_sensitivity.ledger_store import LedgerStore, MemoryLedgerStore

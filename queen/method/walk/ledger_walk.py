@@ -2,7 +2,6 @@
 
 The engine of the sensitivity service decides the same, bit by bit; it serves accounts in
 micro-batches, while this walk simulates a thousand accounts of ten thousand queries in seconds.
-All accounts send rows of the same N samples, so that which sample covers which is computed once.
 
 Shapes: A accounts, Q queries of each, N samples, C classes, L levels.
 """
@@ -11,35 +10,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from queen.method.crossing import PolicyThresholds
-from queen.method.geometry import FloatArray, Geometry
-from queen.method.ledger import Charge, Scope, repeat_radius, sensitive_rows
+from queen.method.enforcement import Scope
+from queen.method.geometry import FloatArray
 from queen.method.meter.off_distribution import (
     AccountMeter,
     OffDistributionMeter,
     room_left,
     tail_cells,
 )
-from queen.method.neighbor_grid import NeighborGrid
-from queen.method.sensitivity import (
-    center_distances,
-    record_weight,
-    single_query_sensitivity,
-)
+from queen.method.walk.sent_samples import Claims, Positions, SentSamples
 
 NEVER = np.iinfo(np.int64).max
 """The position of an event that does not happen."""
 _COVER_BYTES = 2**26
 """Memory for the marks of covered samples: accounts that need more are walked in parts."""
 
-Claims = NDArray[np.bool_]
-Positions = NDArray[np.int64]
 Orders = NDArray[np.int64]
 """Rows of the samples in the order of each account, (A, Q)."""
 
@@ -70,24 +61,6 @@ class Standings:
         return first
 
 
-class _Near(NamedTuple):
-    """The samples near each of N samples, one after another.
-
-    The `counts` (N,) of them for each sample begin at `starts` (N,) in `samples`.
-    """
-
-    starts: Positions
-    counts: Positions
-    samples: NDArray[np.int32]
-
-    def mark(self, marks: Claims, accounts: Positions, rows: Positions) -> None:
-        """Mark in `marks` (A, N) what is near the row of each of some accounts, (a,) each."""
-        counts = self.counts[rows]
-        ends = np.cumsum(counts)
-        places = np.arange(ends[-1]) + np.repeat(self.starts[rows] - ends + counts, counts)
-        marks[np.repeat(accounts, counts), self.samples[places]] = True
-
-
 @dataclass(frozen=True, eq=False)
 class Enforced:
     """The queries of A accounts that a policy reverses or refuses, (A, Q).
@@ -100,53 +73,17 @@ class Enforced:
 
 
 class LedgerWalk:
-    """N samples that simulated accounts send: `embeddings` (N, E), predicted `labels` (N,)."""
+    """The ledger step over simulated accounts, which send some of N `samples` in their orders."""
 
-    def __init__(
-        self,
-        geometry: Geometry,
-        embeddings: NDArray[np.float32],
-        labels: NDArray[np.integer],
-        charge: Charge = Charge.REGIONS,
-    ) -> None:
-        distances = center_distances(geometry, embeddings, labels)
-        sqs = single_query_sensitivity(geometry, distances, labels)
-        self.distances = distances
-        self.labels = labels
-        self._embeddings = embeddings
-        self.sensitive: Claims = sensitive_rows(geometry, distances, labels, charge)
-        self._num_classes = geometry.num_classes
-        self._geometry = geometry
-        self.weights = record_weight(geometry, sqs)
-        self.covered = self._near(geometry.coverage_radius)
-
-    @cached_property
-    def repeating(self) -> _Near:
-        """The samples that repeat a record of each sample."""
-        return self._near(repeat_radius(self._geometry))
-
-    def _near(self, radii: FloatArray) -> _Near:
-        """The samples of its class within its radius, of `radii` (C,), of each sensitive sample."""
-        embeddings = self._embeddings
-        records, near = [np.empty(0, np.int32)], [np.empty(0, np.int32)]
-        for label in np.unique(self.labels).tolist():
-            rows = np.flatnonzero(self.labels == label).astype(np.int32)
-            sensitive = rows[self.sensitive[rows]]
-            grid = NeighborGrid(embeddings[rows], float(radii[label]))
-            for queries, points in grid.near(embeddings[sensitive]):
-                records.append(sensitive[queries])
-                near.append(rows[points])
-        record = np.concatenate(records)
-        counts = np.bincount(record, minlength=len(self.labels))
-        order = np.argsort(record, kind="stable")
-        return _Near(np.cumsum(counts) - counts, counts, np.concatenate(near)[order])
+    def __init__(self, samples: SentSamples) -> None:
+        self.samples = samples
 
     def standings(self, orders: Orders, levels: FloatArray) -> Standings:
         """Walk over `orders` (A, Q), with no account ever over; `levels` (L, C) of cqs."""
-        passed = np.full((len(levels), len(orders), self._num_classes), NEVER)
+        passed = np.full((len(levels), len(orders), self.samples.geometry.num_classes), NEVER)
         uncovered = np.empty(orders.shape, np.bool_)
         for part in self._parts(len(orders)):
-            accounts = _Accounts(self, orders[part], levels).walk()
+            accounts = _Accounts(self.samples, orders[part], levels).walk()
             uncovered[part], passed[:, part] = accounts.uncovered, accounts.passed
         return Standings(passed, uncovered)
 
@@ -157,16 +94,15 @@ class LedgerWalk:
 
     def within(self, order: Orders, level: float) -> int:
         """The queries of `order` (Q,), of one class, before cqs passes `level`."""
-        covered = np.zeros(len(self.labels), np.bool_)
-        cqs = 0.0
+        samples, cqs = self.samples, 0.0
+        covered = np.zeros(len(samples.labels), np.bool_)
         for position, row in enumerate(order.tolist()):
-            if covered[row] or not self.sensitive[row]:
+            if covered[row] or not samples.sensitive[row]:
                 continue
-            cqs += float(self.weights[row])
+            cqs += float(samples.weights[row])
             if cqs > level:
                 return position
-            start = self.covered.starts[row]
-            covered[self.covered.samples[start : start + self.covered.counts[row]]] = True
+            covered[samples.covered.of(row)] = True
         return len(order)
 
     def enforced(
@@ -184,7 +120,7 @@ class LedgerWalk:
         off = np.full(len(orders), NEVER) if flagged is None else flagged
         parts = [
             _Accounts(
-                self, orders[part], _levels(policy), _Rule(policy.needed, scope, off[part])
+                self.samples, orders[part], _levels(policy), _Rule(policy.needed, scope, off[part])
             ).walk()
             for part in self._parts(len(orders))
         ]
@@ -204,7 +140,7 @@ class LedgerWalk:
         over = standings.over(policy.needed, cap=None if policy.caps is None else 1)
         flagged = np.full(len(orders), NEVER)
         for account, order in enumerate(orders):
-            recorded = standings.uncovered[account] & self.sensitive[order]
+            recorded = standings.uncovered[account] & self.samples.sensitive[order]
             steps = self._meter_steps(order, recorded, meter)
             steps[np.arange(len(order)) > over[account]] = 0.0
             # A cell that is asked about again does not count, so that no level is above this one.
@@ -218,29 +154,29 @@ class LedgerWalk:
         self, order: Orders, recorded: Claims, meter: OffDistributionMeter
     ) -> FloatArray:
         """How each query of `order` (Q,) moves the meter, (Q,), if `recorded` (Q,) are."""
-        labels = self.labels[order]
-        gained = np.where(recorded, self.weights[order], 0.0)
+        samples, labels = self.samples, self.samples.labels[order]
+        gained = np.where(recorded, samples.weights[order], 0.0)
         before = np.empty(len(order))
         for label in np.unique(labels).tolist():
             own = np.flatnonzero(labels == label)
             before[own] = np.cumsum(gained[own]) - gained[own]
-        distances = self.distances[order]
-        is_lower = recorded & (distances < self._geometry.sensitive_radius[labels])
-        room = room_left(self._geometry, before)
+        distances = samples.distances[order]
+        is_lower = recorded & (distances < samples.geometry.sensitive_radius[labels])
+        room = room_left(samples.geometry, before)
         return meter.steps(meter.is_far(distances, labels), is_lower, room)
 
     def _flag(self, order: Orders, steps: FloatArray, meter: OffDistributionMeter) -> int:
         """The query of `order` (Q,) with which the account becomes off-distribution, or NEVER."""
         rising = np.flatnonzero(steps > 0)
-        rows = order[rising]
-        cells = tail_cells(self._geometry, self._embeddings[rows], self.labels[rows])
-        walk = AccountMeter(self._embeddings.shape[1]).walk(
+        samples, rows = self.samples, order[rising]
+        cells = tail_cells(samples.geometry, samples.embeddings[rows], samples.labels[rows])
+        walk = AccountMeter(samples.embeddings.shape[1]).walk(
             meter, 0.0, range(len(order)), steps.tolist(), dict(zip(rising, cells, strict=True))
         )
         return walk.off_from - 1 if walk.off_from < len(order) else NEVER
 
     def _parts(self, accounts: int) -> Iterator[slice]:
-        size = max(1, _COVER_BYTES // max(len(self.labels), 1))
+        size = max(1, _COVER_BYTES // max(len(self.samples.labels), 1))
         for first in range(0, accounts, size):
             yield slice(first, min(first + size, accounts))
 
@@ -267,7 +203,7 @@ class _Accounts:
 
     def __init__(
         self,
-        samples: LedgerWalk,
+        samples: SentSamples,
         orders: Orders,
         levels: FloatArray,
         rule: _Rule | None = None,

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from queen_sensitivity.engine.batch import AccountPolicy
+from queen_sensitivity.engine.charging import AccountPolicy
 from queen_sensitivity.engine.crossings import Crossing, CrossingKind
 from queen_sensitivity.engine.wiring import Listeners
 from queen_sensitivity.ledger_store import Append, LedgerKey, MemoryLedgerStore
 from queen_sensitivity.ledgers.account_cache import Recheck
 
-from queen.method.ledger import Scope, Verdict
+from queen.method.enforcement import Scope
+from queen.method.ledger import Verdict
 from tests.unit.sensitivity.regions import (
     CLASSES,
     StoreWithEvents,

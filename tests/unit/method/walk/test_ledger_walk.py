@@ -7,9 +7,11 @@ import pytest
 from numpy.typing import NDArray
 
 from queen.method.crossing import PolicyThresholds
-from queen.method.ledger import LedgerLevels, LedgerRows, Scope, assess_rows
-from queen.method.ledger_walk import NEVER, LedgerWalk, Standings, first_true
+from queen.method.enforcement import Scope
+from queen.method.ledger import LedgerLevels, LedgerRows, assess_rows
 from queen.method.meter.off_distribution import OffDistributionMeter, after, room_left, tail_cells
+from queen.method.walk.ledger_walk import NEVER, LedgerWalk, Standings, first_true
+from queen.method.walk.sent_samples import SentSamples
 from tests.unit.method.regions import discs, inside_region
 
 CLASSES = 4
@@ -29,7 +31,7 @@ def _samples(count: int = 240) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
 
 
 EMBEDDINGS, LABELS = _samples()
-WALK = LedgerWalk(GEOMETRY, EMBEDDINGS, LABELS)
+WALK = LedgerWalk(SentSamples(GEOMETRY, EMBEDDINGS, LABELS))
 ORDERS = np.random.default_rng(1).integers(len(LABELS), size=(7, 500))
 
 
@@ -62,7 +64,9 @@ def test_classes_pass_their_levels_where_the_ledger_step_passes_them() -> None:
         for index, level in enumerate(levels):
             expected = first_true((cqs > level).T)
             assert np.array_equal(standings.passed[index, account], expected)
-        assert np.array_equal(standings.uncovered[account] & WALK.sensitive[order], recorded)
+        assert np.array_equal(
+            standings.uncovered[account] & WALK.samples.sensitive[order], recorded
+        )
     assert (standings.passed[0] < NEVER).all()
     assert (standings.passed[2] == NEVER).all()
 
@@ -83,7 +87,7 @@ def test_a_walk_in_parts_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = WALK.standings(ORDERS, levels)
     policy = PolicyThresholds(0, _level(0.3), None, 2)
     enforced = WALK.enforced(ORDERS, policy, Scope.QUERY)
-    monkeypatch.setattr("queen.method.ledger_walk._COVER_BYTES", 2 * len(LABELS))
+    monkeypatch.setattr("queen.method.walk.ledger_walk._COVER_BYTES", 2 * len(LABELS))
     parts = WALK.standings(ORDERS, levels)
     assert np.array_equal(parts.passed, whole.passed)
     assert np.array_equal(parts.uncovered, whole.uncovered)
@@ -138,7 +142,7 @@ def test_off_distribution_accounts_are_flagged_as_by_the_meter(share: float) -> 
     """Query by query; an account that is over moves nothing, and a cell counts once."""
     policy = PolicyThresholds(0, _level(share), None, 2)
     flagged, over = WALK.flagged(ORDERS, METER, policy), WALK.over(ORDERS, policy)
-    is_far = METER.is_far(WALK.distances, LABELS)
+    is_far = METER.is_far(WALK.samples.distances, LABELS)
     cells = tail_cells(GEOMETRY, EMBEDDINGS, LABELS)
     for account, order in enumerate(ORDERS):
         recorded, cqs = _ledger_step(order)
@@ -158,7 +162,7 @@ def test_off_distribution_accounts_are_flagged_as_by_the_meter(share: float) -> 
 
 def test_tail_queries_that_are_sent_again_flag_nobody() -> None:
     """Two of them, fifty times."""
-    again = np.tile(np.flatnonzero(METER.is_far(WALK.distances, LABELS))[:2], (1, 50))
+    again = np.tile(np.flatnonzero(METER.is_far(WALK.samples.distances, LABELS))[:2], (1, 50))
     meter = replace(METER, limit=6.0)
     policy = PolicyThresholds(0, np.full(CLASSES, np.inf), None, 1)
     assert WALK.flagged(again, meter, policy).tolist() == [NEVER]

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from queen.method.ledger import Assessment, Cause, Charges, Scope, Standing, Verdict, enforce
+from queen.method.enforcement import Cause, Charges, Scope, Standing, enforce
+from queen.method.ledger import Assessment, Verdict
 from tests.unit.method.charged_streams import (
     ACCOUNTS,
     GROUPS,

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from queen_sensitivity.engine.batch import AccountPolicy, Queries
+from queen_sensitivity.engine.charging import AccountPolicy, Queries
 from queen_sensitivity.ledger_store import Append, LedgerKey, MemoryLedgerStore
 from queen_sensitivity.survey.accounts import AccountReader
 
 from queen.errors import DependencyUnavailable
 from queen.method.crossing import CrossingPolicy
-from queen.method.ledger import Cause, Scope, Verdict
+from queen.method.enforcement import Cause, Scope
+from queen.method.ledger import Verdict
 from tests.unit.sensitivity.regions import (
     StoreWithEvents,
     batch_of,

@@ -9,16 +9,17 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from queen_sensitivity.engine.batch import AccountPolicy
 from queen_sensitivity.engine.book import LedgerBook
+from queen_sensitivity.engine.charging import AccountPolicy
 from queen_sensitivity.engine.crossings import Crossing, CrossingKind
 from queen_sensitivity.engine.wiring import Listeners
 from queen_sensitivity.ledger_store import MemoryLedgerStore
 from queen_sensitivity.ledgers.account_cache import Recheck
 
 from queen.method.crossing import CAP_OFF, CrossingPolicy
+from queen.method.enforcement import Cause, Scope
 from queen.method.geometry import Geometry
-from queen.method.ledger import Cause, Scope, Verdict
+from queen.method.ledger import Verdict
 from tests.unit.sensitivity.regions import (
     batch_of,
     book_of,

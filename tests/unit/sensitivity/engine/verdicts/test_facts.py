@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from queen_sensitivity.engine.batch import AccountPolicy
+from queen_sensitivity.engine.charging import AccountPolicy
 from queen_sensitivity.ledger_store import MemoryLedgerStore
 
 from queen.method.crossing import CAP_OFF, CrossingPolicy
+from queen.method.enforcement import Scope
 from queen.method.facts import Fact
-from queen.method.ledger import Scope
 from tests.unit.sensitivity.regions import batch_of, book_of, disc, meter_of, ring, small_geometry
 
 GEOMETRY = small_geometry()

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from queen_sensitivity.engine.batch import AccountPolicy
+from queen_sensitivity.engine.charging import AccountPolicy
 from queen_sensitivity.ledger_store import MemoryLedgerStore
 
-from queen.method.ledger import Cause, Scope, Verdict
+from queen.method.enforcement import Cause, Scope
+from queen.method.ledger import Verdict
 from tests.unit.sensitivity.regions import (
     CLASSES,
     batch_of,

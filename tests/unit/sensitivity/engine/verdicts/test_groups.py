@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from queen_sensitivity.engine.batch import AccountPolicy
+from queen_sensitivity.engine.charging import AccountPolicy
 from queen_sensitivity.ledger_store import MemoryLedgerStore
 from queen_sensitivity.survey.accounts import AccountReader
 
 from queen.errors import InvalidQuery
 from queen.method.crossing import CrossingPolicy
-from queen.method.ledger import Cause, Scope, Verdict
+from queen.method.enforcement import Cause, Scope
+from queen.method.ledger import Verdict
 from queen.owners import group_owner
 from tests.unit.sensitivity.regions import (
     batch_of,

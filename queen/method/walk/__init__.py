@@ -1,0 +1,1 @@
+"""The ledger step over simulated accounts, all at once."""

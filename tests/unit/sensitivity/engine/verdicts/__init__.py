@@ -1,0 +1,1 @@
+"""Verdicts of the engine, by their reasons: groups, meters, scopes, facts, erasures."""
