@@ -30,5 +30,5 @@ def test_images_are_walked_as_the_protectee_sees_them(small_experiment: Experime
     images = small_experiment.split.test_x
     walk = see_images(small_experiment, images)
     assert (walk.samples.labels == small_experiment.test_labels).all()
-    assert 0.2 < walk.sensitive.mean() < 0.9
+    assert 0.2 < walk.samples.sensitive.mean() < 0.9
     assert set(honest_samples(small_experiment).kinds()) == set(Kind)
