@@ -8,7 +8,7 @@ from typing import Any
 
 from queen.api.v1 import identity_pb2 as pb
 from queen.api.v1 import identity_pb2_grpc
-from queen.serving.server import Offer
+from queen.serving.shell import Offer
 
 IDENTITY = pb.DESCRIPTOR.services_by_name["IdentityService"].full_name
 """Full name of the gRPC service."""

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from queen.serving.health import Health
 from queen.serving.metrics import Metrics
-from queen.serving.server import Shell, Wire
 from queen.serving.settings import ServiceSettings
+from queen.serving.shell import Shell, Wire
 
 Call = Callable[..., Awaitable[Any]]
 S = TypeVar("S", bound=ServiceSettings)

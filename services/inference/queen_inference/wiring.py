@@ -16,7 +16,7 @@ from queen.serving.identity.tokens import TokenRules
 from queen.serving.lasting.tasks import Lasting
 from queen.serving.logging import logger
 from queen.serving.logs.rotating_file import RotatingFile
-from queen.serving.server import Offer, Shell
+from queen.serving.shell import Offer, Shell
 from queen_inference.admission import Admission
 from queen_inference.answers.answerer import Answerer, Policy
 from queen_inference.answers.fallback import Fallback

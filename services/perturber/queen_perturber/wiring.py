@@ -17,8 +17,8 @@ from queen.method.answers.misdirection import keyed_name, partner_classes
 from queen.serving.logging import logger
 from queen.serving.metrics import Metrics
 from queen.serving.ports.followed import Followed
-from queen.serving.server import Offer, Shell
 from queen.serving.service_identity import identity_offer
+from queen.serving.shell import Offer, Shell
 from queen_perturber.metrics import PerturberMetrics
 from queen_perturber.reversal import Reversal, Reversals
 from queen_perturber.secret import Secrets, read_secrets

@@ -19,8 +19,8 @@ from queen.serving.health import Health
 from queen.serving.interceptors import Terms
 from queen.serving.metrics import Metrics
 from queen.serving.ports.operators import Operators
-from queen.serving.server import Offer, Shell
 from queen.serving.service_identity import identity_offer
+from queen.serving.shell import Offer, Shell
 from queen_sensitivity.admin.administration import Administration
 from queen_sensitivity.admin.audit import Audit
 from queen_sensitivity.admin.crossing_feed import CrossingFeed

@@ -16,8 +16,9 @@ from queen_sensitivity.settings import SensitivitySettings
 
 from queen.api.v1 import sensitivity_pb2, sensitivity_pb2_grpc
 from queen.errors import DependencyUnavailable, Overloaded
-from queen.serving.server import Offer, Shell, running
+from queen.serving.server import running
 from queen.serving.service_identity import identity_offer
+from queen.serving.shell import Offer, Shell
 from tests.bundles import SmallBundle, make_bundle
 from tests.integration.inference.door import open_door, raw_request, write_accounts
 from tests.service_process import running_service

@@ -18,7 +18,7 @@ from queen.errors import ConfigError
 from queen.serving.auth import key_digest
 from queen.serving.health import Health
 from queen.serving.metrics import Metrics
-from queen.serving.server import Shell
+from queen.serving.shell import Shell
 from tests.bundles import SmallBundle
 from tests.unit.inference.conftest import Counted
 

@@ -14,8 +14,8 @@ from queen.errors import BundleNotFound, ConfigError
 from queen.method.answers.fingerprint import fingerprint_of
 from queen.serving.health import Health
 from queen.serving.metrics import Metrics
-from queen.serving.server import Shell
 from queen.serving.service_identity import IDENTITY
+from queen.serving.shell import Shell
 from tests.unit.perturber.flagged import FINGERPRINT, SECRET, small_bundle
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -12,70 +11,16 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from pydantic import Field
-from pydantic_settings import SettingsConfigDict
 
 from queen.api.v1 import perturber_pb2, perturber_pb2_grpc
-from queen.errors import ConfigError, InvalidQuery
-from queen.serving.server import EXIT_STUCK, Offer, Shell, run_service, running
-from queen.serving.settings import ServiceSettings
-
-NAME = "queen.api.v1.PerturberService"
-
-
-class ToySettings(ServiceSettings):
-    """Settings of a toy."""
-
-    model_config = SettingsConfigDict(env_prefix="QUEEN_TOY_")
-
-    port: int = Field(default=0, ge=0, le=65535)
-    """Port."""
-    metrics_port: int = Field(default=0, ge=-1, le=65535)
-    """Metrics."""
-    admin_port: int = Field(default=0, ge=0, le=65535)
-    """Admin."""
-
-
-class Echo(perturber_pb2_grpc.PerturberServiceServicer):
-    """Answers with the request's probabilities; some digests make it fail or wait."""
-
-    def __init__(self) -> None:
-        self.is_waiting, self.may_answer = asyncio.Event(), asyncio.Event()
-        self.slow_asked = 0
-
-    async def Reverse(  # noqa: N802
-        self, request: perturber_pb2.ReverseRequest, _context: Any
-    ) -> perturber_pb2.ReverseResponse:
-        """Echo."""
-        if request.bundle_digest == "bug":
-            raise RuntimeError("the secret path /etc/queen")
-        if request.bundle_digest == "bad":
-            raise InvalidQuery("expected good, got bad", field="bundle_digest")
-        if request.bundle_digest == "slow":
-            self.slow_asked += 1
-            self.is_waiting.set()
-            await self.may_answer.wait()
-        return perturber_pb2.ReverseResponse(probabilities=request.probabilities)
-
-
-@asynccontextmanager
-async def wire(
-    _settings: ToySettings, _shell: Shell, echo: Echo | None = None
-) -> AsyncIterator[Sequence[Offer]]:
-    """A service that echoes."""
-    add = perturber_pb2_grpc.add_PerturberServiceServicer_to_server
-    yield [Offer(NAME, partial(add, echo or Echo()))]
-
-
-def toy(tmp_path: Path, **settings: Any) -> ToySettings:
-    """Settings on free ports."""
-    return ToySettings(bundle=tmp_path, drain_seconds=2.0, **settings)
+from queen.serving.server import EXIT_STUCK, run_service, running
+from queen.serving.shell import Offer, Shell
+from tests.unit.serving.toy_service import NAME, Echo, ToySettings, toy, wire
 
 
 async def check(channel: grpc.aio.Channel, name: str) -> int:
@@ -160,32 +105,6 @@ async def test_a_drain_finishes_calls_and_ends_watches(tmp_path: Path) -> None:
     await channel.close()
 
 
-@pytest.mark.parametrize("setting", ["port", "metrics_port"])
-async def test_a_port_in_use_is_a_sentence(tmp_path: Path, setting: str) -> None:
-    """The address and the flag are named, and nothing keeps serving."""
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        port = other.getsockname()[1]
-        flag = "--" + setting.replace("_", "-")
-        with pytest.raises(ConfigError, match=rf"127\.0\.0\.1:{port}.*{flag}"):
-            async with running(toy(tmp_path, **{setting: port}), wire):
-                pass
-
-
-async def test_a_message_above_the_cap_is_refused(tmp_path: Path) -> None:
-    """A message that is too large is RESOURCE_EXHAUSTED, and the server still answers."""
-    async with (
-        running(toy(tmp_path, max_message_bytes=2048), wire) as process,
-        grpc.aio.insecure_channel(process.addresses["address"]) as channel,
-    ):
-        stub = perturber_pb2_grpc.PerturberServiceStub(channel)
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await stub.Reverse(perturber_pb2.ReverseRequest(probabilities=b"x" * 4096))
-        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-        await stub.Reverse(perturber_pb2.ReverseRequest())
-
-
 def test_a_refused_start_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
     """A settings typo ends with one line on stderr and code 2."""
     assert run_service("toy", ToySettings, wire, ["--prot", "1"]) == 2
@@ -213,7 +132,7 @@ import os, signal, sys, threading
 from contextlib import asynccontextmanager
 from pathlib import Path
 import queen.serving.server as server
-from tests.unit.serving.test_server import ToySettings, wire
+from tests.unit.serving.toy_service import ToySettings, wire
 
 server.CLOSING_SECONDS = 0.1
 
@@ -238,29 +157,3 @@ def test_a_process_that_does_not_stop_ends_itself() -> None:
     )
     assert done.returncode == EXIT_STUCK
     assert "stopping took too long" in done.stderr
-
-
-async def test_a_connection_has_a_bound_on_its_calls(tmp_path: Path) -> None:
-    """A call above it waits at its client, and other connections are served meanwhile."""
-    echo = Echo()
-    quick, slow = (perturber_pb2.ReverseRequest(bundle_digest=name) for name in ("quick", "slow"))
-    async with (
-        running(toy(tmp_path, max_streams=2), partial(wire, echo=echo)) as process,
-        grpc.aio.insecure_channel(process.addresses["address"]) as full,
-        grpc.aio.insecure_channel(
-            process.addresses["address"], options=[("grpc.use_local_subchannel_pool", 1)]
-        ) as other,
-    ):
-        ask, ask_elsewhere = (
-            perturber_pb2_grpc.PerturberServiceStub(channel).Reverse for channel in (full, other)
-        )
-        # The bound reaches a client with the first answer.
-        await ask(quick)
-        await ask_elsewhere(quick)
-        calls = [ask(slow) for _ in range(3)]
-        await echo.is_waiting.wait()
-        for _ in range(20):
-            await ask_elsewhere(quick)
-        assert echo.slow_asked == 2
-        echo.may_answer.set()
-        await asyncio.gather(*calls, return_exceptions=True)

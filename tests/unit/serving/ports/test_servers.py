@@ -1,0 +1,68 @@
+"""The ports of a process, with a real gRPC server and real clients."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from functools import partial
+from pathlib import Path
+
+import grpc
+import pytest
+
+from queen.api.v1 import perturber_pb2, perturber_pb2_grpc
+from queen.errors import ConfigError
+from queen.serving.server import running
+from tests.unit.serving.toy_service import Echo, toy, wire
+
+
+@pytest.mark.parametrize("setting", ["port", "metrics_port"])
+async def test_a_port_in_use_is_a_sentence(tmp_path: Path, setting: str) -> None:
+    """The address and the flag are named, and nothing keeps serving."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        flag = "--" + setting.replace("_", "-")
+        with pytest.raises(ConfigError, match=rf"127\.0\.0\.1:{port}.*{flag}"):
+            async with running(toy(tmp_path, **{setting: port}), wire):
+                pass
+
+
+async def test_a_message_above_the_cap_is_refused(tmp_path: Path) -> None:
+    """A message that is too large is RESOURCE_EXHAUSTED, and the server still answers."""
+    async with (
+        running(toy(tmp_path, max_message_bytes=2048), wire) as process,
+        grpc.aio.insecure_channel(process.addresses["address"]) as channel,
+    ):
+        stub = perturber_pb2_grpc.PerturberServiceStub(channel)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.Reverse(perturber_pb2.ReverseRequest(probabilities=b"x" * 4096))
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        await stub.Reverse(perturber_pb2.ReverseRequest())
+
+
+async def test_a_connection_has_a_bound_on_its_calls(tmp_path: Path) -> None:
+    """A call above it waits at its client, and other connections are served meanwhile."""
+    echo = Echo()
+    quick, slow = (perturber_pb2.ReverseRequest(bundle_digest=name) for name in ("quick", "slow"))
+    async with (
+        running(toy(tmp_path, max_streams=2), partial(wire, echo=echo)) as process,
+        grpc.aio.insecure_channel(process.addresses["address"]) as full,
+        grpc.aio.insecure_channel(
+            process.addresses["address"], options=[("grpc.use_local_subchannel_pool", 1)]
+        ) as other,
+    ):
+        ask, ask_elsewhere = (
+            perturber_pb2_grpc.PerturberServiceStub(channel).Reverse for channel in (full, other)
+        )
+        # The bound reaches a client with the first answer.
+        await ask(quick)
+        await ask_elsewhere(quick)
+        calls = [ask(slow) for _ in range(3)]
+        await echo.is_waiting.wait()
+        for _ in range(20):
+            await ask_elsewhere(quick)
+        assert echo.slow_asked == 2
+        echo.may_answer.set()
+        await asyncio.gather(*calls, return_exceptions=True)
