@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -57,6 +57,10 @@ class Pending:
     def is_begun(self) -> bool:
         """Whether its last row was handed to the protectee."""
         return self.begun == len(self.inputs)
+
+    def without_inputs(self) -> Pending:
+        """The request for the decision log, which needs its account and the number of its rows."""
+        return replace(self, inputs=np.empty((self.rows, 0)), parts=None)
 
     def resolve(self, answers: SingleArray) -> None:
         """Deliver the answers, unless the caller has gone."""

@@ -25,7 +25,12 @@ from queen_inference.answers.reverse import Reverser
 from queen_inference.batching import Limits, MicroBatcher
 from queen_inference.budgets import require_budgets
 from queen_inference.decisions.file import DecisionFile
-from queen_inference.decisions.log import DecisionLog, DecisionRecorder, write_to_stream
+from queen_inference.decisions.log import (
+    DecisionLog,
+    DecisionRecorder,
+    LateRecorder,
+    write_to_stream,
+)
 from queen_inference.door import FrontDoor, ServedModel
 from queen_inference.metrics import InferenceMetrics
 from queen_inference.peers.agreement import Agreement
@@ -177,8 +182,8 @@ def _limits(settings: InferenceSettings) -> Limits:
 @contextmanager
 def _open_decisions(
     settings: InferenceSettings, bundle: Bundle, metrics: InferenceMetrics
-) -> Iterator[DecisionLog]:
-    """The decision log; records that wait to be written are written at the end."""
+) -> Iterator[DecisionRecorder]:
+    """The decision log; records that wait to be made or written are written at the end."""
     with ExitStack() as stack:
         write = write_to_stream
         if settings.decision_log_file is not None and settings.decision_log != "off":
@@ -190,12 +195,14 @@ def _open_decisions(
             file = DecisionFile(rotating, metrics.decisions_lost)
             stack.callback(file.close)
             write = file.offer
-        yield DecisionLog(
-            settings.decision_log,
-            bundle,
-            write,
-            share_of_preserved=settings.decision_log_sample,
-        )
+        share = settings.decision_log_sample
+        log = DecisionLog(settings.decision_log, bundle, write, share_of_preserved=share)
+        if settings.decision_log == "off":
+            yield log
+            return
+        late = LateRecorder(log)
+        stack.callback(late.flush)
+        yield late
 
 
 def _dial(bundle: Bundle, clock: LoopClock, dialer: Dialer) -> Dial:

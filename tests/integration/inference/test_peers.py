@@ -20,6 +20,7 @@ from queen.serving.logging import account_hash
 from tests.bundles import SmallBundle, make_bundle
 from tests.integration.inference.door import Door, open_door, write_accounts
 from tests.service_process import ServiceProcess, running_service
+from tests.waiting import until
 
 SENSITIVITY = "queen.api.v1.SensitivityService"
 PERTURBER = "queen.api.v1.PerturberService"
@@ -213,6 +214,8 @@ async def test_the_decision_log_says_why_and_names_no_account(door: Door, peers:
     with structlog.testing.capture_logs() as lines:
         for name in ("two", "strict", "strict", "safe_roomy"):
             await door.client.ask(rows[:40], name)
+        # Records are made a while after the answers, in their order.
+        await until(lambda: sum(line["event"] == "decision" for line in lines) == 3)
     decisions = [line for line in lines if line["event"] == "decision"]
     by_hash = {line["account_hash"]: line for line in decisions}
     two, strict = by_hash[account_hash("two")], by_hash[account_hash("strict")]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from random import SystemRandom
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -76,6 +78,66 @@ class DecisionRecorder(Protocol):
         /,
     ) -> None:
         """Keep that requests got no verdict."""
+
+
+LATE_SECONDS = (0.05, 0.15)
+"""Shortest and longest time for which decisions are kept before their records are made."""
+
+
+class LateRecorder:
+    """Passes decisions on a while after the answers, at moments that nobody can foresee.
+
+    A record costs time, and which requests get one follows from their verdicts. Made before an
+    answer it would delay that answer; made right after it, the account's next one. So all requests
+    are kept alike, and the records of a while are made together. A crash loses them.
+    """
+
+    def __init__(self, recorder: DecisionRecorder) -> None:
+        self._recorder = recorder
+        self._kept: list[Callable[[], None]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._random = SystemRandom()
+
+    def record(
+        self,
+        spans: Sequence[Span],
+        labels: RowIndex,
+        assessed: Assessed,
+        outcomes: Mapping[Pending, str],
+    ) -> None:
+        """See `DecisionRecorder.record`; needs a running event loop."""
+        slim = {pending: pending.without_inputs() for pending, _ in spans}
+        told = {slim[pending]: outcomes.get(pending, "") for pending, _ in spans}
+        kept = [(slim[pending], rows) for pending, rows in spans]
+        self._keep(partial(self._recorder.record, kept, labels, assessed, told))
+
+    def record_unassessed(
+        self,
+        requests: Sequence[Pending],
+        outcomes: Mapping[Pending, str],
+        error: QueenError,
+    ) -> None:
+        """See `DecisionRecorder.record_unassessed`; needs a running event loop."""
+        slim = [pending.without_inputs() for pending in requests]
+        told = {
+            kept: outcomes.get(pending, "") for kept, pending in zip(slim, requests, strict=True)
+        }
+        self._keep(partial(self._recorder.record_unassessed, slim, told, error))
+
+    def flush(self) -> None:
+        """Pass on all that is kept."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        kept, self._kept = self._kept, []
+        for make in kept:
+            make()
+
+    def _keep(self, make: Callable[[], None]) -> None:
+        self._kept.append(make)
+        if self._timer is None:
+            wait = self._random.uniform(*LATE_SECONDS)
+            self._timer = asyncio.get_running_loop().call_later(wait, self.flush)
 
 
 class DecisionLog:

@@ -88,9 +88,9 @@ class Assessed:
 
     `causes` (R,) uint8 are bits of `queen.method.enforcement.Cause`, `sqs` (R,) float32. `facts`
     (R,) are of `queen.method.facts.FACTS`, zeros if the client does not ask for them. `secrets`
-    (R,) are the fingerprints under which flagged queries are answered, 0 for any other. A query
-    with NO_VERDICT has zeros for the rest; `failures` (R,) uint8 say why, by the numbers of
-    `queen.failures.Failure`, or else `problem` does.
+    (R,) are the fingerprints under which the perturber answers queries of owners that are over, 0
+    for any other. A query with NO_VERDICT has zeros for the rest; `failures` (R,) uint8 say why, by
+    the numbers of `queen.failures.Failure`, or else `problem` does.
     """
 
     verdicts: NDArray[np.uint8]

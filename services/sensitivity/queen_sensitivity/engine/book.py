@@ -163,7 +163,7 @@ class LedgerBook:
         counted = step.first(batch.counted)
         enforced = spare_exempt(enforce(counted, batch.charges, standing), queries)
         verdicts = np.where(batch.failed, np.uint8(0), enforced.verdicts)
-        secrets = keep_secrets(self._recorder, batch, queries, verdicts)
+        secrets = keep_secrets(self._recorder, batch, queries, verdicts, counted.is_over)
         enforced = replace(enforced, secrets=secrets)
         if queries.with_facts:
             enforced = replace(enforced, facts=self._facts(queries, batch, step, standing))

@@ -65,17 +65,16 @@ class LedgerStep:
     def _candidates(
         self, numbers: Numbers, rows: LedgerRows, distances: FloatArray
     ) -> NDArray[np.bool_]:
-        """Marks of the rows that are sensitive and novel to their ledger."""
-        is_candidate = np.zeros(len(rows.labels), np.bool_)
+        """Marks of the rows that are sensitive and novel to their ledger.
+
+        A row that is not sensitive is PRESERVE, novel or not. It is searched for all the same, at
+        the center of its class: the time of an answer must not tell the side of a region's edge.
+        """
         is_sensitive = sensitive_rows(self._geometry, distances, rows.labels, self._charge)
-        # A row that is not sensitive is PRESERVE, novel or not.
-        sensitive = is_sensitive.nonzero()[0]
-        if len(sensitive):
-            points = rows.embeddings.take(sensitive, axis=0)
-            labels = rows.labels[sensitive]
-            is_candidate[sensitive] = self._index.is_novel(
-                numbers[rows.ledger_index[sensitive]], points, labels
-            )
+        centers = self._geometry.cluster_centers[rows.labels]
+        points = np.where(is_sensitive[:, None], rows.embeddings, centers)
+        is_novel = self._index.is_novel(numbers[rows.ledger_index], points, rows.labels)
+        is_candidate: NDArray[np.bool_] = is_sensitive & is_novel
         return is_candidate
 
 

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 from queen_inference.decisions.file import line_of
-from queen_inference.decisions.log import DecisionLog, DecisionRecord, hash_of
+from queen_inference.decisions.log import (
+    LATE_SECONDS,
+    DecisionLog,
+    DecisionRecord,
+    LateRecorder,
+    hash_of,
+)
 from queen_inference.micro_batch import Pending, Span
 from queen_inference.peers.sensitivity import Assessed
 
@@ -225,3 +232,44 @@ def test_a_record_under_refuse_says_what_was_repeated_and_that_nothing_was_answe
     assert (line["repeated"], line["over"]) == ([1, 0], [1, 1])
     (other,) = written(bundle, spans_of([2]), assessed_of([P, X]))
     assert "repeated" not in other
+
+
+async def test_records_are_made_a_while_after_the_answers(bundle: Bundle) -> None:
+    """In order, with their outcomes, and all that a while brought together."""
+    records: list[DecisionRecord] = []
+    is_written = asyncio.Event()
+
+    def write(record: DecisionRecord) -> None:
+        records.append(record)
+        if len(records) == 3:
+            is_written.set()
+
+    late, clock = LateRecorder(DecisionLog("all", bundle, write)), asyncio.get_running_loop().time
+    began = clock()
+    spans = spans_of([2, 1])
+    late.record(spans, np.zeros(3, np.int64), assessed_of([X, P, R]), {spans[0][0]: OVER_BUDGET})
+    (unassessed, _), *_ = spans_of([3])
+    late.record_unassessed([unassessed], {unassessed: "deny"}, DependencyUnavailable("away"))
+    assert records == []
+    await is_written.wait()
+    assert clock() - began >= LATE_SECONDS[0]
+    refused, recorded, denied = (record.fields() for record in records)
+    assert (refused["rows"], refused["refused"]) == (2, OVER_BUDGET)
+    assert (recorded["rows"], recorded["verdict"]) == (1, ["RECORD"])
+    assert (denied["rows"], denied["failure_mode"], denied["problem"]) == (3, "deny", "away")
+
+
+async def test_decisions_that_wait_hold_no_inputs_and_are_written_at_the_end(
+    bundle: Bundle,
+) -> None:
+    """Inputs are the most of a request; the end of a service waits for no timer."""
+    records: list[DecisionRecord] = []
+    late = LateRecorder(DecisionLog("all", bundle, records.append))
+    spans = spans_of([5])
+    inputs = weakref.ref(spans[0][0].inputs)
+    late.record(spans, np.zeros(5, np.int64), assessed_of([P] * 5), {})
+    del spans
+    assert inputs() is None
+    late.flush()
+    late.flush()
+    assert [record.rows for record in records] == [5]

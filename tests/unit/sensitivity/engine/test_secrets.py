@@ -149,3 +149,22 @@ def test_a_reset_forgets_the_secret() -> None:
     book.forget("a")
     assert secrets_of(book, [NEW, OLD]) == [NEW]
     assert marks_of(store) == [-NEW]
+
+
+@pytest.mark.parametrize("is_exempt", [False, True])
+def test_all_queries_of_an_owner_that_is_over_have_its_secret(is_exempt: bool) -> None:
+    """The perturber answers them all, so that no time tells which are flagged."""
+    policy = replace(keyed(), scope=Scope.QUERY, is_exempt=is_exempt)
+    other = keyed("b")
+    book = book_of(GEOMETRY, MemoryLedgerStore())
+    spent = batch_of([policy], SPENT, np.zeros(len(SPENT), int))
+    first = book.assess(replace(spent, secrets=(OLD,)))
+    within = first.secrets == 0
+    assert within.all() if is_exempt else 0 < within.sum() < len(SPENT)
+    assert (first.verdicts == Verdict.REVERSE).any() is not np.bool_(is_exempt)
+    points, labels = disc(GEOMETRY, 1, 2, 3), np.ones(3, int)
+    queries = batch_of([policy, other], np.concatenate([points, points]), np.tile(labels, 2))
+    queries = replace(queries, account_index=np.repeat([0, 1], 3), secrets=(OLD,))
+    again = book.assess(queries)
+    assert not (again.verdicts == Verdict.REVERSE).any()
+    assert again.secrets.tolist() == [0 if is_exempt else OLD] * 3 + [0] * 3
