@@ -17,10 +17,10 @@ import numpy as np
 from queen.redteam.plans.cell import Cell
 from queen.redteam.report.rows import Row
 
-MARGIN = 0.03
+MARGIN = 0.015
 """Accuracy below the best copy of the first seed from which an attack does not contend.
 
-More than three times the deviation that `seed_deviation` finds.
+Several times the deviation that `seed_deviation` finds.
 """
 OWN_LEARNERS = (
     *("s4l", "ssl-prefix", "ssl-active", "two-heads"),
