@@ -13,7 +13,7 @@ from time import time
 from queen.errors import PermissionDenied, Unauthenticated
 from queen.method.contracts import Profile
 from queen.method.crossing import UNSTATED, CrossingPolicy
-from queen.owners import ACCOUNT_ID, GROUP_NAME
+from queen.owners import ACCOUNT_ID, GROUP_NAME, group_owner
 from queen.serving.accounts import AccountEntry, AccountsFile
 from queen.serving.identity.certificates import NO_CONTEXT, AuthContext, alternative_names
 from queen.serving.identity.tokens import Subject, TokenVerifier
@@ -42,6 +42,14 @@ class Account:
     group_crossing: CrossingPolicy = UNSTATED
     is_exempt: bool = False
     """Whether the account is charged like any other and never reversed."""
+
+    @property
+    def owner(self) -> str:
+        """The owner of the account's turns and of its place: its group, or the account itself.
+
+        Accounts of one group share ledgers, so one replica holds them all.
+        """
+        return group_owner(self.group) if self.group else self.account_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,6 @@ from numpy.typing import DTypeLike, NDArray
 from queen.method.contracts import Profile
 from queen.serving.auth import Account
 from queen.serving.fairness.fair_queue import Payer
-from queen_inference.peers.rendezvous import owner_of
 from queen_inference.protectee import Array, Outputs, SingleArray
 
 RowIndex = NDArray[np.int64]
@@ -46,7 +45,7 @@ class Pending:
     """In whose turns the request runs: its group's, or its account's if it is in none."""
 
     def __post_init__(self) -> None:
-        self.payer = Payer(owner_of(self.account), self.account.account_id)
+        self.payer = Payer(self.account.owner, self.account.account_id)
 
     @property
     def rows(self) -> int:

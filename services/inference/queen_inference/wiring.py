@@ -33,13 +33,12 @@ from queen_inference.decisions.log import (
 )
 from queen_inference.door import FrontDoor, ServedModel
 from queen_inference.metrics import InferenceMetrics
-from queen_inference.peers.agreement import Agreement
 from queen_inference.peers.dialing import Dialer
 from queen_inference.peers.endpoints import read_target
 from queen_inference.peers.inquiry import Inquiry
 from queen_inference.peers.peer import LoopClock, Peer, Probed
 from queen_inference.peers.perturber import PERTURBER, PerturberClient, Reverses
-from queen_inference.peers.perturbers import Perturbers
+from queen_inference.peers.perturbers import Agreement, Perturbers
 from queen_inference.peers.replicas import Replica, Replicas
 from queen_inference.peers.routing import RoutedClient
 from queen_inference.peers.sensitivity import SENSITIVITY, Assessor, SensitivityClient

@@ -40,7 +40,7 @@ from queen_sensitivity.ledger_store import (
     open_redis_store,
     open_sqlite_store,
 )
-from queen_sensitivity.ledgers.unwritten import UnwrittenRecords
+from queen_sensitivity.ledgers.ledger_memory import UnwrittenRecords
 from queen_sensitivity.metrics import SensitivityMetrics
 from queen_sensitivity.servicer import SENSITIVITY, Dispatcher, SensitivityServicer
 from queen_sensitivity.settings import SensitivitySettings

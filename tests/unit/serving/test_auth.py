@@ -13,7 +13,7 @@ from queen.errors import ConfigError, PermissionDenied, Unauthenticated
 from queen.method.contracts import Profile
 from queen.method.crossing import UNSTATED, CrossingPolicy
 from queen.serving.accounts import read_accounts
-from queen.serving.auth import Keyring, key_digest
+from queen.serving.auth import Account, Keyring, key_digest
 
 ONE = key_digest("one")
 TWO = key_digest("two")
@@ -224,3 +224,10 @@ def test_no_key_stays_in_memory(keyring: Keyring) -> None:
         keyring.authenticate(bearer(" " * spaces + "one"))
     assert b"one" not in pickle.dumps(keyring)
     assert ONE.encode() in pickle.dumps(keyring)
+
+
+def test_a_group_is_one_owner() -> None:
+    """Its accounts go together; an account is never confused with a group of its name."""
+    one, two = (Account(name, Profile.PAPER, "hash", "acme") for name in ("one", "two"))
+    assert one.owner == two.owner == "group acme"
+    assert Account("acme", Profile.PAPER, "hash").owner == "acme"

@@ -12,19 +12,8 @@ import hashlib
 from collections.abc import Container, Iterable
 from functools import lru_cache
 
-from queen.owners import group_owner
-from queen.serving.auth import Account
-
 CACHED_OWNERS = 1 << 14
 """Owners whose ranking is remembered; any other owner costs a hash for every endpoint."""
-
-
-def owner_of(account: Account) -> str:
-    """The owner by which an account is routed: its group, or the account itself.
-
-    Accounts of one group share ledgers, so they go to the same endpoint.
-    """
-    return group_owner(account.group) if account.group else account.account_id
 
 
 def weight(endpoint: str, owner: str) -> int:

@@ -16,7 +16,6 @@ from prometheus_client import Counter
 
 from queen.errors import DependencyUnavailable, PeerOverloaded, PeerUnavailable
 from queen.failures import Failure
-from queen_inference.peers.rendezvous import owner_of
 from queen_inference.peers.replicas import Replica, Replicas
 from queen_inference.peers.sensitivity import (
     SENSITIVITY,
@@ -93,7 +92,7 @@ class RoutedClient:
         """The endpoints that owners of the share belong to, each with its part of the share."""
         choose = self._replicas.rendezvous.choose
         index = {at: position for position, at in enumerate(homes)}
-        home = np.array([index[choose(owner_of(account), homes)] for account in share.accounts])
+        home = np.array([index[choose(account.owner, homes)] for account in share.accounts])
         for at, position in index.items():
             accounts = np.flatnonzero(home == position)
             if len(accounts):

@@ -90,6 +90,11 @@ class Batch:
         self.snapshot = self._before = self._look()
 
     @property
+    def may_be_idle(self) -> bool:
+        """Whether a row may change nothing, since it is of a bound account, or failed."""
+        return self.is_bound is not None or self.has_failed
+
+    @property
     def has_failed(self) -> bool:
         """Whether some query failed, or some ledger is barred."""
         return bool(np.count_nonzero(self.failed) or np.count_nonzero(self.barred))

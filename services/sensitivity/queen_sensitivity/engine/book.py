@@ -140,7 +140,7 @@ class LedgerBook:
             batch = self._open(charged)
             step, is_idle = self._record(batch)
             is_off = self._walk_meters(batch, step, is_idle)
-            is_repeated = self._idle_rule.repeated(batch, is_idle)
+            is_repeated = self._idle_rule.repeated(batch, is_idle) if is_idle.any() else None
             crossings = batch.crossings(self.limits.meter)
             assessment = self._enforce(queries, batch, step, batch.standing(is_off, is_repeated))
             # It is unknown which records the store has of these: read them again.
@@ -215,7 +215,10 @@ class LedgerBook:
         is_idle = np.zeros(batch.size, np.bool_)
         for _ in range(APPEND_ATTEMPTS):
             before = batch.snapshot
-            step, is_idle[rows] = self._idle_rule.decide(batch, rows)
+            if batch.may_be_idle:
+                step, is_idle[rows] = self._idle_rule.decide(batch, rows)
+            else:
+                step = self._step.decide(batch, rows)
             lost = self._recorder.record(batch, rows, step)
             if decided is None:
                 if not lost:

@@ -29,8 +29,7 @@ from queen_sensitivity.ledger_store import (
     Renewed,
 )
 from queen_sensitivity.ledgers.account_cache import AccountCache
-from queen_sensitivity.ledgers.ledger_memory import LedgerMemory
-from queen_sensitivity.ledgers.unwritten import UnwrittenRecords
+from queen_sensitivity.ledgers.ledger_memory import LedgerMemory, UnwrittenRecords
 from queen_sensitivity.metrics import Count
 
 APPEND_ATTEMPTS = 256

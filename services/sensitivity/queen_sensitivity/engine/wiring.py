@@ -15,10 +15,9 @@ from queen_sensitivity.engine.step import LedgerStep
 from queen_sensitivity.index.base import IndexKind, open_index
 from queen_sensitivity.ledger_store import LedgerStore
 from queen_sensitivity.ledgers.account_cache import AccountCache, Recheck
-from queen_sensitivity.ledgers.ledger_memory import AccountTable, LedgerMemory
+from queen_sensitivity.ledgers.ledger_memory import AccountTable, LedgerMemory, UnwrittenRecords
 from queen_sensitivity.ledgers.ledger_table import LedgerTable
 from queen_sensitivity.ledgers.repair import LedgerRepair
-from queen_sensitivity.ledgers.unwritten import UnwrittenRecords
 from queen_sensitivity.metrics import CAS_RESULTS, Count
 
 

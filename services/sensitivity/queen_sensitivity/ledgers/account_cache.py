@@ -20,9 +20,8 @@ from queen.method.geometry import FloatArray
 from queen.serving.logging import account_hash, logger
 from queen_sensitivity.ledger_store import Conflict, Damaged, LedgerStore, Regressed, Renewed
 from queen_sensitivity.ledgers.account import Account, absent_account, restore_accounts
-from queen_sensitivity.ledgers.ledger_memory import LedgerMemory, Slots
+from queen_sensitivity.ledgers.ledger_memory import LedgerMemory, Slots, UnwrittenRecords
 from queen_sensitivity.ledgers.repair import LedgerRepair
-from queen_sensitivity.ledgers.unwritten import UnwrittenRecords
 
 _LEAVING = 8
 """An eighth of the accounts is lined up to leave at a time: to find their order is slow."""

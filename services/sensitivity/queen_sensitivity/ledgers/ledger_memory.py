@@ -1,8 +1,8 @@
-"""The memory of all accounts: their table, the table of their ledgers, and the index over it."""
+"""The memory of all accounts: their table, their ledgers, and what the store has not of them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from queen.method.sensitivity import record_weights
 from queen_sensitivity.ledger_store import Records
 from queen_sensitivity.ledgers.ledger_table import LedgerTable, Numbers
 from queen_sensitivity.ledgers.neighbor_index import NeighborIndex
+from queen_sensitivity.metrics import Level
 
 ABSENT = 0
 """Slot of an account that is not in memory: it has no ledger, and nothing is due."""
@@ -170,3 +171,46 @@ class LedgerMemory:
             if len(of_policy):
                 cqs = self.ledgers.cqs[self.accounts.numbers[of_policy]]
                 self.accounts.judge(of_policy, policy_id, table.lacking(cqs))
+
+
+class UnwrittenRecords:
+    """Owners with records in memory alone, since the store took none: an operator's choice.
+
+    There are at most `most` of these records, and `level` shows how many. Their owners stay in
+    memory, and no append of theirs is sent, until all is written back.
+    """
+
+    def __init__(self, most: int, level: Level) -> None:
+        self._most = most
+        self._level = level
+        self._counts: dict[str, int] = {}
+        self.total = 0
+        """Records of all owners."""
+
+    def __len__(self) -> int:
+        return len(self._counts)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(self._counts))
+
+    def __contains__(self, owner: object) -> bool:
+        return owner in self._counts
+
+    def hold(self, owner: str, records: int) -> bool:
+        """Hold so many further records of an owner; whether there was room for them."""
+        if self.total + records > self._most or not self._most:
+            return False
+        if not records:
+            return owner in self._counts
+        self._counts[owner] = self._counts.get(owner, 0) + records
+        self._show()
+        return True
+
+    def release(self, owner: str) -> None:
+        """Note that an owner has none any longer: they were written, or its account is void."""
+        if self._counts.pop(owner, None) is not None:
+            self._show()
+
+    def _show(self) -> None:
+        self.total = sum(self._counts.values())
+        self._level.set(self.total)

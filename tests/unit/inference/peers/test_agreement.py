@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import structlog
 from queen_inference.metrics import InferenceMetrics
-from queen_inference.peers.agreement import Agreement
+from queen_inference.peers.perturbers import Agreement
 
 from queen.serving.metrics import Metrics
 

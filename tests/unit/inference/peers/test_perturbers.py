@@ -12,12 +12,11 @@ import numpy as np
 import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from queen_inference.metrics import InferenceMetrics
-from queen_inference.peers.agreement import Agreement
 from queen_inference.peers.endpoints import read_target
 from queen_inference.peers.inquiry import Inquiry
 from queen_inference.peers.peer import Peer
 from queen_inference.peers.perturber import PERTURBER, FlaggedRows, PerturberClient
-from queen_inference.peers.perturbers import Perturbers
+from queen_inference.peers.perturbers import Agreement, Perturbers
 from queen_inference.peers.replicas import Replica, Replicas
 
 from queen.api.v1 import perturber_pb2, perturber_pb2_grpc

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from queen_inference.peers.rendezvous import Rendezvous, owner_of, weight
-
-from queen.method.contracts import Profile
-from queen.serving.auth import Account
+from queen_inference.peers.rendezvous import Rendezvous, weight
 
 FIVE = [f"10.0.0.{number}:8101" for number in range(1, 6)]
 OWNERS = [f"account-{number}" for number in range(10_000)]
@@ -55,10 +52,3 @@ def test_an_endpoint_that_leaves_moves_its_own_owners_only() -> None:
             moved[after.choose(owner, left)] += 1
     assert set(moved) == set(left)
     assert max(moved.values()) < 0.3 * moved.total()
-
-
-def test_a_group_is_one_owner() -> None:
-    """Its accounts go together; an account is never confused with a group of its name."""
-    one, two = (Account(name, Profile.PAPER, "hash", "acme") for name in ("one", "two"))
-    assert owner_of(one) == owner_of(two) == "group acme"
-    assert owner_of(Account("acme", Profile.PAPER, "hash")) == "acme"

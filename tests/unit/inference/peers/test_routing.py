@@ -11,7 +11,7 @@ import pytest
 from queen_inference.metrics import InferenceMetrics
 from queen_inference.peers.endpoints import read_target
 from queen_inference.peers.peer import Peer
-from queen_inference.peers.rendezvous import owner_of, weight
+from queen_inference.peers.rendezvous import weight
 from queen_inference.peers.replicas import Replica, Replicas
 from queen_inference.peers.routing import RoutedClient
 from queen_inference.peers.sensitivity import (
@@ -87,7 +87,7 @@ class Routed:
 
     def home(self, account: Account) -> str:
         """The endpoint where an account belongs."""
-        return max(self.peers, key=lambda endpoint: weight(endpoint, owner_of(account)))
+        return max(self.peers, key=lambda endpoint: weight(endpoint, account.owner))
 
 
 @asynccontextmanager

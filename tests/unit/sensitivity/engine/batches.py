@@ -11,9 +11,8 @@ from queen_sensitivity.engine.batch import Batch
 from queen_sensitivity.engine.charging import Queries, charge_owners
 from queen_sensitivity.ledger_store import LedgerStore
 from queen_sensitivity.ledgers.account_cache import AccountCache, Recheck
-from queen_sensitivity.ledgers.ledger_memory import LedgerMemory
+from queen_sensitivity.ledgers.ledger_memory import LedgerMemory, UnwrittenRecords
 from queen_sensitivity.ledgers.repair import LedgerRepair
-from queen_sensitivity.ledgers.unwritten import UnwrittenRecords
 
 from queen.method.crossing import CrossingPolicy, Thresholds, published
 from queen.method.geometry import Geometry

@@ -11,7 +11,7 @@ from queen_sensitivity.engine.book import LedgerStep
 from queen_sensitivity.engine.charging import AccountPolicy
 from queen_sensitivity.engine.recording import NewRecords, Recorder
 from queen_sensitivity.ledger_store import Append, LedgerKey, LedgerStore, MemoryLedgerStore
-from queen_sensitivity.ledgers.unwritten import UnwrittenRecords
+from queen_sensitivity.ledgers.ledger_memory import UnwrittenRecords
 from queen_sensitivity.metrics import CAS_RESULTS
 
 from queen.errors import LedgerConflict

@@ -11,7 +11,7 @@ from queen_sensitivity.engine.charging import AccountPolicy, Queries
 from queen_sensitivity.engine.wiring import Listeners
 from queen_sensitivity.ledger_store import Append, LedgerKey, LedgerStore, MemoryLedgerStore
 from queen_sensitivity.ledgers.account_cache import Recheck
-from queen_sensitivity.ledgers.unwritten import UnwrittenRecords
+from queen_sensitivity.ledgers.ledger_memory import UnwrittenRecords
 
 from queen.failures import Failure
 from queen.method.enforcement import Scope
