@@ -114,6 +114,16 @@ class ShapeMismatch(InvalidQuery):
     reason = "SHAPE_MISMATCH"
 
 
+class OutOfRange(InvalidQuery):
+    """An input holds numbers beyond the range of the training data (INVALID_ARGUMENT).
+
+    Raised by the front door, before the model runs and before anything is charged. Do not retry:
+    scale and clip the input as for training.
+    """
+
+    reason = "OUT_OF_RANGE"
+
+
 class BatchTooLarge(InvalidQuery):
     """A request has more rows or bytes than a service accepts in a call (RESOURCE_EXHAUSTED).
 

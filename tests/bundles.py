@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +15,12 @@ from queen.bundle import (
     BundleDraft,
     DecoySpec,
     GeometryParameters,
+    InputRange,
     Manifest,
     MeterSpec,
     ShadowSpec,
     TensorSignature,
+    layout,
     write_bundle,
 )
 from queen.method.answers.decoy import SketchSpace, fit_sketch_space, sketch_inputs
@@ -117,6 +119,14 @@ def make_bundle(
     )
     labels = model.logits(inputs).argmax(axis=1)
     return SmallBundle(out, write_bundle(out, draft), model, inputs, labels)
+
+
+def with_input_range(small: SmallBundle, bounds: InputRange) -> SmallBundle:
+    """The bundle, whose manifest now states the range of its inputs."""
+    changed = small.manifest.model_copy(update={"input_range": bounds, "digest": ""})
+    changed = changed.model_copy(update={"digest": changed.compute_digest()})
+    (small.path / layout.MANIFEST).write_text(changed.to_json())
+    return replace(small, manifest=changed)
 
 
 def _manifest(

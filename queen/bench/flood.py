@@ -79,7 +79,9 @@ def unseen_requests(
         model = stub.ModelMetadata(oip.ModelMetadataRequest())
     rng = np.random.default_rng(list(key.encode()))
     chosen = inputs[rng.integers(0, len(inputs), _REQUESTS * rows)]
-    unseen = (chosen + rng.normal(0, _NOISE, chosen.shape)).astype(np.float32)
+    noisy = chosen + rng.normal(0, _NOISE, chosen.shape)
+    # Requests beyond the range of the samples would be refused before they cost anything.
+    unseen = noisy.clip(inputs.min(), inputs.max()).astype(np.float32)
     return build_requests(model.name, model.inputs[0].name, unseen, rows)
 
 

@@ -1,6 +1,7 @@
 """The bundle: the fitted folder that `queen fit` writes and the three services read."""
 
 from queen.bundle.draft import BundleDraft
+from queen.bundle.input_range import InputRange
 from queen.bundle.manifest import (
     OUTPUTS,
     DecoySpec,
@@ -19,6 +20,7 @@ __all__ = [
     "BundleDraft",
     "DecoySpec",
     "GeometryParameters",
+    "InputRange",
     "Manifest",
     "MeterSpec",
     "ShadowSpec",

@@ -8,11 +8,12 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from queen.bundle.input_range import InputRange
 from queen.method.answers.decoy import SketchSpace
 from queen.method.geometry import Geometry
 from queen.method.meter.off_distribution import OffDistributionMeter
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 OUTPUTS = ("probabilities", "logits", "features", "embeddings")
 """Outputs of protectee.onnx, float32: (B, C), (B, C), (B, D), (B, E)."""
@@ -105,6 +106,8 @@ class Manifest(_Part):
     feature_width: int = Field(ge=1)
     embedding_width: int = Field(ge=1)
     input: TensorSignature
+    input_range: InputRange | None = None
+    """Bounds of the input's numbers, beyond which a request is refused; None without any."""
     geometry: GeometryParameters
     shadows: ShadowSpec
     decoy: DecoySpec
@@ -114,6 +117,19 @@ class Manifest(_Part):
     """SHA-256 of every file that a service reads, by path in the bundle."""
     digest: str = ""
     """SHA-256 of this manifest without this field: the name of the bundle."""
+
+    @model_validator(mode="after")
+    def _require_channels(self) -> Self:
+        bounds = self.input_range
+        if bounds is None or bounds.channel_axis is None:
+            return self
+        shape, axis = self.input.shape, bounds.channel_axis
+        if axis >= len(shape) or shape[axis] != len(bounds.low):
+            raise ValueError(
+                f"expected bounds for each channel of the input {shape}, got {len(bounds.low)} on "
+                f"axis {axis}"
+            )
+        return self
 
     @property
     def num_classes(self) -> int:

@@ -11,9 +11,37 @@ from rich.console import Console
 from queen.defaults import BUDGET
 from queen.fit import FitOptions, fit_bundle
 from queen.fit.findings.summary import print_outcome
+from queen.fit.options import AUTO_RANGE, NO_RANGE, InputRangeChoice
 from queen.fit.training.shadows import SHADOW_RATE
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+class InputRangeType(click.ParamType[InputRangeChoice]):
+    """The bounds of the inputs: `auto`, `off`, or two numbers LOW,HIGH."""
+
+    name = "input range"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> InputRangeChoice:
+        """The choice; a usage error for another text."""
+        if isinstance(value, tuple) or value in (AUTO_RANGE, NO_RANGE):
+            choice: InputRangeChoice = value
+            return choice
+        try:
+            low, high = (float(text) for text in value.split(","))
+        except ValueError:
+            self.fail(
+                f"expected {AUTO_RANGE}, {NO_RANGE} or two numbers such as 0,1, got {value}",
+                param,
+                ctx,
+            )
+        return low, high
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002 - click's signature
+        """The form of the value in the help."""
+        return f"{AUTO_RANGE}|{NO_RANGE}|LOW,HIGH"
 
 
 @click.command(
@@ -53,6 +81,14 @@ A first fit, and one with shadows for a large model:
 )
 @click.option(
     "--class-names", metavar="FILE|LIST", help="A file with a class name a line, or a comma list."
+)
+@click.option(
+    "--input-range",
+    type=InputRangeType(),
+    default=AUTO_RANGE,
+    show_default=True,
+    help="Bounds of the inputs' numbers, beyond which the front door refuses a request; auto finds "
+    "those of images in the training set.",
 )
 @click.option(
     "--shadows-on",

@@ -48,7 +48,7 @@ def describe(bundle: Bundle, budget: int) -> dict[str, Any]:
 
     `threshold` is null if `budget` is above the largest that the regions have room for.
     """
-    manifest, geometry = bundle.manifest, bundle.geometry
+    manifest, geometry, bounds = bundle.manifest, bundle.geometry, bundle.manifest.input_range
     largest = largest_budget(geometry, bundle.mean_squared_sqs)
     fits = budget <= largest
     thresholds = budget_thresholds(geometry, bundle.mean_squared_sqs, budget) if fits else None
@@ -60,6 +60,7 @@ def describe(bundle: Bundle, budget: int) -> dict[str, Any]:
         "model": {
             "name": manifest.model_name,
             "input": manifest.input.model_dump(),
+            "input_range": bounds and bounds.model_dump() | {"text": bounds.describe()},
             "classes": manifest.num_classes,
             "feature_width": manifest.feature_width,
             "embedding_width": manifest.embedding_width,
@@ -104,6 +105,7 @@ def _summary(document: Mapping[str, Any]) -> Table:
         "digest": document["digest"],
         "fitted by": f"queen {document['queen_version']}, schema {document['schema_version']}",
         "input": f"{model['input']['name']} {model['input']['datatype']} [{extents}]",
+        "input range": model["input_range"]["text"] if model["input_range"] else "without bounds",
         "widths": f"{model['classes']} classes, {model['feature_width']} features, "
         f"{model['embedding_width']} embedding axes",
         "geometry": f"alpha {geometry['alpha']:g}, beta {geometry['beta']:g}, one record covers "

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from queen.bundle.input_range import InputRange
 from queen.fit.graph.surgery import Protectee
 from queen.fit.options import FitOptions
 from queen.fit.training.mapping import MappingPlan
@@ -90,6 +91,7 @@ class Fitted:
     protectee: Protectee
     samples: TrainingSet
     class_names: list[str]
+    input_range: InputRange | None = field(init=False)
     responses: Responses = field(init=False)
     head: LinearHead = field(init=False)
     regions: Regions = field(init=False)

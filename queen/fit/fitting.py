@@ -17,6 +17,7 @@ from queen.fit.progress import FitProgress
 from queen.fit.stages.budget import fit_policy, require_reachable_budget
 from queen.fit.stages.decoys import fit_decoys
 from queen.fit.stages.head import fit_head
+from queen.fit.stages.input_range import fit_input_range
 from queen.fit.stages.off_distribution import fit_off_distribution
 from queen.fit.stages.opening import open_inputs
 from queen.fit.stages.regions import fit_regions
@@ -40,6 +41,7 @@ def fit_bundle(options: FitOptions, console: Console | None = None) -> FitOutcom
     with progress.shown():
         with progress.step("open the protectee"):
             fitted = open_inputs(options)
+            fitted.input_range = fit_input_range(fitted)
         with progress.step("run it over the training set") as update:
             fitted.responses = collect_responses(fitted.protectee, fitted.samples.x, update)
             fitted.head = fit_head(fitted)

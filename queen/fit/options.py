@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 from queen.defaults import BUDGET
@@ -11,6 +12,11 @@ from queen.errors import FitError
 from queen.fit.graph.surgery import AUTO
 from queen.fit.training.mapping import LOSSES, Loss
 from queen.fit.training.shadows import SHADOW_RATE, Source
+
+AUTO_RANGE, NO_RANGE = "auto", "off"
+"""The bounds of the inputs that the training set shows, and none."""
+InputRangeChoice = str | tuple[float, float]
+"""AUTO_RANGE, NO_RANGE, or a low and a high bound."""
 
 _COUNTS = (
     "shadows",
@@ -30,8 +36,9 @@ class FitOptions:
     `shadow_steps` (batches of 64) wins over `shadow_epochs`; without either, shadows are
     trained as long as the reversal still changes `shadow_flip_rate` of the labels, at most
     one epoch, by Adam at the learning rate `shadow_rate`. `false_flags` is the share of honest
-    accounts that the off-distribution meter may flag within 10,000 queries. `budget`, in
-    records of a class, is checked and reported on, but it is the operator's and not in the
+    accounts that the off-distribution meter may flag within 10,000 queries. `input_range` says
+    which bounds the inputs have: those found in the training set, none, or a stated pair. `budget`,
+    in records of a class, is checked and reported on, but it is the operator's and not in the
     bundle.
     Raises FitError for a number out of range.
     """
@@ -57,6 +64,7 @@ class FitOptions:
     mapping_epochs: int | None = None
     seed: int = 0
     false_flags: float = 0.001
+    input_range: InputRangeChoice = AUTO_RANGE
     replace: bool = False
 
     def __post_init__(self) -> None:
@@ -82,6 +90,7 @@ class FitOptions:
             )
         if self.seed < 0:
             raise FitError(f"expected a seed of at least 0, got {self.seed}")
+        _require_range(self.input_range)
         if self.shadows_on not in ("inputs", "features") or self.mapping_loss not in LOSSES:
             raise FitError(
                 "expected shadows on inputs or features and a mapping loss distance or cosine, "
@@ -92,3 +101,13 @@ class FitOptions:
     def model_name(self) -> str:
         """The protectee's name: the given one or the file's stem."""
         return self.name or self.model.stem
+
+
+def _require_range(choice: InputRangeChoice) -> None:
+    if choice in (AUTO_RANGE, NO_RANGE):
+        return
+    if isinstance(choice, str) or not -inf < choice[0] < choice[1] < inf:
+        raise FitError(
+            f"expected an input range of {AUTO_RANGE}, {NO_RANGE} or two finite bounds, the low "
+            f"one first, got {choice}"
+        )

@@ -15,7 +15,7 @@ import pytest
 
 from queen.api.oip import open_inference_pb2 as oip
 from queen.api.oip import open_inference_pb2_grpc
-from queen.errors import ConfigError, OverBudget
+from queen.errors import ConfigError, OutOfRange, OverBudget, QueenError
 from queen.oip_client import OipClient
 from queen.redteam.attacks.base import ask_spread
 from queen.redteam.targets.base import MeteredTarget
@@ -94,7 +94,8 @@ def test_a_server_that_stays_full_is_an_error():
     assert max(waits) == 2
 
 
-def test_a_batch_of_an_account_over_its_budget_is_asked_again_in_halves():
+@pytest.mark.parametrize("error", [OverBudget("over its budget"), OutOfRange("beyond")])
+def test_a_batch_with_a_refused_query_is_asked_again_in_halves(error: QueenError):
     """No wait helps: the thief gets the answers that are left, row by row if need be."""
     waits: list[float] = []
     rows = np.arange(5, dtype=np.float32)[:, None] * np.ones(8, np.float32)
@@ -102,7 +103,7 @@ def test_a_batch_of_an_account_over_its_budget_is_asked_again_in_halves():
         _crowded(refusals=0) as (address, crowd),
         EndpointTarget(address, ["k"], num_classes=2, sleep=waits.append) as target,
     ):
-        crowd.refused = {3}
+        crowd.refused, crowd.error = {3}, error
         answers = target.open_account("one").ask(rows)
         late = target.open_account("one").ask_within(rows, 5.0)
     assert np.isnan(answers).all(axis=1).tolist() == [False, False, False, True, False]
@@ -139,7 +140,8 @@ class Crowd(open_inference_pb2_grpc.GRPCInferenceServiceServicer):
     def __init__(self, refusals: int) -> None:
         self.asked, self.refusals = 0, refusals
         self.refused: set[float] = set()
-        """First numbers of the rows that are refused since the account is over its budget."""
+        """First numbers of the rows that are refused for good, with the error."""
+        self.error: QueenError = OverBudget("over its budget")
 
     def ModelMetadata(self, _request: Any, _context: Any) -> oip.ModelMetadataResponse:  # noqa: N802
         """A model of one input."""
@@ -156,7 +158,7 @@ class Crowd(open_inference_pb2_grpc.GRPCInferenceServiceServicer):
             context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "no room")
         rows = np.frombuffer(request.raw_input_contents[0], np.float32).reshape(-1, 8)
         if self.refused & set(rows[:, 0].tolist()):
-            refusal = refuse(OverBudget("over its budget"))
+            refusal = refuse(self.error)
             context.set_trailing_metadata(((DETAILS_KEY, refusal.details),))
             context.abort(refusal.code, refusal.message)
         count = len(rows)

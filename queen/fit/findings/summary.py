@@ -38,6 +38,7 @@ def _figures(outcome: FitOutcome) -> Table:
     table = Table.grid(padding=(0, 2))
     for title, value in (
         ("protectee", _protectee(outcome)),
+        ("input range", _input_range(outcome)),
         ("embedding", _embedding(outcome)),
         ("shadows", _shadows(outcome)),
         (
@@ -60,6 +61,13 @@ def _protectee(outcome: FitOutcome) -> str:
         f"{outcome.manifest.num_classes} classes, features {figures['features_tensor']} "
         f"({outcome.manifest.feature_width})"
     )
+
+
+def _input_range(outcome: FitOutcome) -> str:
+    bounds = outcome.manifest.input_range
+    if bounds is None:
+        return "no bounds; if numbers beyond some cannot occur, state them with --input-range"
+    return f"numbers {bounds.describe()}; the front door refuses others (--input-range)"
 
 
 def _embedding(outcome: FitOutcome) -> str:

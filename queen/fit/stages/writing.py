@@ -61,6 +61,7 @@ def _manifest(fitted: Fitted, report: FitReport) -> Manifest:
         input=TensorSignature(
             name=source.name, datatype=source.datatype, shape=[-1, *fitted.samples.x.shape[1:]]
         ),
+        input_range=fitted.input_range,
         geometry=GeometryParameters.of(geometry),
         shadows=_shadow_spec(fitted),
         decoy=DecoySpec.of(fitted.sketch_space),

@@ -5,6 +5,7 @@ Shapes: N samples, Q queries.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ class InputChanges:
 
     def __init__(self, samples: NDArray[Any]) -> None:
         self._dtype = samples.dtype
-        self._is_image = len(samples.shape) == 4 and bool(_CHANNELS & {*samples.shape[1:]})
+        self._is_image = image_channels(samples.shape) is not None
         wide = samples.astype(np.float32)
         self._low, self._high = float(wide.min()), float(wide.max())
         self._spread = wide.std(axis=None if self._is_image else 0, dtype=np.float64)
@@ -79,6 +80,15 @@ class InputChanges:
 
 
 _CHANNELS = {1, 3, 4}
+
+
+def image_channels(shape: Sequence[int]) -> int | None:
+    """The axis of the channels of images (N, ...) of that shape; None for what is no image.
+
+    Images have 1, 3 or 4 channels, first or last.
+    """
+    axes = [axis for axis in (1, 3) if len(shape) == 4 and shape[axis] in _CHANNELS]
+    return min(axes, key=lambda axis: shape[axis], default=None)
 
 
 def _broadcast(numbers: NDArray[np.float64], inputs: NDArray[Any]) -> NDArray[Any]:

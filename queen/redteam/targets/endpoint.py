@@ -14,7 +14,7 @@ import grpc
 import numpy as np
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
-from queen.errors import ConfigError, OverBudget
+from queen.errors import ConfigError, OutOfRange, OverBudget
 from queen.oip_client import ModelDescription, OipClient
 from queen.redteam.datasets import Images
 from queen.redteam.targets.base import Answers, refusals
@@ -28,10 +28,10 @@ class EndpointTarget:
     """Any server that speaks the Open Inference Protocol, at `endpoint` (host:port).
 
     Accounts get the `keys` in the order in which they are opened. Queries are sent in
-    batches of `batch`. A batch that was refused for want of room is sent again after a `sleep`,
-    a batch of an account over its budget in halves. The server's class names tell C;
-    `num_classes` tells it for a server without
-    them. Raises ConfigError without a key; errors of the server arrive as grpc.RpcError.
+    batches of `batch`. A batch that was refused for want of room is sent again after a `sleep`, one
+    of an account over its budget, or with numbers beyond the range of the inputs, in halves. The
+    server's class names tell C; `num_classes` tells it for a server without them. Raises
+    ConfigError without a key; errors of the server arrive as grpc.RpcError.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class EndpointAccount:
         try:
             answers = self._client.infer(self._model, queries, timeout_seconds=seconds)
         except grpc.RpcError as error:
-            if _is_exhausted(error) or _is_late(error) or is_over_budget(error):
+            if _is_exhausted(error) or _is_late(error) or is_refused(error):
                 return None
             raise
         return answers.astype(np.float32, copy=False)
@@ -132,7 +132,7 @@ class EndpointAccount:
         try:
             answers = retrying(self._client.infer, self._model, queries)
         except grpc.RpcError as error:
-            if not is_over_budget(error):
+            if not is_refused(error):
                 raise
             return self._ask_halves(queries)
         return answers.astype(np.float32, copy=False)
@@ -155,9 +155,16 @@ def _is_exhausted(error: BaseException) -> bool:
 
 def is_over_budget(error: BaseException) -> bool:
     """Whether the account is over its budget, and its profile answers known queries alone."""
-    return isinstance(error, grpc.Call) and reason_in(error.trailing_metadata() or ()) == (
-        OverBudget.reason
-    )
+    return _reason_of(error) == OverBudget.reason
+
+
+def is_refused(error: BaseException) -> bool:
+    """Whether a query of the request is refused for good: over the budget, or beyond the range."""
+    return _reason_of(error) in {OverBudget.reason, OutOfRange.reason}
+
+
+def _reason_of(error: BaseException) -> str | None:
+    return reason_in(error.trailing_metadata() or ()) if isinstance(error, grpc.Call) else None
 
 
 def _is_late(error: BaseException) -> bool:

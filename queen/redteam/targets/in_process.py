@@ -30,7 +30,7 @@ from queen_perturber.wiring import open_service as open_perturber
 from queen_sensitivity.settings import SensitivitySettings
 from queen_sensitivity.wiring import open_service as open_sensitivity
 
-from queen.bundle import Bundle
+from queen.bundle import Bundle, InputRange
 from queen.defaults import BREADTH, CHARGE, CLASS_CAP
 from queen.errors import OverBudget
 from queen.method.contracts import Profile
@@ -79,7 +79,9 @@ def open_in_process(
             peers = runner.run(_open_peers(stack, bundle, choice))
             decisions = KeptDecisions()
             answerer = _answerer(bundle, peers, decisions)
-            yield InProcessTarget(runner, answerer, decisions, protectee, choice)
+            target = InProcessTarget(runner, answerer, decisions, protectee, choice)
+            target.input_range = bundle.manifest.input_range
+            yield target
         finally:
             runner.run(stack.aclose())
 
@@ -101,6 +103,7 @@ class InProcessTarget:
         self._protectee = protectee
         self._choice = choice
         self.num_classes = protectee.num_classes
+        self.input_range: InputRange | None = None
         self.traffic = Traffic()
 
     def open_account(self, name: str) -> LocalAccount:
@@ -114,14 +117,23 @@ class InProcessTarget:
         return LocalAccount(partial(self.answer, account), self.num_classes)
 
     def answer(self, account: Account, queries: Images) -> Answers:
-        """Answers (Q, C) to one micro-batch of `account`, kept in `traffic`."""
-        outputs = self._protectee.run(queries)
-        answers: Answers = self._runner.run(self._finish(account, queries, outputs))
-        self.traffic.exchanges.append(
-            Exchange(
-                account.account_id, answers, outputs.probabilities, self._decisions.is_reversed
-            )
-        )
+        """Answers (Q, C) to one micro-batch of `account`, kept in `traffic`.
+
+        A query beyond the range of the inputs is refused without a verdict, as the front door does.
+        """
+        is_inside = np.ones(len(queries), np.bool_)
+        if self.input_range is not None:
+            is_inside = self.input_range.has_inside(queries)
+        answers, own = (refusals(len(queries), self.num_classes) for _ in range(2))
+        is_reversed = np.zeros(len(queries), np.bool_)
+        if is_inside.any():
+            asked = queries[is_inside]
+            outputs = self._protectee.run(asked)
+            answers[is_inside] = self._runner.run(self._finish(account, asked, outputs))
+            own[is_inside] = outputs.probabilities
+            is_reversed[is_inside] = self._decisions.is_reversed
+        exchange = Exchange(account.account_id, answers, own, is_reversed)
+        self.traffic.exchanges.append(exchange)
         return answers
 
     async def _finish(self, account: Account, queries: Images, outputs: Outputs) -> Answers:

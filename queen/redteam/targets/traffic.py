@@ -19,7 +19,8 @@ class Exchange:
     """A batch of an account: the answers, the protectee's own, the reversed rows.
 
     `answers` and `own` (Q, C); `is_reversed` (Q,), None for a defense without verdicts
-    or an endpoint that does not tell.
+    or an endpoint that does not tell. A query beyond the range of the inputs has NaN in both and no
+    verdict.
     """
 
     account: str

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from queen.bundle import Manifest, TensorSignature
+from queen.bundle import InputRange, Manifest, TensorSignature
 from queen.errors import ModelNotFound
 from queen.serving.auth import Account, Keyring
 from queen.serving.identity.certificates import NO_CONTEXT, AuthContext
@@ -30,6 +30,7 @@ class ServedModel:
     input: TensorSignature
     outputs: Sequence[TensorSignature]
     class_names: Sequence[str]
+    input_range: InputRange | None = None
 
     @classmethod
     def of(cls, manifest: Manifest) -> ServedModel:
@@ -39,7 +40,14 @@ class ServedModel:
             TensorSignature(name=LABEL, datatype="INT64", shape=[-1]),
         ]
         version = manifest.digest[:12]
-        return cls(manifest.model_name, version, manifest.input, outputs, manifest.class_names)
+        return cls(
+            manifest.model_name,
+            version,
+            manifest.input,
+            outputs,
+            manifest.class_names,
+            manifest.input_range,
+        )
 
 
 class FrontDoor:
@@ -89,8 +97,11 @@ class FrontDoor:
     ) -> dict[str, Array]:
         """Outputs by name, of `names` among OUTPUTS, for the queries (R, ...) of an account.
 
-        Raises Overloaded, DeadlineExceeded or DependencyUnavailable if there is no answer.
+        Raises OutOfRange for numbers beyond the bounds of the input, which is charged nothing, and
+        Overloaded, DeadlineExceeded or DependencyUnavailable if there is no answer.
         """
+        if self.model.input_range is not None:
+            self.model.input_range.require_inside(inputs, self.model.input.name)
         answers = await self._batcher.submit(account, inputs, remaining_seconds, request_id)
         # The label is that of the answer, not the protectee's: where they differ, sending the
         # protectee's would show that the answer is reversed.

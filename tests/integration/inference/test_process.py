@@ -85,7 +85,7 @@ def test_a_start_that_cannot_be_is_refused(
         (small.path / "regions.npz").unlink()
     elif trouble == "other version":
         text = manifest.read_text()
-        manifest.write_text(text.replace('"schema_version": 2', '"schema_version": 99'))
+        manifest.write_text(text.replace('"schema_version": 3', '"schema_version": 99'))
     elif trouble == "no accounts":
         (tmp_path / "accounts.yaml").unlink()
     elif trouble == "no bundle":

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from queen.bundle import (
     DecoySpec,
     GeometryParameters,
+    InputRange,
     Manifest,
     MeterSpec,
     ShadowSpec,
@@ -19,11 +20,13 @@ SHADOWS = {"on": "features", "architecture": "head", "input_shape": [5], "count"
 DECOY = {"sketch_width": 4, "rank": 2, "confidence": 0.75}
 METER = {"rise": 1.5, "fall": 0.25, "limit": 10.0, "false_flags": {"1000": 0.001}}
 
+RANGE = {"low": [0.0], "high": [1.0], "tolerance": 0.0}
+
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"schema_version": 3},
+        {"schema_version": 4},
         {"queen_version": "0.2"},
         {"model_name": "other"},
         {"class_names": ["cat", "dog", "fish"]},
@@ -31,6 +34,7 @@ METER = {"rise": 1.5, "fall": 0.25, "limit": 10.0, "false_flags": {"1000": 0.001
         {"embedding_width": 3},
         {"input": TensorSignature(name="x", datatype="FP64", shape=[-1, 4])},
         {"input": TensorSignature(name="x", datatype="FP32", shape=[-1, 5])},
+        {"input_range": InputRange(low=[0.0], high=[1.0], tolerance=0.0)},
         {"geometry": GeometryParameters(alpha=1.0, beta=1.25, coverage_fraction=0.021)},
         {"shadows": ShadowSpec(**SHADOWS | {"drawn": 2})},
         {"decoy": DecoySpec(**DECOY | {"rank": 3})},
@@ -50,8 +54,8 @@ def test_every_field_is_in_the_table_above() -> None:
     """A field that is added later must be added to the test of the digest."""
     tested = {
         "schema_version", "queen_version", "model_name", "class_names", "feature_width",
-        "embedding_width", "input", "geometry", "shadows", "decoy", "meter", "fit", "files",
-        "digest",
+        "embedding_width", "input", "input_range", "geometry", "shadows", "decoy", "meter", "fit",
+        "files", "digest",
     }  # fmt: skip
     assert set(Manifest.model_fields) == tested
 
@@ -81,6 +85,8 @@ def test_json_keeps_every_value_and_the_digest() -> None:
         ({"shadows": SHADOWS | {"drawn": 3}}, "at most 2 shadows, got 3"),
         ({"shadows": SHADOWS | {"architecture": "forest"}}, "'head', 'mlp', 'cnn' or 'resnet'"),
         ({"shadows": SHADOWS | {"on": "logits"}}, "'inputs' or 'features'"),
+        ({"input_range": RANGE | {"channel_axis": 2}}, "each channel of the input"),
+        ({"input_range": RANGE | {"channel_axis": 1}}, "got 1 on axis 1"),
         ({"decoy": DECOY | {"rank": 0}}, "greater than or equal to 1"),
         ({"decoy": DECOY | {"sketch_width": 0}}, "greater than or equal to 1"),
         ({"decoy": DECOY | {"confidence": 0.0}}, "greater than 0"),

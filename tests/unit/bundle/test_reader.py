@@ -135,13 +135,13 @@ def test_a_file_that_cannot_be_read_is_not_found(folder: Path) -> None:
         open_bundle(folder / ("x" * 5000))
 
 
-@pytest.mark.parametrize("version", [0, 1, 3, "2", None, 1.5])
+@pytest.mark.parametrize("version", [0, 2, 4, "3", None, 1.5])
 def test_another_schema_version_is_unsupported(folder: Path, version: Any) -> None:
     """Whatever else such a manifest holds, the version is what is told."""
     file = folder / "manifest.json"
     fields = json.loads(file.read_text()) | {"schema_version": version, "news": "of tomorrow"}
     file.write_text(json.dumps(fields))
-    with pytest.raises(BundleVersionUnsupported, match=f"expected schema version 2, got {version}"):
+    with pytest.raises(BundleVersionUnsupported, match=f"expected schema version 3, got {version}"):
         open_bundle(folder)
 
 
@@ -156,7 +156,7 @@ def test_a_bundle_without_decoy_and_meter_is_refused_in_words(folder: Path) -> N
     with pytest.raises(BundleVersionUnsupported) as refused:
         open_bundle(folder)
     assert str(refused.value).endswith(
-        "expected schema version 2, got 1; refit the bundle with this version of Queen"
+        "expected schema version 3, got 1; refit the bundle with this version of Queen"
     )
 
 

@@ -28,6 +28,10 @@ from queen.fit.options import FitOptions
         ({"coverage_fraction": 1.5}, "between 0 and 1, got 1.5"),
         ({"coverage_fraction": float("nan")}, "between 0 and 1"),
         ({"seed": -1}, "seed"),
+        ({"input_range": "on"}, "input range of auto, off or two finite bounds"),
+        ({"input_range": (1.0, 0.0)}, "the low one first, got (1.0, 0.0)"),
+        ({"input_range": (0.0, float("inf"))}, "two finite bounds"),
+        ({"input_range": (float("nan"), 1.0)}, "two finite bounds"),
         ({"shadows_on": "labels"}, "inputs or features"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,12 +14,13 @@ from queen_inference.metrics import InferenceMetrics
 from queen_inference.micro_batch import MicroBatch, Rest
 from queen_inference.protectee import Protectee
 
-from queen.bundle import Bundle
-from queen.errors import ModelNotFound, Overloaded, Unauthenticated
+from queen.bundle import Bundle, InputRange
+from queen.errors import ModelNotFound, OutOfRange, Overloaded, Unauthenticated
 from queen.method.contracts import Profile
 from queen.serving.accounts import AccountEntry, AccountsFile
 from queen.serving.auth import Account, Keyring, key_digest
 from queen.serving.lasting.tasks import Lasting
+from queen.serving.metrics import Metrics
 from tests.bundles import SmallBundle
 
 LIMITS = Limits(max_batch_rows=8, queue_rows=4, account_rows=4, batches_in_flight=1)
@@ -100,3 +102,20 @@ async def test_too_many_queries_are_refused(
     """The batcher's bounds reach the caller."""
     with pytest.raises(Overloaded):
         await door.infer(account, small.inputs[:5], [LABEL], None, "")
+
+
+async def test_an_input_beyond_the_range_is_refused_before_anything_runs(
+    door: FrontDoor, small: SmallBundle, registry: Metrics
+) -> None:
+    """The whole request, by one number; a request inside is answered."""
+    largest = float(np.abs(small.inputs[:3]).max())
+    bounds = InputRange(low=[-largest], high=[largest], tolerance=0.0)
+    door.model = replace(door.model, input_range=bounds)
+    account = Account("alice", Profile.OBSERVE, "hash-of-alice")
+    beyond = small.inputs[:3].copy()
+    beyond[1, 0] = largest + 1
+    with pytest.raises(OutOfRange, match="input 'x': expected numbers from"):
+        await door.infer(account, beyond, [LABEL], None, "")
+    assert registry.registry.get_sample_value("queen_batch_rows_sum") == 0
+    answer = await door.infer(account, small.inputs[:3], [LABEL], None, "")
+    assert len(answer[LABEL]) == 3

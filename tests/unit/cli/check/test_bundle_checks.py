@@ -89,7 +89,7 @@ def test_another_schema_version_is_found(bundle, version):
     (bundle / layout.MANIFEST).write_text(json.dumps(manifest | {"schema_version": version}))
     ran = run("check", bundle)
     assert ran.exit_code == 1
-    assert f"expected schema version 2, got {version}; refit" in ran.stderr
+    assert f"expected schema version 3, got {version}; refit" in ran.stderr
     assert "Traceback" not in ran.output
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from queen.bundle import open_bundle
+from queen.bundle import InputRange, open_bundle
 from queen.errors import FitError
 from queen.fit.findings.report import make_report
 from queen.fit.fitted import Fitted, OffDistribution, Shadows
@@ -25,6 +25,7 @@ def _finished(out: Path) -> Fitted:
     inputs, labels = blobs(classes=3, width=2)
     fitted = answered(inputs, labels, shadows=2, shadows_drawn=1, class_names="a,b,c", name="dots")
     fitted.options = replace(fitted.options, out=out)
+    fitted.input_range = InputRange(low=[-9.0], high=[9.0], tolerance=0.0)
     fitted.head = fit_head(fitted)
     fitted.regions = regions_of(inputs, labels, fitted.responses.predicted)
     fitted.sketch_space = fit_decoys(fitted)
@@ -45,6 +46,7 @@ def test_the_bundle_holds_the_parts_of_the_fit(tmp_path: Path) -> None:
     np.testing.assert_array_equal(bundle.head.weight, fitted.head.weight)
     assert (manifest.model_name, manifest.feature_width, manifest.embedding_width) == ("dots", 2, 2)
     assert (manifest.input.name, manifest.input.shape) == ("x", [-1, 2])
+    assert bundle.manifest.input_range == fitted.input_range
     shadows = manifest.shadows
     assert (shadows.architecture, shadows.input_shape, shadows.drawn) == ("mlp", [2], 1)
     assert manifest.decoy.confidence == fitted.sketch_space.confidence

@@ -8,7 +8,7 @@ from torch import nn
 
 from queen.redteam.attacks import ATTACKS
 from queen.redteam.attacks.base import Thief
-from queen.redteam.attacks.dimmed import BRIGHT, DIM, scaled
+from queen.redteam.attacks.dimmed import BRIGHT, DIM, saturated, scaled
 from queen.redteam.datasets import Images
 from queen.redteam.networks import predict
 from queen.redteam.targets.base import Answers, MeteredTarget
@@ -51,4 +51,15 @@ def test_bright_images_go_beyond_the_training_data() -> None:
     thief = Thief("digits", SPLIT.pool_x, MANY, 0, 1, train_quickly)
     copy = ATTACKS["brightened"].steal(MeteredTarget(target, MANY), thief)
     assert target.asked()[16::2].max() == pytest.approx(BRIGHT * SPLIT.pool_x.max())
+    assert score(copy) > 0.75
+
+
+def test_saturated_images_stay_in_the_range() -> None:
+    """Those that would lie above it are clipped; the others are as bright as the bright ones."""
+    target = DistortedTarget(after(301, garbage))
+    thief = Thief("digits", SPLIT.pool_x, MANY, 0, 1, train_quickly)
+    copy = ATTACKS["saturated"].steal(MeteredTarget(target, MANY), thief)
+    sent = target.asked()[16::2][:100]
+    np.testing.assert_array_equal(sent, saturated(SPLIT.pool_x[16:116]))
+    assert sent.max() == 1 < BRIGHT * SPLIT.pool_x.max()
     assert score(copy) > 0.75
