@@ -13,7 +13,7 @@ from typing import Any
 import jwt
 
 from queen.errors import ConfigError
-from queen.serving.lasting.files import FollowedFile
+from queen.serving.lasting.followed import follow_config
 from queen.serving.metrics import Metrics
 
 ALGORITHMS = {"RSA": "RS256", "EC": "ES256", "OKP": "EdDSA"}
@@ -60,8 +60,12 @@ class FollowedKeySet:
         self._path = path
         self._timer = timer
         self._look_at = -math.inf
-        self.in_force = KeySet({})
-        self.file = FollowedFile(path, "key_set", self._load, metrics, timer)
+        self.file = follow_config(path, "key_set", self._parse, metrics, timer)
+
+    @property
+    def in_force(self) -> KeySet:
+        """The last good key set; the same object for as long as it stays."""
+        return self.file.value.parsed
 
     def find(self, key_id: str | None) -> PublicKey | None:
         """The key of an id, None if there is none.
@@ -71,13 +75,13 @@ class FollowedKeySet:
         key, now = self.in_force.find(key_id), self._timer()
         if key is None and now >= self._look_at:
             self._look_at = now + REREAD_SECONDS
-            self.file.look(closely=True)
+            self.file.fresh(closely=True)
             key = self.in_force.find(key_id)
         return key
 
-    def _load(self, content: bytes) -> None:
+    def _parse(self, content: bytes) -> KeySet:
         try:
-            self.in_force = parse_key_set(content)
+            return parse_key_set(content)
         except ConfigError as error:
             raise ConfigError(f"{self._path}: {error}") from error
 

@@ -13,7 +13,7 @@ from queen.serving.auth import Keyring
 from queen.serving.identity.key_set import FollowedKeySet
 from queen.serving.identity.lookalikes import look_alikes
 from queen.serving.identity.tokens import TokenRules, TokenVerifier
-from queen.serving.lasting.files import FollowedFile
+from queen.serving.lasting.followed import follow_config
 from queen.serving.lasting.tasks import Lasting
 from queen.serving.logging import logger
 from queen.serving.metrics import Metrics
@@ -58,12 +58,13 @@ async def followed_keyring(
             admits_unlisted=chosen.admits_unlisted,
         )
 
-        def load(content: bytes) -> None:
+        def load(content: bytes) -> AccountsFile:
             accounts = parse_accounts(content, chosen.accounts, check)
             keyring.swap(accounts)
             warn_of_look_alikes(accounts)
+            return accounts
 
-        file = FollowedFile(chosen.accounts, "accounts", load, metrics)
+        file = follow_config(chosen.accounts, "accounts", load, metrics)
         await stack.enter_async_context(lasting.running("accounts file", file.follow()))
         yield keyring
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import grpc
 
+from queen.serving.lasting.followed import Followed
 from queen.serving.metrics import Metrics
-from queen.serving.ports.followed import Followed
 from queen.serving.ports.pem import PemFiles, Pems, read_pems
 
 
@@ -16,7 +16,7 @@ def server_credentials(files: PemFiles, metrics: Metrics | None = None) -> grpc.
     connection; connections that exist stay. There is no third way: without authorities gRPC asks
     callers for no certificate at all. Raises ConfigError for files that cannot be used now.
     """
-    followed = Followed(files.paths, lambda: read_pems(files), metrics)
+    followed = Followed(files.paths, lambda: read_pems(files), "tls", metrics)
     in_force = followed.fresh()
 
     def changed() -> grpc.ServerCertificateConfiguration | None:

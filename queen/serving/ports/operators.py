@@ -13,7 +13,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from queen.errors import ConfigError, PermissionDenied, Unauthenticated
-from queen.serving.lasting.files import FollowedFile
+from queen.serving.lasting.followed import follow_config
 from queen.serving.metrics import Metrics
 from queen.serving.ports.callers import names_of
 from queen.serving.yaml_file import parse_yaml, read_yaml
@@ -79,12 +79,10 @@ class Operators:
     """
 
     def __init__(self, path: Path, reading: Container[str], metrics: Metrics) -> None:
-        self._path = path
         self._reading = reading
-        self._file = FollowedFile(path, "operators", self._load, metrics)
-
-    def _load(self, content: bytes) -> None:
-        self._entries = parse_operators(content, self._path).operators
+        self._file = follow_config(
+            path, "operators", lambda content: parse_operators(content, path), metrics
+        )
 
     def admit(self, method: str, context: Any) -> Operator:
         """The operator who makes a call of `method`.
@@ -103,8 +101,7 @@ class Operators:
 
     def _operator(self, context: Any) -> Operator:
         # A look at each call: calls are rare, and no task can end in silence.
-        self._file.look()
-        entries = self._entries
+        entries = self._file.fresh().parsed.operators
         header = _authorization(context.invocation_metadata() or ())
         if header is not None:
             digest = operator_digest(header)

@@ -14,9 +14,9 @@ from queen.bundle import Bundle, open_bundle
 from queen.method.answers.decoy import make_decoy
 from queen.method.answers.ensemble import ShadowDraw, ShadowEnsemble
 from queen.method.answers.misdirection import keyed_name, partner_classes
+from queen.serving.lasting.followed import Followed
 from queen.serving.logging import logger
 from queen.serving.metrics import Metrics
-from queen.serving.ports.followed import Followed
 from queen.serving.service_identity import identity_offer
 from queen.serving.shell import Offer, Shell
 from queen_perturber.metrics import PerturberMetrics
@@ -67,7 +67,7 @@ def follow_secrets(settings: PerturberSettings, metrics: Metrics) -> Followed[Se
             logger("secrets").info("secrets in force", current=current, retiring=retiring)
         return secrets
 
-    return Followed([file for file in files if file is not None], read, metrics, name="secrets")
+    return Followed([file for file in files if file is not None], read, "secrets", metrics)
 
 
 def make_reversal(bundle: Bundle, ensemble: ShadowEnsemble, secret: bytes) -> Reversal:

@@ -16,7 +16,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from queen.api.oip import open_inference_pb2 as oip
 from queen.serving.auth import key_digest
-from queen.serving.lasting import files
+from queen.serving.lasting import followed
 from tests.bundles import SmallBundle, make_bundle
 from tests.certificates import LOOPBACK, make_authority
 from tests.integration.inference.door import Client, Door, open_door, raw_request
@@ -38,7 +38,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> SmallBundle:
 
 @pytest.fixture(autouse=True)
 def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(followed, "LOOK_SECONDS", 0.01)
 
 
 def write(folder: Path, *entries: str) -> Path:

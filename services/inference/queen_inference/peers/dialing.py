@@ -8,9 +8,9 @@ from typing import Any
 
 import grpc
 
+from queen.serving.lasting.followed import Followed
 from queen.serving.metrics import Metrics
 from queen.serving.ports.credentials import channel_credentials
-from queen.serving.ports.followed import Followed
 from queen.serving.ports.pem import PemFiles, Pems, read_pems
 from queen.serving.ports.place import UNIX
 
@@ -31,7 +31,9 @@ class Dialer:
     ) -> None:
         self._name = name
         self._followed = (
-            Followed(files.paths, lambda: read_pems(files), metrics) if files is not None else None
+            Followed(files.paths, lambda: read_pems(files), "tls", metrics)
+            if files is not None
+            else None
         )
 
     def pems(self) -> Pems | None:

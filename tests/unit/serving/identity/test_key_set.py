@@ -98,7 +98,7 @@ def test_an_unknown_key_is_looked_up_in_the_file_once_in_a_while(tmp_path: Path)
     seconds[0] = REREAD_SECONDS
     assert keys.find("new") is not None
     write_key_set(path, public_jwk("ec", "new"))
-    keys.file.look()
+    keys.file.fresh()
     assert keys.find("old") is None
 
 
@@ -111,5 +111,5 @@ def test_a_broken_key_file_is_named(tmp_path: Path) -> None:
     write_key_set(path, public_jwk("ec", "ec"))
     keys = FollowedKeySet(path, Metrics())
     path.write_bytes(b"{}")
-    keys.file.look()
+    keys.file.fresh()
     assert keys.find("ec") is not None

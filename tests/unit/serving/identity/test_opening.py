@@ -17,7 +17,7 @@ from queen.serving.accounts import AccountsFile
 from queen.serving.auth import Account, Keyring, key_digest
 from queen.serving.identity.opening import Credentials, followed_keyring
 from queen.serving.identity.tokens import TokenRules
-from queen.serving.lasting import files
+from queen.serving.lasting import followed
 from queen.serving.lasting.tasks import Lasting
 from queen.serving.metrics import Metrics
 from tests.issuer import (
@@ -37,7 +37,7 @@ GROUPS = "groups: [{id: acme, budget: 500}]\n"
 
 @pytest.fixture(autouse=True)
 def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(followed, "LOOK_SECONDS", 0.001)
 
 
 def bearer(key: str) -> list[tuple[str, str | bytes]]:

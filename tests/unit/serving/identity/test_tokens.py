@@ -155,7 +155,7 @@ def test_a_key_that_is_gone_verifies_no_remembered_token(desk: Desk) -> None:
     text = token()
     desk.tokens.verify(text)
     write_key_set(desk.path, public_jwk("ec", "ec"))
-    desk.keys.file.look()
+    desk.keys.file.fresh()
     assert desk.reason(text) == "TOKEN_KEY_UNKNOWN"
     assert desk.tokens.verify(token("ec", "ec")).name == "alice"
 
