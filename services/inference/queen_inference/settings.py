@@ -50,8 +50,6 @@ class InferenceSettings(ServiceSettings):
     sensitivity_target: str = "127.0.0.1:8101"
     """gRPC target of the sensitivity service, or HOST:PORT or unix:/PATH of each replica, between
     commas."""
-    affinity: bool = True
-    """Send an account to the same sensitivity replica for as long as that replica serves."""
     resolve_seconds: float = Field(default=2.0, gt=0)
     """Time between two look-ups of the names in sensitivity_target."""
     perturber_target: str = "127.0.0.1:8201"
@@ -123,6 +121,17 @@ class InferenceSettings(ServiceSettings):
             raise ValueError(str(error)) from error
         return target
 
+    @field_validator("sensitivity_target")
+    @classmethod
+    def _require_known_replicas(cls, target: str) -> str:
+        if any(part.is_balanced for part in read_target(target)):
+            raise ValueError(
+                "expected HOST:PORT or unix:/PATH of each replica, or a name that resolves to "
+                f"all, got {target}, among whose replicas gRPC chooses for each call: an account "
+                "that is spread over replicas stays below its budget"
+            )
+        return target
+
     @property
     def peer_files(self) -> PemFiles | None:
         """The PEM files of the channels to peers; None for plaintext."""
@@ -172,11 +181,6 @@ class InferenceSettings(ServiceSettings):
             raise ValueError(
                 "expected max-request-rows <= account-rows <= queue-rows, got "
                 f"{self.max_request_rows}, {self.account_rows}, {self.queue_rows}"
-            )
-        if not self.affinity and len(read_target(self.sensitivity_target)) > 1:
-            raise ValueError(
-                "expected one sensitivity-target without affinity, got a list; set affinity, or "
-                "give one name that resolves to all replicas"
             )
         return self
 

@@ -237,8 +237,7 @@ async def _open_sensitivity(
 ) -> tuple[Probed, Assessor]:
     """The sensitivity service as a peer, and the client of it.
 
-    Replicas are routed to; without affinity, or at an address that never changes, there is one
-    channel for all.
+    Replicas are routed to; at an address that never changes there is one.
     """
 
     def open_replica(endpoint: str, retries: bool) -> Replica[SensitivityClient]:
@@ -255,11 +254,10 @@ async def _open_sensitivity(
 
     known, up = metrics.endpoints["known"], metrics.endpoints["up"]
     first, *others = parts = read_target(settings.sensitivity_target)
-    if not settings.affinity or not (others or first.is_name):
+    if not (others or first.is_name):
         replica = open_replica(first.text, True)
-        if settings.affinity:
-            # As `Replicas` does: every log of a front door names the endpoints behind its target.
-            logger("peer").info("endpoints", peer=SENSITIVITY, known=await first.resolve())
+        # As `Replicas` does: every log of a front door names the endpoints behind its target.
+        logger("peer").info("endpoints", peer=SENSITIVITY, known=await first.resolve())
         known.set(1)
         up.set_function(lambda: replica.peer.is_up)
         return replica.peer, replica.client

@@ -235,13 +235,10 @@ async def test_without_verdicts_deny_refuses_those_requests_alone(
         assert denied == replicas.living_at(hung)
 
 
-@pytest.mark.parametrize("affinity", [True, False])
-async def test_a_name_is_resolved(replicas: Replicas, accounts: Path, affinity: bool) -> None:
-    """A name of this machine leads to its replica, with affinity and without."""
+async def test_a_name_is_resolved(replicas: Replicas, accounts: Path) -> None:
+    """A name of this machine leads to its replica."""
     target = f"dns:///localhost:{replicas.processes[0].port}"
-    async with open_door(
-        replicas.small, accounts, sensitivity_target=target, affinity=affinity
-    ) as door:
+    async with open_door(replicas.small, accounts, sensitivity_target=target) as door:
         await door.until_serving(SENSITIVITY, serving=True)
         answers = await door.client.ask(replicas.small.inputs[:ROWS], LONERS[0])
         assert not is_protected(answers)

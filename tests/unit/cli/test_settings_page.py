@@ -33,5 +33,5 @@ def test_types_and_defaults_are_told_in_words() -> None:
     page = render_page()
     assert "| integer, at least 0, at most 65535 | `8001` |" in page
     assert "| `protect` or `deny` or `allow` | `protect` |" in page
-    assert "| `--no-affinity` | `QUEEN_INFERENCE_AFFINITY` | true or false | `true` |" in page
+    assert "| `QUEEN_INFERENCE_PRIVATE_METADATA` | true or false | `false` |" in page
     assert "| `--secret-file` | `QUEEN_PERTURBER_SECRET_FILE` | path | required |" in page

@@ -125,7 +125,6 @@ def test_an_account_stays_with_a_pod_where_there_are_several(
 ) -> None:
     """The front door looks up the pods by itself, and follows them."""
     settings = effective("inference", SHARED_LEDGER, monkeypatch, tmp_path)
-    assert settings.affinity
     (place,) = read_target(settings.sensitivity_target)
     assert place.is_name
 

@@ -61,14 +61,15 @@ def test_a_target_that_is_none_is_refused_by_name(target: str, words: str) -> No
         load_settings(InferenceSettings, [*BASE, "--sensitivity-target", target])
 
 
-def test_a_list_of_replicas_needs_affinity() -> None:
-    """One channel takes one name; without affinity there is one channel."""
-    flags = [*BASE, "--sensitivity-target", "127.0.0.1:1,127.0.0.1:2"]
-    assert load_settings(InferenceSettings, flags).affinity
-    with pytest.raises(ConfigError, match="one sensitivity-target without affinity, got a list"):
-        load_settings(InferenceSettings, [*flags, "--no-affinity"])
-    one = [*BASE, "--sensitivity-target", "dns:///a:1", "--no-affinity"]
-    assert not load_settings(InferenceSettings, one).affinity
+@pytest.mark.parametrize("target", ["xds:///sensitivity", "dns://10.0.0.53/sensitivity:8101"])
+def test_replicas_among_which_grpc_chooses_are_refused(target: str) -> None:
+    """Calls in turn would let an account stay below its budget for ever; the perturber has none."""
+    with pytest.raises(
+        ConfigError, match=r"--sensitivity-target.*a name that resolves to all, got"
+    ):
+        load_settings(InferenceSettings, [*BASE, "--sensitivity-target", target])
+    flags = [*BASE, "--perturber-target", target]
+    assert load_settings(InferenceSettings, flags).perturber_target == target
 
 
 PEER_TLS = ["--peer-ca-file", "ca", "--peer-cert-file", "crt", "--peer-key-file", "key"]

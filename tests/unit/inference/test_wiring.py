@@ -46,9 +46,9 @@ def settings_of(small: SmallBundle, folder: Path, **changes: Any) -> InferenceSe
     [
         ({}, 1),
         ({"sensitivity_target": "127.0.0.1:1,127.0.0.1:2"}, 2),
-        ({"sensitivity_target": "localhost:1", "affinity": False}, 1),
+        ({"sensitivity_target": "localhost:1"}, 1),
     ],
-    ids=["address", "list", "no affinity"],
+    ids=["address", "list", "name"],
 )
 async def test_the_target_decides_how_many_endpoints_there_are(
     small: SmallBundle,

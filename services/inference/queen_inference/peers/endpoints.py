@@ -15,6 +15,7 @@ _NAME = re.compile(r"dns:(?:///)?" + _HOST_PORT.pattern)
 _SCHEME_OF_LIST = re.compile(r"^ipv[46]:(///)?")
 _SCHEMES = ("dns:", "ipv4:", "ipv6:", "unix:", "unix-abstract:", "vsock:", "xds:")
 """Schemes of gRPC, which resolves such a target itself: the front door sees one endpoint."""
+_BALANCED = ("dns:", "xds:")
 _SOCKET = re.compile(r"unix:(?://)?(?P<path>/[^\s,]+)")
 
 
@@ -30,6 +31,11 @@ class TargetPart:
     def is_name(self) -> bool:
         """Whether the host is a name, whose endpoints can change."""
         return self.host is not None and _address(self.host) is None
+
+    @property
+    def is_balanced(self) -> bool:
+        """Whether gRPC itself may find several endpoints behind it, and choose among them."""
+        return self.host is None and self.text.startswith(_BALANCED)
 
     async def resolve(self) -> list[str]:
         """Endpoints, as HOST:PORT with an address for the host; OSError for an unknown name.
