@@ -30,6 +30,8 @@ NEVER = np.iinfo(np.int64).max
 """The position of an event that does not happen."""
 _COVER_BYTES = 2**26
 """Memory for the marks of covered samples: accounts that need more are walked in parts."""
+_STRETCH = 256
+"""Queries that are looked at together: those that can change nothing are passed over."""
 
 Orders = NDArray[np.int64]
 """Rows of the samples in the order of each account, (A, Q)."""
@@ -40,11 +42,11 @@ class Standings:
     """When the classes of A accounts passed L levels, if all go on recording.
 
     `passed` (L, A, C) is the position of the query that takes the cqs of a class above its level,
-    `uncovered` (A, Q) says of each query that no earlier record of its account covers it.
+    `recorded` (A, Q) says of each query that it is sensitive, and no earlier record covers it.
     """
 
     passed: Positions
-    uncovered: Claims
+    recorded: Claims
 
     def over(self, breadth: int, level: int = 0, cap: int | None = None) -> Positions:
         """The query that makes each account over its budget, (A,).
@@ -81,11 +83,11 @@ class LedgerWalk:
     def standings(self, orders: Orders, levels: FloatArray) -> Standings:
         """Walk over `orders` (A, Q), with no account ever over; `levels` (L, C) of cqs."""
         passed = np.full((len(levels), len(orders), self.samples.geometry.num_classes), NEVER)
-        uncovered = np.empty(orders.shape, np.bool_)
+        recorded = np.empty(orders.shape, np.bool_)
         for part in self._parts(len(orders)):
             accounts = _Accounts(self.samples, orders[part], levels).walk()
-            uncovered[part], passed[:, part] = accounts.uncovered, accounts.passed
-        return Standings(passed, uncovered)
+            recorded[part], passed[:, part] = accounts.recorded, accounts.passed
+        return Standings(passed, recorded)
 
     def over(self, orders: Orders, policy: PolicyThresholds) -> Positions:
         """The query that makes each account of `orders` (A, Q) over its budget, (A,)."""
@@ -140,8 +142,7 @@ class LedgerWalk:
         over = standings.over(policy.needed, cap=None if policy.caps is None else 1)
         flagged = np.full(len(orders), NEVER)
         for account, order in enumerate(orders):
-            recorded = standings.uncovered[account] & self.samples.sensitive[order]
-            steps = self._meter_steps(order, recorded, meter)
+            steps = self._meter_steps(order, standings.recorded[account], meter)
             steps[np.arange(len(order)) > over[account]] = 0.0
             # A cell that is asked about again does not count, so that no level is above this one.
             total = np.cumsum(steps)
@@ -219,15 +220,15 @@ class _Accounts:
         self._repeating = np.zeros_like(self._covered) if is_bound else None
         self._cqs = np.zeros((accounts, levels.shape[1]))
         self._is_crossed = np.zeros((accounts, levels.shape[1]), np.bool_)
-        self._uncovered = np.empty((queries, accounts), np.bool_)
+        self._recorded = np.zeros((queries, accounts), np.bool_)
         self._reversed = np.zeros((queries, accounts), np.bool_)
         self.passed = np.full((len(levels), accounts, levels.shape[1]), NEVER)
         self.over = np.full(accounts, NEVER)
 
     @property
-    def uncovered(self) -> Claims:
-        """Whether no earlier record covers each query, (A, Q)."""
-        return self._uncovered.T
+    def recorded(self) -> Claims:
+        """Whether each query is recorded, (A, Q)."""
+        return self._recorded.T
 
     @property
     def is_reversed(self) -> Claims:
@@ -236,16 +237,27 @@ class _Accounts:
 
     def walk(self) -> _Accounts:
         """Walk over all queries."""
-        for position, rows in enumerate(self._orders):
-            uncovered = ~self._covered[self._each, rows]
-            self._uncovered[position] = uncovered
-            recorded = uncovered & self._samples.sensitive[rows]
-            if self._rule is not None:
-                self._reverse(self._rule, position, rows, recorded)
-            accounts = np.flatnonzero(recorded)
-            if len(accounts):
-                self._record(position, accounts, rows[accounts])
+        for first in range(0, len(self._orders), _STRETCH):
+            stretch = self._orders[first : first + _STRETCH]
+            # What is covered stays so: without a rule, the other queries change nothing.
+            is_needed = self._novel(stretch).any(axis=1) | (self._rule is not None)
+            for position in (first + np.flatnonzero(is_needed)).tolist():
+                self._decide(position, self._orders[position])
         return self
+
+    def _novel(self, rows: Positions) -> Claims:
+        """Whether queries of all accounts, (..., A), are sensitive and not covered yet."""
+        return ~self._covered[self._each, rows] & self._samples.sensitive[rows]
+
+    def _decide(self, position: int, rows: Positions) -> None:
+        """Record or reverse a query of each account, (A,)."""
+        recorded = self._novel(rows)
+        if self._rule is not None:
+            self._reverse(self._rule, position, rows, recorded)
+        self._recorded[position] = recorded
+        accounts = np.flatnonzero(recorded)
+        if len(accounts):
+            self._record(position, accounts, rows[accounts])
 
     def _reverse(self, rule: _Rule, position: int, rows: Positions, recorded: Claims) -> None:
         """Reverse a query of each account by the rule; `recorded` (A,) loses what is not kept."""

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from queen.fit.findings import honest_traffic
-from queen.fit.findings.honest_traffic import Seen, honest_volumes
+from queen.fit.findings.honest_traffic import QUERIES, Seen, honest_volumes
 from queen.method.crossing import CAP_OFF, CrossingPolicy, PolicyThresholds, policy_thresholds
 from queen.method.geometry import Geometry, fit_geometry
 from queen.method.honest.traffic import CHANGED, ClassRows, Kind
@@ -11,14 +11,8 @@ from queen.method.sensitivity import mean_squared_sensitivity
 from tests.unit.fit.blobs import blobs
 
 CLASSES = 6
-ACCOUNTS, QUERIES = 25, 1500
-
-
-@pytest.fixture(autouse=True)
-def _short_accounts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few accounts, which end soon after the last of them is over."""
-    monkeypatch.setattr(honest_traffic, "QUERIES", QUERIES)
-    monkeypatch.setattr(honest_traffic, "_ACCOUNTS", ACCOUNTS)
+LOOKED_AT = 500
+"""Queries of each account that are compared: the first account is over long before."""
 
 
 def _regions(budget: int, breadth: int = 1) -> tuple[Geometry, Seen, PolicyThresholds]:
@@ -46,14 +40,15 @@ def _over(geometry: Geometry, seen: Seen, policy: PolicyThresholds) -> int | Non
 
 @pytest.mark.parametrize(("budget", "breadth"), [(1, 1), (5, 1), (20, 1), (20, 3)])
 def test_the_volume_is_that_of_the_ledger_step(budget: int, breadth: int) -> None:
-    """The fewest queries of even accounts until one is over, less a tenth."""
+    """The fewest queries of 100 even accounts until one is over, less a tenth."""
     geometry, seen, policy = _regions(budget, breadth)
     rng = np.random.default_rng([7, 3])
     firsts = []
-    for _ in range(ACCOUNTS):
-        order = ClassRows(seen.classes).draw(Kind.EVEN, QUERIES, rng)
+    for _ in range(100):
+        order = ClassRows(seen.classes).draw(Kind.EVEN, QUERIES, rng)[:LOOKED_AT]
         over = _over(geometry, seen.part(order), policy)
-        firsts.append(QUERIES if over is None else over)
+        firsts.append(LOOKED_AT if over is None else over)
+    assert min(firsts) < LOOKED_AT
     volumes = honest_volumes(geometry, seen, policy, 7)
     assert volumes[Kind.EVEN] == int(0.9 * (min(firsts) + 1))
 
@@ -72,7 +67,7 @@ def test_every_kind_of_unchanged_samples_has_its_volume() -> None:
 
 
 def test_a_threshold_that_is_never_crossed_limits_no_volume() -> None:
-    """No account of any kind is over within all its queries."""
+    """No account of any kind is over within 10,000 queries."""
     geometry, seen, _ = _regions(20)
     never = PolicyThresholds(0, np.full(CLASSES, np.inf), None, 1)
     assert set(honest_volumes(geometry, seen, never, 0).values()) == {None}

@@ -64,9 +64,7 @@ def test_classes_pass_their_levels_where_the_ledger_step_passes_them() -> None:
         for index, level in enumerate(levels):
             expected = first_true((cqs > level).T)
             assert np.array_equal(standings.passed[index, account], expected)
-        assert np.array_equal(
-            standings.uncovered[account] & WALK.samples.sensitive[order], recorded
-        )
+        assert np.array_equal(standings.recorded[account], recorded)
     assert (standings.passed[0] < NEVER).all()
     assert (standings.passed[2] == NEVER).all()
 
@@ -90,7 +88,7 @@ def test_a_walk_in_parts_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("queen.method.walk.ledger_walk._COVER_BYTES", 2 * len(LABELS))
     parts = WALK.standings(ORDERS, levels)
     assert np.array_equal(parts.passed, whole.passed)
-    assert np.array_equal(parts.uncovered, whole.uncovered)
+    assert np.array_equal(parts.recorded, whole.recorded)
     again = WALK.enforced(ORDERS, policy, Scope.QUERY)
     assert np.array_equal(again.is_reversed, enforced.is_reversed)
 
