@@ -190,13 +190,13 @@ def _run_plan(options: RedteamOptions, console: Console) -> None:
 
 
 def _attack_endpoint(endpoint: str, options: RedteamOptions, console: Console) -> None:
+    if not options.key_files or options.data is None:
+        raise click.UsageError("--endpoint needs --key-file and --data")
     from queen.redteam.runs.endpoint_attack import (  # noqa: PLC0415 - loads Torch
         EndpointAttack,
         attack_endpoint,
     )
 
-    if not options.key_files or options.data is None:
-        raise click.UsageError("--endpoint needs --key-file and --data")
     attack = EndpointAttack(
         endpoint=endpoint,
         key_files=options.key_files,

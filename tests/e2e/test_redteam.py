@@ -146,9 +146,17 @@ def test_ones_own_endpoint_is_attacked(tmp_path: Path, endpoint: str):
     assert "secret of" not in done.stdout + (out / "report.md").read_text()
 
 
-def test_a_mistake_is_one_sentence(tmp_path: Path):
-    """An unknown name is explained; other mistakes are told in the same way."""
-    done = run_queen("redteam", "--attack", "charm", "--out", tmp_path)
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--endpoint", "127.0.0.1:1"), "--key-file"),
+        (("--key-file", __file__), "--endpoint"),
+        (("--attack", "charm"), "attack: expected one of knockoff"),
+    ],
+)
+def test_a_mistake_is_one_sentence(tmp_path: Path, options: tuple[str, ...], words: str):
+    """Options that do not go together, and an unknown name, are explained."""
+    done = run_queen("redteam", *options, "--out", tmp_path)
     assert done.returncode != 0
-    assert "attack: expected one of knockoff" in done.stderr
+    assert words in done.stderr
     assert "Traceback" not in done.stderr
