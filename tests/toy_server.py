@@ -12,7 +12,7 @@ import grpc
 
 from queen.api.v1 import sensitivity_pb2 as pb
 from queen.serving.edge.calls import CallLimits, CallsInWork
-from queen.serving.edge.grpc_server import GrpcServer
+from queen.serving.edge.grpc_server import Counts, GrpcServer
 from queen.serving.interceptors import TRUSTING, Edge, Gate, ObservedServer, Terms
 from queen.serving.metrics import Metrics
 
@@ -59,7 +59,7 @@ class Toy:
                 ("grpc.max_receive_message_length", self.limits.message_bytes),
                 ("grpc.http2.bdp_probe", 0),
             ],
-            self.metrics.unknown_methods.inc,
+            Counts(self.metrics.unknown_methods.inc),
         )
         loop = asyncio.get_running_loop()
         self.in_work = CallsInWork(

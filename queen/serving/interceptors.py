@@ -27,8 +27,9 @@ from queen.errors import (
     DependencyUnavailable,
     MalformedMessage,
 )
-from queen.serving.edge.calls import STRANGER, Call, CallsInWork, gave_way
+from queen.serving.edge.calls import Call, CallsInWork, gave_way
 from queen.serving.edge.fields import plan_of, require_few_fields
+from queen.serving.edge.grpc_server import STRANGER, current_rpc
 from queen.serving.logging import logger
 from queen.serving.metrics import Metrics
 from queen.serving.status import DETAILS_KEY, code_of, refuse, request_id_of
@@ -139,15 +140,28 @@ class ObservedServer:
 
     def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
         """Wrap and add the methods of one service."""
-        wrapped = {name: self._wrap(service, name, handler) for name, handler in handlers.items()}
-        self._server.add_registered_method_handlers(service, wrapped)
+        served = {name: self._served(service, name, of) for name, of in handlers.items()}
+        self._server.add_registered_method_handlers(
+            service,
+            {name: method.handler for name, method in served.items()},
+            {name: method.admit for name, method in served.items()},
+        )
 
-    def _wrap(self, service: str, method: str, handler: Any) -> Any:
+    def _served(self, service: str, method: str, handler: Any) -> ServedMethod:
         metrics = MethodMetrics(self._metrics, service, method)
-        served = ServedMethod(f"{service}/{method}", handler, metrics, self._edge)
-        if handler.response_streaming:
-            return grpc.stream_stream_rpc_method_handler(served.serve)
-        return grpc.stream_unary_rpc_method_handler(served.serve)
+        return ServedMethod(f"{service}/{method}", handler, metrics, self._edge)
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """The caller of a call, whose share it has, and the error that it ends with if it has one."""
+
+    caller: Caller | None
+    share: str | None
+    error: Exception | None = None
+
+
+_TRUSTED = Admitted(None, None)
 
 
 @dataclass(frozen=True)
@@ -158,19 +172,29 @@ class Edge:
     gate: Gate
     terms: Terms = TRUSTING
 
-    def enter(self, method: str, context: Any) -> CallContext:
-        """The call of a method, in work from now on until gRPC is done with it.
+    def admit(self, method: str, context: Any) -> Admitted:
+        """The caller of a method; nothing of its message is read."""
+        if self.terms.admit is None:
+            return _TRUSTED
+        try:
+            caller = self.terms.admit(method, context)
+        except Exception as error:  # noqa: BLE001 - the edge: the call ends with it
+            return Admitted(None, STRANGER, error)
+        if self.terms.is_trusting:
+            return Admitted(caller, None)
+        return Admitted(caller, STRANGER if caller is None else caller.hash)
 
-        Raises DependencyUnavailable while the server drains, Unauthenticated, or Overloaded.
+    def enter(self, context: Any, admitted: Admitted) -> CallContext:
+        """A call, in work from now on until gRPC is done with it.
+
+        Raises DependencyUnavailable while the server drains, the error of its admission, or
+        Overloaded.
         """
         if not self.gate.is_open:
             raise DependencyUnavailable("the server is shutting down; retry on another")
-        caller, share = None, None
-        if self.terms.admit is not None:
-            caller = self.terms.admit(method, context)
-            if not self.terms.is_trusting:
-                share = STRANGER if caller is None else caller.hash
-        return CallContext(context, caller, self.calls.enter(share))
+        if admitted.error is not None:
+            raise admitted.error
+        return CallContext(context, admitted.caller, self.calls.enter(admitted.share))
 
     def largest(self, call: Call) -> int:
         """Bytes of the largest message of a call."""
@@ -188,6 +212,7 @@ class ServedMethod:
         self._edge = edge
         self._calls = edge.calls
         self._is_fed_by_stream = handler.request_streaming
+        self._is_answered_by_stream = handler.response_streaming
         self._answer = self._stream if handler.response_streaming else self._respond
         self._behavior = (
             handler.unary_unary
@@ -201,12 +226,23 @@ class ServedMethod:
         # The level is checked once: building a line that is not logged would cost time.
         self._write_access = self._log.debug if self._log.is_enabled_for(10) else None
 
+    @property
+    def handler(self) -> Any:
+        """The handler for gRPC: one of a stream of bytes."""
+        if self._is_answered_by_stream:
+            return grpc.stream_stream_rpc_method_handler(self.serve)
+        return grpc.stream_unary_rpc_method_handler(self.serve)
+
+    def admit(self, context: Any) -> Admitted:
+        """The caller, asked for when the call has come."""
+        return self._edge.admit(self._method, context)
+
     async def serve(self, _messages: Any, context: Any) -> bytes | None:
         """The bytes of the response; None after the responses of a stream."""
         started = perf_counter()
         entered: CallContext | None = None
         try:
-            entered = self._edge.enter(self._method, context)
+            entered = self._edge.enter(context, self._admitted(context))
             response = await self._answer(entered)
         except asyncio.CancelledError:
             self._metrics.handled(grpc.StatusCode.CANCELLED, perf_counter() - started)
@@ -226,6 +262,10 @@ class ServedMethod:
             duration = round(1e3 * seconds, 3)
             self._write_access("call", rpc=self._rpc, code="OK", duration_ms=duration)
         return response
+
+    def _admitted(self, context: Any) -> Admitted:
+        rpc = current_rpc()
+        return self.admit(context) if rpc is None else rpc.admitted
 
     async def _respond(self, context: CallContext) -> bytes:
         response = await self._behavior(await self._request(context), context)

@@ -76,7 +76,7 @@ class ServiceSettings(BaseSettings):
     prestop_seconds: float = Field(default=0.0, ge=0)
     """Time between reporting NOT_SERVING and refusing requests, for load balancers to notice."""
     max_streams: int = Field(default=512, ge=1)
-    """Most calls at once on one connection, given-up ones included until they were looked at."""
+    """Most calls at once on one connection, those that wait to begin included."""
     max_message_bytes: int = Field(default=16 * 2**20, ge=1024)
     """Largest gRPC message that is received; the front door takes no larger one than it needs."""
     max_calls: int = Field(default=2048, ge=8)

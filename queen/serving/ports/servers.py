@@ -14,7 +14,7 @@ from grpc_reflection.v1alpha._async import ReflectionServicer
 
 from queen.serving.edge.calls import CallLimits, CallsInWork
 from queen.serving.edge.descriptors import most_connections
-from queen.serving.edge.grpc_server import GrpcServer
+from queen.serving.edge.grpc_server import Counts, GrpcServer
 from queen.serving.edge.metrics_endpoint import MetricsEndpoint
 from queen.serving.health import add_health
 from queen.serving.interceptors import TRUSTING, Edge, Gate, ObservedServer, Terms, admit_strangers
@@ -75,7 +75,7 @@ class Servers:
         connections = most_connections(self._descriptors) if on == "main" else _FEW_CALLS
         server = GrpcServer(
             _options(self._settings, limits.message_bytes, connections),
-            metrics.unknown_methods.inc,
+            Counts(metrics.unknown_methods.inc, metrics.dropped["calls"].inc),
         )
         self._stack.push_async_callback(_stop, server, None)
         self._servers.append(server)

@@ -26,7 +26,7 @@ from queen.api.v1 import admin_pb2_grpc
 from queen.bundle import Bundle, open_bundle
 from queen.method.crossing import Thresholds, published
 from queen.serving.edge.calls import CallsInWork
-from queen.serving.edge.grpc_server import GrpcServer
+from queen.serving.edge.grpc_server import Counts, GrpcServer
 from queen.serving.interceptors import Edge, Gate, ObservedServer, Terms
 from queen.serving.metrics import Metrics
 from queen.serving.ports.operators import Operator, Role
@@ -76,7 +76,7 @@ async def serving(bundle: Bundle) -> AsyncIterator[Service]:
             working,
         )
         metrics, loop = Metrics(), asyncio.get_running_loop()
-        server = GrpcServer([], metrics.unknown_methods.inc)
+        server = GrpcServer([], Counts(metrics.unknown_methods.inc))
         calls = CallsInWork(LIMITS, lambda _why: None, loop.time, loop.call_later)
         observed = ObservedServer(server, metrics, Edge(calls, Gate(), Terms(admit_ana)))
         admin_pb2_grpc.add_AdminServiceServicer_to_server(servicer, observed)

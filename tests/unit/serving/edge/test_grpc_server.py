@@ -8,8 +8,9 @@ import gc
 import grpc
 import pytest
 
+from queen.serving.edge import turns
 from queen.serving.edge.calls import Call
-from queen.serving.edge.grpc_server import GrpcServer, current_rpc
+from queen.serving.edge.grpc_server import Counts, GrpcServer, current_rpc
 
 
 async def test_a_port_in_use_is_an_error() -> None:
@@ -46,3 +47,26 @@ async def test_a_call_can_be_dropped() -> None:
     await server.stop(None)
     gc.enable()
     assert current_rpc() is None
+
+
+async def test_calls_beyond_those_that_may_wait_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the code that clients retry after a delay, and counted; the others are answered."""
+    monkeypatch.setattr(turns, "MOST_WAITING", 2)
+    gave_way: list[None] = []
+
+    async def play(_messages: object, _context: object) -> bytes:
+        return b""
+
+    server = GrpcServer([], Counts(gave_way=lambda: gave_way.append(None)))
+    handler = grpc.stream_unary_rpc_method_handler(play)
+    server.add_registered_method_handlers("toy", {"Play": handler})
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        method = channel.unary_unary("/toy/Play")
+        ends = await asyncio.gather(*(method(b"") for _ in range(64)), return_exceptions=True)
+    await server.stop(None)
+    refused = [end for end in ends if isinstance(end, grpc.aio.AioRpcError)]
+    assert {error.code() for error in refused} == {grpc.StatusCode.RESOURCE_EXHAUSTED}
+    assert 0 < len(refused) == len(gave_way) < 64
+    assert ends.count(b"") == 64 - len(refused)
