@@ -1,7 +1,8 @@
 """Measures how soon the off-distribution meter flags strange pools that known queries dilute.
 
 A thief asks about a number of images like the training data once, and then repeats some of them
-after each image of a pool from elsewhere. The services' own engine gives the verdicts.
+after each image of a pool from elsewhere, from one account or from all accounts of a group in turn.
+The services' own engine gives the verdicts.
 Shapes: N images, R rows of a stream, E embedding width.
 """
 
@@ -25,24 +26,34 @@ from queen.redteam.runs.experiment import Experiment
 
 STRANGE = ("mixup", "shift", "off-distribution")
 """The pools from elsewhere."""
-KNOWN, REPEATS = (1, 300), (0, 1, 5)
+KNOWN, REPEATS, MEMBERS = (1, 300), (0, 1, 5), (2, 10)
 _IMAGES = 1500
 _BATCH = 64
 
 
 @dataclass(frozen=True)
 class MeterRow:
-    """The images of a pool that are answered before its account is off-distribution.
+    """The images of a pool that are answered before their accounts are off-distribution.
 
-    After each image come `repeats` of `known` queries, in turn. `median` and `latest` are over the
-    accounts, infinite for an account that 1,500 images did not flag.
+    After each image come `repeats` of `known` queries, in turn. The images are sent by `members` of
+    a group in turn, or by one account without a group. `median` and `latest` are over the thieves,
+    infinite for one whom 1,500 images did not flag.
     """
 
     pool: str
     known: int
     repeats: int
+    members: int
     median: float
     latest: float
+
+
+class Stream(NamedTuple):
+    """How a thief asks, as in `MeterRow`."""
+
+    known: int
+    repeats: int
+    members: int
 
 
 class _Seen(NamedTuple):
@@ -72,26 +83,24 @@ def run_meter_bench(
     rows = []
     for pool in STRANGE:
         strange = _see(experiment, pool)
-        for known, repeats in streams():
-            firsts = []
+        for stream in streams():
+            counts = []
             for account in range(accounts):
                 rng = np.random.default_rng([experiment.seed, account])
                 drawn = strange.select(rng.permutation(len(strange.labels))[:_IMAGES])
-                stream = _diluted(
-                    drawn, own.select(rng.permutation(len(own.labels))[:known]), repeats
-                )
-                book = open_book(limits, MemoryLedgerStore(), cached_accounts=1)
-                firsts.append(_first_flag(book, stream, known, repeats))
-            rows.append(
-                MeterRow(pool, known, repeats, float(np.median(firsts)), float(max(firsts)))
-            )
+                known = own.select(rng.permutation(len(own.labels))[: stream.known])
+                book = open_book(limits, MemoryLedgerStore(), cached_accounts=1 + stream.members)
+                counts.append(_answered(book, _diluted(drawn, known, stream.repeats), stream))
+            rows.append(MeterRow(pool, *stream, float(np.median(counts)), float(max(counts))))
             on_row()
     return [asdict(row) for row in rows]
 
 
-def streams() -> list[tuple[int, int]]:
-    """(known queries, repeats after each image) of the streams, the undiluted one first."""
-    return [(KNOWN[0], 0), *((known, repeats) for known in KNOWN for repeats in REPEATS if repeats)]
+def streams() -> list[Stream]:
+    """The streams: undiluted, diluted, and dealt out to the members of a group."""
+    diluted = [Stream(known, repeats, 1) for known in KNOWN for repeats in REPEATS if repeats]
+    grouped = [Stream(KNOWN[0], 0, members) for members in MEMBERS]
+    return [Stream(KNOWN[0], 0, 1), *diluted, *grouped]
 
 
 def count_rows() -> int:
@@ -118,14 +127,20 @@ def _diluted(strange: _Seen, known: _Seen, repeats: int) -> _Seen:
     return both.select(np.concatenate([np.arange(own), order.ravel()]))
 
 
-def _first_flag(book: LedgerBook, stream: _Seen, known: int, repeats: int) -> float:
-    """Strange images answered before the account is off-distribution; infinite if it never is."""
-    policy = AccountPolicy("thief", scope=Scope.ACCOUNT)
-    for start in range(0, len(stream.labels), _BATCH):
-        rows = stream.select(np.arange(start, min(start + _BATCH, len(stream.labels))))
-        index = np.zeros(len(rows.labels), np.int64)
-        step = book.assess(Queries([policy], index, rows.labels, rows.embeddings))
-        flagged = np.flatnonzero(step.causes & Cause.OFF_DISTRIBUTION)
-        if len(flagged):
-            return max(0.0, math.ceil((start + int(flagged[0]) - known) / (1 + repeats)))
+def _answered(book: LedgerBook, queries: _Seen, stream: Stream) -> float:
+    """Strange images answered before the thief is off-distribution; infinite if it never is."""
+    group = "thieves" if stream.members > 1 else ""
+    policies = [
+        AccountPolicy(f"thief-{member}", scope=Scope.ACCOUNT, group=group)
+        for member in range(stream.members)
+    ]
+    answered = 0
+    for start in range(0, len(queries.labels), _BATCH):
+        at = np.arange(start, min(start + _BATCH, len(queries.labels)))
+        rows, index = queries.select(at), at % stream.members
+        step = book.assess(Queries(policies, index, rows.labels, rows.embeddings))
+        is_flagged = (step.causes & Cause.OFF_DISTRIBUTION) > 0
+        answered += int((~is_flagged).sum())
+        if is_flagged.all():
+            return max(0.0, math.ceil((answered - stream.known) / (1 + stream.repeats)))
     return math.inf

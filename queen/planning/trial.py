@@ -78,11 +78,14 @@ class PolicyTrial:
 
     def outcome(self, policy: CrossingPolicy, scopes: list[Scope]) -> Outcome:
         """The outcome of `policy`; ConfigError for a budget without room."""
-        own, grouped = (self._standing(policy, is_grouped=kind) for kind in (False, True))
+        own = self._standing(policy, None)
+        grouped = self._standing(policy, own)
         rows = {scope: self._reversed(scope, own, grouped) for scope in scopes}
         return Outcome(policy, own, grouped, self._over(own, grouped), rows)
 
-    def _standing(self, policy: CrossingPolicy, *, is_grouped: bool) -> Standing:
+    def _standing(self, policy: CrossingPolicy, members: Standing | None) -> Standing:
+        """The standing of groups, given that of their `members`, or of accounts without that."""
+        is_grouped = members is not None
         charged = self._traffic.grouped if is_grouped else self._traffic.own
         crossed = self._passed(policy.budget, is_grouped=is_grouped)
         needed = needed_classes(policy.breadth, self._bundle.manifest.num_classes)
@@ -96,17 +99,23 @@ class PolicyTrial:
         if policy.class_cap != CAP_OFF:
             capped = self._passed(policy.class_cap * policy.budget, is_grouped=is_grouped)
             np.minimum.at(over, life, capped)
-        return Standing(charged, crossed, over, self._off(charged, over))
+        return Standing(charged, crossed, over, self._off(charged, over, members))
 
-    def _off(self, charged: Charged, over: IntArray) -> IntArray:
+    def _off(self, charged: Charged, over: IntArray, members: Standing | None) -> IntArray:
         """Position from which each life is off-distribution, (V,), if it is `over` (V,) from then.
 
-        The queries of an owner that is over move no meter.
+        The queries of an owner that is over move no meter, and those of an account that is
+        off-distribution no group's.
         """
         meter, geometry = self._bundle.meter, self._bundle.geometry
         is_lower = charged.is_novel & self._traffic.is_inside[charged.rows]
         steps = meter.steps(charged.is_far, is_lower, room_left(geometry, charged.before))
         steps[charged.rows >= over[charged.life]] = 0.0
+        if members is not None:
+            is_off = np.zeros(len(self._traffic), np.bool_)
+            is_off[members.charged.rows] = members.is_off
+            steps[is_off[charged.rows]] = 0.0
+            meter = meter.of_groups
         return first_off(charged, steps, meter.limit)
 
     def _passed(self, budget: int, *, is_grouped: bool) -> IntArray:

@@ -35,10 +35,11 @@ def meter(json_path: Path | None, **asked: Any) -> None:
 
 def meter_table(rows: list[dict[str, Any]]) -> Table:
     """A row for each stream of queries; known queries are named where they are repeated."""
-    columns = ("pool", "known queries", "repeats after each image", "median", "latest")
-    table = empty_table("Images until the account is off-distribution", *columns)
+    columns = ("pool", "known queries", "repeats after each image", "members", "median", "latest")
+    table = empty_table("Images until their accounts are off-distribution", *columns)
     for row in rows:
         known = f"{row['known']:,}" if row["repeats"] else ""
-        cells = (known, str(row["repeats"]), f"{row['median']:g}", f"{row['latest']:g}")
-        table.add_row(row["pool"], *cells)
+        members = str(row["members"]) if row["members"] > 1 else ""
+        counts = f"{row['median']:g}", f"{row['latest']:g}"
+        table.add_row(row["pool"], known, str(row["repeats"]), members, *counts)
     return table

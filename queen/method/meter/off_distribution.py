@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +28,8 @@ from queen.method.sensitivity import packing_limit
 UNKNOWN_LEVEL = -1.0
 """Level of an account that was loaded with records. It may repeat old queries, of which the far
 ones would count as new and the others lower nothing: its first record makes the level 0."""
+GROUP_LIMITS = 2.0
+"""Limits of an account at which a group is off-distribution."""
 _REMEMBERED = 256
 """Cells of tail queries that are recognized when they are asked about again."""
 _CELL_SIDE = 0.2
@@ -58,7 +61,7 @@ class OffDistributionMeter:
 
     `tail_distance` (C,) is the distance to the cluster center that 99 % of a class stay
     under; at most `rise` is added for a query beyond it, `fall` is subtracted for a record; an
-    account is off-distribution once its level reaches `limit`.
+    account is off-distribution once its level reaches `limit`, a group at GROUP_LIMITS times that.
     """
 
     tail_distance: FloatArray
@@ -75,6 +78,15 @@ class OffDistributionMeter:
                 f"expected a finite rise, fall and limit above 0, got {self.rise}, {self.fall}, "
                 f"{self.limit}"
             )
+
+    @cached_property
+    def of_groups(self) -> OffDistributionMeter:
+        """The meter with the limit of a group."""
+        return replace(self, limit=GROUP_LIMITS * self.limit)
+
+    def limits(self, owners: int, accounts: int) -> FloatArray:
+        """The limit of each of `owners` O, the first of which are `accounts`, the rest groups."""
+        return np.where(np.arange(owners) < accounts, self.limit, self.of_groups.limit)
 
     def is_far(self, distances: FloatArray, labels: LabelArray) -> NDArray[np.bool_]:
         """Whether each of `distances` d (B,) of predicted `labels` (B,) lies in the tail, (B,)."""
@@ -181,12 +193,13 @@ class AccountMeter:
 
         `steps` are those of all rows of the batch, `cells` those of its tail queries by row. A
         tail query in a cell that was asked about is no further evidence: an account that
-        retries an odd sample must not look like a thief.
+        retries an odd sample must not look like a thief. One without a step is remembered alone.
         """
         highest, off_from = 0.0, len(rows)
         for position, row in enumerate(rows):
             step = steps[row]
-            if step > 0 and (self.was_asked(cells[row]) or self._is_unknown(level)):
+            was_asked = row in cells and self.was_asked(cells[row])
+            if step > 0 and (was_asked or self._is_unknown(level)):
                 continue
             if step:
                 level = after(max(level, 0.0), step)
@@ -227,6 +240,10 @@ class MeterRows(NamedTuple):
     """How each row moves the level, (R,)."""
     cells: Mapping[int, bytes]
     """Cell of each row that moves it up, by row."""
+    query: NDArray[np.integer]
+    """(R,): the row that charges the account of the same query; its own number for that row."""
+    accounts: int
+    """The number of owners that are accounts; groups come after them."""
 
 
 class Walks(NamedTuple):
@@ -250,24 +267,33 @@ def walk_owners(
 ) -> Walks:
     """Walk over the rows of O owners, each owner's in order.
 
-    `levels` and `peaks` (O,) are those before the batch; `meter_of` gives an owner's meter.
+    `levels` and `peaks` (O,) are those before the batch; `meter_of` gives an owner's meter. The
+    accounts walk first: a query that finds its account off-distribution moves no group's meter, so
+    that one member cannot bring a group to its limit.
     """
-    owner, steps = rows.owner, rows.steps
+    owner, steps, is_grouped = rows.owner, rows.steps, rows.owner >= rows.accounts
+    limits = meter.limits(len(levels), rows.accounts)
+    is_off: NDArray[np.bool_] = (peaks >= limits)[owner]
+    walked: dict[int, Walk] = {}
+
+    def walk(rising: NDArray[np.bool_], of_owners: OffDistributionMeter) -> None:
+        every_step = steps.tolist() if rising.any() else []
+        for index in sorted(set(owner[rising].tolist())):
+            own_rows = (owner == index).nonzero()[0].tolist()
+            level = float(levels[index])
+            walked[index] = meter_of(index).walk(of_owners, level, own_rows, every_step, rows.cells)
+            is_off[own_rows[walked[index].off_from :]] = True
+
+    walk((steps > 0) & ~is_off & ~is_grouped, meter)
+    if is_grouped.any():
+        rising = (steps > 0) & ~is_off & is_grouped
+        steps = np.where(is_grouped & is_off[rows.query], 0.0, steps)
+        walk(rising, meter.of_groups)
     # Right for all owners without a tail query, which are most owners of a batch.
     falls = np.bincount(owner[steps < 0], minlength=len(levels))
     fallen = np.maximum(levels - meter.fall * falls, 0.0)
-    after_rows: FloatArray = np.where(falls > 0, fallen, levels)
-    marks: list[tuple[int, float]] = []
-    was_off = peaks >= meter.limit
-    is_off: NDArray[np.bool_] = was_off[owner]
-    after_rows[was_off] = levels[was_off]
-    rising = owner[(steps > 0) & ~is_off]
-    every_step = steps.tolist() if len(rising) else []
-    for index in sorted(set(rising.tolist())):
-        of_owner = (owner == index).nonzero()[0].tolist()
-        walk = meter_of(index).walk(meter, float(levels[index]), of_owner, every_step, rows.cells)
-        after_rows[index] = walk.level
-        is_off[of_owner[walk.off_from :]] = True
-        if walk.mark is not None:
-            marks.append((index, walk.mark))
-    return Walks(is_off, after_rows, marks)
+    after_rows: FloatArray = np.where((falls > 0) & (peaks < limits), fallen, levels)
+    for index, of_owner in walked.items():
+        after_rows[index] = of_owner.level
+    marks = [(index, of.mark) for index, of in walked.items() if of.mark is not None]
+    return Walks(is_off, after_rows, sorted(marks))

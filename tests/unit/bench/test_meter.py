@@ -24,12 +24,15 @@ def test_repeats_of_known_queries_hide_no_strange_image(
         on_row=lambda: counted.append(None),
     )
     assert len(counted) == len(rows) == count_rows()
+    strange = [row for row in rows if row["pool"] == "off-distribution"]
     medians = {
-        (row["known"], row["repeats"]): row["median"]
-        for row in rows
-        if row["pool"] == "off-distribution"
+        (row["known"], row["repeats"]): row["median"] for row in strange if row["members"] == 1
     }
+    grouped = [row["median"] for row in strange if row["members"] > 1]
     assert 0 < medians[1, 0] < 1000
+    # A group has the limit of two accounts, however many members it has.
+    assert len(grouped) == 2
+    assert all(medians[1, 0] <= median < 3 * medians[1, 0] for median in grouped)
     assert medians[1, 5] == medians[1, 1] == medians[1, 0]
     # Three hundred new queries are charged, and their records do lower the level.
     assert medians[300, 5] <= 2 * medians[1, 0]

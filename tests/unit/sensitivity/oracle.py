@@ -24,7 +24,8 @@ REMEMBERED = 256
 class Owner:
     """An account or group, as far as it is known."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "") -> None:
+        self.limits = 2 if name.startswith("group ") else 1
         self.records: dict[int, list[np.ndarray]] = {}
         self.cqs: dict[int, float] = {}
         self.level = 0.0
@@ -49,6 +50,7 @@ class Oracle:
         self._geometry, self._thresholds, self._meter = geometry, thresholds, meter
         self._charged_queries = charge
         self.owners: dict[str, Owner] = {}
+        self._is_member_off = False
 
     def decide(
         self, policy: AccountPolicy, embedding: np.ndarray, label: int
@@ -64,16 +66,15 @@ class Oracle:
             standing = [
                 (self._is_over(owner, crossing), owner.is_off, cause)
                 for name, crossing, cause in charged
-                for owner in [self.owners.setdefault(name, Owner())]
+                for owner in [self.owners.setdefault(name, Owner(name))]
             ]
             if any(is_over or is_off for is_over, is_off, _ in standing):
                 return (*self._idle(standing, is_repeated), own.cqs.get(label, 0.0))
-        steps = [
-            self._charge(
-                self.owners.setdefault(name, Owner()), crossing, cause, policy, embedding, label
-            )
-            for name, crossing, cause in charged
-        ]
+        was_off, steps = own.is_off, []
+        for name, crossing, cause in charged:
+            owner = self.owners.setdefault(name, Owner(name))
+            self._is_member_off = was_off
+            steps.append(self._charge(owner, crossing, cause, policy, embedding, label))
         causes = Cause(0)
         for _, found, _ in steps:
             causes |= found
@@ -147,17 +148,20 @@ class Oracle:
         meter = self._meter
         if meter is None or owner.is_off:
             return
+        # Queries of an account that is off-distribution move no group's meter.
+        is_mute = self._is_member_off and owner.limits > 1
         (distance,) = center_distances(self._geometry, embedding[None], np.array([label]))
         if distance <= meter.tail_distance[label]:
-            if is_recorded and distance < self._geometry.sensitive_radius[label]:
+            is_inside = distance < self._geometry.sensitive_radius[label]
+            if is_recorded and is_inside and not is_mute:
                 owner.level = max(0.0, owner.level - meter.fall)
             return
         side = 0.2 * self._geometry.sensitive_radius[label]
         key = (label, *np.floor(embedding.astype(np.float64) / side).tolist())
         if key in owner.seen:
             owner.seen.remove(key)
-        else:
+        elif not is_mute:
             limit = packing_limit(self._geometry.alpha, 2)
             owner.level += meter.rise * max(0.0, 1 - cqs / limit) ** 2
-            owner.is_off = owner.level >= meter.limit
+            owner.is_off = owner.level >= owner.limits * meter.limit
         owner.seen = [*owner.seen, key][-REMEMBERED:]

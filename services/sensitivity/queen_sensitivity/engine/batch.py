@@ -67,6 +67,8 @@ class Batch:
     ) -> None:
         self.charged, self.charges, self.observed = charged
         self.counted = len(self.charges.row)
+        self.first_group = int(self.charges.owner[: len(self.charges.scopes)].max(initial=-1)) + 1
+        """Position among the owners from which on no account counts: groups do."""
         self.accounts, self.slots = fetched.accounts, fetched.slots
         self._memory = memory
         self._owner_thresholds = owner_thresholds
@@ -190,7 +192,9 @@ class Batch:
         if self.snapshot is self._before:
             return []
         crossings = [*self._classes_crossed(), *self._owners_over()]
-        return crossings if meter is None else crossings + self._limits_reached(meter.limit)
+        if meter is None:
+            return crossings
+        return crossings + self._limits_reached(meter.limits(len(self.accounts), self.first_group))
 
     def _bound_rows(self) -> NDArray[np.bool_] | None:
         """Rows that count of bound accounts, (R,)."""
@@ -239,12 +243,14 @@ class Batch:
         level, limit = float(self.snapshot.cqs[ledger]), float(limits[ledger])
         return Crossing(kind, self.accounts[owner].owner, label, level, limit)
 
-    def _limits_reached(self, limit: float) -> list[Crossing]:
+    def _limits_reached(self, limits: FloatArray) -> list[Crossing]:
         peaks = self.snapshot.peaks
-        owners = ((self._before.peaks < limit) & (peaks >= limit)).nonzero()[0].tolist()
+        owners = ((self._before.peaks < limits) & (peaks >= limits)).nonzero()[0].tolist()
         kind = CrossingKind.OFF_DISTRIBUTION
         return [
-            Crossing(kind, self.accounts[owner].owner, None, float(peaks[owner]), limit)
+            Crossing(
+                kind, self.accounts[owner].owner, None, *map(float, (peaks[owner], limits[owner]))
+            )
             for owner in owners
         ]
 

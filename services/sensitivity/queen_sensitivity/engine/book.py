@@ -51,7 +51,7 @@ from queen_sensitivity.engine.crossings import Crossing
 from queen_sensitivity.engine.recording import APPEND_ATTEMPTS, Recorder
 from queen_sensitivity.engine.refusal import Claims, IdleRule
 from queen_sensitivity.engine.secrets import keep_secrets
-from queen_sensitivity.engine.step import LedgerStep, MeteredRows, meter_rows
+from queen_sensitivity.engine.step import LedgerStep, meter_rows
 from queen_sensitivity.ledgers.account_cache import AccountCache
 from queen_sensitivity.ledgers.ledger_memory import LedgerMemory
 
@@ -243,10 +243,9 @@ class LedgerBook:
         meter, counted = self.limits.meter, batch.counted
         if meter is None:
             return np.zeros(counted, np.bool_)
-        table, slots, rows = self.memory.accounts, batch.slots, np.arange(counted)
-        owners = batch.charged.account_index[:counted]
-        metered = MeteredRows(batch.select(rows), owners, is_idle[:counted])
-        moved = meter_rows(self.limits.geometry, meter, metered, step.first(counted))
+        table, slots, owners = self.memory.accounts, batch.slots, batch.charges.owner
+        geometry, first = self.limits.geometry, step.first(counted)
+        moved = meter_rows(geometry, meter, batch, is_idle[:counted], first)
         levels, before = table.level[slots], dict[int, AccountMeter]()
 
         def meter_of(owner: int) -> AccountMeter:

@@ -19,7 +19,7 @@ from queen.method.ledger import Assessment
 from queen.method.meter.off_distribution import OffDistributionMeter, walk_owners
 from queen.method.neighbors import Listed, are_near
 from queen_sensitivity.engine.batch import Batch
-from queen_sensitivity.engine.step import LedgerStep, MeteredRows, meter_rows
+from queen_sensitivity.engine.step import LedgerStep, meter_rows
 from queen_sensitivity.ledgers.ledger_memory import AccountTable
 from queen_sensitivity.ledgers.ledger_table import LedgerTable
 
@@ -110,7 +110,8 @@ class IdleRule:
         """Whether an owner of each row's query is over or off-distribution already, (R,)."""
         is_spent = batch.snapshot.is_over
         if self._meter is not None:
-            is_spent = is_spent | (batch.snapshot.peaks >= self._meter.limit)
+            limits = self._meter.limits(len(batch.accounts), batch.first_group)
+            is_spent = is_spent | (batch.snapshot.peaks >= limits)
         return batch.by_query(is_spent[batch.charges.owner])
 
     def _turn_off(
@@ -123,11 +124,8 @@ class IdleRule:
         is_off = np.zeros(len(rows), np.bool_)
         if self._meter is None or len(rows) < batch.size:
             return is_off
-        own = rows[: batch.counted]
-        metered = MeteredRows(
-            batch.select(own), batch.charged.account_index[own], is_idle[: batch.counted]
-        )
-        moved = meter_rows(self._geometry, self._meter, metered, step.first(batch.counted))
+        first = step.first(batch.counted)
+        moved = meter_rows(self._geometry, self._meter, batch, is_idle[: batch.counted], first)
         if np.count_nonzero(moved.steps > 0):
             walks = walk_owners(
                 self._meter,

@@ -5,8 +5,6 @@ Shapes: S rows, L ledgers.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -78,22 +76,20 @@ class LedgerStep:
         return is_candidate
 
 
-class MeteredRows(NamedTuple):
-    """Rows (S,) that move the meters of their owners."""
-
-    queries: LedgerRows
-    owner: NDArray[np.integer]
-    """(S,)."""
-    is_idle: NDArray[np.bool_]
-    """Rows that move nothing, (S,)."""
-
-
 def meter_rows(
-    geometry: Geometry, meter: OffDistributionMeter, rows: MeteredRows, step: Assessment
+    geometry: Geometry,
+    meter: OffDistributionMeter,
+    batch: Batch,
+    is_idle: NDArray[np.bool_],
+    step: Assessment,
 ) -> MeterRows:
-    """How each row moves the meter of its owner, by the decisions of `step` (S,)."""
-    embeddings, labels, _ = rows.queries
-    is_live = ~(step.is_over | rows.is_idle)
+    """How each row that counts moves the meter of its owner, by the decisions of `step` (N,).
+
+    Rows that are idle, (N,), move nothing.
+    """
+    rows = np.arange(batch.counted)
+    embeddings, labels, _ = batch.select(rows)
+    is_live = ~(step.is_over | is_idle)
     # The meter is fitted to records inside of the regions.
     is_inside = step.distances < geometry.sensitive_radius[labels]
     steps = meter.steps(
@@ -103,4 +99,5 @@ def meter_rows(
     )
     rising = (steps > 0).nonzero()[0]
     cells = tail_cells(geometry, embeddings[rising], labels[rising])
-    return MeterRows(rows.owner, steps, dict(zip(rising.tolist(), cells, strict=True)))
+    by_row = dict(zip(rising.tolist(), cells, strict=True))
+    return MeterRows(batch.charges.owner, steps, by_row, batch.charges.row, batch.first_group)

@@ -13,7 +13,7 @@ from queen.method.crossing import UNSTATED, CrossingPolicy, PolicyThresholds, Th
 from queen.method.geometry import Geometry
 from queen.method.meter.off_distribution import OffDistributionMeter
 from queen.method.sensitivity import record_weights
-from queen.owners import OBSERVED_PREFIX, is_observed
+from queen.owners import OBSERVED_PREFIX, is_group, is_observed
 from queen_sensitivity.ledger_store import LedgerStore, Records
 
 ACCOUNTS_AT_A_TIME = 64
@@ -134,7 +134,8 @@ class AccountReader:
         marks = stored.pop(self._geometry.num_classes, None)
         level = 0.0 if marks is None else float(marks[:, 0].max(initial=0.0))
         cqs = {label: self._cqs(label, records) for label, records in stored.items()}
-        share = level / self._meter.limit
+        meter = self._meter.of_groups if is_group(account_id) else self._meter
+        share = level / meter.limit
         in_force = self._thresholds.in_force(policy)
         return AccountState(account_id, stored, cqs, limits, share, in_force)
 

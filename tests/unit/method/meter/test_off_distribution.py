@@ -161,7 +161,7 @@ def test_each_owner_walks_over_its_own_rows() -> None:
     cells = {row: bytes([row]) for row in (1, 2, 3, 6)}
     meters = [AccountMeter(2) for _ in range(4)]
     levels = np.array([1.0, 0.0, 0.5, UNKNOWN_LEVEL])
-    rows = MeterRows(owner, steps, cells)
+    rows = MeterRows(owner, steps, cells, np.arange(8), 4)
     walks = walk_owners(meter, rows, levels, np.zeros(4), meters.__getitem__)
     alone = [_walk(1.0, [-0.13] * 2).level, _walk(0.0, [1.6, 1.6, -0.13, 1.6]).level]
     assert walks.levels.tolist() == pytest.approx([*alone, 2.1, UNKNOWN_LEVEL])
@@ -170,9 +170,33 @@ def test_each_owner_walks_over_its_own_rows() -> None:
     assert walks.marks == [(1, 3.0), (2, 2.1)]
 
 
+def test_one_member_does_not_bring_its_group_to_the_limit() -> None:
+    """The group's limit is twice that of an account, and who is off-distribution moves it no more.
+
+    Two members do, each by its own queries.
+    """
+    meter = _meter(limit=3.0)
+
+    def sent(members: list[int]) -> MeterRows:
+        count = len(members)
+        cells = {row: bytes([row % count]) for row in range(2 * count)}
+        owner = np.array(members + [2] * count)
+        return MeterRows(owner, np.full(2 * count, 1.6), cells, np.tile(np.arange(count), 2), 2)
+
+    meters = [AccountMeter(2) for _ in range(3)]
+    walks = walk_owners(meter, sent([0] * 40), np.zeros(3), np.zeros(3), meters.__getitem__)
+    assert walks.is_off.tolist() == [False] * 2 + [True] * 38 + [False] * 40
+    assert walks.levels.tolist() == pytest.approx([40 * 1.6, 0.0, 3.2])
+    assert walks.marks == [(0, 3.0), (2, 3.2)]
+    meters = [AccountMeter(2) for _ in range(3)]
+    walks = walk_owners(meter, sent([0, 1] * 20), np.zeros(3), np.zeros(3), meters.__getitem__)
+    assert walks.is_off[40:].tolist() == [False] * 4 + [True] * 36
+    assert walks.marks == [(0, 3.0), (1, 3.0), (2, 6.0)]
+
+
 def test_a_record_ends_that_a_level_is_unknown() -> None:
     """In a batch without tail queries, too."""
-    rows = MeterRows(np.array([0, 1, 1]), np.array([0.0, -0.13, 0.0]), {})
+    rows = MeterRows(np.array([0, 1, 1]), np.array([0.0, -0.13, 0.0]), {}, np.arange(3), 2)
     levels = np.full(2, UNKNOWN_LEVEL)
     walks = walk_owners(_meter(), rows, levels, np.zeros(2), lambda _: AccountMeter(2))
     assert walks.levels.tolist() == [UNKNOWN_LEVEL, 0.0]

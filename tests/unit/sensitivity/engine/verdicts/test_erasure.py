@@ -186,7 +186,11 @@ def test_each_crossing_is_announced_once() -> None:
     policy = AccountPolicy("a", group="us")
     book.assess(batch_of([policy], ring(GEOMETRY, 0, 40), np.zeros(40, int)))
     book.assess(batch_of([policy], ring(GEOMETRY, 1, 40), np.ones(40, int)))
-    assert [(one.account_id, one.label) for one in told] == [("a", None), ("group us", None)]
+    other = AccountPolicy("b", group="us")
+    book.assess(batch_of([other], ring(GEOMETRY, 2, 40), np.full(40, 2)))
+    owners = [(one.account_id, one.label) for one in told]
+    assert owners == [("a", None), ("b", None), ("group us", None)]
+    assert [one.limit for one in told] == [METER.limit, METER.limit, 2 * METER.limit]
     told.clear()
     for seed in range(40):
         book.assess(batch_of([policy], *stream(GEOMETRY, seed, 50, reach=0.9)))

@@ -269,9 +269,44 @@ def test_a_group_has_a_meter_of_its_own() -> None:
         AccountPolicy(f"a{number}", scope=Scope.ACCOUNT, group="acme") for number in range(10)
     ]
     step = book.assess(batch_of(policies, TAIL, np.full(40, 1), np.arange(40) % 10))
-    assert (step.causes[NEEDED:] == Cause.OFF_DISTRIBUTION).all()
-    assert marks_of(store, "group acme").max() >= METER.limit
+    assert (step.causes[2 * NEEDED :] == Cause.OFF_DISTRIBUTION).all()
+    assert not step.causes[: 2 * NEEDED - 1].any()
+    assert marks_of(store, "group acme").max() >= 2 * METER.limit
+    reader = AccountReader(GEOMETRY, book.limits.thresholds, store, METER)
+    assert 1.0 <= reader.get("group acme").off_distribution < 1.5
     assert all(marks_of(store, f"a{number}").max() < METER.limit for number in range(10))
+
+
+@pytest.mark.parametrize("batch", [1, 40])
+@pytest.mark.parametrize("scope", [Scope.ACCOUNT, Scope.REPEATED])
+def test_one_member_cannot_have_its_group_off_distribution(scope: Scope, batch: int) -> None:
+    """A member gets there by itself, and then moves its group no more; a second member does."""
+    store = MemoryLedgerStore()
+    book = book_of(GEOMETRY, store, meter=METER)
+    policies = [AccountPolicy(name, scope=scope, group="acme") for name in ("odd", "even", "new")]
+
+    def ask(member: int, label: int) -> np.ndarray:
+        points = ring(GEOMETRY, label, 40)
+        causes = [
+            book.assess(
+                batch_of(
+                    [policies[member]],
+                    points[start : start + batch],
+                    np.full(batch, label),
+                )
+            ).causes
+            for start in range(0, 40, batch)
+        ]
+        return np.concatenate(causes)
+
+    assert ask(0, 1)[NEEDED:].all()
+    assert METER.limit <= marks_of(store, "group acme").max() < 2 * METER.limit
+    assert not book.assess(batch_of([policies[1]], TAIL[:1], np.ones(1, int))).causes.any()
+    assert ask(1, 2)[NEEDED:].all()
+    assert marks_of(store, "group acme").max() >= 2 * METER.limit
+    # Now a member that asked nothing strange is off-distribution with its group.
+    center = GEOMETRY.cluster_centers[:1]
+    assert book.assess(batch_of([policies[2]], center, np.zeros(1, int))).causes.all()
 
 
 def test_an_operator_reads_the_level_as_a_share_of_the_limit() -> None:
