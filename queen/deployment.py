@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from queen.errors import ConfigError, DependencyUnavailable
+from queen.serving.lasting.parent import ends_with_parent
 
 
 class Deployment:
@@ -18,8 +19,9 @@ class Deployment:
 
     Flags are keyword arguments, `failure_mode="deny"` for `--failure-mode deny`; None is
     left out. The port is free unless given. With `ledgers`, the URL of a Redis, `state` is
-    the folder of everything else, and `replicas=3` may be given. Raises DependencyUnavailable, in
-    the words of `queen up`, if the deployment does not start.
+    the folder of everything else, and `replicas=3` may be given. It ends with this process, too,
+    however that ends. Raises DependencyUnavailable, in the words of `queen up`, if it does not
+    start.
     """
 
     def __init__(
@@ -43,7 +45,12 @@ class Deployment:
         self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
         with (self.state / "up.log").open("w") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own command line
-                self._command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=self._folder
+                self._command,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                cwd=self._folder,
+                preexec_fn=ends_with_parent(),  # noqa: PLW1509 - it only makes two system calls
             )
         line = _pipe(self._process).readline().strip()
         if not line.startswith("ready "):

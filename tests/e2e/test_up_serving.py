@@ -6,6 +6,7 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -111,11 +112,38 @@ def test_accounts_show_what_was_spent(small, serving, tmp_path):
     assert "ACCOUNT_NOT_FOUND" in unknown.stderr
 
 
+OWNER = """
+import json, signal, sys
+from pathlib import Path
+from queen.deployment import Deployment
+with Deployment(bundle=Path(sys.argv[1]), state=Path(sys.argv[2])) as deployment:
+    names = ("up", "inference", "sensitivity", "perturber")
+    print(json.dumps({name: deployment.pid(name) for name in names}), flush=True)
+    signal.pause()
+"""
+
+
 def test_killed_supervisor_leaves_no_orphans(up):
     """The services end with `queen up`, also when it is killed."""
     services = up.services
     up.stop(signal.SIGKILL)
     eventually(lambda: gone(services))
+
+
+def test_a_killed_owner_of_a_deployment_leaves_nothing(small, tmp_path):
+    """`queen demo`, a bench or a program of a user's: `queen up` stops with it, as on SIGTERM."""
+    state = tmp_path / "state"
+    with subprocess.Popen(
+        [sys.executable, "-c", OWNER, str(small.path), str(state)],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as owner:
+        pids = json.loads(owner.stdout.readline())
+        owner.kill()
+    assert {"up", "inference", "sensitivity", "perturber"} <= pids.keys()
+    eventually(lambda: gone(pids.values()))
+    assert not (state / "up.json").exists()
 
 
 def test_interrupt_stops_cleanly(up):

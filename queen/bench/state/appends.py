@@ -26,6 +26,7 @@ from queen_sensitivity.ledger_store.redis.address import connect
 
 from queen.bench.state.timing import p50
 from queen.errors import ConfigError
+from queen.serving.lasting.parent import ends_with_parent
 
 _LOOPBACK = "127.0.0.1"
 _ACCOUNTS = 200
@@ -123,7 +124,11 @@ def _redis_server(folder: Path) -> Iterator[str]:
         port = int(probe.getsockname()[1])
     words = ["--port", str(port), "--bind", _LOOPBACK, "--dir", str(folder), "--save", ""]
     words += ["--appendonly", "yes", "--appendfsync", "everysec", "--loglevel", "warning"]
-    process = subprocess.Popen([binary, *words], stdout=subprocess.DEVNULL)  # noqa: S603 - our own words
+    process = subprocess.Popen(  # noqa: S603 - our own words
+        [binary, *words],
+        stdout=subprocess.DEVNULL,
+        preexec_fn=ends_with_parent(),  # noqa: PLW1509 - it only makes two system calls
+    )
     try:
         _await_listening(port, process)
         yield f"redis://{_LOOPBACK}:{port}"

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import json
 import os
 import signal
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from queen.serving.lasting.parent import ends_with_parent
+
 POLL_SECONDS = 0.05
 """Time between two checks for a ready file."""
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 Ready = dict[str, Any]
 """The content of a service's ready file: addresses by name, and its process id."""
@@ -69,7 +67,7 @@ class Child:
                 # A Ctrl-C at the terminal must reach `queen up` only, which stops the services in
                 # order.
                 start_new_session=True,
-                preexec_fn=_dies_with(os.getpid()),
+                preexec_fn=ends_with_parent(),
             )
 
     async def serves(self) -> bool:
@@ -122,21 +120,3 @@ def _message(line: str) -> str:
     except ValueError:
         return line
     return str(content.get("error") or content.get("msg") or line)
-
-
-def _dies_with(parent: int) -> Callable[[], None]:
-    """A function for a new process to run before it becomes the service.
-
-    The process gets SIGTERM when the thread that started it ends, however it ends, and drains
-    as usual: so the services are started by the main thread. Linux only: elsewhere a killed
-    `queen up` leaves its services behind.
-    """
-
-    def follow() -> None:
-        if _LIBC is not None:
-            _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-            # `queen up` may have ended between the fork and the call.
-            if os.getppid() != parent:
-                os._exit(1)
-
-    return follow
