@@ -8,7 +8,7 @@ STUBS := build/protos-venv
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo redis test chaos soak nightly lint types protos protos-check buf k8s bench docs results redteam data data-cifar10 wheel clean
+.PHONY: help setup demo redis test chaos soak siege nightly lint types protos protos-check buf k8s bench docs results redteam data data-cifar10 wheel clean
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ chaos: $(READY) redis ## Put a deployment under faults: kills, failovers, a brok
 
 soak: $(READY) redis ## Serve for long and see that memory and descriptors stay flat (SECONDS=600)
 	$(BIN)/python -m tests.chaos.soak --seconds $(or $(SECONDS),600)
+
+siege: $(READY) ## Besiege the services at their pods' limits, with a table (SECONDS=4)
+	$(BIN)/python -m tests.siege --seconds $(or $(SECONDS),4)
 
 nightly: ## Run the checks that are too long for .ci/run, with the time of each part
 	.ci/nightly

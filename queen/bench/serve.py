@@ -110,7 +110,7 @@ def _servers(
     deployment = Deployment(
         bundle=options.bundle, state=options.state, accounts=accounts, profile="paper"
     )
-    with _bare_server(bundle.protectee_path) as bare, deployment as running:
+    with bare_server(bundle.protectee_path) as bare, deployment as running:
         pids = tuple(running.pid(name) for name in ("inference", "sensitivity", "perturber"))
         # Send every query once: then the first account has all queries covered, the second is over.
         for account in _ACCOUNTS:
@@ -119,7 +119,8 @@ def _servers(
 
 
 @contextmanager
-def _bare_server(model: Path) -> Iterator[Server]:
+def bare_server(model: Path) -> Iterator[Server]:
+    """The bare server of a model, for the length of a block."""
     command = [sys.executable, "-m", "queen.bench.bare_server", str(model)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own words
         try:
