@@ -13,7 +13,7 @@ _END_STREAM, _END_HEADERS, _ACK = 1, 4, 1
 
 
 class RawHttp2:
-    """One connection; `window` is how many bytes of an answer the server may send on a stream."""
+    """A connection; `window` is how many bytes of an answer the server may send on a stream."""
 
     def __init__(self, address: str, window: int = 65_535) -> None:
         host, _, port = address.rpartition(":")

@@ -98,7 +98,7 @@ def _contrast(similarity: Tensor, labels: Tensor) -> Tensor:
 def class_pair_batches(
     labels: NDArray[np.integer], batch_size: int, rng: np.random.Generator
 ) -> Iterator[NDArray[np.int64]]:
-    """One epoch of index batches in which every class present has at least two samples.
+    """The index batches of an epoch, in which every class present has at least two samples.
 
     Samples are shuffled, paired within their class (an odd one makes a triple), and the
     pairs are dealt out in random order: `labels` (N,) -> arrays of about `batch_size`.

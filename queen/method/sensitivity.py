@@ -51,7 +51,7 @@ def center_distances(
 def sensitive_rows(
     geometry: Geometry, distances: FloatArray, labels: LabelArray, charge: Charge
 ) -> NDArray[np.bool_]:
-    """Which rows with distances d (B,) and predicted `labels` (B,) are sensitive, (B,)."""
+    """Marks of the sensitive rows, (B,), by distances d (B,) and predicted `labels` (B,)."""
     radii = _REACH if charge is Charge.ANYWHERE else 1.0
     is_sensitive: NDArray[np.bool_] = distances < radii * geometry.sensitive_radius[labels]
     return is_sensitive

@@ -91,7 +91,7 @@ class PlanReport:
     reading: dict[str, Any] = field(default_factory=dict)
     """Lines of the log that were left out, and the requests without a verdict."""
     findings: list[Finding] = field(default_factory=list)
-    """One for each policy, the strictest first."""
+    """Findings of the policies, the strictest policy first."""
     chosen: dict[Profile, CrossingPolicy | None] = field(default_factory=dict)
     """The strictest policy that spares the stated share of accounts, by profile."""
     stories: dict[CrossingPolicy, list[AccountStory]] = field(default_factory=dict)

@@ -122,7 +122,7 @@ def test_docstrings_begin_with_their_subject() -> None:
     The name of a test says its subject, so the docstring of a test may go on from there.
     """
     pronouns = {"What", "Whatever", "Who", "Whoever", "Nobody", "Everybody"}
-    pronouns |= {"It", "Its", "They", "Their", "That", "Those"}
+    pronouns |= {"It", "Its", "They", "Their", "That", "Those", "Which", "One", "As"}
     broken = [
         f"{path}:{getattr(node, 'lineno', 1)} {text.split()[0]}"
         for path, node in everywhere()

@@ -40,7 +40,7 @@ class Kind(StrEnum):
     REPEATED = "repeated items"
     """300 items, each sent many times with slight changes."""
     DRIFT = "drift"
-    """As even, while the inputs slowly change."""
+    """All classes alike, while the inputs slowly change."""
 
 
 ASKED_CLASSES = {Kind.ONE_CLASS: 1, Kind.TWO_CLASSES: 2, Kind.FOUR_CLASSES: 4}

@@ -28,7 +28,7 @@ _LEAST = 1e-30
 _MOST_TRAINING = 5_000
 """Pairs of an answer and its label that the oracle tells."""
 _VALIDATION_SHARE = 5
-"""One pair in 5 chooses the decoder, and trains none."""
+"""A pair in 5 chooses the decoder, and trains none."""
 _WIDTH, _EPOCHS, _BATCH, _RATE = 128, 40, 64, 2e-3
 _TREES, _LEAVES = 60, 15
 

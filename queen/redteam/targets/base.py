@@ -130,7 +130,7 @@ class MeteredAccount:
         return self._account.ask(queries)
 
     def ask_within(self, queries: Images, seconds: float) -> Answers | None:
-        """As `ask`, or None if the deadline passes; the queries are charged either way.
+        """The answers of `ask`, or None if the deadline passes; the queries are charged either way.
 
         An account without deadlines always answers.
         """

@@ -58,7 +58,7 @@ class RecordingAccount:
         return answers
 
     def ask_within(self, queries: Images, seconds: float) -> Answers | None:
-        """As `ask`, or None if the deadline passes; an account without deadlines answers."""
+        """The answers of `ask`, or None if the deadline passes; some accounts have no deadlines."""
         if not isinstance(self._account, HurriedAccount):
             return self.ask(queries)
         answers = self._account.ask_within(queries, seconds)

@@ -23,7 +23,7 @@ WHYS: tuple[Why, ...] = ("calls", "bytes", "gave_way", "slow_request", "unread_a
 arriving when others needed its room, one that took too long, and an answer that nobody reads."""
 
 SHARE = 4
-"""One account holds at most one of this many parts of the calls and of the bytes."""
+"""An account holds at most one of this many parts of the calls and of the bytes."""
 STRANGERS_SHARE = 8
 """All callers without a credential together hold at most one of this many parts of the calls."""
 FEWEST_ARRIVING = 4

@@ -45,7 +45,7 @@ class Admitted(Protocol):
 
 
 Admission = Callable[[Any], Admitted]
-"""What is known of a caller, by the context of its call; it raises nothing."""
+"""The caller as far as it is known, by the context of its call; it raises nothing."""
 
 
 @dataclass(eq=False, slots=True)
@@ -61,7 +61,7 @@ class Rpc:
     dropped would last until the garbage collector finds it.
     """
     admitted: Any = None
-    """What its method's admission returned; None for a method that has none."""
+    """The result of its method's admission; None for a method that has none."""
     outcome: Outcome = "given_up"
 
     def drop(self) -> None:

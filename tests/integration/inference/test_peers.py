@@ -125,7 +125,7 @@ def decoys(peers: Peers, rows: np.ndarray) -> np.ndarray:
 
 
 def is_decoy(peers: Peers, rows: np.ndarray, answers: np.ndarray) -> np.ndarray:
-    """Which answers are the decoy's, bit for bit."""
+    """Marks of the answers that are the decoy's, bit for bit."""
     return np.asarray((decoys(peers, rows) == answers).all(axis=1))
 
 

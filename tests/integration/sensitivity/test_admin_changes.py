@@ -39,7 +39,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> SmallBundle:
 
 @pytest.fixture(scope="module")
 def service(small: SmallBundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """One process for all tests of this module."""
+    """A process for all tests of this module."""
     with small_service(small, tmp_path_factory.mktemp("state")) as running:
         yield running
 
@@ -55,7 +55,7 @@ def ask(service: Service, small: SmallBundle, name: str, **policy: object) -> li
 
 
 def exported(service: Service, name: str) -> pb.AccountRecords:
-    """One account's records."""
+    """The records of an account."""
     (answer,) = service.admin.ExportAccounts(pb.ExportAccountsRequest(account_ids=[name]))
     return answer.account
 

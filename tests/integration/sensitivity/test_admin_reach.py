@@ -1,4 +1,4 @@
-"""Which admin port `queen accounts` asks where a deployment has several replicas."""
+"""The admin port that `queen accounts` asks where a deployment has several replicas."""
 
 from __future__ import annotations
 

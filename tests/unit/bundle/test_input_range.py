@@ -19,7 +19,7 @@ NORMALIZED = InputRange(
 
 
 def images(*values: float) -> np.ndarray:
-    """One image (1, 3, 2, 2) with a value for each channel, and zeros beside it."""
+    """An image (1, 3, 2, 2) with a value for each channel, and zeros beside it."""
     image = np.zeros((1, 3, 2, 2), np.float32)
     image[0, :, 1, 0] = values
     return image

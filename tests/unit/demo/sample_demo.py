@@ -36,7 +36,7 @@ def traffic_of(labels: NDArray[np.int64], clean: int) -> Traffic:
 
 
 def sent_by(demo: Demo) -> Sent:
-    """One customer gets the truth; the other ten wrong labels and four refusals.
+    """A customer gets the truth; another one ten wrong labels and four refusals.
 
     Half of the thief's labels are wrong.
     """

@@ -20,7 +20,7 @@ _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Page:
-    """One Markdown page."""
+    """A Markdown page."""
 
     path: Path
 

@@ -1,4 +1,4 @@
-"""Which methods of the front door need a credential."""
+"""The methods of the front door that need a credential."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Context:
     names: list[bytes] = field(default_factory=list)
 
     def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
-        """As given."""
+        """The value that the test has set."""
         return self.metadata
 
     def auth_context(self) -> dict[str, list[bytes]]:
-        """As given."""
+        """The value that the test has set."""
         return {"x509_subject_alternative_name": self.names}
 
 

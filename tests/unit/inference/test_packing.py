@@ -1,4 +1,4 @@
-"""Which rows of which request run next."""
+"""The rows that run next, and their requests."""
 
 from __future__ import annotations
 

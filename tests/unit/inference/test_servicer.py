@@ -55,7 +55,7 @@ class Context:
     seconds: float | None = 30.0
 
     def time_remaining(self) -> float | None:
-        """As given."""
+        """The value that the test has set."""
         return self.seconds
 
 

@@ -1,4 +1,4 @@
-"""Which objects the settings of a front door choose."""
+"""The objects that the settings of a front door choose."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which policies are tried, and how strict each is."""
+"""The policies that are tried, and how strict each is."""
 
 from __future__ import annotations
 

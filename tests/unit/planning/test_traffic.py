@@ -1,4 +1,4 @@
-"""Which queries of a log are planned with, and in which order."""
+"""The queries of a log that are planned with, and their order."""
 
 from __future__ import annotations
 

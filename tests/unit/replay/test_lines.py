@@ -1,4 +1,4 @@
-"""Which lines of a log are read, left out or refused."""
+"""The lines of a log that are read, left out or refused."""
 
 from __future__ import annotations
 

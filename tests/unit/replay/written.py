@@ -69,7 +69,7 @@ class WrittenLog:
         self._store.erase(owner, [self.bundle.geometry.digest], 1)
 
     def ask(self, policies: Sequence[AccountPolicy], rows: Sequence[Row]) -> Assessed:
-        """One micro-batch; neighboring rows of an account are one request."""
+        """Ask a micro-batch; neighboring rows of an account are one request."""
         owners = [row[0] for row in rows]
         present = sorted(set(owners))
         index = np.array([present.index(owner) for owner in owners])

@@ -272,13 +272,13 @@ def _lost_rows(
     lost: Sequence[int],
     before: Snapshot,
 ) -> Claims:
-    """Which of `rows` (S,) are to be decided again, since the ledgers `lost` a race.
+    """Marks of the `rows` (S,) to be decided again, since the ledgers `lost` a race.
 
-    Those of these ledgers. And an owner whose records did not get into the store may not be over
-    after all: where a claim that they put it over has reversed a row, that row and what follows
-    it in its ledger, none of which was recorded; where it has made a query idle, its rows. A row
-    that stands falls back to the claim of the snapshot `before` the step, which can only be too
-    mild.
+    They are the rows of these ledgers. And an owner whose records did not get into the store may
+    not be over after all: where a claim that they put it over has reversed a row, that row and what
+    follows it in its ledger, none of which was recorded; where it has made a query idle, its rows.
+    A row that stands falls back to the claim of the snapshot `before` the step, which can only be
+    too mild.
     """
     step, is_idle = decided
     ledgers = batch.ledger_index[rows]

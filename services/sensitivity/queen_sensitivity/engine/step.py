@@ -51,7 +51,7 @@ class LedgerStep:
         return assess_candidates(self._geometry, selected, distances, is_candidate, levels)
 
     def novel_sensitive(self, batch: Batch, rows: NDArray[np.integer]) -> NDArray[np.bool_]:
-        """Which of `rows` (S,) are sensitive and novel to their ledger in the snapshot, (S,)."""
+        """Marks of the `rows` (S,) that are sensitive and novel to their ledger in the snapshot."""
         selected = batch.select(rows)
         distances = center_distances(self._geometry, selected.embeddings, selected.labels)
         return self._candidates(batch.snapshot.numbers, selected, distances)

@@ -86,7 +86,7 @@ class AdminPort(admin_pb2_grpc.AdminServiceServicer):
             yield pb.ExportAccountsResponse(account=pb.AccountRecords(account_id=name))
 
     def ImportAccounts(self, request_iterator, context):
-        """One record added for each account."""
+        """A record is added for each account."""
         requests = list(request_iterator)
         self.requests += requests
         return pb.ImportAccountsResponse(accounts=len(requests), records_added=len(requests))

@@ -1,4 +1,4 @@
-"""Which training sets have bounds."""
+"""The training sets that have bounds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which requests get a decision record, and what is in it."""
+"""The requests that get a decision record, and its fields."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class ToldSensitivity:
         self.asked = asyncio.Event()
 
     async def assess(self, share: Share, timeout_seconds: float) -> Assessed:  # noqa: ARG002 - it has all the time
-        """As told."""
+        """Answer with the value that the test has set."""
         self.asked.set()
         await self.gate.wait()
         if self.problem is not None and not self.without:
@@ -67,7 +67,7 @@ class ToldPerturber(RememberingPeer):
         return await super().call(method, request, timeout_seconds)
 
     def answer(self, request: Any) -> perturber_pb2.ReverseResponse:
-        """As told."""
+        """Answer with the value that the test has set."""
         if self.problem is not None:
             raise self.problem
         rows = len(request.profiles)

@@ -1,4 +1,4 @@
-"""Which secrets the perturbers agree on."""
+"""The secrets that the perturbers agree on."""
 
 from __future__ import annotations
 

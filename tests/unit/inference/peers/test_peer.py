@@ -41,7 +41,7 @@ class Scripted(perturber_pb2_grpc.PerturberServiceServicer, health_pb2_grpc.Heal
         self.asked = asyncio.Event()
 
     async def Reverse(self, _request: Any, context: Any) -> perturber_pb2.ReverseResponse:  # noqa: N802 - gRPC's names
-        """As told."""
+        """Answer with the value that the test has set."""
         self.asked.set()
         await asyncio.sleep(self.seconds)
         if isinstance(self.error, grpc.StatusCode):

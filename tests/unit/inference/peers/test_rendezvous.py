@@ -1,4 +1,4 @@
-"""Which endpoint an owner belongs to."""
+"""The endpoint that an owner belongs to."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class ChangingName(TargetPart):
         object.__setattr__(self, "addresses", addresses)
 
     async def resolve(self) -> list[str]:
-        """As told."""
+        """Answer with the value that the test has set."""
         if self.addresses is None:
             raise OSError("no such name")
         return self.addresses

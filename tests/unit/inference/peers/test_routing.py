@@ -63,7 +63,7 @@ class EchoingPeer(Peer):
         )
 
     async def probe(self, timeout_seconds: float) -> bool:  # noqa: ARG002 - nothing is asked
-        """As it is."""
+        """Whether it is up."""
         return self.is_up
 
     @property

@@ -58,7 +58,7 @@ class FailingPeer(RememberingPeer):
         self._answer = verdicts, failures
 
     def answer(self, request: Any) -> sensitivity_pb2.AssessResponse:
-        """As told."""
+        """Answer with the value that the test has set."""
         verdicts, failures = self._answer
         rows = len(request.labels) // 4
         return sensitivity_pb2.AssessResponse(

@@ -30,7 +30,7 @@ class Told:
         self.probed = asyncio.Event()
 
     async def probe(self, timeout_seconds: float) -> bool:  # noqa: ARG002 - it answers at once
-        """As told."""
+        """Answer with the value that the test has set."""
         self.is_up = self.tells
         self.probed.set()
         return self.is_up

@@ -1,4 +1,4 @@
-"""Which sample covers which, and which repeats which."""
+"""Samples that cover others, and samples that repeat others."""
 
 from __future__ import annotations
 

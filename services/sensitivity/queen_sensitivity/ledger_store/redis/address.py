@@ -132,7 +132,7 @@ class FilePassword(CredentialProvider):
         self._file = file
 
     def get_credentials(self) -> tuple[str] | tuple[str, str]:
-        """As Redis wants them: a password, or a user and a password."""
+        """A password, or a user and a password, as Redis wants them."""
         with suppress(ConfigError):
             self._password = _password("", self._file)
         password = self._password or ""

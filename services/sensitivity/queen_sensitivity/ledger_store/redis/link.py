@@ -130,7 +130,7 @@ class RedisLink:
             raise
 
     def _round(self, waiting: list[_Sent], replies: list[Any], is_write: bool) -> list[_Sent]:
-        """One pipeline to each server; returns the commands that have to be sent again."""
+        """Send a pipeline to each server; returns the commands that have to be sent again."""
         groups: dict[tuple[Redis, bool], list[_Sent]] = {}
         for sent in waiting:
             is_asking = sent.asking is not None

@@ -27,7 +27,7 @@ SPENT, OTHER = 2, 1
 
 
 def under(scope: Scope) -> list[AccountPolicy]:
-    """One account."""
+    """An account with that scope."""
     return [AccountPolicy("a", scope=scope)]
 
 
