@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -19,13 +20,19 @@ class Deployment:
 
     Flags are keyword arguments, `failure_mode="deny"` for `--failure-mode deny`; None is
     left out. The port is free unless given. With `ledgers`, the URL of a Redis, `state` is
-    the folder of everything else, and `replicas=3` may be given. It ends with this process, too,
-    however that ends. Raises DependencyUnavailable, in the words of `queen up`, if it does not
-    start.
+    the folder of everything else, and `replicas=3` may be given. `environment` holds variables
+    besides those of this process. It ends with this process, too, however that ends. Raises
+    DependencyUnavailable, in the words of `queen up`, if it does not start.
     """
 
     def __init__(
-        self, *, bundle: Path, state: Path, ledgers: str | None = None, **flags: object
+        self,
+        *,
+        bundle: Path,
+        state: Path,
+        ledgers: str | None = None,
+        environment: Mapping[str, str] | None = None,
+        **flags: object,
     ) -> None:
         folder = Path(state).absolute()
         # With a URL for --state, `queen up` keeps the rest in a folder of its working directory.
@@ -37,6 +44,7 @@ class Deployment:
             if value is not None:
                 text = str(value.absolute() if isinstance(value, Path) else value)
                 self._command += [f"--{name.replace('_', '-')}", text]
+        self._environment = {**os.environ, **(environment or {})}
         self._process: subprocess.Popen[str] | None = None
         self.endpoint = ""
 
@@ -50,6 +58,7 @@ class Deployment:
                 stderr=log,
                 text=True,
                 cwd=self._folder,
+                env=self._environment,
                 preexec_fn=ends_with_parent(),  # noqa: PLW1509 - it only makes two system calls
             )
         line = _pipe(self._process).readline().strip()

@@ -32,6 +32,8 @@ UNTESTED_FOLDERS = {
 _SENSITIVITY = "services/sensitivity/queen_sensitivity"
 TESTED_ELSEWHERE = {
     "queen/bench/serve.py": "tests/e2e/test_bench_serve.py",
+    "queen/bench/verdict_time/bench.py": "tests/e2e/test_bench_leak.py",
+    "queen/bench/verdict_time/contestant.py": "tests/e2e/test_bench_leak.py",
     "queen/redteam/runs/simulation.py": "tests/integration/test_redteam_simulation.py",
     "queen/redteam/targets/endpoint.py": "tests/integration/test_redteam_endpoint.py",
     "queen/redteam/targets/in_process.py": "tests/integration/test_redteam_in_process.py",

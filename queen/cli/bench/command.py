@@ -8,6 +8,7 @@ from queen.cli.bench.charge import charge
 from queen.cli.bench.fairness import fairness
 from queen.cli.bench.frontier import frontier
 from queen.cli.bench.honest import honest
+from queen.cli.bench.leak import leak
 from queen.cli.bench.links import links
 from queen.cli.bench.meter import meter
 from queen.cli.bench.method import method
@@ -21,5 +22,17 @@ def command() -> None:
     """Measure what the defense costs, as ratios in one run."""
 
 
-for _command in (method, serve, fairness, honest, frontier, links, charge, meter, state, secrecy):
+for _command in (
+    method,
+    serve,
+    leak,
+    fairness,
+    honest,
+    frontier,
+    links,
+    charge,
+    meter,
+    state,
+    secrecy,
+):
     command.add_command(_command)

@@ -16,6 +16,7 @@ from queen.serving.settings import ServiceSettings
 from queen_inference.peers.endpoints import read_target
 
 FailureMode = Literal["protect", "deny", "allow"]
+HeldAnswers = Literal["none", "over", "reversed", "all"]
 
 
 class InferenceSettings(ServiceSettings):
@@ -97,6 +98,11 @@ class InferenceSettings(ServiceSettings):
     """Requests whose deadline leaves less than this for the verdict get no answer."""
     reverse_timeout_seconds: float = Field(default=2.0, gt=0)
     """Longest wait for a reversed answer."""
+    held_answers: HeldAnswers = "reversed"
+    """Answers whose time must not tell the verdict: those of owners over their budgets, by having
+    the perturber answer each of their queries; all under paper, balanced and strict; all; none."""
+    hold_seconds: float = Field(default=0.01, gt=0, le=1)
+    """Held answers leave at whole multiples of this after their verdicts were asked for."""
     deadline_margin_seconds: float = Field(default=0.01, ge=0)
     """Time before a request's deadline at which its answer is no longer waited for."""
     probe_seconds: float = Field(default=1.0, gt=0)

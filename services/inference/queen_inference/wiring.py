@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from functools import partial
-from time import monotonic
 from typing import NamedTuple
 
 from queen.api.oip import open_inference_pb2_grpc
@@ -18,8 +17,9 @@ from queen.serving.logging import logger
 from queen.serving.logs.rotating_file import RotatingFile
 from queen.serving.shell import Offer, Shell
 from queen_inference.admission import Admission
-from queen_inference.answers.answerer import Answerer, Policy
+from queen_inference.answers.answerer import Answerer, Clocks, Policy
 from queen_inference.answers.fallback import Fallback
+from queen_inference.answers.hold import Hold
 from queen_inference.answers.preserve import Preserver
 from queen_inference.answers.reverse import Reverser
 from queen_inference.batching import Limits, MicroBatcher
@@ -92,13 +92,15 @@ async def open_service(settings: InferenceSettings, shell: Shell) -> AsyncIterat
         if settings.await_peers_seconds:
             await watch.reached(settings.await_peers_seconds)
         decisions = stack.enter_context(_open_decisions(settings, bundle, metrics))
+        hold = Hold()
+        stack.enter_context(hold.running(shell.lasting.guarded))
         answerer = make_answerer(
             bundle,
             _policy(settings),
             (assessor, perturbers),
             decisions,
             metrics,
-            clock.now,
+            Clocks(clock.now, hold),
         )
         executor = stack.enter_context(ThreadPoolExecutor(1, "protectee"))
         batcher = MicroBatcher(protectee, executor, answerer.finish, _limits(settings), metrics)
@@ -120,7 +122,7 @@ def make_answerer(
     clients: Clients,
     decisions: DecisionRecorder,
     metrics: InferenceMetrics,
-    clock: Callable[[], float] = monotonic,
+    clocks: Clocks = Clocks(),  # noqa: B008 - holds nothing unless it runs
 ) -> Answerer:
     """The answerer of a bundle over clients of its two peers."""
     sensitivity, perturber = clients
@@ -133,7 +135,7 @@ def make_answerer(
         fallback,
         decisions,
         metrics,
-        clock,
+        clocks,
     )
 
 
@@ -166,6 +168,8 @@ def _policy(settings: InferenceSettings) -> Policy:
         settings.deadline_margin_seconds,
         settings.balanced_l1,
         settings.flagged_rows,
+        settings.held_answers,
+        settings.hold_seconds,
     )
 
 

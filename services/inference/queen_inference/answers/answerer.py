@@ -5,8 +5,10 @@ Shapes: B queries of a micro-batch, C classes.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from time import monotonic, perf_counter
 
 import numpy as np
@@ -28,6 +30,7 @@ from queen_inference.answers.fallback import (
     Outcome,
     protect_answers,
 )
+from queen_inference.answers.hold import Hold, release_moment
 from queen_inference.answers.preserve import Preserver
 from queen_inference.answers.reverse import REVERSED, Reverser
 from queen_inference.decisions.log import DecisionRecorder
@@ -42,7 +45,7 @@ from queen_inference.micro_batch import (
 )
 from queen_inference.peers.sensitivity import NO_VERDICT, Assessed, Assessor, Share
 from queen_inference.protectee import SingleArray
-from queen_inference.settings import FailureMode
+from queen_inference.settings import FailureMode, HeldAnswers
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,25 @@ class Policy:
     balanced_l1: float = BALANCED_L1
     flagged_rows: int = 4096
     """Most flagged rows that wait for the perturber, of which an owner holds at most half."""
+    held_answers: HeldAnswers = "none"
+    hold_seconds: float = 0.01
+
+    @property
+    def held_profiles(self) -> Sequence[Profile]:
+        """Profiles whose answers leave at whole steps after their verdicts were asked for."""
+        profiles = {"reversed": REVERSED, "all": tuple(Profile)}
+        return profiles.get(self.held_answers, ())
+
+
+@dataclass(frozen=True, eq=False)
+class Clocks:
+    """`listened`, in seconds, measures how long the answerer has waited for a peer.
+
+    `hold` keeps answers until their moment.
+    """
+
+    listened: Callable[[], float] = monotonic
+    hold: Hold = field(default_factory=Hold)
 
 
 _REFUSED = {
@@ -75,7 +97,9 @@ _REFUSED = {
 class Answerer:
     """Asks for verdicts on a micro-batch, and answers each row as its verdict says.
 
-    `clock`, in seconds, measures how long the answerer has waited for a peer.
+    Where answers are held, the perturber answers all rows of an owner that is over, whatever their
+    verdicts, and answers leave at whole steps after the verdicts were asked for: their time does
+    not tell which of them are the perturber's.
     """
 
     def __init__(
@@ -87,9 +111,10 @@ class Answerer:
         fallback: Fallback,
         decisions: DecisionRecorder,
         metrics: InferenceMetrics,
-        clock: Callable[[], float] = monotonic,
+        clocks: Clocks,
     ) -> None:
         self._policy = policy
+        self._held_profiles = frozenset(policy.held_profiles)
         self._flagged_room = Room(policy.flagged_rows)
         self._sensitivity = sensitivity
         self._preserver = preserver
@@ -97,7 +122,7 @@ class Answerer:
         self._fallback = fallback
         self._decisions = decisions
         self._metrics = metrics
-        self._clock = clock
+        self._clock, self._hold = clocks.listened, clocks.hold
 
     async def finish(self, batch: MicroBatch) -> Sequence[Rest]:
         """Resolve the requests without a flagged row; return the others, by owner.
@@ -105,6 +130,7 @@ class Answerer:
         Requests that get no verdict, get it too late or are refused are resolved as well.
         """
         late: dict[Pending, Outcome] = {}
+        began = asyncio.get_running_loop().time()
         try:
             assessed = await self._assess(batch, late)
         except DependencyUnavailable as error:
@@ -120,7 +146,7 @@ class Answerer:
             self._decisions.record(answered, batch.labels, assessed, late)
             in_time = [request not in late for request in batch.requests]
             batch, assessed = _part(batch, assessed, in_time)
-        return self._deliver(batch, assessed) if len(batch) else []
+        return self._deliver(batch, assessed, began) if len(batch) else []
 
     async def _assess(self, batch: MicroBatch, late: dict[Pending, Outcome]) -> Assessed:
         """Verdicts on a micro-batch; requests answered before these came are put into `late`."""
@@ -139,30 +165,53 @@ class Answerer:
         self._metrics.stages["assess"].observe(perf_counter() - started)
         return assessed
 
-    def _deliver(self, batch: MicroBatch, assessed: Assessed) -> list[Rest]:
+    def _deliver(self, batch: MicroBatch, assessed: Assessed, began: float) -> list[Rest]:
         refused = self._refuse(batch, assessed)
         answers = self._preserver.answers(batch)
-        flagged = _flagged_rows(batch, assessed)
+        asked = self._asked_rows(batch, assessed)
         answered: list[Span] = []
         waiting: dict[str, list[Span]] = {}
         for request, rows in batch:
-            first, last = _positions(flagged, rows)
+            first, last = _positions(asked, rows)
             if first == last:
-                request.resolve(answers[rows])
                 answered.append((request, rows))
             elif self._flagged_room.admit(request.payer.owner, last - first):
                 waiting.setdefault(request.payer.owner, []).append((request, rows))
             else:
                 refused[request] = self._fallback.refuse_overload(request)
                 answered.append((request, rows))
+        self._release(answered, answers, began)
         self._decisions.record(answered, batch.labels, assessed, refused)
         return [
             Rest(
                 [request for request, _ in spans],
-                self._finish_flagged(batch, assessed, answers, flagged, spans),
+                self._finish_asked((batch, assessed), answers, asked, spans, began),
             )
             for spans in waiting.values()
         ]
+
+    def _asked_rows(self, batch: MicroBatch, assessed: Assessed) -> RowIndex:
+        """The rows that the perturber is asked about, ascending; not all need be flagged."""
+        is_asked = assessed.verdicts == Verdict.REVERSE
+        if self._policy.held_answers != "none":
+            is_asked |= assessed.secrets != 0
+        if is_asked.any():
+            is_asked &= batch.rows_under(*REVERSED)
+        return np.flatnonzero(is_asked)
+
+    def _release(self, spans: Sequence[Span], answers: SingleArray, began: float) -> None:
+        """Answer requests, at their moment if they are held; deadlines come first."""
+        now = asyncio.get_running_loop().time()
+        moment = release_moment(began, now, self._policy.hold_seconds)
+        held: dict[float, list[Span]] = {}
+        for pending, rows in spans:
+            if pending.account.profile in self._held_profiles:
+                latest = max(now, pending.expires - self._policy.deadline_margin_seconds)
+                held.setdefault(min(moment, latest), []).append((pending, rows))
+            else:
+                pending.resolve(answers[rows])
+        for due, part in held.items():
+            self._hold.at(due, partial(_resolve, part, answers))
 
     def _refuse(self, batch: MicroBatch, assessed: Assessed) -> dict[Pending, Outcome]:
         """Refuse the requests under `refuse` that hold a REVERSE."""
@@ -174,18 +223,21 @@ class Answerer:
                     refused[request] = self._fallback.refuse_over_budget(request)
         return refused
 
-    async def _finish_flagged(
+    async def _finish_asked(
         self,
-        batch: MicroBatch,
-        assessed: Assessed,
+        decided: tuple[MicroBatch, Assessed],
         answers: SingleArray,
-        flagged: RowIndex,
+        asked: RowIndex,
         waiting: Sequence[Span],
+        began: float,
     ) -> None:
-        """Answer the requests of one owner, which hold room for their flagged rows."""
+        """Answer the requests of one owner, which hold room for the rows that are asked about."""
+        batch, assessed = decided
         owner = waiting[0][0].payer.owner
-        positions = [np.arange(*_positions(flagged, rows)) for _, rows in waiting]
-        own = flagged[np.concatenate(positions)]
+        positions = [np.arange(*_positions(asked, rows)) for _, rows in waiting]
+        own = asked[np.concatenate(positions)]
+        is_flagged = assessed.verdicts[own] == Verdict.REVERSE
+        flagged = own[is_flagged]
         timeout = self._policy.reverse_timeout_seconds
 
         def give_up(pending: Pending, _rows: slice) -> Outcome:
@@ -196,15 +248,19 @@ class Answerer:
         outcomes: dict[Pending, Outcome] = {}
         try:
             with answering_in_time(waiting, timeout, margin, give_up, outcomes):
-                answers[own] = await self._reverser.answers(
+                reversed_answers = await self._reverser.answers(
                     batch, own, assessed.secrets[own], timeout
                 )
-            for pending, rows in waiting:
-                pending.resolve(answers[rows])
+            answers[flagged] = reversed_answers[is_flagged]
+            self._release(waiting, answers, began)
         except PeerUnavailable:
-            answers[own] = protect_answers(batch.labels[own], answers.shape[1])
+            answers[flagged] = protect_answers(batch.labels[flagged], answers.shape[1])
             for pending, rows in waiting:
-                outcomes.setdefault(pending, self._fallback.protect(pending, answers[rows]))
+                first, last = _positions(flagged, rows)
+                if first == last:
+                    pending.resolve(answers[rows])
+                else:
+                    outcomes.setdefault(pending, self._fallback.protect(pending, answers[rows]))
         except DependencyUnavailable:
             # The perturber serves, but a large request may have made it late or made it fail.
             for pending, _rows in waiting:
@@ -289,19 +345,16 @@ def _is_observed(pending: Pending) -> bool:
     return pending.account.profile is Profile.OBSERVE
 
 
-def _flagged_rows(batch: MicroBatch, assessed: Assessed) -> RowIndex:
-    """The rows that the perturber answers, ascending."""
-    is_flagged = assessed.verdicts == Verdict.REVERSE
-    if is_flagged.any():
-        is_flagged &= batch.rows_under(*REVERSED)
-    return np.flatnonzero(is_flagged)
+def _resolve(spans: Sequence[Span], answers: SingleArray) -> None:
+    for pending, rows in spans:
+        pending.resolve(answers[rows])
 
 
-def _positions(flagged: RowIndex, rows: slice) -> Sequence[int]:
-    """The positions in `flagged`, first and last, between which the `rows` lie."""
-    if not len(flagged):
+def _positions(chosen: RowIndex, rows: slice) -> Sequence[int]:
+    """The positions in some rows, first and last, between which the `rows` lie."""
+    if not len(chosen):
         return 0, 0
-    first, last = np.searchsorted(flagged, (rows.start, rows.stop)).tolist()
+    first, last = np.searchsorted(chosen, (rows.start, rows.stop)).tolist()
     return first, last
 
 

@@ -12,7 +12,7 @@ def test_every_bench_says_what_it_measures() -> None:
     """The help of the group lists each bench with the first sentence of its own help."""
     help_text = CliRunner().invoke(command, ["--help"]).output
     assert set(command.commands) == {
-        *("method", "serve", "fairness", "state"),
+        *("method", "serve", "leak", "fairness", "state"),
         *("honest", "frontier", "charge"),
         *("links", "meter", "secrecy"),
     }

@@ -8,14 +8,15 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
-from queen_inference.answers.answerer import Answerer, Policy
+from queen_inference.answers.answerer import Answerer, Clocks, Policy
 from queen_inference.answers.fallback import protect_answers
+from queen_inference.answers.hold import Hold
 from queen_inference.metrics import InferenceMetrics
 from queen_inference.micro_batch import MicroBatch, Pending, Span
 from queen_inference.peers.perturber import PerturberClient
 from queen_inference.peers.sensitivity import Assessed
 from queen_inference.protectee import Protectee
-from queen_inference.settings import FailureMode
+from queen_inference.settings import FailureMode, HeldAnswers
 from queen_inference.wiring import make_answerer
 
 from queen.bundle import Bundle
@@ -36,7 +37,7 @@ from queen.method.ledger import Verdict
 from tests.bundles import SmallBundle
 from tests.unit.inference.batches import account_of, batch_of
 from tests.unit.inference.conftest import Counted
-from tests.unit.inference.peers.stand_ins import ToldPerturber, ToldSensitivity
+from tests.unit.inference.peers.stand_ins import SECRET, ToldPerturber, ToldSensitivity
 
 PAPER, SAFE, OBSERVE, REFUSE = (
     account_of(name) for name in (Profile.PAPER, Profile.SAFE, Profile.OBSERVE, Profile.REFUSE)
@@ -94,12 +95,18 @@ class Stage:
     perturber: ToldPerturber
     decisions: Decisions = field(default_factory=Decisions)
     seconds: float = 0.0
+    hold: Hold = field(default_factory=Hold)
 
     def answerer(self, policy: Policy = POLICY) -> Answerer:
         """The answerer."""
         clients = (self.sensitivity, PerturberClient(self.perturber, "digest"))
         return make_answerer(
-            self.bundle, policy, clients, self.decisions, self.metrics, lambda: self.seconds
+            self.bundle,
+            policy,
+            clients,
+            self.decisions,
+            self.metrics,
+            Clocks(lambda: self.seconds, self.hold),
         )
 
     async def finish(self, batch: MicroBatch, policy: Policy = POLICY) -> None:
@@ -430,3 +437,97 @@ async def test_a_damaged_ledger_refuses_its_owner_and_an_absent_store_its_own_re
     np.testing.assert_array_equal(answers, protect_answers(batch.labels[2:4], 4))
     assert stage.outcomes(batch) == [("", "ledger_damaged"), ("", "protect"), ("PRESERVE", "")]
     assert counted("queen_failure_mode_total", mode="protect") == 1
+
+
+@pytest.mark.parametrize(("held", "asked"), [("none", 1), ("over", 4), ("reversed", 4)])
+async def test_the_perturber_answers_every_row_of_an_owner_that_is_over(
+    small: SmallBundle, protectee: Protectee, stage: Stage, held: HeldAnswers, asked: int
+) -> None:
+    """Its unflagged answers are dropped: they come when flagged ones do, and are what they were."""
+    batch = batch_of(
+        small, protectee, [PAPER, PAPER, REFUSE, account_of(PAPER.profile, "b")], [2] * 4
+    )
+    stage.sensitivity.verdicts = {1: Verdict.REVERSE}
+    stage.sensitivity.over = [0, 1, 2, 3, 4, 5]
+    await stage.finish(batch, replace(POLICY, held_answers=held))
+    (request,) = stage.perturber.requests
+    assert np.frombuffer(request.profiles, "u1").size == asked
+    assert np.frombuffer(request.secrets, "<u4").tolist() == [SECRET] * asked
+    answers = np.concatenate([request.answers.result() for request in batch.requests])
+    np.testing.assert_array_equal(answers[1], REVERSED)
+    others = np.delete(np.arange(8), 1)
+    np.testing.assert_array_equal(answers[others].argmax(axis=1), batch.labels[others])
+    assert stage.outcomes(batch)[:2] == [("REVERSE", ""), ("PRESERVE", "")]
+
+
+async def test_an_owner_that_is_over_is_refused_alike_where_there_is_no_room(
+    small: SmallBundle, protectee: Protectee, stage: Stage
+) -> None:
+    """A thief who has filled the perturber must not learn by it which queries are flagged."""
+    batch = batch_of(small, protectee, [PAPER, PAPER, PAPER], [2, 2, 2])
+    stage.sensitivity.verdicts, stage.sensitivity.over = {0: Verdict.REVERSE}, list(range(6))
+    await stage.finish(batch, replace(POLICY, held_answers="over", flagged_rows=8))
+    assert [request.answers.exception() is None for request in batch.requests] == [
+        True,
+        True,
+        False,
+    ]
+    with pytest.raises(Overloaded):
+        batch.requests[2].answers.result()
+    stage.perturber.problem = PeerOverloaded("full")
+    late = batch_of(small, protectee, [PAPER, PAPER], [2, 2])
+    stage.sensitivity.over = [0, 1, 2, 3]
+    await stage.finish(late, replace(POLICY, held_answers="over"))
+    for request in late.requests:
+        with pytest.raises(Overloaded):
+            request.answers.result()
+
+
+async def test_unflagged_rows_need_no_perturber(
+    small: SmallBundle, protectee: Protectee, stage: Stage
+) -> None:
+    """Without it the flagged requests of an owner that is over get protect answers, no others."""
+    batch = batch_of(small, protectee, [PAPER, PAPER], [2, 2])
+    stage.sensitivity.verdicts, stage.sensitivity.over = {1: Verdict.REVERSE}, [0, 1, 2, 3]
+    stage.perturber.problem = PeerUnavailable("gone")
+    await stage.finish(batch, replace(POLICY, held_answers="over"))
+    flagged, unflagged = (request.answers.result() for request in batch.requests)
+    np.testing.assert_array_equal(flagged[1], protect_answers(batch.labels[1:2], 4)[0])
+    assert np.ptp(np.sort(unflagged, axis=1)[:, :-1], axis=1).min() > 0
+    assert stage.outcomes(batch) == [("REVERSE", "protect"), ("PRESERVE", "")]
+
+
+@pytest.mark.parametrize("held", ["reversed", "all"])
+async def test_held_answers_leave_together(
+    small: SmallBundle, protectee: Protectee, stage: Stage, held: HeldAnswers
+) -> None:
+    """At a whole step after the verdicts were asked for, flagged or not; others leave at once."""
+    policy = replace(POLICY, held_answers=held, hold_seconds=0.2)
+    strict = [account_of(Profile.STRICT, name) for name in ("over", "within")]
+    batch = batch_of(small, protectee, [*strict, REFUSE], [1, 1, 1])
+    stage.sensitivity.verdicts, stage.sensitivity.over = {0: Verdict.REVERSE}, [0]
+    clock = asyncio.get_running_loop().time
+    left: dict[int, float] = {}
+    for at, request in enumerate(batch.requests):
+        request.answers.add_done_callback(lambda _, at=at: left.setdefault(at, clock()))
+    began = clock()
+    with stage.hold.running():
+        await stage.finish(batch, policy)
+        assert [request.answers.done() for request in batch.requests][:2] == [False, False]
+        assert batch.requests[2].answers.done() is (held == "reversed")
+        await asyncio.gather(*(request.answers for request in batch.requests))
+    assert left[0] - began >= 0.2
+    assert abs(left[0] - left[1]) < 0.05
+    np.testing.assert_array_equal(batch.requests[0].answers.result(), [REVERSED])
+
+
+async def test_no_answer_is_held_past_its_deadline(
+    small: SmallBundle, protectee: Protectee, stage: Stage
+) -> None:
+    """It leaves a margin before it, like an answer that a peer is late with."""
+    policy = replace(POLICY, held_answers="reversed", hold_seconds=1.0)
+    batch = batch_of(small, protectee, [PAPER], [1], [soon()])
+    with stage.hold.running():
+        await stage.finish(batch, policy)
+        await batch.requests[0].answers
+        assert asyncio.get_running_loop().time() < batch.requests[0].expires + 0.5

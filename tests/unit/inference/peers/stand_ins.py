@@ -16,16 +16,21 @@ from queen.method.facts import FACTS
 from queen.method.ledger import Verdict
 from tests.unit.inference.peers.remembering import RememberingPeer
 
+SECRET = 7
+"""Fingerprint of the secret of every owner that is over."""
+
 
 class ToldSensitivity:
     """Gives the verdicts that it is told, PRESERVE for rows that nothing is told of.
 
+    Rows that are `over` are of owners over their budgets: the perturber may answer them.
     `problem` takes the place of the answer, or of the verdicts on the rows `without`; rows with
     `failures` have no verdict either. It answers once `gate` is set, as it is at first.
     """
 
     def __init__(self) -> None:
         self.verdicts: dict[int, Verdict] = {}
+        self.over: list[int] = []
         self.problem: DependencyUnavailable | None = None
         self.without: list[int] = []
         self.failures: dict[int, Failure] = {}
@@ -46,6 +51,7 @@ class ToldSensitivity:
         nothing = np.zeros(len(share), np.float32)
         facts = np.zeros(len(share), FACTS)
         secrets = np.zeros(len(share), np.uint32)
+        secrets[self.over] = SECRET
         return Assessed(verdicts, verdicts * 0, nothing, facts, secrets, failures, self.problem)
 
 
