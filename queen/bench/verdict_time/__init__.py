@@ -1,1 +1,1 @@
-"""What the time of an answer tells of its verdict."""
+"""The time of an answer, and what it tells of the verdict."""

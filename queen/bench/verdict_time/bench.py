@@ -100,7 +100,9 @@ def run_leak_bench(
             contestant.prepare()
         _play([contestant for _, contestant in contestants], options, on_progress)
         for which, running in deployments.items():
-            _require_verdicts(running, [one for at, one in contestants if at == which])
+            _require_verdicts(
+                running, [contestant for at, contestant in contestants if at == which]
+            )
         costs = {
             contestant.profile: _costs(options, deployments, contestant, requests)
             for which, contestant in contestants
@@ -115,7 +117,7 @@ def run_leak_bench(
 
 
 def figures(contestant: Contestant) -> dict[str, Any]:
-    """What the times of a contestant tell.
+    """A row of the table: how far the times of a contestant tell kinds of queries apart.
 
     Under `refuse` the verdict is compared within the budget: a recorded query with the same kind of
     query asked again.

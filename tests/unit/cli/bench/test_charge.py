@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from queen.cli.bench.charge import honest_table, thieves_table
-from tests.unit.cli.bench.tables import shown
+from tests.unit.cli.tables import shown
 
 
 def test_an_account_that_is_never_over_says_so() -> None:

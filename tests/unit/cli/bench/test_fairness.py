@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from queen.cli.bench.fairness import fairness_table
-from tests.unit.cli.bench.tables import shown
+from tests.unit.cli.tables import shown
 
 
 def test_shares_and_ratios_stand_with_their_range() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from queen.cli.bench.figures import count, empty_table, publish
-from tests.unit.cli.bench.tables import shown
+from tests.unit.cli.tables import shown
 
 
 def test_numbers_are_flush_right_and_words_flush_left() -> None:

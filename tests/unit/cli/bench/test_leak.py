@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from queen.cli.bench.leak import leak_table
-from tests.unit.cli.bench.tables import shown
+from tests.unit.cli.tables import shown
 
 
 def test_what_was_not_measured_is_left_empty() -> None:

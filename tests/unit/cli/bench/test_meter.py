@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from queen.cli.bench.meter import meter_table
-from tests.unit.cli.bench.tables import shown
+from tests.unit.cli.tables import shown
 
 
 def test_known_queries_are_named_where_they_are_repeated() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from queen.cli.bench.method import method_table
-from tests.unit.cli.bench.tables import shown
+from tests.unit.cli.tables import shown
 
 
 def test_a_kernel_says_whether_it_meets_its_goal() -> None:

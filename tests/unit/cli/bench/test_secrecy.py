@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from queen.cli.bench.secrecy import secrecy_table
-from tests.unit.cli.bench.tables import shown
+from tests.unit.cli.tables import shown
 
 
 def test_shares_are_percentages() -> None:

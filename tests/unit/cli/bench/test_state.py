@@ -5,7 +5,7 @@ from __future__ import annotations
 from click.testing import CliRunner
 
 from queen.cli.bench.state import state, state_table
-from tests.unit.cli.bench.tables import shown
+from tests.unit.cli.tables import shown
 
 
 def test_a_measure_stands_beside_its_goal() -> None:
