@@ -8,7 +8,7 @@ STUBS := build/protos-venv
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo redis test chaos soak siege nightly lint types protos protos-check buf k8s bench docs results redteam data data-cifar10 wheel clean
+.PHONY: help setup demo redis test chaos soak siege fuzz nightly lint types protos protos-check buf k8s bench docs results redteam data data-cifar10 wheel clean
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -50,6 +50,9 @@ soak: $(READY) redis ## Serve for long and see that memory and descriptors stay 
 
 siege: $(READY) ## Besiege the services at their pods' limits, with a table (SECONDS=4)
 	$(BIN)/python -m tests.siege --seconds $(or $(SECONDS),4)
+
+fuzz: $(READY) ## Send hostile bytes to every parser and service (SECONDS=60 SEED=7)
+	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))
 
 nightly: ## Run the checks that are too long for .ci/run, with the time of each part
 	.ci/nightly

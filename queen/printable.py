@@ -13,6 +13,14 @@ def printable(text: str) -> str:
     return "".join(map(_escaped, text))
 
 
+def brief(value: object, most: int = 64) -> str:
+    """The first `most` characters of a plain value of a file, printable; of a list its kind."""
+    if isinstance(value, list | dict):
+        return f"a {type(value).__name__}"
+    text = str(value)
+    return printable(text if len(text) <= most else f"{text[:most]}...")
+
+
 def _escaped(letter: str) -> str:
     if letter.isprintable() and letter != "\\":
         return letter

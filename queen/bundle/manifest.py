@@ -15,6 +15,9 @@ from queen.method.meter.off_distribution import OffDistributionMeter
 
 SCHEMA_VERSION = 3
 
+MOST_SHADOWS = 10_000
+"""Shadow models of a bundle: each is a file, and a list of them is made before any is read."""
+
 OUTPUTS = ("probabilities", "logits", "features", "embeddings")
 """Outputs of protectee.onnx, float32: (B, C), (B, C), (B, D), (B, E)."""
 
@@ -86,7 +89,7 @@ class ShadowSpec(_Part):
     on: Literal["inputs", "features"]
     architecture: Literal["head", "mlp", "cnn", "resnet"]
     input_shape: list[int]
-    count: int = Field(ge=1)
+    count: int = Field(ge=1, le=MOST_SHADOWS)
     drawn: int = Field(ge=1)
 
     @model_validator(mode="after")

@@ -31,6 +31,7 @@ from queen.method.answers.decoy import SketchSpace
 from queen.method.answers.label_preserving import LinearHead
 from queen.method.geometry import FloatArray, Geometry
 from queen.method.meter.off_distribution import OffDistributionMeter
+from queen.printable import brief
 
 _Part = TypeVar("_Part")
 
@@ -162,7 +163,7 @@ def _open(folder: Path) -> Bundle:
 def _require_inside(folder: Path, name: str) -> None:
     """BundleCorrupt for a file that does not lie in the bundle, by its name or through a link."""
     file = folder / name
-    is_plain = not Path(name).is_absolute() and ".." not in Path(name).parts
+    is_plain = "\0" not in name and not Path(name).is_absolute() and ".." not in Path(name).parts
     if not is_plain or not file.resolve().is_relative_to(folder.resolve()):
         raise BundleCorrupt(
             f"{folder / layout.MANIFEST}: expected files inside of the bundle, got one outside; "
@@ -184,22 +185,30 @@ def _read_manifest(folder: Path) -> Manifest:
     try:
         content = json.loads(file.read_text())
         version = content["schema_version"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleCorrupt(f"{file}: not a manifest; copy the bundle again or refit") from error
     if version != SCHEMA_VERSION:
         raise BundleVersionUnsupported(
-            f"{file}: expected schema version {SCHEMA_VERSION}, got {version}; "
+            f"{file}: expected schema version {SCHEMA_VERSION}, got {brief(version)}; "
             "refit the bundle with this version of Queen"
         )
     try:
         manifest = Manifest.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = ".".join(brief(part) for part in first["loc"])
         raise BundleCorrupt(f"{file}: {where}: {first['msg']}") from error
-    if manifest.compute_digest() != manifest.digest:
+    if not _is_as_written(manifest):
         raise BundleCorrupt(f"{file}: changed since it was written; copy the bundle again or refit")
     return manifest
+
+
+def _is_as_written(manifest: Manifest) -> bool:
+    try:
+        return manifest.compute_digest() == manifest.digest
+    # JSON has no NaN, so no digest was ever computed of one.
+    except (ValueError, RecursionError):
+        return False
 
 
 def _require_layout(folder: Path, manifest: Manifest) -> None:

@@ -107,7 +107,7 @@ def text_of(entry: dict[str, Any], name: str, fail: Fail) -> str:
     """The value of a field that must hold text."""
     value = entry[name]
     if not isinstance(value, str) or not value:
-        fail(f"text in '{name}'", repr(value)[:40])
+        fail(f"text in '{name}'", brief_json(value))
     return value
 
 
@@ -115,7 +115,7 @@ def whole_of(entry: dict[str, Any], name: str, bound: int, fail: Fail) -> int:
     """The value of a field that must hold a whole number from 1 on, below `bound`."""
     value = entry[name]
     if type(value) is not int or not 0 < value < bound:
-        fail(f"a whole number from 1 on in '{name}'", repr(value)[:40])
+        fail(f"a whole number from 1 on in '{name}'", brief_json(value))
     return value
 
 
@@ -160,7 +160,7 @@ class Draft:
         for name in present:
             values = entry[name]
             if not isinstance(values, list) or len(values) != rows:
-                fail(f"a list of {rows} in '{name}'", _brief(values))
+                fail(f"a list of {rows} in '{name}'", brief_json(values))
             self._lists[name] += values
         nothing = [0] * rows
         for name in _OPTIONAL:
@@ -221,7 +221,7 @@ class Draft:
         request = int(np.searchsorted(np.cumsum(self._rows), wrong, side="right"))
         origin = self._origins[request]
         failing(self._files[origin.file], origin.line)(
-            f"{expected} in '{name}'", _brief(self._lists[name][wrong])
+            f"{expected} in '{name}'", brief_json(self._lists[name][wrong])
         )
 
 
@@ -239,8 +239,11 @@ def _is_finite(value: Any) -> bool:
     return type(value) in {int, float} and -_LARGEST <= value <= _LARGEST
 
 
-def _brief(value: Any) -> str:
+def brief_json(value: Any) -> str:
+    """A value of a record in few letters, all of them printable."""
     if isinstance(value, list):
         return f"a list of {len(value)}"
+    if isinstance(value, dict):
+        return "an object"
     text = json.dumps(value)
     return text if len(text) <= 40 else f"{text[:40]}..."

@@ -9,7 +9,8 @@ from typing import Any
 
 from queen.bundle import Bundle
 from queen.decision_line import DECISION, LOGGER, UNASSESSED
-from queen.replay.chunks import Chunk, Draft, Fail, Origin, failing, text_of, whole_of
+from queen.printable import brief
+from queen.replay.chunks import Chunk, Draft, Fail, Origin, brief_json, failing, text_of, whole_of
 from queen.replay.report import Contradiction, ReplayReport
 
 CHUNK_ROWS = 1 << 16
@@ -55,7 +56,7 @@ class LogReader:
         fail = failing(self._report.files[file], line_number)
         try:
             entry = json.loads(line.decode())
-        except ValueError:
+        except (ValueError, RecursionError):
             if line.endswith(b"\n"):
                 fail("a line of JSON", "something else")
             self._report.truncated.append(self._report.files[file])
@@ -74,25 +75,25 @@ class LogReader:
         self, entry: dict[str, Any], content: int, file: int, line_number: int, fail: Fail
     ) -> None:
         kind = entry.get("msg")
-        if kind not in {DECISION, UNASSESSED}:
-            fail(f"'{DECISION}' or '{UNASSESSED}' in msg", repr(kind))
+        if kind not in (DECISION, UNASSESSED):
+            fail(f"'{DECISION}' or '{UNASSESSED}' in msg", brief_json(kind))
         if entry["bundle"] != self._digest:
             if not self._skips_others:
                 fail(
                     f"records of bundle {self._digest[:12]}",
-                    f"{str(entry['bundle'])[:12]} (name that bundle, or skip other bundles)",
+                    f"{brief(entry['bundle'], 12)} (name that bundle, or skip other bundles)",
                 )
             self._report.other_bundles += 1
             return
         if self._is_repeated(text_of(entry, "request_id", fail), content, file, line_number):
             return
         rows = whole_of(entry, "rows", 2**32, fail)
-        moment = str(entry.get("ts", ""))
+        moment = text_of(entry, "ts", fail) if "ts" in entry else ""
         self._note_time(moment)
         if "failure_mode" in entry:
-            self._report.failure_modes[str(entry["failure_mode"])] += 1
+            self._report.failure_modes[text_of(entry, "failure_mode", fail)] += 1
         if "refused" in entry:
-            self._report.refusals[str(entry["refused"])] += 1
+            self._report.refusals[text_of(entry, "refused", fail)] += 1
         if kind == UNASSESSED:
             self._report.unassessed_rows += rows
             return

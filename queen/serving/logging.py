@@ -214,11 +214,17 @@ def _adopt_standard_records(
     handler = logging.StreamHandler(sink)
     handler.setFormatter(formatter)
     handler.addFilter(is_admitted)
+    handler.addFilter(_quotes_no_header)
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(max(level, logging.WARNING))
     # A record that cannot be formatted would be printed, as often as it comes.
     logging.raiseExceptions = False
+
+
+def _quotes_no_header(record: logging.LogRecord) -> bool:
+    """Whether a record is another than gRPC's of a header that is no text: it may be a key."""
+    return not (record.name.startswith("grpc.") and str(record.msg).startswith("Invalid encoding"))
 
 
 def _adopt_printed_errors() -> None:

@@ -17,10 +17,13 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import CliSettingsSource, EnvSettingsSource, SettingsError
 
 from queen.errors import ConfigError
+from queen.printable import brief
 from queen.serving.settings import CONFIG, ServiceSettings, holds_password
 from queen.serving.yaml_file import read_yaml
 
 SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
+_MOST_WORDS = 500
+"""Characters of the reason why a value does not fit: some reasons quote it."""
 _SET_LINKS = "; set enableServiceLinks: false in the pod"
 
 
@@ -88,7 +91,7 @@ def _validated(cls: type[SettingsT], sources: Sequence[_Source]) -> SettingsT:
 
 
 def _explain(cls: type[ServiceSettings], sources: Sequence[_Source], detail: ErrorDetails) -> str:
-    message = detail["msg"].removeprefix("Value error, ")
+    message = brief(detail["msg"].removeprefix("Value error, "), _MOST_WORDS)
     if not detail["loc"]:
         return message
     name = str(detail["loc"][0])
@@ -99,7 +102,7 @@ def _explain(cls: type[ServiceSettings], sources: Sequence[_Source], detail: Err
     if source is None:
         return f"{name}: {message}"
     is_secret = cls.model_fields[name].annotation is SecretStr
-    got = "" if is_secret else f", got {detail['input']!r}"
+    got = "" if is_secret else f", got {_quoted(detail['input'])}"
     # Kubernetes injects QUEEN_INFERENCE_PORT=tcp://... for a Service named queen-inference.
     hint = _SET_LINKS if str(detail["input"]).startswith("tcp://") else ""
     return f"{source.spell(name)} ({source.name}): {message}{got}{hint}"
@@ -193,6 +196,12 @@ def _read_file(cls: type[ServiceSettings], path: Path) -> _Source:
     return _Source(str(path), content)
 
 
+def _quoted(value: object) -> str:
+    """A value as the file or the flag spells it, in few letters."""
+    return f"'{brief(value)}'" if isinstance(value, str) else brief(value)
+
+
 def _unknown(key: str, known: Iterable[str], source: str) -> str:
-    close = difflib.get_close_matches(key, list(known), n=1, cutoff=0.0)
-    return f"unknown key {key} ({source}); the closest that exists is {close[0]}"
+    # The search takes the square of the length.
+    close = difflib.get_close_matches(key[:64], list(known), n=1, cutoff=0.0)
+    return f"unknown key {brief(key)} ({source}); the closest that exists is {close[0]}"

@@ -1,6 +1,6 @@
 import pytest
 
-from queen.printable import printable
+from queen.printable import brief, printable
 
 
 @pytest.mark.parametrize(
@@ -20,3 +20,12 @@ from queen.printable import printable
 def test_a_terminal_shows_what_a_name_holds(text, shown):
     """Nothing in it is obeyed or hidden, and no two names look the same by it."""
     assert printable(text) == shown
+
+
+def test_an_error_quotes_little():
+    """The beginning of a text, printable, and of a list or an object its kind alone."""
+    assert brief("a" * 100, 3) == "aaa..."
+    assert brief("\x1b[2J") == r"\x1b[2J"
+    assert [brief(value) for value in (1.5, None, [1, 2], {"a": 1})] == [
+        *("1.5", "None", "a list", "a dict")
+    ]

@@ -117,7 +117,7 @@ class AdminClient:
     def import_lines(self, lines: Iterable[str], reason: str) -> Imported:
         """Add the novel records of an export; InvalidQuery, before any call, for another text."""
         requests = [
-            pb.ImportAccountsRequest(account=_exported(line_number, line), reason=reason)
+            pb.ImportAccountsRequest(account=parse_exported(line_number, line), reason=reason)
             for line_number, line in enumerate(lines, 1)
         ]
         answer = self._stub.ImportAccounts(iter(requests), metadata=self._metadata)
@@ -202,7 +202,8 @@ def _class_ledger(message: pb.ClassLedger) -> ClassLedger:
     return ClassLedger(message.label, message.cqs, message.threshold, embeddings)
 
 
-def _exported(line_number: int, line: str) -> pb.AccountRecords:
+def parse_exported(line_number: int, line: str) -> pb.AccountRecords:
+    """An account of an export, from its line; InvalidQuery for another text."""
     try:
         return json_format.Parse(line, pb.AccountRecords())
     except json_format.ParseError as error:

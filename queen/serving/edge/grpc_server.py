@@ -190,6 +190,9 @@ async def _in_call(rpc: Rpc, work: Any) -> None:
     try:
         await work
         rpc.outcome = "answered"
+    except cygrpc.ExecuteBatchError:
+        # The caller gave up before all of the answer was sent. gRPC would log a stack for each.
+        pass
     except Exception:
         rpc.outcome = "refused"
         raise

@@ -33,11 +33,14 @@ def broken(name: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (broken("verdict", ["SPARE"] * 5), "among PRESERVE, RECORD, REVERSE in 'verdict', got"),
         (broken("cause", [["ACCOUNT"]] * 5), "in 'cause', got a list of 1"),
         (broken("rows", 0), "expected a whole number from 1 on in 'rows', got 0"),
-        (broken("budget", "100"), "expected a whole number from 1 on in 'budget', got '100'"),
+        (broken("budget", "100"), "expected a whole number from 1 on in 'budget', got \"100\""),
         (broken("budget", 10**9), "expected a budget of at most"),
         (broken("scope", "all"), "expected one of query, class, account, repeated in"),
-        (broken("msg", "decided"), "expected 'decision' or 'unassessed' in msg, got 'decided'"),
-        (broken("bundle", "0" * 64), "got 000000000000 (name that bundle, or skip"),
+        (broken("msg", "decided"), "expected 'decision' or 'unassessed' in msg, got \"decided\""),
+        (broken("msg", []), "expected 'decision' or 'unassessed' in msg, got a list of 0"),
+        (broken("ts", {}), "expected text in 'ts', got an object"),
+        (broken("bundle", "\x1b[2J"), "got \\x1b[2J (name that bundle"),
+        (broken("bundle", "0" * 64), "got 000000000000... (name that bundle, or skip"),
     ],
 )
 def test_a_bad_line_is_refused_in_words(

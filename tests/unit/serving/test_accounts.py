@@ -69,6 +69,10 @@ TWO = key_digest("two")
             "keys, entry 1, expires",
         ),
         (
+            f"accounts: [{{id: a, keys: [{{sha256: {ONE}, expires: '9999-12-31T23:00-14:00'}}]}}]",
+            "keys, entry 1, expires: expected a time of the years 1 to 9999 in UTC",
+        ),
+        (
             f"accounts: [{{id: a, key_sha256: {ONE}}}, {{id: b, keys: [{{sha256: {ONE}}}]}}]",
             "entries 1 and 2 have the same key_sha256",
         ),

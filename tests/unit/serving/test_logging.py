@@ -92,6 +92,20 @@ def test_a_flood_of_failures_writes_little_and_says_how_much_it_left_out() -> No
     assert max(len(line.get("exception", "")) for line in lines) < 10_000
 
 
+def test_a_header_that_is_no_text_is_not_logged() -> None:
+    """gRPC would repeat it, and it may hold all but a letter of a key."""
+    script = """
+import logging
+from queen.serving.logging import configure_logging
+configure_logging("toy", "info")
+log = logging.getLogger("grpc._cython.cygrpc")
+log.error("Invalid encoding on %s", b"Bearer key-of-alice\\xff")
+log.error("another failure")
+"""
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert [json.loads(line)["msg"] for line in ran.stderr.splitlines()] == ["another failure"]
+
+
 def test_records_of_an_operator_are_written_whole() -> None:
     """Decision records and the audit are no noise."""
     assert set(RECORDS) == {decision_line.LOGGER, "audit"}

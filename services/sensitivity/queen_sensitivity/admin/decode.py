@@ -29,6 +29,8 @@ LARGEST_PAGE = 1000
 LONGEST_REASON = 1024
 LARGEST_IMPORT = 256 * 2**20
 """Bytes of one import, which waits in memory until all of it is checked."""
+_LARGEST_LEVEL = float(np.finfo(np.float32).max)
+"""The meter computes in float32."""
 
 
 class Import(NamedTuple):
@@ -200,4 +202,4 @@ def _read_marks(marks: Sequence[float]) -> list[float]:
 
 def _is_mark(mark: float) -> bool:
     is_secret = mark < 0 and mark.is_integer() and -mark <= LARGEST_FINGERPRINT
-    return is_secret or 0 < mark < np.inf
+    return is_secret or 0 < mark <= _LARGEST_LEVEL

@@ -116,6 +116,7 @@ def classes_of(*ledgers: tuple[int, bytes]) -> list[pb.ClassRecords]:
         ),
         ({"marks": [0.0]}, "account.marks"),
         ({"marks": [float("inf")]}, "account.marks"),
+        ({"marks": [1.7e308]}, "account.marks"),
         ({"marks": [-1.5]}, "account.marks"),
         ({"marks": [-(2.0**24)]}, "account.marks"),
     ],

@@ -1,0 +1,1 @@
+"""Hostile bytes: the messages and files that Queen reads, mutated at random."""

@@ -1,0 +1,1 @@
+"""Hostile bytes over real gRPC, at the three services as processes."""

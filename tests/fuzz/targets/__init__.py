@@ -1,0 +1,1 @@
+"""Targets of the fuzzer: each takes bytes, and says how they were received."""

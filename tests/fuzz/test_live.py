@@ -1,0 +1,56 @@
+"""A short run against the services as processes, and connections that break each rule."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.bundles import SmallBundle
+from tests.fuzz.live.deployment import Deployed, deployed
+from tests.fuzz.live.fuzzing import LiveFuzz
+from tests.fuzz.live.raw_frames import BREAKS, break_framing
+from tests.integration.inference.door import raw_request
+from tests.unit.perturber.flagged import small_bundle
+from tests.waiting import eventually
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> SmallBundle:
+    """A bundle."""
+    return small_bundle(tmp_path_factory.mktemp("bundle"))
+
+
+@pytest.fixture(scope="module")
+def services(small: SmallBundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    """The three services."""
+    with deployed(small, tmp_path_factory.mktemp("live")) as running:
+        yield running
+
+
+async def test_mutants_over_the_wire_break_no_promise(services: Deployed, tmp_path: Path) -> None:
+    """No failure, no hang, each call counted, memory flat, the bystander served and unchanged."""
+    tally = await LiveFuzz(services, seed=1, out=tmp_path).run(seconds=60, attempts=400)
+    assert tally.problems == {}, [json.loads(path.read_text()) for path in tmp_path.rglob("live/*")]
+    assert tally.attempts == 400
+    assert {"OK", "INVALID_ARGUMENT", "UNAUTHENTICATED"} <= set(tally.codes)
+    assert tally.good_seconds
+
+
+@pytest.mark.parametrize("rule", BREAKS, ids=lambda rule: rule.__name__.strip("_"))
+def test_a_broken_connection_leaves_no_trace(services: Deployed, rule: object) -> None:
+    """Headers, prefixes and frames that no library sends: no line that is not ours, no traceback.
+
+    gRPC's C library would write to stderr, and its Python layer would log the stack of each call
+    whose caller is gone, and the header that is no text.
+    """
+    message = raw_request(services.small.inputs[:2]).SerializeToString()
+    for seed in range(15):
+        break_framing(services.door.address, message, Random(seed), rule)
+    eventually(lambda: services.door.metric("queen_calls_in_work") == 0)
+    assert services.door.is_running
+    lines = services.door.log.read_text().splitlines()
+    assert [line for line in lines if not line.startswith("{") or "Traceback" in line] == []
