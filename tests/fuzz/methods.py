@@ -20,8 +20,8 @@ from queen.serving.edge.calls import Call, CallLimits, CallsInWork
 from queen.serving.health import Health, add_health
 from queen.serving.interceptors import Edge, Gate, ObservedServer, Terms, admit_strangers
 from queen.serving.metrics import Metrics
-from queen.serving.server import Offer, Shell
 from queen.serving.settings import ServiceSettings
+from queen.serving.shell import Offer, Shell
 from tests.fuzz.problems import Problem
 
 FORBIDDEN = frozenset({"INTERNAL", "UNKNOWN", "DATA_LOSS"})
@@ -144,8 +144,13 @@ class Methods:
         )
         shell.health.begin(names)
 
-    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
-        """As on a server; the first service of a name is the one that is called."""
+    def add_registered_method_handlers(
+        self, service: str, handlers: Mapping[str, Any], _admissions: object
+    ) -> None:
+        """As on a server; the first service of a name is the one that is called.
+
+        Without a server each method admits its callers itself.
+        """
         for name, handler in handlers.items():
             path = f"/{service}/{name}"
             if path not in self._behaviors:
