@@ -20,6 +20,7 @@ from queen_inference.admission import Admission
 from queen_inference.answers.answerer import Answerer, Clocks, Policy
 from queen_inference.answers.fallback import Fallback
 from queen_inference.answers.hold import Hold
+from queen_inference.answers.last_verdicts import LastVerdicts
 from queen_inference.answers.preserve import Preserver
 from queen_inference.answers.reverse import Reverser
 from queen_inference.batching import Limits, MicroBatcher
@@ -126,7 +127,7 @@ def make_answerer(
 ) -> Answerer:
     """The answerer of a bundle over clients of its two peers."""
     sensitivity, perturber = clients
-    fallback = Fallback(policy.failure_mode, metrics)
+    fallback = Fallback(policy.failure_mode, metrics, LastVerdicts())
     return Answerer(
         policy,
         sensitivity,

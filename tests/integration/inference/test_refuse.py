@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import grpc
@@ -12,13 +13,18 @@ import numpy as np
 import pytest
 import pytest_asyncio
 from google.rpc import error_details_pb2, status_pb2
+from queen_inference.answers.fallback import protect_answers
+from queen_inference.peers.sensitivity import SENSITIVITY
+from queen_sensitivity.settings import SensitivitySettings
+from queen_sensitivity.wiring import open_service
 
 from queen.bundle import open_bundle
 from queen.cli.refusal import rpc_sentence
 from queen.oip_client import OipClient
 from queen.replay import replay
+from queen.serving.server import running
 from tests.bundles import SmallBundle, make_bundle
-from tests.integration.inference.door import Door
+from tests.integration.inference.door import Door, open_door, write_accounts
 from tests.integration.refusals import reason_of
 from tests.integration.test_request_path import DECISIONS, open_deployment
 from tests.waiting import until
@@ -183,3 +189,43 @@ async def test_the_log_of_refused_requests_is_replayed(
     assert (report.requests, report.gaps, report.unassessed_rows) == (sent, 0, 0)
     assert report.refusals["over_budget"] > 50
     assert report.verdicts["REVERSE"] >= report.refusals["over_budget"]
+
+
+async def test_without_sensitivity_no_label_leaves_past_the_budget(
+    small: SmallBundle, queries: np.ndarray, tmp_path: Path
+) -> None:
+    """Under `protect` an account gets a label only if its last verdicts found it in its budget.
+
+    One that is over, and one without a verdict so far, get UNAVAILABLE, as one under `deny` does.
+    """
+    accounts = write_accounts(tmp_path, **ACCOUNTS)
+    settings = SensitivitySettings(
+        bundle=small.path,
+        state=str(tmp_path / "ledgers.sqlite"),
+        budget=BUDGET,
+        port=0,
+        admin_port=0,
+        metrics_port=-1,
+    )
+    async with AsyncExitStack() as stack:
+        peers = AsyncExitStack()
+        sensitivity = await peers.enter_async_context(running(settings, open_service))
+        target = sensitivity.addresses["address"]
+        door = await stack.enter_async_context(
+            open_door(small, accounts, sensitivity_target=target, assess_timeout_seconds=10)
+        )
+        await door.until_serving(SENSITIVITY, serving=True)
+        assert (await ask_in_turn(door, queries, "alice") == -1).sum() > 10
+        await ask_in_turn(door, queries[:5], "other")
+        await peers.aclose()
+        await door.until_serving(SENSITIVITY, serving=False)
+        for name in ("alice", "bob"):
+            with pytest.raises(grpc.aio.AioRpcError) as denied:
+                await door.client.ask(queries[:1], name)
+            assert denied.value.code() is grpc.StatusCode.UNAVAILABLE
+        labels = small.model.logits(queries[:20]).argmax(axis=1)
+        for name in ("other", "spared", "carol"):
+            answers = await door.client.ask(queries[:20], name)
+            np.testing.assert_array_equal(answers, protect_answers(labels, 4))
+        assert door.metric("queen_failure_mode_total", mode="deny") == 2
+        assert door.metric("queen_failure_mode_total", mode="protect") == 3

@@ -136,6 +136,7 @@ class Answerer:
         except DependencyUnavailable as error:
             self._answer_unassessed(batch, late, error)
             return []
+        self._fallback.last_verdicts.note(batch, assessed)
         if (assessed.verdicts == NO_VERDICT).any():
             is_known = [bool((assessed.verdicts[rows] != NO_VERDICT).all()) for _, rows in batch]
             self._answer_failed(batch, assessed, late)

@@ -18,6 +18,9 @@ from queen.errors import (
     QueenError,
 )
 from queen.failures import Failure
+from queen.method.contracts import Profile
+from queen.serving.auth import Account
+from queen_inference.answers.last_verdicts import LastVerdicts
 from queen_inference.metrics import InferenceMetrics
 from queen_inference.micro_batch import Pending, RowIndex
 from queen_inference.protectee import SingleArray
@@ -39,11 +42,16 @@ def protect_answers(labels: RowIndex, classes: int) -> SingleArray:
 class Fallback:
     """Answers requests as the failure mode says, or refuses them, and counts both.
 
-    A request that is answered already, or whose caller has gone, is not answered again.
+    A request that is answered already, or whose caller has gone, is not answered again. Under
+    `protect` an account with the profile `refuse` gets a label only if it is within its budget by
+    the last of its verdicts; see `LastVerdicts`.
     """
 
-    def __init__(self, mode: FailureMode, metrics: InferenceMetrics) -> None:
+    def __init__(
+        self, mode: FailureMode, metrics: InferenceMetrics, last_verdicts: LastVerdicts
+    ) -> None:
         self.mode = mode
+        self.last_verdicts = last_verdicts
         self._metrics = metrics
 
     def answer(
@@ -63,14 +71,15 @@ class Fallback:
         if is_observed:
             pending.resolve(probabilities.copy())
             return ""
-        self._metrics.failure_mode[self.mode].inc()
-        if self.mode == "deny":
+        mode = self._mode_for(pending.account)
+        self._metrics.failure_mode[mode].inc()
+        if mode == "deny":
             pending.fail(DependencyUnavailable(_NOT_AVAILABLE))
-        elif self.mode == "allow":
+        elif mode == "allow":
             pending.resolve(probabilities.copy())
         else:
             pending.resolve(protect_answers(labels, probabilities.shape[1]))
-        return self.mode
+        return mode
 
     def protect(self, pending: Pending, answers: SingleArray) -> Outcome:
         """Answer a request whose flagged rows are protect answers already; returns the mode.
@@ -137,6 +146,11 @@ class Fallback:
         """
         answers[rows] = protect_answers(labels[rows], answers.shape[1])
         self._metrics.violations.inc(len(rows))
+
+    def _mode_for(self, account: Account) -> FailureMode:
+        """The mode, and deny where a protect answer could be a label past the budget."""
+        is_bound = self.mode == "protect" and account.profile is Profile.REFUSE
+        return "deny" if is_bound and not self.last_verdicts.is_known_within(account) else self.mode
 
     def _refuse(self, pending: Pending, refusal: Outcome, error: QueenError) -> Outcome:
         if pending.answers.done():

@@ -7,6 +7,7 @@ import asyncio
 import numpy as np
 import pytest
 from queen_inference.answers.fallback import Fallback, protect_answers
+from queen_inference.answers.last_verdicts import LastVerdicts
 from queen_inference.metrics import InferenceMetrics
 from queen_inference.micro_batch import Pending
 from queen_inference.settings import FailureMode
@@ -38,7 +39,7 @@ async def test_the_mode_decides_the_answer(
     account: Account, metrics: InferenceMetrics, counted: Counted, mode: FailureMode
 ) -> None:
     """Label-only, clean or an error; counted once."""
-    pending, fallback = pending_of(account), Fallback(mode, metrics)
+    pending, fallback = pending_of(account), Fallback(mode, metrics, LastVerdicts())
     assert fallback.answer(pending, LABELS, PROBABILITIES, is_observed=False) == mode
     if mode == "deny":
         with pytest.raises(DependencyUnavailable):
@@ -55,7 +56,9 @@ async def test_observe_needs_no_verdict(
 ) -> None:
     """Its answer is the protectee's in any mode, and no failure."""
     pending = pending_of(account)
-    answered = Fallback("deny", metrics).answer(pending, LABELS, PROBABILITIES, is_observed=True)
+    answered = Fallback("deny", metrics, LastVerdicts()).answer(
+        pending, LABELS, PROBABILITIES, is_observed=True
+    )
     assert answered == ""
     np.testing.assert_array_equal(await pending.answers, PROBABILITIES)
     assert counted(MODES, mode="deny") == 0
@@ -67,7 +70,7 @@ async def test_flagged_rows_are_protected_or_denied(
 ) -> None:
     """Without a perturber they are label-only, in allow mode too, and under deny nothing."""
     pending = pending_of(account)
-    outcome = Fallback(mode, metrics).protect(pending, PROBABILITIES)
+    outcome = Fallback(mode, metrics, LastVerdicts()).protect(pending, PROBABILITIES)
     if mode == "deny":
         assert outcome == "deny"
         with pytest.raises(DependencyUnavailable):
@@ -82,7 +85,7 @@ async def test_refusals_are_errors_in_any_mode(
     account: Account, metrics: InferenceMetrics, counted: Counted
 ) -> None:
     """Too full, too hurried, over the budget: counted once, an error each, and no answer."""
-    fallback = Fallback("allow", metrics)
+    fallback = Fallback("allow", metrics, LastVerdicts())
     full, hurried, spent = (pending_of(account) for _ in range(3))
     assert [fallback.refuse_overload(full) for _ in range(2)] == [OVERLOADED, ""]
     assert [fallback.refuse_hurry(hurried) for _ in range(2)] == [HURRIED, ""]
@@ -103,7 +106,7 @@ def test_a_broken_answer_is_replaced_and_counted(
 ) -> None:
     """In its row alone, and also under deny: the request itself is answered."""
     answers = PROBABILITIES.copy()
-    Fallback("deny", metrics).replace_broken(answers, np.array([1]), LABELS)
+    Fallback("deny", metrics, LastVerdicts()).replace_broken(answers, np.array([1]), LABELS)
     np.testing.assert_array_equal(answers[0], PROBABILITIES[0])
     np.testing.assert_array_equal(answers[1:], protect_answers(LABELS[1:], 3))
     assert counted("queen_contract_violations_total") == 1

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 from queen_inference.answers.fallback import Fallback
+from queen_inference.answers.last_verdicts import LastVerdicts
 from queen_inference.answers.preserve import Preserver
 from queen_inference.metrics import InferenceMetrics
 from queen_inference.protectee import Protectee
@@ -22,7 +23,7 @@ PROFILES = [Profile.PAPER, Profile.SAFE, Profile.OBSERVE, Profile.STRICT]
 
 def preserver_of(bundle: Bundle, metrics: InferenceMetrics) -> Preserver:
     """A preserver with a fallback."""
-    return Preserver(bundle, Fallback("protect", metrics), metrics)
+    return Preserver(bundle, Fallback("protect", metrics, LastVerdicts()), metrics)
 
 
 async def test_every_profile_has_its_answer(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from queen_inference.answers.fallback import Fallback, protect_answers
+from queen_inference.answers.last_verdicts import LastVerdicts
 from queen_inference.answers.reverse import Reverser
 from queen_inference.metrics import InferenceMetrics
 from queen_inference.peers.perturber import PerturberClient
@@ -38,7 +39,7 @@ def reverser_of(
     bundle: Bundle, peer: ToldPerturber, metrics: InferenceMetrics, balanced_l1: float = 2.0
 ) -> Reverser:
     """A reverser over a peer."""
-    fallback = Fallback("protect", metrics)
+    fallback = Fallback("protect", metrics, LastVerdicts())
     return Reverser(bundle, PerturberClient(peer, "digest"), balanced_l1, fallback, metrics)
 
 
