@@ -1,4 +1,4 @@
-"""What the last verdicts tell of an account under `refuse`."""
+"""The last verdicts on accounts under `refuse`."""
 
 from __future__ import annotations
 
