@@ -13,7 +13,8 @@ import grpc
 from queen.api.v1 import sensitivity_pb2 as pb
 from queen.serving.edge.calls import CallLimits, CallsInWork
 from queen.serving.edge.grpc_server import Counts, GrpcServer
-from queen.serving.interceptors import TRUSTING, Edge, Gate, ObservedServer, Terms
+from queen.serving.edge.terms import TRUSTING, Gate, Terms
+from queen.serving.interceptors import Edge, ObservedServer
 from queen.serving.metrics import Metrics
 
 PATH = "/toy/Play"

@@ -12,11 +12,11 @@ for the handler each time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -30,6 +30,7 @@ from queen.errors import (
 from queen.serving.edge.calls import Call, CallsInWork, gave_way
 from queen.serving.edge.fields import plan_of, require_few_fields
 from queen.serving.edge.grpc_server import STRANGER, current_rpc
+from queen.serving.edge.terms import TRUSTING, Caller, Gate, Terms
 from queen.serving.logging import logger
 from queen.serving.metrics import Metrics
 from queen.serving.status import DETAILS_KEY, code_of, refuse, request_id_of
@@ -42,51 +43,6 @@ _FOR_THE_OPERATOR = (grpc.StatusCode.INTERNAL, grpc.StatusCode.DATA_LOSS)
 _BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
 _UNCOUNTED_BYTES = 4096
 """Size of a message whose fields are not counted: it cannot hold many."""
-
-
-class Caller(Protocol):
-    """The owner of a credential."""
-
-    @property
-    def hash(self) -> str:
-        """The caller's name in logs; callers of one name share the room of one."""
-
-
-Admit = Callable[[str, Any], Caller | None]
-"""The caller of a call, from its method's name and its gRPC context, of which the metadata and the
-identity of the peer are known. None for a call that needs no credential; Unauthenticated for one
-whose credential is missing or wrong. Nothing of the message has been read."""
-
-
-@dataclass(frozen=True)
-class Terms:
-    """On which terms the methods of a service are called.
-
-    Without `admit`, whoever reaches the port is trusted.
-    """
-
-    admit: Admit | None = None
-    message_bytes: int | None = None
-    """Bytes of the largest message; None for what the settings allow."""
-    fields: int = 65_536
-    """Most fields of a message, with those of the messages in it."""
-    is_trusting: bool = False
-    """Whether whoever is admitted may use all room, and not a share of it."""
-
-
-TRUSTING = Terms()
-"""Terms of a port on which every caller is trusted."""
-
-
-class Gate:
-    """Whether new calls are accepted; once it is closed they get UNAVAILABLE.
-
-    Stopping a server at once would cancel the calls that it has received but not begun,
-    and clients do not retry CANCELLED.
-    """
-
-    def __init__(self) -> None:
-        self.is_open = True
 
 
 class MethodMetrics:
@@ -350,10 +306,6 @@ async def abort(context: Any, error: BaseException) -> None:
     await context.abort(
         refusal.code, refusal.message, trailing_metadata=((DETAILS_KEY, refusal.details),)
     )
-
-
-def admit_strangers(_method: str, _context: Any) -> None:
-    """Admit every caller, as one without a credential."""
 
 
 def raise_interrupted(call: Call) -> None:

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from queen.errors import ConfigError, QueenError
+from queen.serving.edge.terms import Gate
 from queen.serving.health import Health
-from queen.serving.interceptors import Gate
 from queen.serving.logging import (
     configure_logging,
     drain_logging,

@@ -7,8 +7,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
+from queen.serving.edge.terms import TRUSTING, Terms
 from queen.serving.health import Health
-from queen.serving.interceptors import TRUSTING, Terms
 from queen.serving.lasting.tasks import Lasting
 from queen.serving.metrics import Metrics
 from queen.serving.settings import ServiceSettings

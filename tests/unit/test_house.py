@@ -34,6 +34,7 @@ TESTED_ELSEWHERE = {
     "queen/bench/serve.py": "tests/e2e/test_bench_serve.py",
     "queen/bench/verdict_time/bench.py": "tests/e2e/test_bench_leak.py",
     "queen/bench/verdict_time/contestant.py": "tests/e2e/test_bench_leak.py",
+    "queen/serving/edge/terms.py": "tests/unit/serving/test_interceptors.py",
     "queen/redteam/runs/simulation.py": "tests/integration/test_redteam_simulation.py",
     "queen/redteam/targets/endpoint.py": "tests/integration/test_redteam_endpoint.py",
     "queen/redteam/targets/in_process.py": "tests/integration/test_redteam_in_process.py",

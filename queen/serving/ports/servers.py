@@ -16,8 +16,9 @@ from queen.serving.edge.calls import CallLimits, CallsInWork
 from queen.serving.edge.descriptors import most_connections
 from queen.serving.edge.grpc_server import Counts, GrpcServer
 from queen.serving.edge.metrics_endpoint import MetricsEndpoint
+from queen.serving.edge.terms import TRUSTING, Gate, Terms, admit_strangers
 from queen.serving.health import add_health
-from queen.serving.interceptors import TRUSTING, Edge, Gate, ObservedServer, Terms, admit_strangers
+from queen.serving.interceptors import Edge, ObservedServer
 from queen.serving.logs.descriptors import raise_limit
 from queen.serving.ports.credentials import server_credentials
 from queen.serving.ports.place import Place

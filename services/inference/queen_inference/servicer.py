@@ -10,8 +10,8 @@ from queen import __version__
 from queen.api.oip import open_inference_pb2 as oip
 from queen.api.oip import open_inference_pb2_grpc
 from queen.serving.auth import Account
+from queen.serving.edge.terms import Admit, Terms
 from queen.serving.health import Health
-from queen.serving.interceptors import Admit, Terms
 from queen.wire import (
     CLASS_NAMES,
     decode_input,

@@ -15,8 +15,8 @@ from queen.bundle import open_bundle
 from queen.errors import QueenError
 from queen.method.crossing import Thresholds
 from queen.method.packing import RegionProbes
+from queen.serving.edge.terms import Terms
 from queen.serving.health import Health
-from queen.serving.interceptors import Terms
 from queen.serving.metrics import Metrics
 from queen.serving.ports.operators import Operators
 from queen.serving.service_identity import identity_offer

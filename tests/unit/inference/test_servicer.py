@@ -18,8 +18,8 @@ from queen.bundle import Bundle
 from queen.errors import InvalidQuery, ModelNotFound
 from queen.method.contracts import Profile
 from queen.serving.auth import Account
+from queen.serving.edge.terms import admit_strangers
 from queen.serving.health import Health
-from queen.serving.interceptors import admit_strangers
 from queen.wire import REQUEST_MARGIN_BYTES
 from tests.bundles import SmallBundle
 

@@ -12,8 +12,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from queen.serving.edge.calls import CallLimits, CallsInWork
 from queen.serving.edge.grpc_server import GrpcServer
+from queen.serving.edge.terms import TRUSTING, Gate
 from queen.serving.health import MOST_WATCHERS, PROCESS, Health, add_health
-from queen.serving.interceptors import TRUSTING, Edge, Gate, ObservedServer
+from queen.serving.interceptors import Edge, ObservedServer
 from queen.serving.metrics import Metrics
 from tests.raw_http2 import RawHttp2
 from tests.waiting import until

@@ -15,7 +15,8 @@ from structlog.testing import capture_logs
 
 from queen.api.v1 import sensitivity_pb2 as pb
 from queen.errors import InvalidQuery, LedgerCorrupt, Unauthenticated
-from queen.serving.interceptors import STRANGERS_MESSAGE_BYTES, MethodMetrics, Terms
+from queen.serving.edge.terms import Terms
+from queen.serving.interceptors import STRANGERS_MESSAGE_BYTES, MethodMetrics
 from queen.serving.metrics import Metrics
 from queen.serving.status import DETAILS_KEY, reason_in
 from tests.raw_http2 import DATA, HEADERS, RawHttp2

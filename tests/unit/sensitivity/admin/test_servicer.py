@@ -27,7 +27,8 @@ from queen.bundle import Bundle, open_bundle
 from queen.method.crossing import Thresholds, published
 from queen.serving.edge.calls import CallsInWork
 from queen.serving.edge.grpc_server import Counts, GrpcServer
-from queen.serving.interceptors import Edge, Gate, ObservedServer, Terms
+from queen.serving.edge.terms import Gate, Terms
+from queen.serving.interceptors import Edge, ObservedServer
 from queen.serving.metrics import Metrics
 from queen.serving.ports.operators import Operator, Role
 from tests.bundles import make_bundle
