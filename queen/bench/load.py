@@ -24,6 +24,19 @@ class Server:
     key: str
     pids: tuple[int, ...]
     """Ids of the processes that serve; their CPU time is divided by the requests."""
+    authorities: bytes | None = None
+    """PEM of the authorities that sign its certificate; None for a server in plain text."""
+
+    @property
+    def credentials(self) -> grpc.ChannelCredentials | None:
+        """Credentials of a channel; None for plain text."""
+        return None if self.authorities is None else grpc.ssl_channel_credentials(self.authorities)
+
+    def channel(self) -> grpc.aio.Channel:
+        """A channel to the server."""
+        if self.credentials is None:
+            return grpc.aio.insecure_channel(self.endpoint)
+        return grpc.aio.secure_channel(self.endpoint, self.credentials)
 
 
 @dataclass(frozen=True)
@@ -60,7 +73,7 @@ async def burst(
     """Keep `in_flight` requests open for `seconds`; any error ends the run."""
     metadata = (("authorization", f"Bearer {server.key}"),)
     latencies: list[float] = []
-    async with grpc.aio.insecure_channel(server.endpoint) as channel:
+    async with server.channel() as channel:
         infer = oip_grpc.GRPCInferenceServiceStub(channel).ModelInfer
         await infer(requests[0], metadata=metadata)
         used = sum(map(cpu_seconds, server.pids))

@@ -7,7 +7,7 @@ import hashlib
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -18,6 +18,7 @@ import yaml
 from numpy.typing import NDArray
 
 from queen.api.oip import open_inference_pb2 as oip
+from queen.bench.certificate import write_certificate
 from queen.bench.load import LoadResult, Server, build_requests, burst
 from queen.bundle import Bundle, open_bundle
 from queen.deployment import Deployment
@@ -40,6 +41,13 @@ class ServeOptions:
     rounds: int = 5
     seconds: float = 2.0
     budget: int = 10
+    tls: bool = False
+    """Whether a second deployment takes part, whose front door speaks TLS."""
+
+    @property
+    def contestants(self) -> int:
+        """Servers that take turns."""
+        return 1 + len(_ACCOUNTS) * (1 + self.tls)
 
 
 def run_serve_bench(
@@ -48,8 +56,9 @@ def run_serve_bench(
     """Rows {contestant, batch, in_flight, throughput, p50, p99, cpu} as ratios to the bare server.
 
     `within` is an account whose queries are all covered, the steady state of an honest
-    account; `over` is an account over its budget. A ratio compares two bursts of the same round;
-    the rows give the median, smallest and largest ratio, and the absolute medians beside them.
+    account; `over` is an account over its budget; with `tls` both ask over TLS as well. A ratio
+    compares two bursts of the same round; the rows give the median, smallest and largest ratio, and
+    the absolute medians beside them.
     """
     bundle = open_bundle(options.bundle)
     inputs = read_inputs(options.data, bundle)
@@ -69,7 +78,7 @@ def run_serve_bench(
 
 def count_bursts(options: ServeOptions) -> int:
     """Number of bursts that `run_serve_bench` makes."""
-    return len(BATCHES) * len(IN_FLIGHT) * options.rounds * (1 + len(_ACCOUNTS))
+    return len(BATCHES) * len(IN_FLIGHT) * options.rounds * options.contestants
 
 
 def _load_in_turns(
@@ -104,18 +113,38 @@ def _summary(runs: list[LoadResult], bare: list[LoadResult]) -> dict[str, Any]:
 def _servers(
     options: ServeOptions, bundle: Bundle, inputs: NDArray[np.float32]
 ) -> Iterator[dict[str, Server]]:
-    """The bare server, and the deployment as seen by each of two accounts."""
+    """The bare server, and each deployment as seen by each of two accounts."""
     options.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    accounts = _write_accounts(options)
-    deployment = Deployment(
-        bundle=options.bundle, state=options.state, accounts=accounts, profile="paper"
-    )
-    with bare_server(bundle.protectee_path) as bare, deployment as running:
+    with ExitStack() as stack:
+        servers = {BARE: stack.enter_context(bare_server(bundle.protectee_path))}
+        for tls in (False, True)[: 1 + options.tls]:
+            deployed = stack.enter_context(_deployment(options, tls=tls))
+            for name, server in deployed.items():
+                # Send every query once: then the first account has all queries covered, and the
+                # second is over.
+                _send_all(server, inputs)
+                servers[f"{name}, TLS" if tls else name] = server
+        yield servers
+
+
+@contextmanager
+def _deployment(options: ServeOptions, *, tls: bool) -> Iterator[dict[str, Server]]:
+    """A deployment as seen by each of two accounts."""
+    files = write_certificate(options.state) if tls else None
+    environment, authorities = {}, None
+    if files is not None and files.certificate is not None:
+        environment["QUEEN_INFERENCE_TLS_CERT_FILE"] = str(files.certificate)
+        environment["QUEEN_INFERENCE_TLS_KEY_FILE"] = str(files.key)
+        authorities = files.certificate.read_bytes()
+    with Deployment(
+        bundle=options.bundle,
+        state=options.state / ("tls" if tls else "plain"),
+        environment=environment,
+        accounts=_write_accounts(options),
+        profile="paper",
+    ) as running:
         pids = tuple(running.pid(name) for name in ("inference", "sensitivity", "perturber"))
-        # Send every query once: then the first account has all queries covered, the second is over.
-        for account in _ACCOUNTS:
-            _send_all(running.endpoint, account, inputs)
-        yield {BARE: bare} | {name: Server(running.endpoint, name, pids) for name in _ACCOUNTS}
+        yield {name: Server(running.endpoint, name, pids, authorities) for name in _ACCOUNTS}
 
 
 @contextmanager
@@ -144,8 +173,8 @@ def _write_accounts(options: ServeOptions) -> Path:
     return path
 
 
-def _send_all(endpoint: str, key: str, inputs: NDArray[np.float32]) -> None:
-    with OipClient(endpoint, key) as client:
+def _send_all(server: Server, inputs: NDArray[np.float32]) -> None:
+    with OipClient(server.endpoint, server.key, credentials=server.credentials) as client:
         model = client.describe("")
         for start in range(0, len(inputs), 64):
             client.infer(model, inputs[start : start + 64])

@@ -11,15 +11,18 @@ from tests.bundles import make_bundle
 
 
 def test_every_cell_is_measured_against_the_bare_server(tmp_path: Path):
-    """The bare server's ratios are 1, and every cell of the table has three rows."""
+    """The bare server's ratios are 1, and every cell of the table has five rows."""
     bundle = make_bundle(tmp_path / "bundle")
     np.savez(tmp_path / "data.npz", x=bundle.inputs, y=bundle.labels)
     options = ServeOptions(
-        bundle.path, tmp_path / "data.npz", tmp_path / "state", rounds=1, seconds=0.2
+        bundle.path, tmp_path / "data.npz", tmp_path / "state", rounds=1, seconds=0.1, tls=True
     )
     bursts = []
     rows = run_serve_bench(options, lambda: bursts.append(1))
-    assert len(bursts) == count_bursts(options) == len(rows) == 3 * len(BATCHES) * len(IN_FLIGHT)
+    assert len(bursts) == count_bursts(options) == len(rows) == 5 * len(BATCHES) * len(IN_FLIGHT)
+    assert {row["contestant"] for row in rows} == {
+        *("bare", "within", "over", "within, TLS", "over, TLS")
+    }
     for row in rows:
         assert row["requests_per_second"] > 0
         if row["contestant"] == "bare":

@@ -20,8 +20,9 @@ from queen.cli.bench.options import bundle, samples
 @samples("build/demo/digits.npz", "npz whose `x` are the queries.")
 @click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True)
 @click.option("--seconds", type=click.FloatRange(min=0.1), default=2.0, show_default=True)
+@click.option("--tls", is_flag=True, help="Measure a front door that speaks TLS, too.")
 @json_path
-def serve(bundle: Path, data: Path, rounds: int, seconds: float, json_path: Path | None) -> None:
+def serve(data: Path, json_path: Path | None, **asked: Any) -> None:
     """Load the defended door and a bare grpc.aio + ONNX Runtime server in turns."""
     from queen.bench.serve import (  # noqa: PLC0415 - loads the client
         ServeOptions,
@@ -30,7 +31,7 @@ def serve(bundle: Path, data: Path, rounds: int, seconds: float, json_path: Path
     )
 
     with tempfile.TemporaryDirectory() as state, Progress(console=Console(stderr=True)) as progress:
-        load = ServeOptions(bundle, data, Path(state), rounds, seconds)
+        load = ServeOptions(data=data, state=Path(state), **asked)
         task = progress.add_task("bursts", total=count_bursts(load))
         rows = run_serve_bench(load, lambda: progress.advance(task))
     publish("serve", {"rows": rows}, serve_table(rows), json_path)
