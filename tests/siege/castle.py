@@ -109,7 +109,8 @@ def open_castle(folder: Path) -> Iterator[Castle]:
         HOLDER: "",
         **dict.fromkeys(HOSTILE, ""),
     }
-    with ExitStack() as stack:
+    # The limits are lifted last, once no process is held to them.
+    with ExitStack() as limits, ExitStack() as stack:
         services: dict[str, ServiceProcess] = {}
         cells: dict[str, Cell] = {}
 
@@ -118,7 +119,8 @@ def open_castle(folder: Path) -> Iterator[Castle]:
             with _few_descriptors():
                 process.launch()
             stack.callback(process.end)
-            cells[service] = stack.enter_context(_held_until_end(process, service))
+            held_to = held(process.pid, service, Limits.of(service))
+            cells[service] = limits.enter_context(held_to)
             services[service] = process.await_ready()
             return process.address
 
@@ -134,19 +136,12 @@ def open_castle(folder: Path) -> Iterator[Castle]:
             drain_seconds=_GRACE_SECONDS,
         )
         bare = stack.enter_context(bare_server(open_bundle(small.path).protectee_path))
+        # Held like the door, so that both get as much of the processors.
+        limits.enter_context(held(bare.pids[0], "control", Limits.of("inference")))
         requests = build_requests("small", "x", small.inputs, 1)
         castle = Castle(small, folder, services, cells, bare, requests)
         castle.spend_budget()
         yield castle
-
-
-@contextmanager
-def _held_until_end(process: ServiceProcess, service: str) -> Iterator[Cell]:
-    with held(process.pid, service, Limits.of(service)) as cell:
-        try:
-            yield cell
-        finally:
-            process.end()
 
 
 @contextmanager

@@ -112,6 +112,8 @@ STRANGERS: dict[str, Callable[[str], Act]] = {
         *(wrong_keys, idle_connections, unread_ids),
     )
 }
+KEYLESS = STRANGERS.keys() - {bombs_with_a_key.__name__, unread_ids.__name__}
+"""The acts of callers without a key."""
 
 
 def _send(
