@@ -17,8 +17,9 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 from grpc_reflection.v1alpha._async import ReflectionServicer
 
 from queen.serving.edge.calls import Call, CallLimits, CallsInWork
+from queen.serving.edge.terms import Gate, Terms, admit_strangers
 from queen.serving.health import Health, add_health
-from queen.serving.interceptors import Edge, Gate, ObservedServer, Terms, admit_strangers
+from queen.serving.interceptors import Edge, ObservedServer
 from queen.serving.metrics import Metrics
 from queen.serving.settings import ServiceSettings
 from queen.serving.shell import Offer, Shell
