@@ -50,8 +50,13 @@ class Fuzz:
 
         def work(session: Session, run: Callable[..., Any], is_over: Callable[[], bool]) -> None:
             random = Random(self._seed)
+
+            async def attempt_some() -> None:
+                for _ in range(_EXAMPLES):
+                    await session.attempt(*session.mutant(random))
+
             while not is_over():
-                run(session.attempt(*session.mutant(random)))
+                run(attempt_some())
 
         return self._in_process("drawn", work, seconds, messages)
 
@@ -107,7 +112,7 @@ class Fuzz:
                     click.echo(f"fuzz: {part}: {session.attempts:,} messages")
                 return monotonic() > ends or session.attempts >= messages
 
-            work(session, runner.run, is_over)
+            work(session, runner.get_loop().run_until_complete, is_over)
             session.write_report(report)
             runner.run(session.close())
         content: dict[str, Any] = json.loads(report.read_text())

@@ -85,9 +85,11 @@ def main(seconds: float, messages: int, seed: int, folder: Path, out: Path) -> N
     (folder / "targets").write_text("\n".join(names))
     ends = monotonic() + seconds
 
+    run = runner.get_loop().run_until_complete
+
     def attempt(data: bytes) -> None:
         if data:
-            runner.run(session.attempt(names[data[0] % len(names)], data[1:]))
+            run(session.attempt(names[data[0] % len(names)], data[1:]))
         is_over = monotonic() > ends or session.attempts >= messages
         if is_over or session.attempts % _REPORTED_EVERY == 0:
             session.write_report(folder / "guided.json")

@@ -148,7 +148,7 @@ class Methods:
     def add_registered_method_handlers(
         self, service: str, handlers: Mapping[str, Any], _admissions: object
     ) -> None:
-        """As on a server; the first service of a name is the one that is called.
+        """Add methods as a server does; of two services of a name the first is called.
 
         Without a server each method admits its callers itself.
         """

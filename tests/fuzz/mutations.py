@@ -211,7 +211,7 @@ def _drop(_field: Field, _of: Sequence[Field], _random: Random, _others: object)
 
 
 def _repeat(field: Field, _of: Sequence[Field], random: Random, _others: object) -> Sequence[Field]:
-    return [field] * random.choice((2, 2, 3, 9, 300, 5000))
+    return [field] * random.choice((2, 2, 2, 3, 3, 9, 9, 40, 300, random.choice((300, 5000))))
 
 
 def _renumber(field: Field, of: Sequence[Field], random: Random, _: object) -> Sequence[Field]:
@@ -252,14 +252,14 @@ def _revalued(value: bytes, random: Random) -> bytes:
 
 def _nest(field: Field, _of: Sequence[Field], random: Random, _others: object) -> Sequence[Field]:
     value = encode([field])
-    for _ in range(random.choice((1, 2, 30, 120))):
+    for _ in range(random.choice((1, 1, 2, 2, 3, 30, 120))):
         value = encode([replace(field, kind=LENGTH, value=value)])[:LARGEST]
     return [replace(field, kind=LENGTH, value=value)]
 
 
 def _group(field: Field, _of: Sequence[Field], random: Random, _others: object) -> Sequence[Field]:
     """An unknown group, or many within one another, that need not end."""
-    depth = random.choice((1, 2, 99, 101, 5000))
+    depth = random.choice((1, 1, 2, 2, 99, 101, random.choice((500, 5000))))
     number = random.choice((field.number, 15, 99))
     ends = depth if random.random() < 0.7 else random.randrange(depth + 1)
     begin, end = Field(number, GROUP, b""), Field(number, END_GROUP, b"")

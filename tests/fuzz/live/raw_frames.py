@@ -19,7 +19,7 @@ Break = Callable[[RawHttp2, bytes, Random], None]
 
 
 def break_framing(address: str, message: bytes, random: Random, rule: Break | None = None) -> None:
-    """One connection that breaks a rule, by default any, and is closed by either side."""
+    """Open a connection that breaks a rule, by default any; either side closes it."""
     with suppress(OSError, EOFError), RawHttp2(address, random.choice((0, 1, 65_535))) as raw:
         raw.socket.settimeout(_READ_SECONDS)
         (rule or random.choice(BREAKS))(raw, message, random)

@@ -15,7 +15,7 @@ Mutate = Callable[[bytes, Random, Sequence[bytes]], bytes]
 
 @dataclass(frozen=True)
 class Target:
-    """One way for bytes to get in.
+    """A way for bytes to get in.
 
     `attempt` says how bytes were received: the name of a gRPC code, or `read` or `refused` for a
     file. It raises Problem for whatever must not happen.
