@@ -63,8 +63,8 @@ def leak(json_path: Path | None, seconds: float, profiles: tuple[str, ...], **as
 
 def leak_table(rows: list[dict[str, Any]]) -> Table:
     """A row for each profile and setting; 0.50 is a guess, 1.00 tells."""
-    columns = ("profile", "held", "compared", "once", "fastest of 8", "p10 of 40", "in bursts")
-    more = ("in, out", "covered, out", "throughput", "alone")
+    columns = ("profile", "held", "compared", "once", "best of 8", "p10 of 40", "in bursts")
+    more = ("inside", "covered", "load", "alone")
     table = empty_table(
         "What times tell: the share of pairs put in order", *columns, *more, words=columns[1:3]
     )

@@ -102,7 +102,7 @@ class InferenceSettings(ServiceSettings):
     """Answers whose time must not tell the verdict: those of owners over their budgets, by having
     the perturber answer each of their queries; all under paper, balanced and strict; all; none."""
     hold_seconds: float = Field(default=0.01, gt=0, le=1)
-    """Held answers leave at whole multiples of this after their verdicts were asked for."""
+    """Held answers, but for those of over alone, leave no sooner than this after their requests."""
     deadline_margin_seconds: float = Field(default=0.01, ge=0)
     """Time before a request's deadline at which its answer is no longer waited for."""
     probe_seconds: float = Field(default=1.0, gt=0)

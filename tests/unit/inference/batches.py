@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from time import perf_counter
 
 import numpy as np
 from queen_inference.micro_batch import MicroBatch, Pending
@@ -22,7 +23,7 @@ def account_of(profile: Profile, name: str = "") -> Account:
 def pending_of(account: Account, rows: np.ndarray, expires: float = np.inf) -> Pending:
     """A request of some queries (R, ...); needs a running event loop."""
     answers = asyncio.get_running_loop().create_future()
-    return Pending(account, rows, expires, 0.0, answers)
+    return Pending(account, rows, expires, perf_counter(), answers)
 
 
 def batch_of(

@@ -30,7 +30,7 @@ from queen_inference.answers.fallback import (
     Outcome,
     protect_answers,
 )
-from queen_inference.answers.hold import Hold, release_moment
+from queen_inference.answers.hold import Hold
 from queen_inference.answers.preserve import Preserver
 from queen_inference.answers.reverse import REVERSED, Reverser
 from queen_inference.decisions.log import DecisionRecorder
@@ -71,7 +71,7 @@ class Policy:
 
     @property
     def held_profiles(self) -> Sequence[Profile]:
-        """Profiles whose answers leave at whole steps after their verdicts were asked for."""
+        """Profiles whose answers leave no sooner than `hold_seconds` after their requests."""
         profiles = {"reversed": REVERSED, "all": tuple(Profile)}
         return profiles.get(self.held_answers, ())
 
@@ -98,8 +98,8 @@ class Answerer:
     """Asks for verdicts on a micro-batch, and answers each row as its verdict says.
 
     Where answers are held, the perturber answers all rows of an owner that is over, whatever their
-    verdicts, and answers leave at whole steps after the verdicts were asked for: their time does
-    not tell which of them are the perturber's.
+    verdicts, and no answer leaves before a time that both ways need: the time of an answer does not
+    tell which of them it came.
     """
 
     def __init__(
@@ -130,7 +130,6 @@ class Answerer:
         Requests that get no verdict, get it too late or are refused are resolved as well.
         """
         late: dict[Pending, Outcome] = {}
-        began = asyncio.get_running_loop().time()
         try:
             assessed = await self._assess(batch, late)
         except DependencyUnavailable as error:
@@ -147,7 +146,7 @@ class Answerer:
             self._decisions.record(answered, batch.labels, assessed, late)
             in_time = [request not in late for request in batch.requests]
             batch, assessed = _part(batch, assessed, in_time)
-        return self._deliver(batch, assessed, began) if len(batch) else []
+        return self._deliver(batch, assessed) if len(batch) else []
 
     async def _assess(self, batch: MicroBatch, late: dict[Pending, Outcome]) -> Assessed:
         """Verdicts on a micro-batch; requests answered before these came are put into `late`."""
@@ -166,7 +165,7 @@ class Answerer:
         self._metrics.stages["assess"].observe(perf_counter() - started)
         return assessed
 
-    def _deliver(self, batch: MicroBatch, assessed: Assessed, began: float) -> list[Rest]:
+    def _deliver(self, batch: MicroBatch, assessed: Assessed) -> list[Rest]:
         refused = self._refuse(batch, assessed)
         answers = self._preserver.answers(batch)
         asked = self._asked_rows(batch, assessed)
@@ -181,12 +180,12 @@ class Answerer:
             else:
                 refused[request] = self._fallback.refuse_overload(request)
                 answered.append((request, rows))
-        self._release(answered, answers, began)
+        self._release(answered, answers)
         self._decisions.record(answered, batch.labels, assessed, refused)
         return [
             Rest(
                 [request for request, _ in spans],
-                self._finish_asked((batch, assessed), answers, asked, spans, began),
+                self._finish_asked(batch, assessed, answers, asked, spans),
             )
             for spans in waiting.values()
         ]
@@ -200,19 +199,17 @@ class Answerer:
             is_asked &= batch.rows_under(*REVERSED)
         return np.flatnonzero(is_asked)
 
-    def _release(self, spans: Sequence[Span], answers: SingleArray, began: float) -> None:
-        """Answer requests, at their moment if they are held; deadlines come first."""
-        now = asyncio.get_running_loop().time()
-        moment = release_moment(began, now, self._policy.hold_seconds)
-        held: dict[float, list[Span]] = {}
+    def _release(self, spans: Sequence[Span], answers: SingleArray) -> None:
+        """Answer requests, at their moment if they are held; a deadline that is sooner counts."""
+        now, margin = asyncio.get_running_loop().time(), self._policy.deadline_margin_seconds
+        earliest = now + self._policy.hold_seconds - perf_counter()
         for pending, rows in spans:
-            if pending.account.profile in self._held_profiles:
-                latest = max(now, pending.expires - self._policy.deadline_margin_seconds)
-                held.setdefault(min(moment, latest), []).append((pending, rows))
+            resolve = partial(pending.resolve, answers[rows])
+            moment = min(earliest + pending.arrived, pending.expires - margin)
+            if pending.account.profile in self._held_profiles and moment > now:
+                self._hold.at(moment, resolve)
             else:
-                pending.resolve(answers[rows])
-        for due, part in held.items():
-            self._hold.at(due, partial(_resolve, part, answers))
+                resolve()
 
     def _refuse(self, batch: MicroBatch, assessed: Assessed) -> dict[Pending, Outcome]:
         """Refuse the requests under `refuse` that hold a REVERSE."""
@@ -226,14 +223,13 @@ class Answerer:
 
     async def _finish_asked(
         self,
-        decided: tuple[MicroBatch, Assessed],
+        batch: MicroBatch,
+        assessed: Assessed,
         answers: SingleArray,
         asked: RowIndex,
         waiting: Sequence[Span],
-        began: float,
     ) -> None:
         """Answer the requests of one owner, which hold room for the rows that are asked about."""
-        batch, assessed = decided
         owner = waiting[0][0].payer.owner
         positions = [np.arange(*_positions(asked, rows)) for _, rows in waiting]
         own = asked[np.concatenate(positions)]
@@ -253,7 +249,7 @@ class Answerer:
                     batch, own, assessed.secrets[own], timeout
                 )
             answers[flagged] = reversed_answers[is_flagged]
-            self._release(waiting, answers, began)
+            self._release(waiting, answers)
         except PeerUnavailable:
             answers[flagged] = protect_answers(batch.labels[flagged], answers.shape[1])
             for pending, rows in waiting:
@@ -344,11 +340,6 @@ class Answerer:
 
 def _is_observed(pending: Pending) -> bool:
     return pending.account.profile is Profile.OBSERVE
-
-
-def _resolve(spans: Sequence[Span], answers: SingleArray) -> None:
-    for pending, rows in spans:
-        pending.resolve(answers[rows])
 
 
 def _positions(chosen: RowIndex, rows: slice) -> Sequence[int]:

@@ -1,4 +1,4 @@
-"""Answers that are held: they leave at set moments, whatever their verdicts."""
+"""Answers that are held: they leave at moments that do not follow from their verdicts."""
 
 from __future__ import annotations
 
@@ -8,19 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from heapq import heappop, heappush
 from itertools import count
-from math import ceil
 from time import monotonic
 
 Guard = Callable[[str, Callable[[], None]], Callable[[], None]]
 """Wraps the work of a thread by its name: `Lasting.guarded`."""
-
-
-def release_moment(began: float, now: float, step_seconds: float) -> float:
-    """The first moment from `now` on that is a whole number of steps, at least one, after `began`.
-
-    An answer that is ready a little later than another mostly leaves with it.
-    """
-    return began + step_seconds * max(1, ceil((now - began) / step_seconds))
 
 
 class Hold:

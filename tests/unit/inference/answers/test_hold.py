@@ -5,18 +5,9 @@ from __future__ import annotations
 import asyncio
 from itertools import pairwise
 
-import pytest
-from queen_inference.answers.hold import Hold, release_moment
+from queen_inference.answers.hold import Hold
 
 from queen.serving.lasting.tasks import Lasting
-
-
-@pytest.mark.parametrize(
-    ("now", "moment"), [(5.0, 5.5), (5.3, 5.5), (5.5, 5.5), (5.6, 6.0), (9.9, 10.0)]
-)
-def test_answers_leave_at_whole_steps(now: float, moment: float) -> None:
-    """At least one step after the verdicts were asked for, and never before they are ready."""
-    assert release_moment(5.0, now, 0.5) == moment
 
 
 async def test_calls_come_in_the_loop_at_their_moments() -> None:
