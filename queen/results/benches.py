@@ -22,6 +22,26 @@ generator, the front door and the sensitivity service share two cores, and the t
 use about twice the CPU of the bare one. With few in flight a micro-batch holds one request, and
 nothing shares the `Assess` call. Over the budget, `Reverse` is a third hop and runs the shadows.
 """
+_TIMES = """
+## What the time of an answer tells
+
+`queen demo && queen bench leak --json docs/results/bench-leak.json`, the digits model, the thief
+and all services on one machine, asked over loopback. The share of pairs of queries that a thief
+puts in order by the times of their answers: 0.50 is a guess, 1.00 tells. *held* is the setting
+`held_answers`; none is the control. The load is the throughput of an account within its budget
+with 32 requests in flight, and *alone* with 1, both over that of the control.
+
+- *once*, *fastest of 8* and *10th percentile of 40*: flagged and unflagged queries, asked so often.
+  Under `paper` and `safe` both are of one account over its budget. Under `balanced` and `strict`
+  they are the same queries of an account that is over and of one that is not, so that the standing
+  is told. Under `refuse`, whose error tells it, they are queries that are recorded, and queries
+  that are asked again.
+- *in bursts*: the former, once, eight of them sent together.
+- *inside, outside*: new queries of an account within its budget, inside of the regions, which are
+  recorded, and outside of them. *covered, outside*: nothing is recorded of either.
+
+`safe` and `refuse` are not held by default, and show RECORD: its answer waits for the disk.
+"""
 _METHOD = """
 ## The cost of each step of the method
 
@@ -52,7 +72,17 @@ _SEARCH = """
 The engines of the search: the time of `flat` over that of `cells`, median over 1 to 4,000 records a
 ledger. Half of the rows are covered; above 1 `cells` is faster.
 """
-_TIMES = ("few_microseconds", "many_microseconds", "most_microseconds", "ratio")
+_TIMINGS = ("few_microseconds", "many_microseconds", "most_microseconds", "ratio")
+_TOLD = (
+    ("auc_one", "once"),
+    ("auc_fastest_of_8", "fastest of 8"),
+    ("auc_p10_of_40", "10th percentile of 40"),
+    ("auc_in_burst", "in bursts"),
+    ("auc_inside_outside", "inside, outside"),
+    ("auc_covered_outside", "covered, outside"),
+    ("cost_ratio", "load"),
+    ("cost_ratio_alone", "alone"),
+)
 _MEASURES = ("requests_per_second", "p50_ms", "p99_ms", "cpu_ms_per_request")
 
 
@@ -70,6 +100,20 @@ def serve_section(bench: Content) -> list[str]:
     ]
     titles = ["account", "batch", "in flight", "requests/s", "p50", "p99", "server CPU a request"]
     return [_SERVE, machine_of(bench), "", table(titles, cells), ""]
+
+
+def times_section(bench: Content) -> list[str]:
+    """The section, from the file of `queen bench leak`."""
+    cells = [
+        [
+            row["profile"],
+            row["held"],
+            *("" if row.get(name) is None else f"{row[name]:.2f}" for name, _ in _TOLD),
+        ]
+        for row in bench["rows"]
+    ]
+    titles = ["profile", "held", *(title for _, title in _TOLD)]
+    return [_TIMES, machine_of(bench), "", table(titles, cells), ""]
 
 
 def method_section(bench: Content) -> list[str]:
@@ -120,7 +164,7 @@ def state_section(bench: Content) -> list[str]:
 
 def _latencies(rows: dict[str, dict[str, float]]) -> str:
     cells = [
-        [title, *(f"{row[name]:,}" if name in row else "" for name in _TIMES)]
+        [title, *(f"{row[name]:,}" if name in row else "" for name in _TIMINGS)]
         for title, row in rows.items()
     ]
     return table(["p50 of a batch", "few", "many", "most", "ratio"], cells)

@@ -5,7 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from queen.results.accounts import honest_section, links_section
-from queen.results.benches import method_section, serve_section, state_section
+from queen.results.benches import (
+    method_section,
+    serve_section,
+    state_section,
+    times_section,
+)
 from queen.results.demo import demo_section
 from queen.results.files import read_content
 from queen.results.frontier import draw_frontiers, frontier_section
@@ -20,7 +25,12 @@ _INTRO = """# Results
 Made by `make results` from `docs/results/*.json`; every section names the command that gave its
 figures. Accuracies are on the test set, in percent.
 """
-_BENCHES = {"serve": serve_section, "method": method_section, "state": state_section}
+_BENCHES = {
+    "serve": serve_section,
+    "leak": times_section,
+    "method": method_section,
+    "state": state_section,
+}
 
 
 def render_results(folder: Path) -> str:

@@ -168,8 +168,8 @@ def _require_verdicts(running: Deployment, contestants: Sequence[Contestant]) ->
     }
     if got != expected:
         raise ConfigError(
-            f"expected the verdicts {expected}, got {got}; give a bundle and samples that belong "
-            "together, and no settings in the environment"
+            f"expected the verdicts {expected}, got {got}; set no settings in the environment, and "
+            "run it on a machine that is not too busy to answer its own probes"
         )
 
 

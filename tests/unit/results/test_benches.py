@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from queen.results.benches import method_section, serve_section, state_section
+from queen.results.benches import (
+    method_section,
+    serve_section,
+    state_section,
+    times_section,
+)
 
 MACHINE = {"processor": "Abacus", "cores": 2, "python": "3.11.7"}
 BENCH = {
@@ -37,6 +42,15 @@ def test_a_contestant_is_compared_with_the_bare_server() -> None:
     ratio = "0.50 (0.25 - 1.00)"
     assert page.endswith(f"| over | 1 | 8 | {ratio} | {ratio} | {ratio} | {ratio} |\n")
     assert "| bare |" not in page
+
+
+def test_what_times_tell_stands_beside_its_control() -> None:
+    """A row for each profile and setting; what was not measured is left empty."""
+    told = {"auc_one": 0.9, "auc_fastest_of_8": 1.0, "auc_p10_of_40": 1.0, "auc_in_burst": None}
+    regions = {"auc_inside_outside": 0.75, "auc_covered_outside": 0.5}
+    control = {"profile": "paper", "held": "none", **told, **regions}
+    page = "\n".join(times_section({"machine": MACHINE, "rows": [control]}))
+    assert page.endswith("| paper | none | 0.90 | 1.00 | 1.00 |  | 0.75 | 0.50 |  |  |\n")
 
 
 def test_a_kernel_shows_its_goal_and_its_speedup() -> None:

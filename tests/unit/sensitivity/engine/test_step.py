@@ -58,3 +58,25 @@ def test_some_rows_are_decided_by_themselves() -> None:
     step = LedgerStep(GEOMETRY, room.memory.index)
     assert step.decide(batch, np.arange(2)).verdicts.tolist() == [Verdict.RECORD, Verdict.PRESERVE]
     assert step.decide(batch, np.array([1])).verdicts.tolist() == [Verdict.RECORD]
+
+
+def test_every_row_is_searched_for_whatever_side_of_a_region_it_is_on() -> None:
+    """The time of a search would tell the side; rows outside stay PRESERVE, novel or not."""
+    room = room_over(GEOMETRY, MemoryLedgerStore())
+    searched: list[int] = []
+
+    class Counted:
+        """The index, which notes how many rows it is asked about."""
+
+        def is_novel(self, numbers, embeddings, labels):  # type: ignore[no-untyped-def]
+            """Note and ask."""
+            searched.append(len(labels))
+            return room.memory.index.is_novel(numbers, embeddings, labels)
+
+    outside = GEOMETRY.cluster_centers[[0, 1]] + 2 * GEOMETRY.sensitive_radius[:2, None]
+    points = np.concatenate([outside, GEOMETRY.cluster_centers[[0]]]).astype(np.float32)
+    batch = room.open(batch_of([AccountPolicy("a")], points, np.array([0, 1, 0])))
+    step = LedgerStep(GEOMETRY, Counted())  # type: ignore[arg-type]
+    decided = step.decide(batch, np.arange(3))
+    assert decided.verdicts.tolist() == [Verdict.PRESERVE, Verdict.PRESERVE, Verdict.RECORD]
+    assert searched == [3]
