@@ -25,6 +25,8 @@ from queen.redteam.plans.screening import MARGIN
 _PLAIN = ("knockoff", "label-only")
 _ONCE = ("art-knockoff", "art-copycat", "d-dae-plus", "repeat-8", "slow-drip", "warm-up")
 """Attacks that meet one profile: no profile could make them more than the attack they vary."""
+_REFUSED = ("retry",)
+"""Attacks on refusals, which the default alone gives."""
 _READERS = (
     *("s4l", "smoothing", "disambiguate", "runner-up", "runner-up-ties", "jbda-tr"),
     *("active", "out-of-region-entropy", "d-dae", "partial-bayes", "full-knowledge-invert"),
@@ -82,7 +84,7 @@ def full_plan() -> Plan:
             ),
             Part(
                 "every attack on the other profiles",
-                attacks_without(*_PLAIN, *_ONCE),
+                attacks_without(*_PLAIN, *_ONCE, *_REFUSED),
                 ours(BUDGET, profiles=_EASED),
                 is_screened=True,
                 members=_MEMBERS,
@@ -157,6 +159,7 @@ def full_plan() -> Plan:
             "for the crossing, since its answers depend on no verdict, no order and no account; "
             "under `observe`, whose answers are those of no defense, all but the attacks on no "
             "defense; "
+            f"{' and '.join(_REFUSED)} on profiles that refuse nothing; "
             f"{' and '.join(NEED_AN_ENDPOINT)}, which needs the clock of an endpoint; the "
             f"baselines {' and '.join(_UNMET)}, which are weaker settings of two that are here; "
             "other pools and several accounts under other profiles than the default. Not left "
