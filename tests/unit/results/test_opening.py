@@ -34,7 +34,7 @@ def test_a_defense_has_its_best_copy_its_price_and_its_leak(tmp_path: Path) -> N
     write_leaks([leak], "queen redteam --leak", tmp_path / f"leak-{PLAN.dataset}.json")
     lines = lines_of(write_rows(tmp_path, ROWS))
     assert lines["`strict`"].endswith(
-        "| **85.0 ± 1.4** | two-heads | 2 of 43 attacks, 2 seeds | 45.0 ± 0.0 | zipf | 0.1 (0.4) |"
+        "| **85.0 ± 1.4** | two-heads | 2 of 42 attacks, 2 seeds | 45.0 ± 0.0 | zipf | 0.1 (0.4) |"
     )
     assert lines["no defense (`observe`)"].endswith(
         "| **89.0** | knockoff | 1 of 7 attacks, 1 seed | 0.0 | - | - |"
