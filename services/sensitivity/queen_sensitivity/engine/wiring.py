@@ -68,6 +68,7 @@ def open_book(
     Raises ConfigError for a `search` that cannot run here.
     """
     geometry = limits.geometry
+    # Lists of groups are compared with the store from the limit of an account on, which is early.
     limit = np.inf if limits.meter is None else limits.meter.limit
     ledgers = LedgerTable(geometry.embedding_width)
     index = open_index(search, geometry, ledgers)
