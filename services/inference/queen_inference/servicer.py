@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
 from queen import __version__
 from queen.api.oip import open_inference_pb2 as oip
 from queen.api.oip import open_inference_pb2_grpc
-from queen.serving.auth import Account
+from queen.serving.auth import Account, Metadata
 from queen.serving.edge.terms import Admit, Terms
 from queen.serving.health import Health
+from queen.serving.identity.certificates import AuthContext, auth_context_of
 from queen.wire import (
     CLASS_NAMES,
     decode_input,
@@ -27,6 +29,10 @@ INFERENCE = oip.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
 PLATFORM = "onnxruntime_onnx"
 MOST_FIELDS = 4096
 """Most fields of a request: numbers lie in one field, so a request has a few dozen."""
+METADATA_METHODS = frozenset({"ServerMetadata", "ModelMetadata", "ServerReflectionInfo"})
+"""Methods that describe the server; of a stranger only where they are not private."""
+
+Authenticate = Callable[[Metadata, AuthContext], Account]
 
 
 class InferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer):
@@ -99,8 +105,29 @@ class InferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer):
         return response
 
 
+class Admission:
+    """Asks for a credential before anything else of a call is read.
+
+    ModelInfer always needs one. With `private_metadata` the methods that describe the server and
+    its model need one as well, reflection included. Liveness and readiness need none.
+    """
+
+    def __init__(self, authenticate: Authenticate, *, private_metadata: bool) -> None:
+        self._authenticate = authenticate
+        self._needy = {"ModelInfer", *(METADATA_METHODS if private_metadata else ())}
+
+    def admit(self, method: str, context: Any) -> Account | None:
+        """The account of a call of a method, None for a method that needs no credential.
+
+        Raises Unauthenticated or PermissionDenied for a credential that opens no account.
+        """
+        if method not in self._needy:
+            return None
+        return self._authenticate(context.invocation_metadata(), auth_context_of(context))
+
+
 def terms_of(admit: Admit, door: FrontDoor, max_message_bytes: int) -> Terms:
-    """On which terms the front door is called: `admit` says who may call what.
+    """The terms on which the front door is called: `admit` says who may call what.
 
     A message has at most `max_message_bytes`, and no more than the largest request needs.
     """

@@ -16,7 +16,6 @@ from queen.serving.lasting.tasks import Lasting
 from queen.serving.logging import logger
 from queen.serving.logs.rotating_file import RotatingFile
 from queen.serving.shell import Offer, Shell
-from queen_inference.admission import Admission
 from queen_inference.answers.answerer import Answerer, Clocks, Policy
 from queen_inference.answers.fallback import Fallback
 from queen_inference.answers.hold import Hold
@@ -45,7 +44,7 @@ from queen_inference.peers.routing import RoutedClient
 from queen_inference.peers.sensitivity import SENSITIVITY, Assessor, SensitivityClient
 from queen_inference.peers.watch import PeerWatch
 from queen_inference.protectee import Protectee
-from queen_inference.servicer import INFERENCE, InferenceServicer, terms_of
+from queen_inference.servicer import INFERENCE, Admission, InferenceServicer, terms_of
 from queen_inference.settings import InferenceSettings
 
 Clients = tuple[Assessor, Reverses]

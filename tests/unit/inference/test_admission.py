@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import pytest
-from queen_inference.admission import METADATA_METHODS, Admission
+from queen_inference.servicer import METADATA_METHODS, Admission
 
 from queen.errors import PermissionDenied, Unauthenticated
 from queen.method.contracts import Profile
