@@ -16,7 +16,7 @@ from queen.method.ledger import Verdict
 from queen.method.sensitivity import Charge
 from queen.method.walk.ledger_walk import LedgerWalk
 from queen.method.walk.sent_samples import SentSamples
-from tests.bundles import SmallBundle
+from tests.bundles import SmallBundle, make_bundle
 
 ACCOUNTS, QUERIES, BATCH = 5, 700, 64
 POLICIES = (
@@ -25,6 +25,12 @@ POLICIES = (
     CrossingPolicy(20, 2, 2),
     CrossingPolicy(5, 2, 3),
 )
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> SmallBundle:
+    """A bundle with its samples."""
+    return make_bundle(tmp_path_factory.mktemp("walk") / "bundle", samples=2400)
 
 
 @pytest.mark.parametrize("scope", list(Scope))
