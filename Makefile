@@ -51,8 +51,9 @@ soak: $(READY) redis ## Serve for long and see that memory and descriptors stay 
 siege: $(READY) ## Besiege the services at their pods' limits, with a table (SECONDS=4)
 	$(BIN)/python -m tests.siege --seconds $(or $(SECONDS),4)
 
-fuzz: $(READY) ## Send hostile bytes to every parser and service (SECONDS=60 SEED=7)
-	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))
+fuzz: $(READY) ## Send hostile bytes to every parser and service (SECONDS=60 SEED=7 PARTS=live)
+	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) \
+	  $(addprefix --only ,$(PARTS))
 
 nightly: ## Run the checks that are too long for .ci/run, with the time of each part
 	.ci/nightly

@@ -23,9 +23,9 @@ import click
 
 from queen.serving.logging import configure_logging
 from tests.bundles import SmallBundle
-from tests.fuzz.guided import run_guided
+from tests.fuzz.guided import PROGRESS_SECONDS, run_guided
 from tests.fuzz.live.deployment import deployed
-from tests.fuzz.live.fuzzing import LiveFuzz
+from tests.fuzz.live.fuzzing import LiveFuzz, Tally
 from tests.fuzz.problems import CORPUS
 from tests.fuzz.session import Session, bound_memory
 from tests.fuzz.typed import attempt_typed
@@ -33,7 +33,6 @@ from tests.unit.perturber.flagged import small_bundle
 
 SHARES = {"drawn": (0.25, 0.6), "typed": (0.1, 0.04), "guided": (0.3, 0.24), "live": (0.35, 0.12)}
 """Shares of each part in the time, and in the messages: some are made much faster."""
-_PROGRESS_SECONDS = 10.0
 _EXAMPLES = 100
 _WITHOUT_END = 10**9
 
@@ -89,7 +88,7 @@ class Fuzz:
         """Calls to the services as processes."""
         with deployed(self._small, self._folder / "live") as running:
             fuzz = LiveFuzz(running, self._seed, self._out)
-            tally = asyncio.run(fuzz.run(seconds, messages))
+            tally = asyncio.run(_told(fuzz, seconds, messages))
             for name, process in running.processes.items():
                 code = process.drain()
                 if code:
@@ -107,7 +106,7 @@ class Fuzz:
 
             def is_over() -> bool:
                 nonlocal told
-                if monotonic() > told + _PROGRESS_SECONDS:
+                if monotonic() > told + PROGRESS_SECONDS:
                     told = monotonic()
                     click.echo(f"fuzz: {part}: {session.attempts:,} messages")
                 return monotonic() > ends or session.attempts >= messages
@@ -162,6 +161,21 @@ def main(
     for kind, file in problems.items():
         click.echo(f"fuzz: {kind}: {file}", err=True)
     sys.exit(1 if problems else 0)
+
+
+async def _told(fuzz: LiveFuzz, seconds: float, messages: int) -> Tally:
+    """Run, and tell how far it is."""
+
+    async def tell() -> None:
+        while True:
+            await asyncio.sleep(PROGRESS_SECONDS)
+            click.echo(f"fuzz: live: {fuzz.tally.attempts:,} messages")
+
+    telling = asyncio.create_task(tell())
+    try:
+        return await fuzz.run(seconds, messages)
+    finally:
+        telling.cancel()
 
 
 def _problems(done: dict[str, Any]) -> dict[str, Any]:

@@ -7,10 +7,12 @@ which target it is, so that one corpus serves all of them.
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from os import _exit as end_process
 from pathlib import Path
 from random import Random
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 LARGEST_INPUT = 16 * 1024
+PROGRESS_SECONDS = 10.0
 INSTRUMENTED = ["queen", "queen_inference", "queen_sensitivity", "queen_perturber"]
 _REPORTED_EVERY = 1000
 _OWN_MUTATIONS = 0.7
@@ -42,22 +45,27 @@ def run_guided(seconds: float, messages: int, seed: int, folder: Path, out: Path
     words = ["--seconds", str(seconds), "--messages", str(messages), "--seed", str(seed)]
     words += ["--folder", str(folder), "--out", str(out)]
     with (folder / "guided.log").open("w") as log:
-        ended = subprocess.run(
+        process = subprocess.Popen(
             [sys.executable, "-m", "tests.fuzz.guided", *words],
             stdout=log,
             stderr=subprocess.STDOUT,
             cwd=ROOT,
-            check=False,
         )
+        while process.poll() is None:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(PROGRESS_SECONDS)
+            if report.exists():
+                attempts = json.loads(report.read_text())["attempts"]
+                click.echo(f"fuzz: guided: {attempts:,} messages")
     names = (folder / "targets").read_text().split() if (folder / "targets").exists() else []
     artifacts = [path for kind in _KINDS for path in folder.glob(f"{kind}-*")]
     for path in artifacts:
         data = path.read_bytes()
         if data and names:
             write_finding(out, names[data[0] % len(names)], Problem(path.name[:-30]), data[1:])
-    if ended.returncode and not artifacts:
+    if process.returncode and not artifacts:
         tail = (folder / "guided.log").read_text()[-2000:]
-        raise RuntimeError(f"the guided fuzzer ended with {ended.returncode}: {tail}")
+        raise RuntimeError(f"the guided fuzzer ended with {process.returncode}: {tail}")
     return report
 
 
