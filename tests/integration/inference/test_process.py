@@ -21,8 +21,8 @@ def small(tmp_path: Path) -> SmallBundle:
 
 
 def alone(small: SmallBundle, folder: Path) -> dict[str, object]:
-    """Settings of a door without peers."""
-    accounts = write_accounts(folder, alice="")
+    """Settings of a door without peers, of an account that is answered without a verdict."""
+    accounts = write_accounts(folder, alice="profile: balanced")
     peers = {"sensitivity_target": NOWHERE, "perturber_target": NOWHERE}
     return {"bundle": small.path, "accounts": accounts, **peers}
 
