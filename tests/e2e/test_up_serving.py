@@ -41,6 +41,16 @@ def serving(small, tmp_path_factory):
     running.stop()
 
 
+@pytest.fixture(scope="module")
+def struck(small, tmp_path_factory):
+    """A deployment with a small budget whose services are killed, one after the other."""
+    running = Up(
+        small.path, tmp_path_factory.mktemp("struck") / "state", *PUBLISHED, "--budget", "20"
+    )
+    yield running
+    running.stop()
+
+
 @pytest.fixture
 def up(small, tmp_path):
     """A deployment with a small budget that a test may end."""
@@ -166,13 +176,13 @@ def test_stop_before_ready_leaves_nothing(small, tmp_path):
     assert gone(children)
 
 
-def test_killed_front_door_comes_back_on_its_port(small, up):
+def test_killed_front_door_comes_back_on_its_port(small, struck):
     """The door is started again where its clients look for it."""
-    endpoint, old = up.addresses["inference"], up.addresses["pids"]["inference"]
+    endpoint, old = struck.addresses["inference"], struck.addresses["pids"]["inference"]
     psutil.Process(old).kill()
-    eventually(lambda: up.addresses["pids"]["inference"] != old)
-    assert up.addresses["inference"] == endpoint
-    with OipClient(endpoint, up.key) as client:
+    eventually(lambda: struck.addresses["pids"]["inference"] != old)
+    assert struck.addresses["inference"] == endpoint
+    with OipClient(endpoint, struck.key) as client:
         answers = client.infer(client.describe("small"), small.inputs[:4])
     np.testing.assert_array_equal(answers.argmax(axis=1), small.labels[:4])
 
@@ -221,41 +231,41 @@ def records_of(up):
     return {ledger.label: ledger.embeddings.tobytes() for ledger in classes}
 
 
-def test_killed_sensitivity_is_survived_and_its_ledgers_are_whole(small, up):
+def test_killed_sensitivity_is_survived_and_its_ledgers_are_whole(small, struck):
     """Answers go on in protect form, health and metrics say so, ledgers are as acknowledged."""
     name, states = "queen.api.v1.SensitivityService", health_pb2.HealthCheckResponse
-    with OipClient(up.addresses["inference"], up.key) as client:
+    with OipClient(struck.addresses["inference"], struck.key) as client:
         client.infer(client.describe("small"), small.inputs[:600])
-    before = records_of(up)
+    before = records_of(struck)
     assert before
-    traffic = Traffic(up, small.inputs[:4])
+    traffic = Traffic(struck, small.inputs[:4])
     traffic.start()
     eventually(lambda: len(traffic.answers) > 3)
-    address = up.addresses["sensitivity"]
+    address = struck.addresses["sensitivity"]
     path = Path(address.removeprefix("unix:"))
-    old = up.addresses["pids"]["sensitivity"]
+    old = struck.addresses["pids"]["sensitivity"]
     with socket.socket(socket.AF_UNIX) as squatter:
         # Listens at the socket, so that the restart fails for as long as we want to look.
         path.rename(path.with_suffix(".old"))
         squatter.bind(str(path))
         squatter.listen(1)
         psutil.Process(old).kill()
-        eventually(lambda: health_at_the_door(up, name) == states.NOT_SERVING)
-        eventually(lambda: up.metric("queen_failure_mode_total", mode="protect") > 0)
+        eventually(lambda: health_at_the_door(struck, name) == states.NOT_SERVING)
+        eventually(lambda: struck.metric("queen_failure_mode_total", mode="protect") > 0)
         during = len(traffic.answers)
         eventually(lambda: len(traffic.answers) > during + 2)
         degraded = traffic.answers[-1]
-        assert health_at_the_door(up, "inference.GRPCInferenceService") == states.SERVING
-    eventually(lambda: health_at_the_door(up, name) == states.SERVING, 60)
-    eventually(lambda: up.addresses["pids"]["sensitivity"] != old)
+        assert health_at_the_door(struck, "inference.GRPCInferenceService") == states.SERVING
+    eventually(lambda: health_at_the_door(struck, name) == states.SERVING, 60)
+    eventually(lambda: struck.addresses["pids"]["sensitivity"] != old)
     traffic.ended.set()
     traffic.join(30)
     assert not traffic.errors
     assert len(np.unique(degraded.max(axis=1))) == 1
     np.testing.assert_array_equal(degraded.argmax(axis=1), small.labels[:4])
-    assert up.addresses["sensitivity"] == address
-    assert all(records_of(up)[label].startswith(records) for label, records in before.items())
-    code, said = up.stop()
+    assert struck.addresses["sensitivity"] == address
+    assert all(records_of(struck)[label].startswith(records) for label, records in before.items())
+    code, said = struck.stop()
     assert code == 0
     assert "sensitivity was ended by SIGKILL" in said
     assert "sensitivity serves again" in said

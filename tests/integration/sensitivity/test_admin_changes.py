@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import grpc
@@ -23,25 +23,10 @@ from tests.integration.sensitivity.calls import (
     Service,
     get_records,
     request_of,
-    small_bundle,
-    small_service,
 )
 from tests.operators import ANA, DASHBOARD, as_operator, write_key
 
 WHO = {"reason": "ticket 7"}
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> SmallBundle:
-    """The bundle that all tests serve."""
-    return small_bundle(tmp_path_factory.mktemp("bundle"))
-
-
-@pytest.fixture(scope="module")
-def service(small: SmallBundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A process for all tests of this module."""
-    with small_service(small, tmp_path_factory.mktemp("state")) as running:
-        yield running
 
 
 def ask(service: Service, small: SmallBundle, name: str, **policy: object) -> list[int]:

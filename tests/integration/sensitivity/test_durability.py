@@ -8,7 +8,6 @@ from pathlib import Path
 
 import grpc
 import numpy as np
-import pytest
 
 from queen.api.v1 import sensitivity_pb2 as pb
 from queen.method.ledger import Verdict
@@ -17,17 +16,10 @@ from tests.integration.sensitivity.calls import (
     Service,
     get_records,
     request_of,
-    small_bundle,
     stubs,
 )
 from tests.operators import write_operators
 from tests.service_process import run_refused, running_service
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> SmallBundle:
-    """The bundle that all tests serve."""
-    return small_bundle(tmp_path_factory.mktemp("bundle"))
 
 
 def test_kill_nine_under_traffic_loses_no_acknowledged_record(

@@ -17,7 +17,6 @@ from tests.integration.sensitivity.calls import (
     Service,
     export_all,
     request_of,
-    small_bundle,
     small_service,
 )
 from tests.redis_servers import redis_server
@@ -26,12 +25,6 @@ from tests.service_process import run_refused
 LARGEST = 64 * 1024
 """Bytes of the largest message that the service accepts."""
 MANDATE = {"reason": "test"}
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> SmallBundle:
-    """The bundle that all tests serve."""
-    return small_bundle(tmp_path_factory.mktemp("bundle"))
 
 
 @pytest.fixture(scope="module", params=["memory", "sqlite", "redis"])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import grpc
 import numpy as np
 import pytest
@@ -21,22 +19,7 @@ from tests.integration.sensitivity.calls import (
     Service,
     get_records,
     request_of,
-    small_bundle,
-    small_service,
 )
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> SmallBundle:
-    """The bundle that all tests serve."""
-    return small_bundle(tmp_path_factory.mktemp("bundle"))
-
-
-@pytest.fixture(scope="module")
-def service(small: SmallBundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A process for all tests of this module."""
-    with small_service(small, tmp_path_factory.mktemp("state")) as running:
-        yield running
 
 
 def geometry_of(small: SmallBundle) -> Geometry:

@@ -23,7 +23,7 @@ from queen.method.ledger import Verdict
 from queen.serving.auth import key_digest
 from tests.bundles import SmallBundle
 from tests.integration.refusals import violated_field
-from tests.integration.sensitivity.calls import Service, get_records, small_bundle, stubs
+from tests.integration.sensitivity.calls import Service, get_records, stubs
 from tests.operators import write_key, write_operators
 from tests.redis_servers import redis_server
 from tests.service_process import running_service
@@ -35,12 +35,6 @@ EACH = 60
 HONEST = [f"honest-{number}" for number in range(12)]
 THIEVES = ["thief-1", "thief-2"]
 WHO = {"reason": "ticket 7"}
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> SmallBundle:
-    """The bundle that all tests serve."""
-    return small_bundle(tmp_path_factory.mktemp("bundle"))
 
 
 @pytest.fixture(scope="module", params=["memory", "sqlite", "redis"])
