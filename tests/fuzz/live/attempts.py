@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from random import Random
 
 from google.protobuf.message import DecodeError
@@ -53,6 +54,35 @@ class Attempt:
     metadata: Metadata = ()
     is_compressed: bool = False
     must_fail: bool = False
+
+    def to_json(self) -> bytes:
+        """The text of the attempt, for a file of the corpus."""
+        fields = {
+            **asdict(self),
+            "data": self.data.hex(),
+            "metadata": [
+                [name, value if isinstance(value, str) else {"hex": value.hex()}]
+                for name, value in self.metadata
+            ],
+        }
+        return json.dumps(fields, indent=1).encode() + b"\n"
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Attempt:
+        """The attempt of such a text."""
+        fields = json.loads(text)
+        metadata = tuple(
+            (name, value if isinstance(value, str) else bytes.fromhex(value["hex"]))
+            for name, value in fields.pop("metadata")
+        )
+        return cls(**{**fields, "data": bytes.fromhex(fields["data"]), "metadata": metadata})
+
+
+def known_attempts(small: SmallBundle) -> list[Attempt]:
+    """The attempts of the corpus, for the bundle that is served."""
+    digests = Digests.of(open_bundle(small.path))
+    known = [Attempt.from_json(path.read_bytes()) for path in corpus_of("live")]
+    return [replace(attempt, data=digests.bind(attempt.data)) for attempt in known]
 
 
 class Attempts:

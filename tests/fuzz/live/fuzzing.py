@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from time import monotonic
@@ -14,11 +13,12 @@ from typing import Any
 import grpc
 import numpy as np
 
-from tests.fuzz.live.attempts import Attempt, Attempts
+from queen.bundle import open_bundle
+from tests.fuzz.live.attempts import Attempt, Attempts, known_attempts
 from tests.fuzz.live.deployment import BYSTANDER, CARELESS, Deployed, Series
 from tests.fuzz.live.raw_frames import break_framing
 from tests.fuzz.methods import FORBIDDEN
-from tests.fuzz.problems import Problem, write_finding
+from tests.fuzz.problems import Digests, Problem, write_finding
 from tests.fuzz.targets.messages import INFER
 from tests.integration.inference.door import raw_request
 from tests.waiting import until
@@ -75,13 +75,18 @@ class Tally:
 
 
 class LiveFuzz:
-    """Sends attempts to a deployment from several workers; `out` gets what causes a problem."""
+    """Sends attempts to a deployment from several workers, those of the corpus first.
+
+    `out` gets what causes a problem.
+    """
 
     def __init__(self, deployed: Deployed, seed: int, out: Path) -> None:
         self.tally = Tally()
         self._deployed = deployed
         self._random = Random(seed)
         self._attempts = Attempts(deployed.small, self._random)
+        self._known = known_attempts(deployed.small)
+        self._digests = Digests.of(open_bundle(deployed.small.path))
         self._out = out
         self._channels: dict[str, grpc.aio.Channel] = {}
         self._left = 0
@@ -137,7 +142,7 @@ class LiveFuzz:
     async def _work(self) -> None:
         while self._left > 0 and monotonic() < self._ends:
             self._left -= 1
-            attempt = self._attempts.draw()
+            attempt = self._known.pop() if self._known else self._attempts.draw()
             code = await self.send(attempt)
             self.tally.codes[code] += 1
             *_, service, method = attempt.path.split("/") if attempt.path.count("/") == 2 else "  "
@@ -241,12 +246,5 @@ class LiveFuzz:
 
     def _found(self, what: str, attempt: Attempt) -> None:
         if what not in self.tally.problems:
-            content = {
-                "port": attempt.port,
-                "path": attempt.path,
-                "metadata": repr(attempt.metadata),
-                "is_compressed": attempt.is_compressed,
-                "data": attempt.data[:65_536].hex(),
-            }
-            data = json.dumps(content, indent=1).encode()
+            data = replace(attempt, data=self._digests.loosen(attempt.data)).to_json()
             self.tally.problems[what] = write_finding(self._out, "live", Problem(what), data)
