@@ -31,6 +31,7 @@ UNTESTED_FOLDERS = {
 
 _SENSITIVITY = "services/sensitivity/queen_sensitivity"
 TESTED_ELSEWHERE = {
+    "queen/bench/certificate.py": "tests/e2e/test_bench_serve.py",
     "queen/bench/serve.py": "tests/e2e/test_bench_serve.py",
     "queen/bench/verdict_time/bench.py": "tests/e2e/test_bench_leak.py",
     "queen/bench/verdict_time/contestant.py": "tests/e2e/test_bench_leak.py",
