@@ -19,6 +19,7 @@ from queen.results.opening import draw_openings, opening_section
 from queen.results.redteam import redteam_section
 from queen.results.secrecy import draw_secrecy, secrecy_section
 from queen.results.shortfalls import shortfall_section
+from queen.results.siege import siege_section
 
 _INTRO = """# Results
 
@@ -30,6 +31,7 @@ _BENCHES = {
     "leak": times_section,
     "method": method_section,
     "state": state_section,
+    "siege": siege_section,
 }
 
 

@@ -117,6 +117,14 @@ class Keyring:
             return self._book.account_of_certificate(names)
         raise _missing()
 
+    def is_quick(self, metadata: Metadata) -> bool:
+        """Whether `authenticate` has to verify no signature: that takes longer than all else."""
+        if self._tokens is None:
+            return True
+        headers = [str(value) for name, value in metadata or () if name == "authorization"]
+        credential = headers[0][len(_SCHEME) :].strip() if headers else ""
+        return not _TOKEN_FORM.fullmatch(credential) or self._tokens.remembers(credential)
+
     def _of_header(self, header: str | bytes) -> Account:
         if isinstance(header, bytes) or header[: len(_SCHEME)].lower() != _SCHEME:
             raise _missing()

@@ -118,6 +118,8 @@ class Admitted:
 
 
 _TRUSTED = Admitted(None, None)
+_UNKNOWN = Admitted(None, STRANGER)
+"""A caller that is admitted when the call begins."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,13 @@ class Edge:
     terms: Terms = TRUSTING
 
     def admit(self, method: str, context: Any) -> Admitted:
-        """The caller of a method; nothing of its message is read."""
+        """The caller of a method, if it is soon told; nothing of its message is read."""
+        is_quick = self.terms.is_quick
+        if is_quick is not None and not is_quick(context):
+            return _UNKNOWN
+        return self._admit(method, context)
+
+    def _admit(self, method: str, context: Any) -> Admitted:
         if self.terms.admit is None:
             return _TRUSTED
         try:
@@ -140,7 +148,7 @@ class Edge:
             return Admitted(caller, None)
         return Admitted(caller, STRANGER if caller is None else caller.hash)
 
-    def enter(self, context: Any, admitted: Admitted) -> CallContext:
+    def enter(self, method: str, context: Any, admitted: Admitted) -> CallContext:
         """A call, in work from now on until gRPC is done with it.
 
         Raises DependencyUnavailable while the server drains, the error of its admission, or
@@ -148,6 +156,8 @@ class Edge:
         """
         if not self.gate.is_open:
             raise DependencyUnavailable("the server is shutting down; retry on another")
+        if admitted is _UNKNOWN:
+            admitted = self._admit(method, context)
         if admitted.error is not None:
             raise admitted.error
         return CallContext(context, admitted.caller, self.calls.enter(admitted.share))
@@ -198,7 +208,7 @@ class ServedMethod:
         started = perf_counter()
         entered: CallContext | None = None
         try:
-            entered = self._edge.enter(context, self._admitted(context))
+            entered = self._edge.enter(self._method, context, self._admitted(context))
             response = await self._answer(entered)
         except asyncio.CancelledError:
             self._metrics.handled(grpc.StatusCode.CANCELLED, perf_counter() - started)

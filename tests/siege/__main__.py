@@ -53,8 +53,8 @@ def main(seconds: float, rate: float, only: tuple[str, ...], path: Path) -> None
         done = subprocess.run([sys.executable, "-m", "pytest", "-q", *ROTATIONS], check=False)
         rows.append({"act": "rotations under load", "exit_code": done.returncode})
     problems = problems_of(rows)
-    report = {"siege": rows, "machine": describe_machine(), "limits": kinds, "problems": problems}
-    report |= {"seconds": seconds, "rate": rate}
+    report = {"bench": "siege", "machine": describe_machine(), "seconds": seconds, "rate": rate}
+    report |= {"limits": kinds, "rows": rows, "problems": problems}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(report, indent=2) + "\n")
     Console(width=150).print(table(rows))

@@ -170,14 +170,23 @@ class CallsInWork:
         self._make_room(call)
         share = self._shares[call.share]
         most = self.limits.held_bytes
-        own = most if call.share is None else most // SHARE
         # A message larger than the share of one account is welcome while that account holds none.
-        if self.held + size > most or (share.held and share.held + size > own):
+        if self.held + size > most or (
+            share.held and share.held + size > self._most_bytes(call.share)
+        ):
             raise self._refused("bytes")
         self._hold(call, size)
 
     def sends(self, call: Call, size: int) -> None:
-        """The message of the call is done with, and an answer of `size` bytes is sent."""
+        """The message of the call is done with, and an answer of `size` bytes is sent.
+
+        Overloaded if its share has other messages in work and answers that nobody reads, and holds
+        too much with this one: the answers of some models are larger than their questions.
+        """
+        others = self._shares[call.share].held - call.held
+        is_bounded = call.share is not None and others
+        if is_bounded and others + size > self._most_bytes(call.share):
+            raise self._refused("bytes")
         call.began = self.clock()
         self._hold(call, size)
         self._sending.pop(call, None)
@@ -227,6 +236,9 @@ class CallsInWork:
         if share is None:
             return self.limits.calls
         return max(1, self.limits.calls // (STRANGERS_SHARE if share == STRANGER else SHARE))
+
+    def _most_bytes(self, share: str | None) -> int:
+        return self.limits.held_bytes if share is None else self.limits.held_bytes // SHARE
 
     def _refused(self, why: Why) -> Overloaded:
         self.count(why)

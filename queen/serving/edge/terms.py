@@ -35,6 +35,12 @@ class Terms:
     """Most fields of a message, with those of the messages in it."""
     is_trusting: bool = False
     """Whether whoever is admitted may use all room, and not a share of it."""
+    is_quick: Callable[[Any], bool] | None = None
+    """Whether `admit` is quick with the context of a call; None where it always is.
+
+    A call that has come is admitted at once, unless that takes long: then its turn is that of a
+    stranger, and it is admitted when it begins.
+    """
 
 
 TRUSTING = Terms()

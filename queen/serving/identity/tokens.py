@@ -79,6 +79,10 @@ class TokenVerifier:
         """Tokens that are remembered."""
         return len(self._remembered)
 
+    def remembers(self, token: str) -> bool:
+        """Whether `verify` needs to verify no signature for a token."""
+        return self._verified_with is self._keys.in_force and _digest(token) in self._remembered
+
     def verify(self, token: str) -> Subject:
         """The subject of a token; Unauthenticated, with a reason of its own, for any other text."""
         if len(token) > LONGEST_TOKEN:
@@ -87,8 +91,7 @@ class TokenVerifier:
             # The key that a remembered token was verified with may be gone.
             self._verified_with = self._keys.in_force
             self._remembered.clear()
-        # The memory holds no token: its digest opens nothing.
-        digest = hashlib.sha256(token.encode()).digest()
+        digest = _digest(token)
         subject = self._remembered.get(digest)
         if subject is None:
             subject = self._subject(_claims(token, self._key_of(token)))
@@ -141,6 +144,11 @@ class TokenVerifier:
             -math.inf if not_before is None else not_before - rules.skew_seconds,
             expires + rules.skew_seconds,
         )
+
+
+def _digest(token: str) -> bytes:
+    """The name of a token in memory, which holds no token: a digest opens nothing."""
+    return hashlib.sha256(token.encode()).digest()
 
 
 def _claims(token: str, key: PublicKey) -> Mapping[str, Any]:

@@ -70,6 +70,10 @@ class FrontDoor:
         """
         return self._keyring.authenticate(metadata, peer)
 
+    def is_quick(self, metadata: Iterable[tuple[str, Any]] | None) -> bool:
+        """Whether `authenticate` has to verify no signature for this metadata."""
+        return self._keyring.is_quick(metadata)
+
     def serves(self, name: str, version: str) -> bool:
         """Whether a model is the served model; an empty version leaves the choice to the server."""
         return name == self.model.name and version in {"", self.model.version}

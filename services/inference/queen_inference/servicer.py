@@ -132,7 +132,12 @@ def terms_of(admit: Admit, door: FrontDoor, max_message_bytes: int) -> Terms:
     A message has at most `max_message_bytes`, and no more than the largest request needs.
     """
     needed = most_request_bytes(door.model.input, door.max_request_rows)
-    return Terms(admit, min(max_message_bytes, needed), MOST_FIELDS)
+    return Terms(
+        admit,
+        min(max_message_bytes, needed),
+        MOST_FIELDS,
+        is_quick=lambda context: door.is_quick(context.invocation_metadata()),
+    )
 
 
 def _metadata(model: ServedModel) -> oip.ModelMetadataResponse:

@@ -216,6 +216,28 @@ def _is_refused_before_its_body(address: str) -> None:
         assert b"grpc-status" in raw.read_until(HEADERS, stream)
 
 
+async def test_a_caller_who_takes_long_to_tell_waits_for_a_strangers_turn(toy: Toy) -> None:
+    """A signature is verified when the call begins, and not for each call that comes."""
+    asked: list[str] = []
+
+    def is_quick(context: Any) -> bool:
+        asked.append("quick")
+        return ("name", "bob") not in context.invocation_metadata()
+
+    def admit_slowly(method: str, context: Any) -> Named | None:
+        asked.append("admit")
+        return admit(method, context)
+
+    toy.terms = Terms(admit_slowly, is_quick=is_quick)
+    body = pb.AssessRequest(labels=bytes(STRANGERS_MESSAGE_BYTES)).SerializeToString()
+    async with toy.serving(echo) as channel:
+        method = channel.unary_unary(PATH)
+        assert await method(body, metadata=(("name", "bob"),)) == body
+        assert await method(body, metadata=(("name", "alice"),)) == body
+        assert asked == ["quick", "admit"] * 2
+        assert (await refusal(channel, metadata=(("name", "bad"),))).code() is CODE.UNAUTHENTICATED
+
+
 async def test_strangers_send_little(toy: Toy) -> None:
     """A message that a caller with a credential may send is too large for one without."""
     toy.terms = Terms(admit)

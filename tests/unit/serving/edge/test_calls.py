@@ -176,3 +176,17 @@ def test_a_sweep_is_planned_only_while_something_waits() -> None:
     assert calls.planned == 0
     calls.arriving("alice", 3)
     assert calls.planned == 1
+
+
+def test_an_answer_larger_than_its_question_finds_room_or_is_refused() -> None:
+    """A share's first one is welcome; more of them are as bounded as messages are."""
+    calls, own = Clocked(), LIMITS.held_bytes // SHARE
+    first, second, trusted = calls.enter("alice"), calls.enter("alice"), calls.enter(None)
+    calls.sends(first, 10 * own)
+    with pytest.raises(Overloaded):
+        calls.sends(second, 1)
+    assert calls.counts == {"bytes": 1}
+    calls.leave(first)
+    calls.sends(second, own)
+    calls.sends(trusted, 10 * LIMITS.held_bytes)
+    assert calls.held == own + 10 * LIMITS.held_bytes

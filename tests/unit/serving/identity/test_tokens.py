@@ -15,6 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from queen.errors import Unauthenticated
+from queen.method.contracts import Profile
+from queen.serving.accounts import AccountsFile
+from queen.serving.auth import Keyring
 from queen.serving.identity.key_set import FollowedKeySet
 from queen.serving.identity.tokens import TokenRules, TokenVerifier
 from queen.serving.metrics import Metrics
@@ -220,3 +223,17 @@ def test_a_signature_excuses_no_odd_claim(
     assert isinstance(subject.name, str)
     assert all(isinstance(name, str | None) for name in (subject.group, subject.tier))
     assert subject.not_before <= NOW < subject.expires
+
+
+def test_a_remembered_token_is_known_without_its_signature(desk: Desk, tmp_path: Path) -> None:
+    """A keyring is quick with keys and with tokens that it has verified, and with no others."""
+    keyring = Keyring(AccountsFile(accounts=[]), Profile.SAFE, tokens=desk.tokens)
+    good = token()
+    first = (("user-agent", "any"), ("authorization", f"Bearer {good}"))
+    assert not desk.tokens.remembers(good)
+    assert not keyring.is_quick(first)
+    desk.tokens.verify(good)
+    assert keyring.is_quick(first)
+    assert keyring.is_quick((("authorization", "Bearer key"),))
+    assert keyring.is_quick(())
+    assert Keyring(AccountsFile(accounts=[]), Profile.SAFE).is_quick(first)
