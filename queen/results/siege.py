@@ -14,7 +14,8 @@ grpc.aio + ONNX Runtime server, asked at the same times and left alone by the ho
 it loses is what they take of the processors. In brackets the period before, without them. *RSS* is
 the front door's highest, and how much higher than before. `bulk-3` and `cancelling-3` are three
 accounts within their limits, which send full requests or give up each after a millisecond; the
-others have no key, but for `bombs_with_a_key` and `unread_ids`.
+others have no key, but for `bombs_with_a_key` and `unread_ids`. Callers with a key have lines in
+the log on purpose.
 """
 _RECOVERIES = """
 After a restart an account over its budget asks until requests have verdicts again. *watchers* hold
@@ -51,7 +52,7 @@ def _act(row: Content) -> list[str]:
         f"{row['control_p99_ms']:.0f} ({row['control_p99_quiet_ms']:.0f})",
         f"{row['cores']:.2f} ({row['cores_quiet']:.2f})",
         f"{row['rss_mib']:.0f} ({row['rss_grown_mib']:+.0f})",
-        f"{row['log_bytes_per_call']:.0f}",
+        "" if row["log_bytes_per_call"] is None else f"{row['log_bytes_per_call']:.0f}",
     ]
 
 

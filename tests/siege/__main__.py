@@ -95,7 +95,7 @@ def table(rows: list[dict[str, Any]]) -> Table:
             f"{row['control_p99_ms']:.0f} ({row['control_p99_quiet_ms']:.0f}) ms",
             f"{row['cores']:.2f} ({row['cores_quiet']:.2f})",
             f"{row['rss_mib']:.0f} ({row['rss_grown_mib']:+.0f}) MiB",
-            f"{row['log_bytes_per_call']:.0f} log bytes a call, "
+            f"{row['log_bytes_per_call'] or 0:.0f} log bytes a call, "
             f"{row['without_verdict']:.0f} without verdict",
         )
     return result

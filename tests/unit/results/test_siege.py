@@ -30,9 +30,11 @@ MACHINE = {"processor": "P", "cores": 2, "python": "3.11"}
 
 def test_each_row_has_its_figures() -> None:
     """Beside those of the quiet period, and of the control."""
-    rows = [ACT, {**RECOVERY, "without_verdict": 4.0}, DRAIN]
+    known = {**ACT, "act": "bulk-1", "log_bytes_per_call": None}
+    rows = [ACT, known, {**RECOVERY, "without_verdict": 4.0}, DRAIN]
     page = "\n".join(siege_section({"rows": rows, "rate": 20.0, "machine": MACHINE}))
     assert "| `wide_names` | 96 % | 31 (20) | 9 (6) | 0.31 (0.12) | 130 (+3) | 0 |" in page
+    assert "| `bulk-1` | 96 % | 31 (20) | 9 (6) | 0.31 (0.12) | 130 (+3) |  |" in page
     assert "| sensitivity starts again, watchers | 1.3 s | 4 |" in page
     assert "exit code 0 after 1.2 s" in page
     assert "19 told to go elsewhere" in page
