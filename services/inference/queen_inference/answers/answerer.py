@@ -99,7 +99,7 @@ class Answerer:
 
     Where answers are held, the perturber answers all rows of an owner that is over, whatever their
     verdicts, and no answer leaves before a time that both ways need: the time of an answer does not
-    tell which of them it came.
+    tell which way it came.
     """
 
     def __init__(
