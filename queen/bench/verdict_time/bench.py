@@ -46,7 +46,7 @@ DEPLOYMENTS = ("none", "reversed", "all")
 CONTROL, DEFAULT, ALL = DEPLOYMENTS
 MOST_ROUNDS = 40
 IN_FLIGHT = (1, 32)
-_COST_ROUNDS = 3
+_COST_ROUNDS = 8
 _CLASS_CAP = "off"
 _PATIENCE_SECONDS = "30"
 Deployments = Mapping[str, Deployment]
@@ -63,7 +63,7 @@ class LeakOptions:
     data: Path
     state: Path
     seconds: float = 80.0
-    burst_seconds: float = 0.7
+    burst_seconds: float = 0.25
     seed: int = 0
     profiles: Sequence[Profile] = PROFILES
 
@@ -184,9 +184,9 @@ def _costs(
     rows: dict[str, Any] = {}
     for in_flight, name in zip(IN_FLIGHT, ("cost_ratio_alone", "cost_ratio"), strict=True):
         ratios = []
-        for _ in range(_COST_ROUNDS):
+        for done in range(_COST_ROUNDS):
             rates = {}
-            for which in (CONTROL, DEFAULT):
+            for which in (CONTROL, DEFAULT) if done % 2 else (DEFAULT, CONTROL):
                 server = Server(deployments[which].endpoint, contestant.within, ())
                 load = burst(server, covered, in_flight=in_flight, seconds=options.burst_seconds)
                 rates[which] = asyncio.run(load).requests_per_second

@@ -18,6 +18,12 @@ from queen.method.contracts import Profile
 
 PROFILES = [profile.value for profile in Profile if profile is not Profile.OBSERVE]
 
+_CAPTION = (
+    "Compared are flagged and unflagged queries, under refuse recorded and known ones; in, out: new "
+    "queries inside and outside of the regions. load and alone: the throughput with 32 and with 1 "
+    "in flight, over that where nothing is held."
+)
+
 
 @click.command()
 @bundle
@@ -27,7 +33,7 @@ PROFILES = [profile.value for profile in Profile if profile is not Profile.OBSER
     type=click.FloatRange(min=1),
     default=90.0,
     show_default=True,
-    help="Time for which answers are timed; loads of about a minute follow.",
+    help="Time for which answers are timed; a minute of loads follows.",
 )
 @click.option(
     "--profile",
@@ -63,14 +69,14 @@ def leak(json_path: Path | None, seconds: float, profiles: tuple[str, ...], **as
 
 def leak_table(rows: list[dict[str, Any]]) -> Table:
     """A row for each profile and setting; 0.50 is a guess, 1.00 tells."""
-    columns = ("profile", "held", "compared", "once", "best of 8", "p10 of 40", "in bursts")
-    more = ("inside", "covered", "load", "alone")
-    table = empty_table(
-        "What times tell: the share of pairs put in order", *columns, *more, words=columns[1:3]
-    )
+    columns = ("profile", "held", "once", "best of 8", "p10 of 40", "in bursts")
+    more = ("in, out", "known, out", "load", "alone")
+    title = "What times tell: the share of pairs put in order"
+    table = empty_table(title, *columns, *more, words=("held",))
+    table.caption = _CAPTION
     names = ("auc_one", "auc_fastest_of_8", "auc_p10_of_40", "auc_in_burst")
     others = ("auc_inside_outside", "auc_covered_outside", "cost_ratio", "cost_ratio_alone")
     for row in rows:
         cells = ["" if row.get(name) is None else f"{row[name]:.2f}" for name in names + others]
-        table.add_row(row["profile"], row["held"], row["compares"], *cells)
+        table.add_row(row["profile"], row["held"], *cells)
     return table

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -95,6 +96,7 @@ class LateRecorder:
     def __init__(self, recorder: DecisionRecorder) -> None:
         self._recorder = recorder
         self._kept: list[Callable[[], None]] = []
+        self._due: deque[Callable[[], None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._random = SystemRandom()
 
@@ -125,19 +127,32 @@ class LateRecorder:
         self._keep(partial(self._recorder.record_unassessed, slim, told, error))
 
     def flush(self) -> None:
-        """Pass on all that is kept."""
+        """Pass on all that is kept, at the end of the service."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        kept, self._kept = self._kept, []
-        for make in kept:
+        for make in [*self._due, *self._kept]:
             make()
+        self._due.clear()
+        self._kept.clear()
 
     def _keep(self, make: Callable[[], None]) -> None:
         self._kept.append(make)
         if self._timer is None:
             wait = self._random.uniform(*LATE_SECONDS)
-            self._timer = asyncio.get_running_loop().call_later(wait, self.flush)
+            self._timer = asyncio.get_running_loop().call_later(wait, self._pass_on)
+
+    def _pass_on(self) -> None:
+        self._timer = None
+        self._due.extend(self._kept)
+        self._kept.clear()
+        self._make_next()
+
+    def _make_next(self) -> None:
+        """Make the records of one micro-batch; those of many would hold up the event loop."""
+        if self._due:
+            self._due.popleft()()
+            asyncio.get_running_loop().call_soon(self._make_next)
 
 
 class DecisionLog:

@@ -20,4 +20,4 @@ def test_what_was_not_measured_is_left_empty() -> None:
         "auc_covered_outside": 0.5,
     }
     figures = ["0.71", "0.90", "1.00", "", "0.65", "0.50", "", ""]
-    assert shown(leak_table([row]))[-1] == ["refuse", "none", "recorded, covered", *figures]
+    assert shown(leak_table([row]))[-1] == ["refuse", "none", *figures]
