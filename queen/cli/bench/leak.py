@@ -19,9 +19,9 @@ from queen.method.contracts import Profile
 PROFILES = [profile.value for profile in Profile if profile is not Profile.OBSERVE]
 
 _CAPTION = (
-    "Compared are flagged and unflagged queries, under refuse recorded and known ones; in, out: new "
-    "queries inside and outside of the regions. load and alone: the throughput with 32 and with 1 "
-    "in flight, over that where nothing is held."
+    "Compared are flagged and unflagged queries, under refuse recorded and known ones; in, out: "
+    "new queries inside and outside of the regions. load and alone: the throughput with 32 and "
+    "with 1 in flight, over that where nothing is held."
 )
 
 
