@@ -12,7 +12,7 @@ from tests.bundles import SmallBundle
 from tests.fuzz.live.attempts import Attempt
 from tests.fuzz.live.deployment import Deployed, deployed
 from tests.fuzz.live.fuzzing import LiveFuzz
-from tests.fuzz.live.raw_frames import BREAKS, break_framing
+from tests.fuzz.live.raw_frames import BREAKS, break_framing, break_http
 from tests.integration.inference.door import raw_request
 from tests.unit.perturber.flagged import small_bundle
 from tests.waiting import eventually
@@ -45,6 +45,13 @@ def test_an_attempt_can_be_kept() -> None:
     metadata = (("authorization", "Bearer x"), ("x-bin", b"\xff\x00"))
     attempt = Attempt("admin", "/a/b", b"\x0a\xff", metadata, is_compressed=True, must_fail=True)
     assert Attempt.from_json(attempt.to_json()) == attempt
+
+
+def test_metrics_answer_after_broken_requests(services: Deployed) -> None:
+    """Requests that are no HTTP end their own connections, and no other one."""
+    for seed in range(40):
+        break_http(services.door.addresses["metrics"], Random(seed))
+    assert "grpc_server_handled_total" in services.door.metrics()
 
 
 @pytest.mark.parametrize("rule", BREAKS, ids=lambda rule: rule.__name__.strip("_"))

@@ -16,7 +16,7 @@ import numpy as np
 from queen.bundle import open_bundle
 from tests.fuzz.live.attempts import Attempt, Attempts, known_attempts
 from tests.fuzz.live.deployment import BYSTANDER, CARELESS, Deployed, Series
-from tests.fuzz.live.raw_frames import break_framing
+from tests.fuzz.live.raw_frames import break_framing, break_http
 from tests.fuzz.methods import FORBIDDEN
 from tests.fuzz.problems import Digests, Problem, write_finding
 from tests.fuzz.targets.messages import INFER
@@ -204,7 +204,9 @@ class LiveFuzz:
         for _ in range(connections):
             address = self._random.choice(list(self._deployed.addresses.values()))
             await asyncio.to_thread(break_framing, address, message, self._random)
-            self.tally.raw += 1
+            process = self._random.choice(list(self._deployed.processes.values()))
+            await asyncio.to_thread(break_http, process.addresses["metrics"], self._random)
+            self.tally.raw += 2
 
     async def _judge(self, answer: bytes, ledger: bytes) -> None:
         problems = self.tally.problems

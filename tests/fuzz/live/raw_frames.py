@@ -1,14 +1,15 @@
-"""Connections that break HTTP/2 and gRPC's framing on purpose."""
+"""Connections that break HTTP/2, gRPC's framing or HTTP/1.1 on purpose."""
 
 from __future__ import annotations
 
+import socket
 import struct
 import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from random import Random
 
-from tests.fuzz.mutations import mutate_bytes
+from tests.fuzz.mutations import mutate_bytes, mutate_text
 from tests.fuzz.targets.messages import INFER
 from tests.raw_http2 import DATA, HEADERS, RESET, SETTINGS, RawHttp2, frame
 
@@ -25,6 +26,17 @@ def break_framing(address: str, message: bytes, random: Random, rule: Break | No
         (rule or random.choice(BREAKS))(raw, message, random)
         for _ in range(20):
             raw.read()
+
+
+def break_http(address: str, random: Random) -> None:
+    """Ask for the metrics with a broken request, and read what comes."""
+    host, _, port = address.rpartition(":")
+    request = mutate_text(b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: text/plain\r\n\r\n", random)
+    with suppress(OSError), socket.create_connection((host, int(port)), 5) as connection:
+        connection.settimeout(_READ_SECONDS)
+        connection.sendall(request)
+        while connection.recv(65_536):
+            pass
 
 
 def _odd_header(raw: RawHttp2, message: bytes, random: Random) -> None:
