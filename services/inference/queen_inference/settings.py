@@ -76,6 +76,9 @@ class InferenceSettings(ServiceSettings):
     """Largest L1 distance to the model's own answer under the profile balanced."""
     failure_mode: FailureMode = "protect"
     """Answer while sensitivity is out of reach: label-only, UNAVAILABLE, or clean."""
+    unassessed_rows: int = Field(default=1000, ge=0)
+    """Most label-only answers of an account or group until it gets a verdict again, or a reversed
+    answer while the perturber is missing; then UNAVAILABLE."""
     allow_clean_answers: bool = False
     """Required by failure_mode allow, which lets clean probabilities out."""
     threads: int = Field(default=1, ge=1)

@@ -16,12 +16,14 @@ from queen.serving.lasting.tasks import Lasting
 from queen.serving.logging import logger
 from queen.serving.logs.rotating_file import RotatingFile
 from queen.serving.shell import Offer, Shell
+from queen_inference.answers.allowance import Allowance
 from queen_inference.answers.answerer import Answerer, Clocks, Policy
 from queen_inference.answers.fallback import Fallback
 from queen_inference.answers.hold import Hold
 from queen_inference.answers.last_verdicts import LastVerdicts
 from queen_inference.answers.preserve import Preserver
 from queen_inference.answers.reverse import Reverser
+from queen_inference.answers.unassessed import Unassessed
 from queen_inference.batching import Limits, MicroBatcher
 from queen_inference.budgets import require_budgets
 from queen_inference.decisions.file import DecisionFile
@@ -126,7 +128,8 @@ def make_answerer(
 ) -> Answerer:
     """The answerer of a bundle over clients of its two peers."""
     sensitivity, perturber = clients
-    fallback = Fallback(policy.failure_mode, metrics, LastVerdicts())
+    allowances = (Allowance(policy.unassessed_rows, clocks.listened) for _ in range(2))
+    fallback = Fallback(policy.failure_mode, metrics, Unassessed(LastVerdicts(), *allowances))
     return Answerer(
         policy,
         sensitivity,
@@ -170,6 +173,7 @@ def _policy(settings: InferenceSettings) -> Policy:
         settings.flagged_rows,
         settings.held_answers,
         settings.hold_seconds,
+        settings.unassessed_rows,
     )
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import grpc
 import numpy as np
 import onnxruntime as ort
 import pytest
@@ -66,20 +69,28 @@ def peers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peers]:
         yield Peers(small, sensitivity, perturber)
 
 
-@pytest_asyncio.fixture
-async def door(peers: Peers, tmp_path: Path) -> AsyncIterator[Door]:
-    """A door to both peers."""
+@asynccontextmanager
+async def door_to(peers: Peers, folder: Path, **settings: Any) -> AsyncIterator[Door]:
+    """A door to both peers, once it reaches them."""
     targets = {
         "sensitivity_target": peers.sensitivity.address,
         "perturber_target": peers.perturber.address,
         "assess_timeout_seconds": 5.0,
         "reverse_timeout_seconds": 5.0,
         "balanced_l1": BALANCED_L1,
+        **settings,
     }
-    accounts = write_accounts(tmp_path, "{id: team, budget: 2}", **ACCOUNTS)
+    accounts = write_accounts(folder, "{id: team, budget: 2}", **ACCOUNTS)
     async with open_door(peers.small, accounts, **targets) as opened:
         await opened.until_serving(SENSITIVITY, serving=True)
         await opened.until_serving(PERTURBER, serving=True)
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def door(peers: Peers, tmp_path: Path) -> AsyncIterator[Door]:
+    """The same with the usual settings."""
+    async with door_to(peers, tmp_path) as opened:
         yield opened
 
 
@@ -279,3 +290,67 @@ async def test_without_the_perturber_every_row_over_the_budget_is_protected(
     for name, expected in usual.items():
         assert (await door.client.ask(rows, name)).tobytes() == expected.tobytes()
     await asyncio.to_thread(peers.perturber.start)
+
+
+async def refusal_of(door: Door, rows: np.ndarray, account: str) -> str:
+    """The words in which a request is told that there is no answer for now."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await door.client.ask(rows, account)
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    return caught.value.details() or ""
+
+
+async def test_an_outage_gives_an_owner_so_many_labels_and_no_more(
+    peers: Peers, tmp_path: Path
+) -> None:
+    """Over the budget or not, the same number and the same words; members of a group share it."""
+    rows = peers.small.inputs[500:540]
+    async with door_to(peers, tmp_path, unassessed_rows=100) as door:
+        await door.client.ask(rows, "paper")
+        peers.sensitivity.kill()
+        for name in ("paper", "alice"):
+            for _ in range(2):
+                assert (await door.client.ask(rows, name)).max() < 0.91
+        words = {await refusal_of(door, rows, name) for name in ("paper", "alice", "alice")}
+        assert len(words) == 1
+        await door.client.ask(rows, "one")
+        await door.client.ask(rows, "two")
+        assert words == {await refusal_of(door, rows, "one")}
+        for _ in range(4):
+            await door.client.ask(rows, "safe")
+        await asyncio.to_thread(peers.sensitivity.start)
+        await door.until_serving(SENSITIVITY, serving=True)
+        await door.client.ask(rows, "paper")
+        assert door.metric("queen_failure_mode_total", mode="deny") == 4
+
+
+async def test_without_the_perturber_an_owner_gets_so_many_labels_and_no_more(
+    peers: Peers, tmp_path: Path
+) -> None:
+    """Of flagged rows: an account within its budget is answered as usual."""
+    rows = peers.small.inputs[500:540]
+    async with door_to(peers, tmp_path, unassessed_rows=100) as door:
+        await door.client.ask(peers.small.inputs[500:600], "strict")
+        peers.perturber.kill()
+        for _ in range(2):
+            await door.client.ask(rows, "strict")
+        await refusal_of(door, rows, "strict")
+        for _ in range(4):
+            await door.client.ask(rows, "alice")
+        await asyncio.to_thread(peers.perturber.start)
+        await door.until_serving(PERTURBER, serving=True)
+        assert is_decoy(peers, rows, await door.client.ask(rows, "strict")).all()
+
+
+async def test_requests_without_a_verdict_are_in_the_decision_log(door: Door, peers: Peers) -> None:
+    """Under the default setting too, a line each without anything of their queries."""
+    rows = peers.small.inputs[500:540]
+    peers.sensitivity.kill()
+    with structlog.testing.capture_logs() as lines:
+        await door.client.ask(rows, "alice")
+        await until(lambda: any(line["event"] == "unassessed" for line in lines))
+    (line,) = [line for line in lines if line["event"] == "unassessed"]
+    assert (line["account_hash"], line["failure_mode"]) == (account_hash("alice"), "protect")
+    assert line["rows"] == 40
+    assert not any(isinstance(value, list) for value in line.values())
+    await asyncio.to_thread(peers.sensitivity.start)

@@ -6,6 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from queen_inference.answers.allowance import Allowance
+from queen_inference.answers.last_verdicts import LastVerdicts
+from queen_inference.answers.unassessed import Unassessed
 from queen_inference.metrics import InferenceMetrics
 from queen_inference.protectee import Protectee
 
@@ -16,6 +19,11 @@ from queen.serving.metrics import Metrics
 from tests.bundles import SmallBundle, Widths, make_bundle
 
 Counted = Callable[..., float]
+
+
+def granting(rows: int = 4) -> Unassessed:
+    """Grants every owner so many rows without a verdict, and so many flagged ones."""
+    return Unassessed(LastVerdicts(), *(Allowance(rows, lambda: 0.0) for _ in range(2)))
 
 
 @pytest.fixture(scope="session")

@@ -68,6 +68,8 @@ class Policy:
     """Most flagged rows that wait for the perturber, of which an owner holds at most half."""
     held_answers: HeldAnswers = "none"
     hold_seconds: float = 0.01
+    unassessed_rows: int = 1000
+    """Most rows that an owner gets under `protect` while verdicts, or reversed answers, fail."""
 
     @property
     def held_profiles(self) -> Sequence[Profile]:
@@ -135,7 +137,7 @@ class Answerer:
         except DependencyUnavailable as error:
             self._answer_unassessed(batch, late, error)
             return []
-        self._fallback.last_verdicts.note(batch, assessed)
+        self._fallback.unassessed.note(batch, assessed, late)
         if (assessed.verdicts == NO_VERDICT).any():
             is_known = [bool((assessed.verdicts[rows] != NO_VERDICT).all()) for _, rows in batch]
             self._answer_failed(batch, assessed, late)
@@ -249,6 +251,7 @@ class Answerer:
                     batch, own, assessed.secrets[own], timeout
                 )
             answers[flagged] = reversed_answers[is_flagged]
+            self._fallback.unassessed.note_reversed(owner)
             self._release(waiting, answers)
         except PeerUnavailable:
             answers[flagged] = protect_answers(batch.labels[flagged], answers.shape[1])
@@ -257,7 +260,8 @@ class Answerer:
                 if first == last:
                     pending.resolve(answers[rows])
                 else:
-                    outcomes.setdefault(pending, self._fallback.protect(pending, answers[rows]))
+                    outcome = self._fallback.protect(pending, answers[rows], last - first)
+                    outcomes.setdefault(pending, outcome)
         except DependencyUnavailable:
             # The perturber serves, but a large request may have made it late or made it fail.
             for pending, _rows in waiting:

@@ -18,9 +18,7 @@ from queen.errors import (
     QueenError,
 )
 from queen.failures import Failure
-from queen.method.contracts import Profile
-from queen.serving.auth import Account
-from queen_inference.answers.last_verdicts import LastVerdicts
+from queen_inference.answers.unassessed import Unassessed
 from queen_inference.metrics import InferenceMetrics
 from queen_inference.micro_batch import Pending, RowIndex
 from queen_inference.protectee import SingleArray
@@ -43,15 +41,15 @@ class Fallback:
     """Answers requests as the failure mode says, or refuses them, and counts both.
 
     A request that is answered already, or whose caller has gone, is not answered again. Under
-    `protect` an account with the profile `refuse` gets a label only if it is within its budget by
-    the last of its verdicts; see `LastVerdicts`.
+    `protect` an account gets only the labels that `Unassessed` grants it, and else what `deny`
+    would give it.
     """
 
     def __init__(
-        self, mode: FailureMode, metrics: InferenceMetrics, last_verdicts: LastVerdicts
+        self, mode: FailureMode, metrics: InferenceMetrics, unassessed: Unassessed
     ) -> None:
         self.mode = mode
-        self.last_verdicts = last_verdicts
+        self.unassessed = unassessed
         self._metrics = metrics
 
     def answer(
@@ -71,7 +69,9 @@ class Fallback:
         if is_observed:
             pending.resolve(probabilities.copy())
             return ""
-        mode = self._mode_for(pending.account)
+        mode = self.mode
+        if mode == "protect" and not self.unassessed.grant(pending):
+            mode = "deny"
         self._metrics.failure_mode[mode].inc()
         if mode == "deny":
             pending.fail(DependencyUnavailable(_NOT_AVAILABLE))
@@ -81,14 +81,16 @@ class Fallback:
             pending.resolve(protect_answers(labels, probabilities.shape[1]))
         return mode
 
-    def protect(self, pending: Pending, answers: SingleArray) -> Outcome:
+    def protect(self, pending: Pending, answers: SingleArray, flagged_rows: int) -> Outcome:
         """Answer a request whose flagged rows are protect answers already; returns the mode.
 
-        Under deny the request gets no answer.
+        Under deny the request gets no answer, nor under protect beyond what is granted.
         """
         if pending.answers.done():
             return ""
         mode: FailureMode = "deny" if self.mode == "deny" else "protect"
+        if self.mode == "protect" and not self.unassessed.grant_flagged(pending, flagged_rows):
+            mode = "deny"
         self._metrics.failure_mode[mode].inc()
         if mode == "deny":
             pending.fail(DependencyUnavailable(_NOT_AVAILABLE))
@@ -146,11 +148,6 @@ class Fallback:
         """
         answers[rows] = protect_answers(labels[rows], answers.shape[1])
         self._metrics.violations.inc(len(rows))
-
-    def _mode_for(self, account: Account) -> FailureMode:
-        """The mode, and deny where a protect answer could be a label past the budget."""
-        is_bound = self.mode == "protect" and account.profile is Profile.REFUSE
-        return "deny" if is_bound and not self.last_verdicts.is_known_within(account) else self.mode
 
     def _refuse(self, pending: Pending, refusal: Outcome, error: QueenError) -> Outcome:
         if pending.answers.done():

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from random import SystemRandom
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +19,7 @@ from numpy.typing import NDArray
 from queen.bundle import Bundle
 from queen.decision_line import (
     DECISION,
-    HURRIED,
-    LEDGER_DAMAGED,
-    LEDGER_FULL,
     LOGGER,
-    OVER_BUDGET,
-    OVERLOADED,
     UNASSESSED,
     cause_name,
     fact_fields,
@@ -35,6 +30,9 @@ from queen.owners import group_owner
 from queen.serving.logging import account_hash, logger
 from queen_inference.micro_batch import Pending, RowIndex, Span
 from queen_inference.peers.sensitivity import Assessed
+from queen_inference.settings import FailureMode
+
+_FAILURE_MODES = frozenset(get_args(FailureMode))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,9 +154,10 @@ class LateRecorder:
 
 
 class DecisionLog:
-    """Writes one record a request: of all requests, of those with a REVERSE, or of none.
+    """Writes one record a request: of all requests, of none, or of those with a REVERSE.
 
-    Of the requests that were not reversed and changed no ledger, "all" writes only a share:
+    "flagged" also writes the requests that were answered without a verdict, or got none. Of the
+    requests that were not reversed and changed no ledger, "all" writes only a share:
     `share_of_preserved`.
     """
 
@@ -194,9 +193,9 @@ class DecisionLog:
             harshest = Verdict(int(assessed.verdicts[rows].max()))
             if harshest is Verdict.PRESERVE and is_charged[rows].any():
                 harshest = Verdict.RECORD
-            request_id = secrets.token_hex(8)
-            if self._is_wanted(harshest, request_id):
-                about = self._about(pending, request_id, outcomes.get(pending, ""))
+            request_id, outcome = secrets.token_hex(8), outcomes.get(pending, "")
+            if outcome in _FAILURE_MODES or self._is_wanted(harshest, request_id):
+                about = self._about(pending, request_id, outcome)
                 by_row = partial(_row_fields, labels[rows], assessed, rows)
                 name, now = harshest.name.lower(), time.time()
                 self._write(DecisionRecord(DECISION, name, now, pending.rows, about, by_row))
@@ -207,11 +206,11 @@ class DecisionLog:
         outcomes: Mapping[Pending, str],
         error: QueenError,
     ) -> None:
-        """Write the records of requests that got no verdict, if records of all are wanted.
+        """Write the records of requests that got no verdict.
 
         `outcomes` name the failure mode or the refusal of each.
         """
-        if self._which != "all":
+        if self._which == "off":
             return
         for pending in requests:
             about = self._about(pending, secrets.token_hex(8), outcomes.get(pending, ""))
@@ -237,10 +236,8 @@ class DecisionLog:
             about["caller_id_hash"] = hash_of("request", pending.request_id)
         if account.group:
             about["group_hash"] = account_hash(group_owner(account.group))
-        if outcome in {HURRIED, OVERLOADED, OVER_BUDGET, LEDGER_FULL, LEDGER_DAMAGED}:
-            about["refused"] = outcome
-        elif outcome:
-            about["failure_mode"] = outcome
+        if outcome:
+            about["failure_mode" if outcome in _FAILURE_MODES else "refused"] = outcome
         return about
 
 

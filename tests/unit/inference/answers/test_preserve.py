@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 from queen_inference.answers.fallback import Fallback
-from queen_inference.answers.last_verdicts import LastVerdicts
 from queen_inference.answers.preserve import Preserver
 from queen_inference.metrics import InferenceMetrics
 from queen_inference.protectee import Protectee
@@ -16,14 +15,14 @@ from queen.method.answers.label_preserving import preserve_label
 from queen.method.contracts import SAFE_MARGIN, Profile
 from tests.bundles import SmallBundle
 from tests.unit.inference.batches import account_of, batch_of
-from tests.unit.inference.conftest import Counted
+from tests.unit.inference.conftest import Counted, granting
 
 PROFILES = [Profile.PAPER, Profile.SAFE, Profile.OBSERVE, Profile.STRICT]
 
 
 def preserver_of(bundle: Bundle, metrics: InferenceMetrics) -> Preserver:
     """A preserver with a fallback."""
-    return Preserver(bundle, Fallback("protect", metrics, LastVerdicts()), metrics)
+    return Preserver(bundle, Fallback("protect", metrics, granting()), metrics)
 
 
 async def test_every_profile_has_its_answer(

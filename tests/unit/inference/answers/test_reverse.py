@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 from queen_inference.answers.fallback import Fallback, protect_answers
-from queen_inference.answers.last_verdicts import LastVerdicts
 from queen_inference.answers.reverse import Reverser
 from queen_inference.metrics import InferenceMetrics
 from queen_inference.peers.perturber import PerturberClient
@@ -19,7 +18,7 @@ from queen.method.answers.decoy import sketch_inputs
 from queen.method.contracts import Profile
 from tests.bundles import SmallBundle, SmallShadows, make_bundle
 from tests.unit.inference.batches import account_of, batch_of
-from tests.unit.inference.conftest import Counted
+from tests.unit.inference.conftest import Counted, granting
 from tests.unit.inference.peers.stand_ins import ToldPerturber
 
 ANSWER = np.array([0.1, 0.2, 0.3, 0.4], np.float32)
@@ -39,7 +38,7 @@ def reverser_of(
     bundle: Bundle, peer: ToldPerturber, metrics: InferenceMetrics, balanced_l1: float = 2.0
 ) -> Reverser:
     """A reverser over a peer."""
-    fallback = Fallback("protect", metrics, LastVerdicts())
+    fallback = Fallback("protect", metrics, granting())
     return Reverser(bundle, PerturberClient(peer, "digest"), balanced_l1, fallback, metrics)
 
 

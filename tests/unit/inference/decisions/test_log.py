@@ -215,6 +215,19 @@ def test_what_answered_instead_of_the_verdict_is_told(bundle: Bundle) -> None:
     assert [record.harshest for record in records] == kinds
 
 
+def test_requests_without_a_verdict_are_among_the_flagged(bundle: Bundle) -> None:
+    """And those that a failure mode answered before their verdicts came; refusals are not."""
+    records: list[DecisionRecord] = []
+    log = DecisionLog("flagged", bundle, records.append)
+    log.record_unassessed([spans_of([900])[0][0]], {}, DependencyUnavailable("gone"))
+    spans = spans_of([1, 1, 1])
+    outcomes = {spans[0][0]: "protect", spans[1][0]: "hurried"}
+    log.record(spans, np.zeros(3, np.int64), assessed_of([P, P, P]), outcomes)
+    unassessed, late = (line_of(record) for record in records)
+    assert (json.loads(unassessed)["rows"], json.loads(late)["failure_mode"]) == (900, "protect")
+    assert len(unassessed) < 600
+
+
 def test_a_record_under_refuse_says_what_was_repeated_and_that_nothing_was_answered(
     bundle: Bundle,
 ) -> None:
