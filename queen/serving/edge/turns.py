@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
-from queen.serving.edge.patience import Outcome, Patience
+from queen.serving.edge.patience import PER_SECOND, Outcome, Patience
 from queen.serving.fairness.fair_queue import FairQueue, Payer
 
 C = TypeVar("C")
@@ -64,14 +64,14 @@ class Turns(Generic[C]):
     def append(self, share: str | None, call: C) -> None:
         """A call has come: it begins at once if no other waits and few have begun in this turn."""
         name = _TRUSTED if share is None else share
-        if share is not None and (name in self._held or not self._patience.begin(name)):
-            self._hold(name, call)
-        elif self._begun < AT_ONCE and not self._line:
-            self._begun += 1
-            self._begin(call)
+        if name not in self._held and self._begun < AT_ONCE and not self._line:
+            self._begin_or_hold(name, call)
         else:
             self._count(name, 1)
-            self._line.append(Payer(name, name), (name, call))
+            if name in self._held:
+                self._held[name].append(call)
+            else:
+                self._line.append(Payer(name, name), (name, call))
         if self._waiting > MOST_WAITING:
             self._give_way()
         self._plan()
@@ -80,6 +80,8 @@ class Turns(Generic[C]):
         """A call that has begun is over."""
         if share is not None:
             self._patience.end(share, outcome)
+            if outcome == "answered" and share in self._held:
+                self._line_up(share, 1)
 
     def _plan(self) -> None:
         if not self._is_planned:
@@ -91,35 +93,38 @@ class Turns(Generic[C]):
         while self._line and self._begun < AT_ONCE:
             name, call = self._line.pop(1)
             self._count(name, -1)
-            self._begun += 1
-            self._begin(call)
+            self._begin_or_hold(name, call)
         self._is_planned = False
         if self._begun:
             self._plan()
 
-    def _hold(self, name: str, call: C) -> None:
+    def _begin_or_hold(self, name: str, call: C) -> None:
+        if name == _TRUSTED or self._patience.left(name) >= 1:
+            self._begun += 1
+            self._begin(call)
+            return
         self._count(name, 1)
-        held = self._held.get(name)
-        if held is None:
-            held = self._held[name] = deque()
-            self._release_later(name)
-        held.append(call)
-
-    def _release_later(self, name: str) -> None:
-        self._loop.call_later(self._patience.wait_seconds(name), partial(self._release, name))
+        if name not in self._held:
+            self._held[name] = deque()
+            self._loop.call_later(1 / PER_SECOND, partial(self._release, name))
+        self._held[name].append(call)
 
     def _release(self, name: str) -> None:
-        """Let calls that were held wait for their turn, the newest first.
+        """Let as many of a share's calls as it may give up wait for their turn.
 
-        Whoever sent the older ones has waited longer, and is the likelier to have left.
+        It is called again and again, until none of them is held.
         """
-        held = self._held[name]
-        while held and self._patience.begin(name):
-            self._line.append(Payer(name, name), (name, held.pop()))
-        if held:
-            self._release_later(name)
+        self._line_up(name, int(self._patience.left(name)))
+        if self._held[name]:
+            self._loop.call_later(1 / PER_SECOND, partial(self._release, name))
         else:
             del self._held[name]
+
+    def _line_up(self, name: str, count: int) -> None:
+        """The newest of the calls that are held: whoever sent the older ones may have left."""
+        held = self._held[name]
+        for _ in range(min(count, len(held))):
+            self._line.append(Payer(name, name), (name, held.pop()))
         self._plan()
 
     def _give_way(self) -> None:
