@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from queen.method.answers.label_preserving import preserve_label
+from queen.method.answers.rounding import round_answers
 from queen.method.contracts import Profile
 from queen.method.crossing import CrossingPolicy, cap_text, policy_thresholds
 from queen.method.honest.traffic import CHANGED, ClassRows
@@ -144,6 +145,7 @@ def _plain_copy(experiment: Experiment, images: Images) -> float:
     """Accuracy of the copy that clean answers to these images (N, ...) give."""
     outputs = experiment.plain_protectee.run(images)
     answers = preserve_label(experiment.bundle().head, outputs.logits, outputs.features)
+    answers = round_answers(answers)
     return _copy_accuracy(experiment, images, answers)
 
 

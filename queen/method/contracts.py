@@ -45,6 +45,13 @@ SCOPES = {
 }
 """The scope of each profile: the queries that are reversed after a crossing."""
 
+ROUNDED = (Profile.STRICT, Profile.REFUSE)
+"""Profiles whose answers all lie on the grid of `queen.method.answers.rounding`.
+
+An answer of `safe` follows from one that does. `paper` answers as published, and `balanced` within
+a distance that may be smaller than the grid's.
+"""
+
 
 Check = Callable[[slice], None]
 """Raises ContractViolated if an answer in some rows breaks its contract."""

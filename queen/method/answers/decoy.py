@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from queen.errors import FitError, ShapeMismatch
 from queen.method.answers.label_preserving import softmax
+from queen.method.answers.rounding import round_answers
 from queen.method.geometry import FloatArray, LabelArray, SingleArray, class_means
 
 SKETCH_SIDE = 7
@@ -124,7 +125,7 @@ class Decoy:
     sharpness: float
 
     def answers(self, sketches: NDArray[np.floating]) -> SingleArray:
-        """Points of the simplex for sketches (B, S), (B, C) float32.
+        """Points of the simplex for sketches (B, S), (B, C) float32, rounded as other answers are.
 
         The same sketch gets the same bits in any batch: the logits are rounded to a grid
         that is coarser than the rounding by which matrix products of two batch sizes differ.
@@ -137,7 +138,7 @@ class Decoy:
         # An input far from the training set must not make one class certain.
         axes = np.clip(centered @ self.space.axes, -4.0, 4.0)
         logits = np.round(self.sharpness * (axes @ self.weights) * _GRID) / _GRID
-        return softmax(_above_zero(logits)).astype(np.float32)
+        return round_answers(softmax(logits))
 
 
 def make_decoy(secret: bytes, bundle_digest: str, space: SketchSpace) -> Decoy:
@@ -162,17 +163,6 @@ def make_decoy(secret: bytes, bundle_digest: str, space: SketchSpace) -> Decoy:
     if best is None:
         raise FitError("expected a finite agreement of a decoy with the classes, got NaN")
     return Decoy(space, best, _matching_sharpness(noise @ best, space.confidence))
-
-
-def _above_zero(logits: FloatArray) -> FloatArray:
-    """Logits (B, C) moved to within 60 of their largest: beyond, a float32 softmax holds a 0.
-
-    Logits within 30 of it keep their distance, the others their order.
-    """
-    gap: FloatArray = logits.max(axis=1, keepdims=True) - logits
-    beyond = np.maximum(gap - 30.0, 0.0)
-    near: FloatArray = -np.minimum(gap, 30.0)
-    return near - 30.0 * beyond / (beyond + 100.0)
 
 
 def _expected_agreement(space: SketchSpace, weights: FloatArray, noise: FloatArray) -> float:

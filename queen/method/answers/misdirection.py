@@ -11,13 +11,16 @@ import hmac
 import numpy as np
 from numpy.typing import NDArray
 
+from queen.method.answers.rounding import round_answers
 from queen.method.contracts import SAFE_L1, SAFE_MARGIN
 from queen.method.geometry import FloatArray, LabelArray, SingleArray
 
 # Rounding to float32 and the sums of an L1 distance must not break a contract.
 _SLACK = 1e-4
-# Share of p in a `safe` answer: a softmax is never 0, and callers compute logarithms.
+# What all classes share evenly in a `safe` answer: callers compute logarithms.
 _TAIL = 1e-4
+_SHARES = 100
+_HALVINGS = (64, 32, 16, 8, 4, 2, 1)
 
 
 def keyed_name(secret: bytes, bundle_digest: str) -> str:
@@ -45,22 +48,26 @@ def safe_answer(
     """`safe`: the label and its partner share the answer, nearly evenly; (B, C) -> (B, C).
 
     The target is s_y = (1 + m) / 2 and s_j = (1 - m) / 2, with j the partner of y and m the margin,
-    and a tail of p. A copy of the answers is left to guess between the two classes. The answer is
-    drawn back from the target toward the protectee's own answer until ||s - p||_1 <= 1. Where p
-    itself leads by less than the margin, the other classes give the label the mass that it lacks.
-    So both ends of the segment keep the label by the margin, and with them all points between.
+    and a small share for every class. A copy of the answers is left to guess between the two
+    classes. The answer is drawn back from the target toward the rounded p, in whole hundredths of
+    the way, until ||s - p||_1 <= 1: no digit of it tells more of p than the rounded p does. Where
+    that leads by less than the margin, the other classes give the label the mass that it lacks. So
+    both ends of the segment keep the label by the margin, and with them all points between.
     """
-    p = np.asarray(probabilities, np.float64)
-    p = p / p.sum(axis=1, keepdims=True)
     margin = SAFE_MARGIN + _SLACK
-    start = lift_label(p, labels, margin)
-    rows = np.arange(len(p))
-    target = np.zeros_like(p)
+    start = lift_label(round_answers(probabilities).astype(np.float64), labels, margin)
+    rows = np.arange(len(start))
+    target = np.zeros_like(start)
     target[rows, labels] = (1.0 + margin) / 2.0
     target[rows, partners[labels]] = (1.0 - margin) / 2.0
-    target = (1.0 - _TAIL) * target + _TAIL * start
-    room = (SAFE_L1 - _SLACK) - np.abs(start - probabilities).sum(axis=1)
-    return _step(start, target, room).astype(np.float32)
+    target = (1.0 - _TAIL) * target + _TAIL / target.shape[1]
+    # The distance is convex in the share and small at its start: it crosses the bound once.
+    hundredths = np.zeros(len(start))
+    for more in _HALVINGS:
+        tried = np.minimum(hundredths + more, _SHARES)
+        moved = np.abs(_between(start, target, tried / _SHARES) - probabilities).sum(axis=1)
+        hundredths = np.where(moved <= SAFE_L1 - _SLACK, tried, hundredths)
+    return _between(start, target, hundredths / _SHARES).astype(np.float32)
 
 
 def balanced_answer(
@@ -80,7 +87,10 @@ def balanced_answer(
     target[rows, labels] = start[rows, partners[labels]]
     target[rows, partners[labels]] = start[rows, labels]
     room = (l1 - _SLACK) - np.abs(start - probabilities).sum(axis=1)
-    return _step(start, target, room).astype(np.float32)
+    # ||start + k (end - start) - p|| <= ||start - p|| + k ||end - start||
+    length = np.abs(target - start).sum(axis=1)
+    share = np.clip(room / np.maximum(length, 1e-12), 0.0, 1.0)
+    return _between(start, target, share).astype(np.float32)
 
 
 def lift_label(answers: FloatArray, labels: LabelArray, margin: float) -> FloatArray:
@@ -105,10 +115,7 @@ def lift_label(answers: FloatArray, labels: LabelArray, margin: float) -> FloatA
     return np.where(leads[:, None], answers, lifted)
 
 
-def _step(start: FloatArray, target: FloatArray, room: FloatArray) -> FloatArray:
-    """From `start` toward `target`, at most an L1 length of `room` (B,)."""
-    # ||start + k (end - start) - p|| <= ||start - p|| + k ||end - start||
-    length = np.abs(target - start).sum(axis=1)
-    share = np.clip(room / np.maximum(length, 1e-12), 0.0, 1.0)
-    stepped: FloatArray = start + share[:, None] * (target - start)
-    return stepped
+def _between(start: FloatArray, target: FloatArray, share: FloatArray) -> FloatArray:
+    """Points (B, C) at a share (B,) of the way from `start` to `target` (B, C)."""
+    point: FloatArray = start + share[:, None] * (target - start)
+    return point

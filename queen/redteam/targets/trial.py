@@ -22,6 +22,7 @@ from queen.api.v1 import sensitivity_pb2, sensitivity_pb2_grpc
 from queen.bundle import Bundle
 from queen.defaults import BREADTH, CLASS_CAP
 from queen.method.answers.label_preserving import preserve_label
+from queen.method.answers.rounding import round_answers
 from queen.method.crossing import cap_text
 from queen.method.enforcement import Scope
 from queen.method.ledger import Verdict
@@ -98,7 +99,7 @@ class TrialTarget:
         """Answers (B, C) to one batch of the account of that name."""
         outputs = self._protectee.run(queries)
         is_reversed = self._verdicts(name, outputs) == Verdict.REVERSE
-        answers = preserve_label(self._bundle.head, outputs.logits, outputs.features)
+        answers = round_answers(preserve_label(self._bundle.head, outputs.logits, outputs.features))
         if is_reversed.any():
             answers[is_reversed] = self._trial.answer(
                 queries[is_reversed], outputs.part(is_reversed)

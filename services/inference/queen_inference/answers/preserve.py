@@ -9,7 +9,9 @@ import numpy as np
 from queen.bundle import Bundle
 from queen.method.answers.label_preserving import preserve_label
 from queen.method.answers.misdirection import partner_classes, safe_answer
+from queen.method.answers.rounding import round_answers
 from queen.method.contracts import (
+    ROUNDED,
     Check,
     Profile,
     broken_rows,
@@ -37,6 +39,9 @@ class Preserver:
         started = perf_counter()
         outputs = batch.outputs
         answers = preserve_label(self._head, outputs.logits, outputs.features)
+        rounded = batch.rows_under(*ROUNDED)
+        if rounded.any():
+            answers[rounded] = round_answers(answers[rounded])
 
         def check(rows: slice) -> None:
             check_simplex(answers[rows])
