@@ -13,22 +13,17 @@ from tests.bundles import make_bundle
 
 
 def test_profiles_are_timed_beside_the_control(tmp_path: Path) -> None:
-    """The verdicts are those that were compared, and held answers tell less than the control's."""
+    """The verdicts are those that are compared, and the times of the control tell them."""
     bundle = make_bundle(tmp_path / "bundle")
     np.savez(tmp_path / "data.npz", x=bundle.inputs, y=bundle.labels)
     data, state = tmp_path / "data.npz", tmp_path / "state"
-    profiles = [Profile.PAPER, Profile.STRICT]
     passed: list[float] = []
-    options = LeakOptions(bundle.path, data, state, 1.0, 0.1, profiles=profiles)
-    rows = run_leak_bench(options, passed.append)
+    options = LeakOptions(bundle.path, data, state, 1.0, 0.02, profiles=[Profile.STRICT])
+    control, strict = run_leak_bench(options, passed.append)
     assert len(passed) == 1
-    control, paper, strict = rows
-    assert [(row["profile"], row["held"]) for row in rows] == [
-        ("paper", "none"),
-        ("paper", "reversed"),
-        ("strict", "reversed"),
-    ]
-    assert 0.5 <= paper["auc_one"] < control["auc_one"]
+    assert (control["profile"], control["held"]) == ("paper", "none")
+    assert (strict["profile"], strict["held"]) == ("strict", "reversed")
     assert control["askings"]["reversed"] == strict["askings"]["preserved"] == ASKINGS
+    assert control["auc_one"] > 0.6
     assert "cost_ratio" not in control
-    assert min(paper["cost_ratio"], strict["cost_ratio_alone"]) > 0
+    assert min(strict["cost_ratio"], strict["cost_ratio_alone"]) > 0

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from queen.api.oip import open_inference_pb2 as oip
 from queen.bench.load import Server, build_requests, burst
@@ -80,6 +81,11 @@ def run_leak_bench(
     name, tensor = bundle.manifest.model_name, bundle.manifest.input.name
     requests = build_requests(name, tensor, samples, 1)
     wire = [request.SerializeToString() for request in requests]
+
+    def request_of(rows: NDArray[np.int64]) -> bytes:
+        (request,) = build_requests(name, tensor, samples[rows], len(rows))
+        return request.SerializeToString()
+
     entrants = [(CONTROL, Profile.PAPER), *((DEFAULT, profile) for profile in options.profiles)]
     entrants += [(ALL, profile) for profile in options.profiles if profile is Profile.REFUSE]
     with ExitStack() as stack:
@@ -89,7 +95,7 @@ def run_leak_bench(
             for which in sorted({which for which, _ in entrants}, key=DEPLOYMENTS.index)
         }
         clocks = {
-            which: stack.enter_context(closing(Clock(running.endpoint, wire)))
+            which: stack.enter_context(closing(Clock(running.endpoint, wire, request_of)))
             for which, running in deployments.items()
         }
         contestants = [
