@@ -11,11 +11,11 @@ _SIEGE = """
 `make siege`: the three services, each at the limits of its pod, and an account that asks
 {rate:g} requests a second while others do their worst, on the same two cores. *control*: a bare
 grpc.aio + ONNX Runtime server, asked at the same times and left alone by the hostile callers; what
-it loses is what they take of the processors. In brackets the period before, without them. *RSS* is
-the front door's highest, and how much higher than before. `bulk-3` and `cancelling-3` are three
-accounts within their limits, which send full requests or give up each after a millisecond; the
-others have no key, but for `bombs_with_a_key` and `unread_ids`. Callers with a key have lines in
-the log on purpose.
+it loses is what they, and other work on the machine, take of the processors. In brackets the period
+before, without them. *RSS* is the front door's highest, and how much higher than before. `bulk-3`
+and `cancelling-3` are three accounts within their limits, which send full requests or give up each
+after a millisecond; the others have no key, but for `bombs_with_a_key` and `unread_ids`. Callers
+with a key have lines in the log on purpose.
 """
 _RECOVERIES = """
 After a restart an account over its budget asks until requests have verdicts again. *watchers* hold
