@@ -20,8 +20,9 @@ from queen.method.sensitivity import Charge
 
 LOGGER = "decisions"
 """The field `logger` of a decision record."""
-DECISION, UNASSESSED = "decision", "unassessed"
-"""The field `msg` of a decision record: its request has verdicts, or has none."""
+DECISION, UNASSESSED, LEFT_OUT = "decision", "unassessed", "left_out"
+"""The field `msg` of a decision record: its request has verdicts, or has none; or it counts the
+requests of an account and a minute that no record lists, or not whole."""
 HURRIED, OVERLOADED, OVER_BUDGET = "hurried", "overloaded", "over_budget"
 LEDGER_FULL, LEDGER_DAMAGED = "ledger_full", "ledger_damaged"
 """The field `refused` of an unanswered request: its deadline was too short, a peer too full, or

@@ -232,6 +232,11 @@ def remarks(report: PlanReport) -> list[str]:
         ),
         (report.policies_without_room, "policies have a cap above the largest budget: left out"),
         (reading["unassessed_rows"], "queries had no verdict, and are left out"),
+        (
+            reading["left_out_rows"],
+            "queries are not in the log, which their accounts filled too fast: see "
+            "`decision_log_hours`",
+        ),
         (reading["duplicates"], "lines were there twice, and left out"),
         (reading["other_bundles"], "records are of other bundles, and left out"),
         (reading["other_lines"], "lines are no decision records, and left out"),

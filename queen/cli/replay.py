@@ -85,6 +85,11 @@ def _lines(report: ReplayReport) -> list[tuple[str, int, str]]:
         ("reproduced", report.reproduced, ""),
         ("contradicting", report.contradicting, ""),
         ("unassessed", report.unassessed_rows, f"failure modes: {modes}" if modes else ""),
+        (
+            "left out",
+            report.left_out_rows,
+            f"of {report.left_out_requests:,} requests: refused, or beyond their shares of the log",
+        ),
         ("refused", report.refusals.total(), f"requests: {refusals}" if refusals else ""),
         ("accounts", report.accounts, f"groups {report.groups:,}" if report.groups else ""),
         ("ledgers", report.ledgers, "of a class, by owner and generation"),

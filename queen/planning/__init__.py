@@ -21,8 +21,8 @@ from queen.replay.report import ReplayReport
 __all__ = ["PlanOptions", "PlanReport", "plan"]
 
 _READING = (
-    *("files", "requests", "unassessed_rows", "duplicates", "truncated"),
-    *("other_lines", "other_bundles", "first", "last"),
+    *("files", "requests", "unassessed_rows", "left_out_rows"),
+    *("duplicates", "truncated", "other_lines", "other_bundles", "first", "last"),
 )
 """Counts of a reading that a plan repeats."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from queen.bundle import Bundle
-from queen.decision_line import DECISION, LOGGER, UNASSESSED
+from queen.decision_line import DECISION, LEFT_OUT, LOGGER, OVER_BUDGET, UNASSESSED
 from queen.printable import brief
 from queen.replay.chunks import Chunk, Draft, Fail, Origin, brief_json, failing, text_of, whole_of
 from queen.replay.report import Contradiction, ReplayReport
@@ -75,8 +75,8 @@ class LogReader:
         self, entry: dict[str, Any], content: int, file: int, line_number: int, fail: Fail
     ) -> None:
         kind = entry.get("msg")
-        if kind not in (DECISION, UNASSESSED):
-            fail(f"'{DECISION}' or '{UNASSESSED}' in msg", brief_json(kind))
+        if kind not in (DECISION, UNASSESSED, LEFT_OUT):
+            fail(f"'{DECISION}', '{UNASSESSED}' or '{LEFT_OUT}' in msg", brief_json(kind))
         if entry["bundle"] != self._digest:
             if not self._skips_others:
                 fail(
@@ -94,6 +94,12 @@ class LogReader:
             self._report.failure_modes[text_of(entry, "failure_mode", fail)] += 1
         if "refused" in entry:
             self._report.refusals[text_of(entry, "refused", fail)] += 1
+        if kind == LEFT_OUT:
+            self._report.left_out_requests += whole_of(entry, "requests", 2**63, fail)
+            self._report.left_out_rows += rows
+            if entry[OVER_BUDGET]:
+                self._report.refusals[OVER_BUDGET] += whole_of(entry, OVER_BUDGET, 2**63, fail)
+            return
         if kind == UNASSESSED:
             self._report.unassessed_rows += rows
             return

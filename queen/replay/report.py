@@ -46,6 +46,11 @@ class ReplayReport:
     """Queries by profile."""
     unassessed_rows: int = 0
     """Queries without a verdict: a failure mode answered them, or they were refused."""
+    left_out_rows: int = 0
+    """Queries that no record lists: their owner's share of the log was full, or their account had
+    been refused in the same minute. None of them changed a ledger."""
+    left_out_requests: int = 0
+    """The requests with such queries."""
     failure_modes: Counter[str] = field(default_factory=Counter)
     """Requests that a failure mode answered, in whole or in part."""
     refusals: Counter[str] = field(default_factory=Counter)

@@ -118,6 +118,9 @@ class InferenceSettings(ServiceSettings):
     """Size at which the file of decision records is rotated."""
     decision_log_kept: int = Field(default=9, ge=1, le=999)
     """Rotated files of decision records that are kept."""
+    decision_log_hours: float = Field(default=1.0, gt=0)
+    """Hours that all of these files last at least: once an owner's share of a minute is full, only
+    its queries that changed a ledger are written, and the rest is counted."""
     decision_log_sample: float = Field(default=1.0, ge=0, le=1)
     """Share of the requests with PRESERVE alone that are written where decision_log is all."""
 

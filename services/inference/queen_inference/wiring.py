@@ -33,6 +33,7 @@ from queen_inference.decisions.log import (
     LateRecorder,
     write_to_stream,
 )
+from queen_inference.decisions.shares import SPAN_SECONDS, Shares
 from queen_inference.door import FrontDoor, ServedModel
 from queen_inference.metrics import InferenceMetrics
 from queen_inference.peers.dialing import Dialer
@@ -202,12 +203,16 @@ def _open_decisions(
             file = DecisionFile(rotating, metrics.decisions_lost)
             stack.callback(file.close)
             write = file.offer
+        kept_bytes = settings.decision_log_max_bytes * (settings.decision_log_kept + 1)
+        by_span = kept_bytes * SPAN_SECONDS / (settings.decision_log_hours * 3600)
+        shares = Shares(metrics.decisions_lost, int(by_span))
         share = settings.decision_log_sample
-        log = DecisionLog(settings.decision_log, bundle, write, share_of_preserved=share)
+        log = DecisionLog(settings.decision_log, bundle, write, shares, share_of_preserved=share)
         if settings.decision_log == "off":
             yield log
             return
         late = LateRecorder(log)
+        stack.callback(log.close)
         stack.callback(late.flush)
         yield late
 

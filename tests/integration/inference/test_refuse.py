@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -27,7 +28,6 @@ from tests.bundles import SmallBundle, make_bundle
 from tests.integration.inference.door import Door, open_door, write_accounts
 from tests.integration.refusals import reason_of
 from tests.integration.test_request_path import DECISIONS, open_deployment
-from tests.waiting import until
 
 BUDGET = 6
 ACCOUNTS = {
@@ -172,23 +172,42 @@ async def test_our_client_says_it_in_a_sentence(door: Door, queries: np.ndarray)
 
 
 async def test_the_log_of_refused_requests_is_replayed(
-    door: Door, small: SmallBundle, queries: np.ndarray, tmp_path: Path
+    small: SmallBundle, queries: np.ndarray, tmp_path: Path
 ) -> None:
     """Verdicts come out the same, and the ledgers do not move by what was refused."""
     sent = 0
-    for size in (1, 3, 7):
-        for start in range(0, 105, size):
-            for account in ("alice", "bob", "spared"):
-                await labels_of(door, queries[start : start + size], account)
-                sent += 1
-    log = tmp_path / DECISIONS
-    await until(lambda: log.exists() and log.read_bytes().count(b"\n") == sent)
-    report = await asyncio.to_thread(replay, [log], open_bundle(small.path))
+    async with open_deployment(small, tmp_path, BUDGET, **ACCOUNTS) as door:
+        for size in (1, 3, 7):
+            for start in range(0, 105, size):
+                for account in ("alice", "bob", "spared"):
+                    await labels_of(door, queries[start : start + size], account)
+                    sent += 1
+    report = await asyncio.to_thread(replay, [tmp_path / DECISIONS], open_bundle(small.path))
     assert report.contradictions == []
     assert report.is_reproduced
-    assert (report.requests, report.gaps, report.unassessed_rows) == (sent, 0, 0)
+    assert report.requests + report.left_out_requests == sent
+    assert (report.gaps, report.unassessed_rows) == (0, 0)
     assert report.refusals["over_budget"] > 50
-    assert report.verdicts["REVERSE"] >= report.refusals["over_budget"]
+    assert report.left_out_requests > 50
+
+
+async def test_refused_requests_do_not_fill_the_log(
+    small: SmallBundle, queries: np.ndarray, tmp_path: Path
+) -> None:
+    """Of an account and a minute one is written in full; a line counts the others."""
+    log = tmp_path / DECISIONS
+    async with open_deployment(small, tmp_path, BUDGET, **ACCOUNTS) as door:
+        await ask_in_turn(door, queries[:150], "alice")
+        for _ in range(40):
+            assert (await labels_of(door, queries[200:440], "alice") == -1).all()
+    lines = [json.loads(line) for line in log.read_bytes().splitlines()]
+    full = [line for line in lines if line["rows"] == 240 and line["msg"] == "decision"]
+    counts = [line for line in lines if line["msg"] == "left_out"]
+    assert log.stat().st_size < 300_000
+    # A refusal of one query was the minute's first; another minute may have begun since.
+    assert len(full) <= 2
+    assert sum(line["rows"] for line in counts) >= (40 - len(full)) * 240
+    assert sum(line["over_budget"] for line in counts) >= 40 - len(full)
 
 
 async def test_without_sensitivity_no_label_leaves_past_the_budget(

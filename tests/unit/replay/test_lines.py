@@ -49,6 +49,20 @@ def test_requests_without_a_verdict_are_counted_apart(bundle: Bundle, tmp_path: 
     assert report.is_reproduced
 
 
+def test_what_the_log_left_out_is_counted_apart(bundle: Bundle, tmp_path: Path) -> None:
+    """A line of an account and a minute; a line that is there twice counts once."""
+    records = entries(crossing(bundle))
+    keep = ("logger", "bundle", "account_hash", "profile", "ts")
+    left_out = {name: records[1][name] for name in keep} | {"msg": "left_out", "rows": 70}
+    left_out |= {"request_id": "0" * 16, "requests": 9, "over_budget": 4}
+    report = replay([write(tmp_path / "log", [*records, left_out, left_out])], bundle)
+    assert (report.reproduced, report.contradicting, report.duplicates) == (80, 0, 1)
+    assert (report.left_out_requests, report.left_out_rows) == (9, 70)
+    assert report.refusals == {"over_budget": 4}
+    with pytest.raises(DecisionLogInvalid, match="'requests'"):
+        replay([write(tmp_path / "log", [left_out | {"requests": 0}])], bundle)
+
+
 def test_a_last_line_that_is_cut_off_is_reported(bundle: Bundle, tmp_path: Path) -> None:
     """A process that was killed leaves half a line; the rest of the log counts."""
     path = crossing(bundle).write(tmp_path / "log")

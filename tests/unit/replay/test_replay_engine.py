@@ -81,3 +81,26 @@ def test_every_sequence_of_the_engine_is_reproduced(
     for verdict in Verdict:
         assert report.verdicts[verdict.name] == verdicts.count(verdict)
     assert report.gaps == 0
+
+
+@given(policies, st.lists(rows, min_size=1, max_size=6), st.sampled_from([1, 5000, 20_000]))
+@settings(
+    deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_a_log_that_owners_have_filled_has_no_gap(
+    bundle: Bundle,
+    tmp_path: Path,
+    chosen: Sequence[AccountPolicy],
+    batches: Sequence[Sequence[Row]],
+    size: int,
+) -> None:
+    """Queries that changed a ledger are written beyond the share; all others are counted."""
+    log = WrittenLog(bundle, budget=3)
+    log.limit(size)
+    asked = sum(len(log.ask(chosen, batch).verdicts) for batch in batches)
+    log.close()
+    report = replay([log.write(tmp_path / "log")], bundle)
+    assert report.contradictions == []
+    assert report.is_reproduced
+    assert report.gaps == 0
+    assert report.rows + report.left_out_rows == asked

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from queen_inference.decisions.file import line_of
 from queen_inference.decisions.log import DecisionLog, DecisionRecord
+from queen_inference.decisions.shares import Shares
 from queen_inference.micro_batch import Pending, Span
 from queen_inference.peers.sensitivity import Assessed
 from queen_sensitivity.engine.book import Limits
@@ -57,6 +58,15 @@ class WrittenLog:
         """Another engine over the same store."""
         limits = Limits.of_bundle(self.bundle, self._default, self._charge)
         self.book = open_book(limits, self._store, cached_accounts=1000, recheck=Recheck(0.0))
+
+    def limit(self, bytes_per_minute: int) -> None:
+        """From now on owners have shares of so many bytes, of a minute that does not end."""
+        shares = Shares(None, bytes_per_minute, lambda: 0.0)
+        self._log = DecisionLog("all", self.bundle, self.records.append, shares)
+
+    def close(self) -> None:
+        """Write what the minute has left out."""
+        self._log.close()
 
     def records_of(self, owner: str) -> int:
         """Records of an owner in the store, over all classes."""

@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from random import SystemRandom
 from typing import Any, Literal, Protocol, get_args
@@ -19,7 +20,9 @@ from numpy.typing import NDArray
 from queen.bundle import Bundle
 from queen.decision_line import (
     DECISION,
+    LEFT_OUT,
     LOGGER,
+    OVER_BUDGET,
     UNASSESSED,
     cause_name,
     fact_fields,
@@ -28,6 +31,7 @@ from queen.errors import QueenError
 from queen.method.ledger import Verdict
 from queen.owners import group_owner
 from queen.serving.logging import account_hash, logger
+from queen_inference.decisions.shares import LeftOut, Shares, size_of
 from queen_inference.micro_batch import Pending, RowIndex, Span
 from queen_inference.peers.sensitivity import Assessed
 from queen_inference.settings import FailureMode
@@ -159,6 +163,11 @@ class DecisionLog:
     "flagged" also writes the requests that were answered without a verdict, or got none. Of the
     requests that were not reversed and changed no ledger, "all" writes only a share:
     `share_of_preserved`.
+
+    An account cannot fill the log for free. Of its requests that were refused for the budget and
+    changed no ledger, `shares` has one a minute; once its owner's share of a minute is full, only
+    the queries that changed a ledger are written. A line for each account and minute counts the
+    rest.
     """
 
     def __init__(
@@ -166,12 +175,14 @@ class DecisionLog:
         which: Literal["off", "flagged", "all"],
         bundle: Bundle,
         write: Callable[[DecisionRecord], None],
+        shares: Shares | None = None,
         *,
         share_of_preserved: float = 1.0,
     ) -> None:
         self._which = which
         self._of = {"bundle": bundle.digest, "model": bundle.manifest.model_name}
         self._write = write
+        self._shares = shares or Shares()
         self._sampled_below = round(share_of_preserved * 2**64)
 
     def record(
@@ -188,17 +199,24 @@ class DecisionLog:
         """
         if self._which == "off" or not spans:
             return
+        self._write_left_out(self._shares.begin())
         is_charged = _is_charged(assessed)
         for pending, rows in spans:
+            charged = np.flatnonzero(is_charged[rows]) + rows.start
             harshest = Verdict(int(assessed.verdicts[rows].max()))
-            if harshest is Verdict.PRESERVE and is_charged[rows].any():
+            if harshest is Verdict.PRESERVE and len(charged):
                 harshest = Verdict.RECORD
-            request_id, outcome = secrets.token_hex(8), outcomes.get(pending, "")
-            if outcome in _FAILURE_MODES or self._is_wanted(harshest, request_id):
-                about = self._about(pending, request_id, outcome)
-                by_row = partial(_row_fields, labels[rows], assessed, rows)
+            told = _Told(pending, rows, charged, harshest, outcomes.get(pending, ""))
+            request_id = secrets.token_hex(8)
+            if told.outcome not in _FAILURE_MODES and not self._is_wanted(harshest, request_id):
+                continue
+            listed = self._listed(told, assessed)
+            if listed is not None:
+                about = self._about(pending, request_id, told.outcome)
+                about["rows"] = count = len(labels[listed])
+                by_row = partial(_row_fields, labels[listed], assessed, listed)
                 name, now = harshest.name.lower(), time.time()
-                self._write(DecisionRecord(DECISION, name, now, pending.rows, about, by_row))
+                self._write(DecisionRecord(DECISION, name, now, count, about, by_row))
 
     def record_unassessed(
         self,
@@ -212,10 +230,47 @@ class DecisionLog:
         """
         if self._which == "off":
             return
+        self._write_left_out(self._shares.begin())
         for pending in requests:
             about = self._about(pending, secrets.token_hex(8), outcomes.get(pending, ""))
+            if not self._shares.admit(pending, size_of(0)):
+                self._shares.drop(pending, self._of_account(pending), UNASSESSED)
+                continue
             about["problem"] = str(error)
             self._write(DecisionRecord(UNASSESSED, UNASSESSED, time.time(), pending.rows, about))
+
+    def close(self) -> None:
+        """Write what the last minute has left out."""
+        if self._which != "off":
+            self._write_left_out(self._shares.close())
+
+    def _listed(self, told: _Told, assessed: Assessed) -> slice | RowIndex | None:
+        """The rows that the record of a request lists; None if it gets no record."""
+        shares, pending, about = self._shares, told.pending, self._of_account(told.pending)
+        is_charged = len(told.charged) > 0
+        if told.outcome == OVER_BUDGET and not is_charged and shares.is_told(pending):
+            shares.leave_out(pending, about, pending.rows, over_budget=True)
+            return None
+        if shares.admit(pending, _size_of(assessed, told.rows)):
+            return told.rows
+        if not is_charged:
+            shares.drop(pending, about, told.harshest.name.lower())
+            return None
+        if len(told.charged) < pending.rows:
+            shares.leave_out(pending, about, pending.rows - len(told.charged))
+        return told.charged
+
+    def _write_left_out(self, all_left_out: Sequence[LeftOut]) -> None:
+        for left_out in all_left_out:
+            since = datetime.fromtimestamp(left_out.since, UTC).isoformat()
+            about = left_out.about | {
+                "request_id": secrets.token_hex(8),
+                "since": since,
+                "requests": left_out.requests,
+                "rows": left_out.rows,
+                OVER_BUDGET: left_out.over_budget,
+            }
+            self._write(DecisionRecord(LEFT_OUT, "reverse", time.time(), 1, about))
 
     def _is_wanted(self, harshest: Verdict, request_id: str) -> bool:
         if self._which == "flagged":
@@ -224,21 +279,31 @@ class DecisionLog:
         return harshest is not Verdict.PRESERVE or int(request_id, 16) < self._sampled_below
 
     def _about(self, pending: Pending, request_id: str, outcome: str) -> dict[str, Any]:
-        account = pending.account
-        about = self._of | {
-            "request_id": request_id,
-            "account_hash": account.hash,
-            "profile": account.profile.value,
-            "rows": pending.rows,
-        }
+        about = self._of_account(pending) | {"request_id": request_id, "rows": pending.rows}
         if pending.request_id:
             # Callers may put anything into their ids. An operator who knows an id can hash it.
             about["caller_id_hash"] = hash_of("request", pending.request_id)
-        if account.group:
-            about["group_hash"] = account_hash(group_owner(account.group))
         if outcome:
             about["failure_mode" if outcome in _FAILURE_MODES else "refused"] = outcome
         return about
+
+    def _of_account(self, pending: Pending) -> dict[str, Any]:
+        account = pending.account
+        about = self._of | {"account_hash": account.hash, "profile": account.profile.value}
+        if account.group:
+            about["group_hash"] = account_hash(group_owner(account.group))
+        return about
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Told:
+    """A request with its verdicts; `charged`, ascending, are those `rows` that changed a ledger."""
+
+    pending: Pending
+    rows: slice
+    charged: RowIndex
+    harshest: Verdict
+    outcome: str
 
 
 def hash_of(kind: str, text: str) -> str:
@@ -258,12 +323,22 @@ def _is_charged(assessed: Assessed) -> NDArray[np.bool_]:
     PRESERVE, and may be recorded all the same.
     """
     facts = assessed.facts
-    is_charged: NDArray[np.bool_] = facts["cqs_after"] != facts["cqs_before"]
-    is_charged |= facts["group_cqs_after"] != facts["group_cqs_before"]
+    is_charged = np.zeros(len(facts), np.bool_)
+    for ledger in ("", "group_", "observed_", "observed_group_"):
+        is_charged |= facts[f"{ledger}cqs_after"] != facts[f"{ledger}cqs_before"]
     return is_charged
 
 
-def _row_fields(labels: RowIndex, assessed: Assessed, rows: slice) -> dict[str, Any]:
+def _size_of(assessed: Assessed, rows: slice) -> int:
+    first = assessed.facts[rows.start]
+    return size_of(
+        rows.stop - rows.start,
+        is_grouped=bool(first["group_budgets"]),
+        is_observed=bool(first["observed"]),
+    )
+
+
+def _row_fields(labels: RowIndex, assessed: Assessed, rows: slice | RowIndex) -> dict[str, Any]:
     return {
         "class": labels.tolist(),
         "verdict": [Verdict(code).name for code in assessed.verdicts[rows].tolist()],

@@ -18,6 +18,8 @@ from queen_inference.decisions.log import (
     LateRecorder,
     hash_of,
 )
+from queen_inference.decisions.shares import Shares
+from queen_inference.metrics import InferenceMetrics
 from queen_inference.micro_batch import Pending, Span
 from queen_inference.peers.sensitivity import Assessed
 
@@ -31,6 +33,7 @@ from queen.method.facts import FACTS, Fact
 from queen.method.ledger import Verdict
 from queen.serving.auth import Account
 from queen.serving.logging import account_hash
+from tests.unit.inference.conftest import Counted
 
 ALICE = Account("alice", Profile.PAPER, account_hash("alice"))
 GROUPED = Account("bob", Profile.STRICT, account_hash("bob"), "acme")
@@ -245,6 +248,110 @@ def test_a_record_under_refuse_says_what_was_repeated_and_that_nothing_was_answe
     assert (line["repeated"], line["over"]) == ([1, 0], [1, 1])
     (other,) = written(bundle, spans_of([2]), assessed_of([P, X]))
     assert "repeated" not in other
+
+
+class Minutes:
+    """A clock, and a log that writes at most so many bytes a minute."""
+
+    def __init__(self, bundle: Bundle, metrics: InferenceMetrics, size: int) -> None:
+        self.now = 60.0
+        self.records: list[DecisionRecord] = []
+        shares = Shares(metrics.decisions_lost, size, lambda: self.now)
+        self.log = DecisionLog("all", bundle, self.records.append, shares)
+
+    def ask(self, account: Account, assessed: Assessed, outcome: str = "") -> None:
+        """A request with these verdicts."""
+        rows = len(assessed.verdicts)
+        spans = spans_of([rows], account)
+        self.log.record(spans, np.arange(rows) % 3, assessed, {spans[0][0]: outcome})
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The lines since the last call."""
+        lines = [json.loads(line_of(record)) for record in self.records]
+        self.records.clear()
+        return lines
+
+
+LOST = "queen_decision_log_dropped_total"
+
+
+def test_refusals_of_a_minute_have_one_record_and_a_count(
+    bundle: Bundle, metrics: InferenceMetrics, counted: Counted
+) -> None:
+    """Of each account; a refused request that changed a ledger has its own. None is lost."""
+    minutes = Minutes(bundle, metrics, 1 << 20)
+    for _ in range(100):
+        minutes.ask(ALICE, assessed_of([X] * 50), OVER_BUDGET)
+    minutes.ask(ALICE, assessed_of([R, X], cqs_after=[0.5, 0.0]), OVER_BUDGET)
+    minutes.ask(GROUPED, assessed_of([X]), OVER_BUDGET)
+    assert [line["rows"] for line in minutes.lines()] == [50, 2, 1]
+    minutes.now = 120.0
+    minutes.ask(ALICE, assessed_of([X] * 3), OVER_BUDGET)
+    count, again = minutes.lines()
+    assert (count["msg"], count["account_hash"]) == ("left_out", ALICE.hash)
+    assert (count["requests"], count["rows"], count["over_budget"]) == (99, 4950, 99)
+    assert count["since"] == "1970-01-01T00:01:00+00:00"
+    assert again["rows"] == 3
+    minutes.log.close()
+    assert minutes.lines() == []
+    assert counted(LOST, decision="reverse") == 0
+
+
+def test_an_owner_cannot_drive_others_out_of_the_log(
+    bundle: Bundle, metrics: InferenceMetrics, counted: Counted
+) -> None:
+    """Repeats of flagged rows fill half of a minute at most; another owner has room left."""
+    minutes = Minutes(bundle, metrics, 100_000)
+    for _ in range(50):
+        minutes.ask(ALICE, assessed_of([X] * 100))
+    minutes.ask(GROUPED, assessed_of([P] * 100, group_budgets=5))
+    lines = minutes.lines()
+    written = sum(len(json.dumps(line)) for line in lines[:-1])
+    assert 20_000 < written < 60_000
+    assert lines[-1]["account_hash"] == GROUPED.hash
+    assert counted(LOST, decision="reverse") == 51 - len(lines)
+    minutes.log.close()
+    (count,) = minutes.lines()
+    assert (count["requests"], count["over_budget"]) == (51 - len(lines), 0)
+    minutes.now = 120.0
+    minutes.ask(ALICE, assessed_of([X] * 100))
+    assert [line["rows"] for line in minutes.lines()] == [100]
+
+
+@pytest.mark.parametrize("ledger", ["", "group_", "observed_", "observed_group_"])
+def test_what_changed_a_ledger_is_written_beyond_the_share(
+    bundle: Bundle, metrics: InferenceMetrics, counted: Counted, ledger: str
+) -> None:
+    """The other queries of the request are counted, so a replay finds no gap."""
+    minutes = Minutes(bundle, metrics, 1)
+    minutes.ask(ALICE, assessed_of([P]))
+    after = np.zeros(100)
+    after[[7, 40]] = 0.5
+    minutes.ask(ALICE, assessed_of([X] * 100, **{f"{ledger}cqs_after": after}))
+    minutes.ask(ALICE, assessed_of([R], cqs_after=[0.5]))
+    _, partial, whole = minutes.lines()
+    assert (partial["rows"], whole["rows"]) == (2, 1)
+    assert partial["class"] == [7 % 3, 40 % 3]
+    assert partial["d"] == np.linspace(0.1, 0.9, 100)[[7, 40]].tolist()
+    minutes.log.close()
+    (count,) = minutes.lines()
+    assert (count["requests"], count["rows"]) == (1, 98)
+    assert counted(LOST, decision="reverse") == 0
+
+
+def test_requests_without_a_verdict_have_a_share_as_well(
+    bundle: Bundle, metrics: InferenceMetrics, counted: Counted
+) -> None:
+    """An outage is no way to fill the log."""
+    minutes = Minutes(bundle, metrics, 10_000)
+    for _ in range(100):
+        pending = spans_of([3])[0][0]
+        minutes.log.record_unassessed([pending], {pending: "deny"}, DependencyUnavailable("gone"))
+    written = len(minutes.lines())
+    assert 4 < written < 10
+    assert counted(LOST, decision="unassessed") == 100 - written
+    minutes.log.close()
+    assert [line["rows"] for line in minutes.lines()] == [3 * (100 - written)]
 
 
 async def test_records_are_made_a_while_after_the_answers(bundle: Bundle) -> None:
