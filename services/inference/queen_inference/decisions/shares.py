@@ -70,7 +70,7 @@ class Shares:
         self._span = _Span(0, Room(bytes_per_span))
 
     def begin(self) -> Sequence[LeftOut]:
-        """Begin another span if its time has come; returns the left-out requests of the ended one."""
+        """Begin another span once its time has come, and return what the ended one left out."""
         minute = int(self._clock() // SPAN_SECONDS)
         return [] if minute == self._span.minute else self._end(minute)
 
