@@ -83,9 +83,16 @@ class FairQueue(Generic[T]):
 
         Of lines that are equally long, it is that of the member who came last.
         """
-        lines = [(payer, line) for payer, line in self._lines.items() if payer.owner == owner]
-        payer, line = max(reversed(lines), key=lambda entry: len(entry[1]))
-        item = line.pop()
+        payers = reversed(self.waiting_payers(owner))
+        return self.pop_newest_of(max(payers, key=lambda payer: len(self._lines[payer])))
+
+    def waiting_payers(self, owner: str) -> list[Payer]:
+        """The members of an owner that wait, in the order in which they came."""
+        return [payer for payer in self._lines if payer.owner == owner]
+
+    def pop_newest_of(self, payer: Payer) -> T:
+        """Remove the newest item of a member that waits."""
+        item = self._lines[payer].pop()
         self._leave_if_empty(payer)
         return item
 

@@ -6,7 +6,7 @@ from collections import Counter as Tally
 from collections.abc import Iterable
 
 from queen.errors import Overloaded
-from queen.serving.fairness.fair_queue import FairQueue
+from queen.serving.fairness.fair_queue import FairQueue, Payer
 from queen_inference.metrics import InferenceMetrics
 from queen_inference.micro_batch import Pending
 
@@ -45,7 +45,8 @@ class WaitingRequests:
         """Let a request wait for its turn; Overloaded if there is no room for it.
 
         In a full queue the newest requests of the owner that holds most give way, as long as it
-        holds more than the owner of this one would.
+        holds more than the owner of this one would; and else those of the member of its own group
+        that holds most, as long as that holds more than its account would.
         """
         self._require_account_room(pending)
         self._make_room(pending)
@@ -94,24 +95,36 @@ class WaitingRequests:
             )
 
     def _make_room(self, pending: Pending) -> None:
-        wanted = self._owner_rows[pending.payer.owner] + pending.rows
         while self.rows + pending.rows > self._most_rows:
-            largest = max(self._line.waiting_owners(), key=self._rows_of, default=None)
-            if largest is None or self._rows_of(largest) <= wanted:
+            payer = self._largest_beside(pending)
+            if payer is None:
                 raise self._full()
-            newest = self._line.pop_newest(largest)
+            newest = self._line.pop_newest_of(payer)
             self.release([newest])
             if not newest.answers.done():
                 self._metrics.dropped["gave_way"].inc()
                 newest.fail(self._full())
+
+    def _largest_beside(self, pending: Pending) -> Payer | None:
+        """The member whose newest request gives way to a request; None if that may take no room."""
+        owner, member = pending.payer
+        owners = self._line.waiting_owners()
+        largest = max(owners, key=self._owner_rows.__getitem__, default=owner)
+        if self._owner_rows[largest] > self._owner_rows[owner] + pending.rows:
+            owner, most = largest, 0
+        else:
+            most = self._account_rows[member] + pending.rows
+        payers = reversed(self._line.waiting_payers(owner))
+        payer = max(payers, key=self._rows_of, default=None)
+        return payer if payer is not None and self._rows_of(payer) > most else None
 
     def _full(self) -> Overloaded:
         return Overloaded(
             f"expected at most {self._most_rows} queries at once, got more; retry after the delay"
         )
 
-    def _rows_of(self, owner: str) -> int:
-        return self._owner_rows[owner]
+    def _rows_of(self, payer: Payer) -> int:
+        return self._account_rows[payer.member]
 
     def _hold(self, pending: Pending, rows: int) -> None:
         self.rows += rows

@@ -142,6 +142,35 @@ async def test_a_group_gives_way_as_one(waiting: WaitingRequests, ask: Ask) -> N
     assert sum(pending.answers.done() for pending in held) == 1
 
 
+async def test_members_of_a_group_do_not_starve_one_another(
+    waiting: WaitingRequests, ask: Ask, counted: Counted
+) -> None:
+    """In a queue that their group fills, the newest request of the largest member gives way."""
+    first, second = ([ask(name, 10, "group") for _ in range(5)] for name in ("one", "two"))
+    third = [ask("three", 10, "group") for _ in range(3)]
+    lost = [pending.answers.done() for pending in (*first, *second)]
+    assert sum(lost) == 3
+    assert not lost[0]
+    assert not lost[5]
+    assert not any(pending.answers.done() for pending in third)
+    assert waiting.rows == 100
+    with pytest.raises(Overloaded, match="100 queries at once"):
+        ask("one", 10, "group")
+    assert counted("queen_dropped_requests_total", reason="gave_way") == 3
+
+
+async def test_a_member_gives_way_where_no_other_owner_must(
+    waiting: WaitingRequests, ask: Ask
+) -> None:
+    """Its group holds as much as another, which keeps its room; large requests count by rows."""
+    other = [ask("other", 50)]
+    small = [ask("one", 1, "group") for _ in range(10)]
+    large = ask("two", 40, "group")
+    ask("three", 1, "group")
+    assert large.answers.done()
+    assert not any(pending.answers.done() for pending in (*other, *small))
+
+
 async def test_the_end_refuses_all_that_wait(waiting: WaitingRequests, ask: Ask) -> None:
     """Nobody waits for a service that has ended."""
     pending = ask("alice", 1)

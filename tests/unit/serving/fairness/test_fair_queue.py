@@ -63,6 +63,15 @@ def test_the_newest_of_an_owner_gives_way() -> None:
     assert sorted(queue) == ["ax1", "ay1"]
 
 
+def test_the_newest_of_a_member_gives_way() -> None:
+    """Members are told in the order in which they came."""
+    queue = queue_of("ay1", "ax1", "ay2", "bx1")
+    assert [payer.member for payer in queue.waiting_payers("a")] == ["ay", "ax"]
+    assert queue.pop_newest_of(Payer("a", "ax")) == "ax1"
+    assert [payer.member for payer in queue.waiting_payers("a")] == ["ay"]
+    assert sorted(queue) == ["ay1", "ay2", "bx1"]
+
+
 def test_an_empty_queue_says_so() -> None:
     """No item is first, and none can be removed or charged."""
     queue = queue_of()
