@@ -9,6 +9,7 @@ from typing import Self
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RESET, SETTINGS, PING, GOAWAY = 0, 1, 3, 4, 6, 7
 _INITIAL_WINDOW = 4
+_STATIC_FIELD = b"\x91"
 _END_STREAM, _END_HEADERS, _ACK = 1, 4, 1
 
 
@@ -28,8 +29,11 @@ class RawHttp2:
     def __exit__(self, *_exception: object) -> None:
         self.socket.close()
 
-    def begin(self, path: bytes, *headers: tuple[bytes, bytes]) -> int:
-        """Send the headers of a call, and return its stream."""
+    def begin(self, path: bytes, *headers: tuple[bytes, bytes], references: int = 0) -> int:
+        """Send the headers of a call, and return its stream.
+
+        `references` more fields take one byte each: they lie in HPACK's static table.
+        """
         stream, self._next_stream = self._next_stream, self._next_stream + 2
         fields = [
             (b":method", b"POST"),
@@ -41,6 +45,7 @@ class RawHttp2:
             *headers,
         ]
         block = b"".join(_literal(name, value) for name, value in fields)
+        block += _STATIC_FIELD * references
         self.socket.sendall(frame(HEADERS, _END_HEADERS, stream, block))
         return stream
 

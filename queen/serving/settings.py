@@ -75,7 +75,9 @@ class ServiceSettings(BaseSettings):
     """Time that requests in flight get to finish after SIGTERM."""
     prestop_seconds: float = Field(default=0.0, ge=0)
     """Time between reporting NOT_SERVING and refusing requests, for load balancers to notice."""
-    max_streams: int = Field(default=512, ge=1)
+    max_connections: int = Field(default=2000, ge=8)
+    """Most connections at once; there are fewer if the limit of descriptors is lower."""
+    max_streams: int = Field(default=128, ge=1)
     """Most calls at once on one connection, those that wait to begin included."""
     max_message_bytes: int = Field(default=16 * 2**20, ge=1024)
     """Largest gRPC message that is received; the front door takes no larger one than it needs."""

@@ -17,10 +17,11 @@ from queen.errors import Overloaded
 from queen.serving.edge.arrivals import Arrivals
 from queen.serving.edge.grpc_server import STRANGER, Rpc, current_rpc
 
-Why = Literal["calls", "bytes", "gave_way", "slow_request", "unread_answer"]
-WHYS: tuple[Why, ...] = ("calls", "bytes", "gave_way", "slow_request", "unread_answer")
-"""Why the edge refuses or drops a call: too many calls, too many bytes, a message that was still
-arriving when others needed its room, one that took too long, and an answer that nobody reads."""
+Why = Literal["calls", "bytes", "headers", "gave_way", "slow_request", "unread_answer"]
+WHYS: tuple[Why, ...] = ("calls", "bytes", "headers", "gave_way", "slow_request", "unread_answer")
+"""Why the edge refuses or drops a call: too many calls, too many bytes, too many header fields, a
+message that was still arriving when others needed its room, one that took too long, and an answer
+that nobody reads."""
 
 SHARE = 4
 """An account holds at most one of this many parts of the calls and of the bytes."""

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 import grpc
 from grpc._cython import cygrpc  # type: ignore[attr-defined] # no types there
 
+from queen.serving.edge.header_count import HeaderCount
 from queen.serving.edge.patience import Outcome
 from queen.serving.edge.turns import Turns
 from queen.serving.edge.wakeups import read_all_wakeups
@@ -72,10 +73,12 @@ class Rpc:
 
 @dataclass(frozen=True)
 class Counts:
-    """Called for each call of an unknown method, and for each that gave way before it began."""
+    """Called for each call of an unknown method, each that gave way before it began, and each that
+    has too many header fields."""
 
     unknown: Callable[[], None] = lambda: None
     gave_way: Callable[[], None] = lambda: None
+    too_many_fields: Callable[[], None] = lambda: None
 
 
 _CURRENT: ContextVar[Rpc] = ContextVar("rpc")
@@ -127,6 +130,7 @@ class _CallServer(cygrpc.AioServer):  # type: ignore[misc]
         self._methods: dict[bytes, _Method] = {}
         self._turns = Turns[_Arrival](self._begin, self._refuse, loop)
         self._calls: set[asyncio.Task[None]] = set()
+        self._header_count = HeaderCount()
 
     def add_methods(self, methods: Sequence[_Method]) -> None:
         self._methods |= {method.name.encode(): method for method in methods}
@@ -149,8 +153,13 @@ class _CallServer(cygrpc.AioServer):  # type: ignore[misc]
 
     def _arrive(self, method: _Method, state: Any) -> None:
         rpc, share = Rpc(), STRANGER
+        context = cygrpc._ServicerContext(state, None, None, self._event_loop)  # noqa: SLF001, RUF100
+        if not self._header_count.is_within(state, context.invocation_metadata):
+            # No status is sent: gRPC would keep the fields until the garbage collector runs. Since
+            # nothing refers to the call any more, gRPC cancels it and frees them.
+            self._counts.too_many_fields()
+            return
         if method.admission is not None:
-            context = cygrpc._ServicerContext(state, None, None, self._event_loop)  # noqa: SLF001, RUF100
             rpc.admitted = method.admission(context)
             share = rpc.admitted.share
         self._turns.append(share, _Arrival(method, state, rpc, share))

@@ -73,10 +73,16 @@ class Servers:
         offers = [offer for offer in offers if offer.on == on]
         limits = _limits(self._settings, offers, on)
         metrics = self._shell.metrics
-        connections = most_connections(self._descriptors) if on == "main" else _FEW_CALLS
+        connections = _FEW_CALLS
+        if on == "main":
+            connections = min(self._settings.max_connections, most_connections(self._descriptors))
         server = GrpcServer(
             _options(self._settings, limits.message_bytes, connections),
-            Counts(metrics.unknown_methods.inc, metrics.dropped["calls"].inc),
+            Counts(
+                metrics.unknown_methods.inc,
+                metrics.dropped["calls"].inc,
+                metrics.dropped["headers"].inc,
+            ),
         )
         self._stack.push_async_callback(_stop, server, None)
         self._servers.append(server)

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from queen.serving.edge.calls import MOST_STRANGERS_ARRIVING
+from queen.serving.edge.header_count import MOST_FIELDS
+from queen.serving.edge.turns import MOST_WAITING
 from tests.unit.deploy.manifests import DEPLOYABLE, SERVICES, container
 from tests.unit.deploy.test_settings import effective
 
@@ -22,6 +24,11 @@ COPIES = 3
 WINDOW_BYTES = 64 * 2**10
 """Bytes of a call that gRPC holds before the call is read."""
 
+CONNECTION_BYTES = 67 * 10**3
+"""Memory of a connection over TLS on which nothing is asked."""
+HEADER_BYTES = 16 * 2**10 + 160 * MOST_FIELDS
+"""Memory of the header fields of a call that waits: their text, and gRPC's entry of each."""
+
 
 def needed(chosen: Any, at_rest: int) -> int:
     """Bytes that callers can make a service need."""
@@ -29,7 +36,10 @@ def needed(chosen: Any, at_rest: int) -> int:
     strangers = MOST_STRANGERS_ARRIVING * chosen.max_message_bytes
     windows = WINDOW_BYTES * chosen.max_calls
     accounts = ACCOUNT_BYTES * getattr(chosen, "cached_accounts", 0)
-    return at_rest + accounts + half + COPIES * half + strangers + windows
+    connections = CONNECTION_BYTES * chosen.max_connections
+    headers = HEADER_BYTES * MOST_WAITING
+    calls = half + COPIES * half + strangers + windows
+    return at_rest + accounts + calls + connections + headers
 
 
 @pytest.mark.parametrize("folder", DEPLOYABLE)
