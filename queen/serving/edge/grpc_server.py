@@ -73,8 +73,7 @@ class Rpc:
 
 @dataclass(frozen=True)
 class Counts:
-    """Called for each call of an unknown method, each that gave way before it began, and each that
-    has too many header fields."""
+    """Called for each call that is not served, by the reason: an unknown method, for instance."""
 
     unknown: Callable[[], None] = lambda: None
     gave_way: Callable[[], None] = lambda: None
