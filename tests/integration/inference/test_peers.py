@@ -184,9 +184,10 @@ async def test_strict_keeps_labels_until_the_account_crosses(door: Door, peers: 
         [await door.client.ask(rows[[row]], "strict_later") for row in range(120)]
     )
     is_turned = is_decoy(peers, rows, answers)
-    crossing = int(is_turned.argmax())
+    crossing = int(np.flatnonzero(~is_turned)[-1]) + 1
     assert 2 < crossing < 100
-    assert is_turned[crossing:].all()
+    # Answers are rounded: one or two of the account's own may be the decoy's, too.
+    assert np.count_nonzero(is_turned[:crossing]) <= 2
     clean = await door.client.ask(rows, "observer")
     check_label_kept(answers[:crossing], clean[:crossing])
     check_simplex(answers)
