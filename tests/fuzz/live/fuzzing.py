@@ -31,6 +31,8 @@ GROWTH_MIB = 64
 """Memory that a process may gain once a quarter of the attempts is over."""
 PEAK_MIB = 160
 """Memory that a process may hold at the most, beyond what it held before."""
+MOST_REFUSED = 0.02
+"""Share of the bystander's requests that may be refused for want of room."""
 WORKERS = 32
 RAW_SHARE = 0.005
 """Connections with broken frames, beside the calls."""
@@ -49,6 +51,8 @@ class Tally:
     sent: Counter[Series] = field(default_factory=Counter)
     problems: dict[str, Path | None] = field(default_factory=dict)
     good_seconds: list[float] = field(default_factory=list)
+    refused: int = 0
+    """Requests of the bystander that the services had no room for."""
     raw: int = 0
     memory: dict[str, dict[str, float]] = field(default_factory=dict)
 
@@ -66,6 +70,7 @@ class Tally:
             "codes": dict(sorted(self.codes.items())),
             "bystander": {
                 "requests": len(self.good_seconds),
+                "refused": self.refused,
                 "p99_ms": round(1e3 * float(np.quantile(waited, 0.99)), 1),
                 "slowest_ms": round(1e3 * float(waited[-1]), 1),
             },
@@ -157,8 +162,14 @@ class LiveFuzz:
         request = raw_request(self._deployed.small.inputs[:8])
         call = self._channels["inference"].unary_unary(INFER)
         key = (("authorization", f"Bearer key-of-{BYSTANDER}"),)
-        self.tally.sent[_OURS[0], "ModelInfer", "OK"] += 1
-        answer: bytes = await call(request.SerializeToString(), metadata=key, timeout=seconds)
+        code = "OK"
+        try:
+            answer: bytes = await call(request.SerializeToString(), metadata=key, timeout=seconds)
+        except grpc.aio.AioRpcError as error:
+            code = str(error.code().name)
+            raise
+        finally:
+            self.tally.sent[_OURS[0], "ModelInfer", code] += 1
         return answer
 
     async def _ask_in_earnest(self) -> None:
@@ -167,8 +178,11 @@ class LiveFuzz:
             try:
                 await self._good_answer()
             except grpc.aio.AioRpcError as error:
-                self.tally.problems[f"a good request got {error.code().name}"] = None
-                return
+                if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:
+                    self.tally.problems[f"a good request got {error.code().name}"] = None
+                    return
+                # The services may be full for a moment, and say so.
+                self.tally.refused += 1
             self.tally.good_seconds.append(monotonic() - started)
             await asyncio.sleep(_PAUSE_SECONDS)
 
@@ -223,6 +237,8 @@ class LiveFuzz:
             problems["another ledger of the bystander"] = None
         if await asyncio.to_thread(self._deployed.ledger, CARELESS):
             problems["charged: a message that must be refused"] = None
+        if self.tally.refused > max(1, MOST_REFUSED * len(self.tally.good_seconds)):
+            problems[f"{self.tally.refused} good requests were refused"] = None
         self._judge_memory()
         self._judge_records()
 
