@@ -6,7 +6,9 @@ import socket
 import socketserver
 import threading
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
+from math import inf
 from time import monotonic
 from typing import Any
 
@@ -20,6 +22,8 @@ MOST_CONNECTIONS = 8
 CONNECTION_SECONDS = 5.0
 """Time from a connection's beginning to the end of its answer."""
 MOST_REQUEST_BYTES = 8192
+FRESH_SECONDS = 1.0
+"""Time for which a text is served again: to make one takes the interpreter from the calls."""
 _PATHS = (b"/metrics", b"/")
 _TYPE = b"Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
 
@@ -46,13 +50,34 @@ class MetricsEndpoint:
         self._thread.join()
 
 
+class Page:
+    """A text that is made at most once in FRESH_SECONDS; `clock` is in seconds. Safe from threads.
+
+    Whoever comes while it is made waits for it.
+    """
+
+    def __init__(self, make: Callable[[], bytes], clock: Callable[[], float]) -> None:
+        self._make = make
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._text, self._made_at = b"", -inf
+
+    def text(self) -> bytes:
+        """The text, at most FRESH_SECONDS old."""
+        with self._lock:
+            if self._clock() - self._made_at >= FRESH_SECONDS:
+                self._made_at = self._clock()
+                self._text = self._make()
+            return self._text
+
+
 class _Server(socketserver.TCPServer):
     allow_reuse_address = True
     request_queue_size = 32
 
     def __init__(self, registry: CollectorRegistry, host: str, port: int) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._registry = registry
+        self._page = Page(lambda: generate_latest(registry), monotonic)
         self._open: deque[socket.socket] = deque()
         self._lock = threading.Lock()
         super().__init__((host, port), socketserver.BaseRequestHandler)
@@ -99,7 +124,7 @@ class _Server(socketserver.TCPServer):
         if method not in {b"GET", b"HEAD"} or path not in _PATHS:
             answer = b"HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
         else:
-            body = generate_latest(self._registry)
+            body = self._page.text()
             length = b"Content-Length: %d\r\n" % len(body)
             answer = b"HTTP/1.1 200 OK\r\nConnection: close\r\n" + _TYPE + length + b"\r\n"
             answer += body if method == b"GET" else b""

@@ -7,16 +7,18 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from grpc_health.v1.health import SERVICE_NAME as HEALTH_NAME
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 from grpc_reflection.v1alpha._async import ReflectionServicer
 
+from queen.errors import QueenError
 from queen.serving.edge.calls import CallLimits, CallsInWork
 from queen.serving.edge.descriptors import most_connections
 from queen.serving.edge.grpc_server import Counts, GrpcServer
 from queen.serving.edge.metrics_endpoint import MetricsEndpoint
-from queen.serving.edge.terms import TRUSTING, Gate, Terms, admit_strangers
+from queen.serving.edge.terms import TRUSTING, Caller, Gate, Terms, admit_strangers
 from queen.serving.health import add_health
 from queen.serving.interceptors import Edge, ObservedServer
 from queen.serving.logs.descriptors import raise_limit
@@ -95,7 +97,7 @@ class Servers:
             terms = _terms_of(offer, self._settings)
             offer.add(ObservedServer(server, metrics, Edge(calls, self._gate, terms)))
         # Health is told during the drain as well.
-        terms = TRUSTING if on == "health" else _STRANGERS
+        terms = TRUSTING if on == "health" else _welcoming(offers, self._settings)
         always = ObservedServer(server, metrics, Edge(calls, Gate(), terms))
         add_health(self._shell.health, always)
         if on != "health":
@@ -145,6 +147,22 @@ def _terms_of(offer: Offer, settings: ServiceSettings) -> Terms:
     if offer.on != "main" or offer.terms.admit is not None or admitted is None:
         return offer.terms
     return replace(offer.terms, admit=admitted.admit, is_trusting=True)
+
+
+def _welcoming(offers: Sequence[Offer], settings: ServiceSettings) -> Terms:
+    """The terms of health: all may ask, and who shows a credential has a share of their own."""
+    terms = _terms_of(offers[0], settings) if offers else TRUSTING
+    admit = terms.admit
+    if admit is None:
+        return _STRANGERS
+
+    def welcome(method: str, context: Any) -> Caller | None:
+        try:
+            return admit(method, context)
+        except QueenError:
+            return None
+
+    return Terms(welcome, is_quick=terms.is_quick)
 
 
 def _described(offers: Sequence[Offer], settings: ServiceSettings) -> Terms:

@@ -10,6 +10,7 @@ from typing import Any
 from queen import __version__
 from queen.api.oip import open_inference_pb2 as oip
 from queen.api.oip import open_inference_pb2_grpc
+from queen.errors import PermissionDenied, Unauthenticated
 from queen.serving.auth import Account, Metadata
 from queen.serving.edge.terms import Admit, Terms
 from queen.serving.health import Health
@@ -109,7 +110,8 @@ class Admission:
     """Asks for a credential before anything else of a call is read.
 
     ModelInfer always needs one. With `private_metadata` the methods that describe the server and
-    its model need one as well, reflection included. Liveness and readiness need none.
+    its model need one as well, reflection included. Liveness and readiness need none. A caller that
+    shows one all the same has the share of its account, and does not wait among strangers.
     """
 
     def __init__(self, authenticate: Authenticate, *, private_metadata: bool) -> None:
@@ -117,13 +119,17 @@ class Admission:
         self._needy = {"ModelInfer", *(METADATA_METHODS if private_metadata else ())}
 
     def admit(self, method: str, context: Any) -> Account | None:
-        """The account of a call of a method, None for a method that needs no credential.
+        """The account of a call; None for a stranger's, of a method that needs no credential.
 
-        Raises Unauthenticated or PermissionDenied for a credential that opens no account.
+        Raises Unauthenticated or PermissionDenied for a credential that opens no account, if the
+        method needs one.
         """
-        if method not in self._needy:
+        try:
+            return self._authenticate(context.invocation_metadata(), auth_context_of(context))
+        except (Unauthenticated, PermissionDenied):
+            if method in self._needy:
+                raise
             return None
-        return self._authenticate(context.invocation_metadata(), auth_context_of(context))
 
 
 def terms_of(admit: Admit, door: FrontDoor, max_message_bytes: int) -> Terms:

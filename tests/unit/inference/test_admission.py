@@ -62,3 +62,14 @@ def test_metadata_need_one_where_they_are_private(method: str) -> None:
     with pytest.raises(Unauthenticated):
         door.admit(method, Context())
     assert door.admit(method, Context((("authorization", "Bearer key"),))) is not None
+
+
+@pytest.mark.parametrize("method", [*OPEN, "ModelMetadata", "Check"])
+def test_a_credential_that_is_shown_counts(method: str) -> None:
+    """Its account has a share of its own; a wrong one is a stranger's."""
+    door = admission(private_metadata=False)
+    account = door.admit(method, Context((("authorization", "Bearer key"),)))
+    assert account is not None
+    assert account.account_id == "alice"
+    assert door.admit(method, Context((("authorization", "Bearer lock"),))) is None
+    assert door.admit(method, Context(names=[b"bob.test"])) is None

@@ -7,7 +7,7 @@ import json
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -33,6 +33,10 @@ HEARD_SHARE = 0.25
 """Share of a timeout that the event loop must have listened for the timeout to blame the peer."""
 _REFUSALS = (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.INVALID_ARGUMENT)
 """Codes of a peer that is full, and of one that does not take what it was sent."""
+
+_Heard = Literal["serves", "fails", "late", "unheard"]
+"""What a probe may hear: that the peer serves or does not, nothing in time, or nothing because
+this process did not listen long enough to know."""
 
 
 class LoopClock:
@@ -125,6 +129,7 @@ class Peer:
         options = _options(service, max_message_bytes, retries=retries)
         self.channel = FollowingChannel(dialer, require_stated(target), options)
         self._is_known = False
+        self._was_late = False
         self._log = logger("peer").bind(peer=service, target=target)
         self._failure = ""
         self._clock = clock
@@ -157,18 +162,25 @@ class Peer:
     async def probe(self, timeout_seconds: float) -> bool:
         """Ask the peer's health, remember it and return it.
 
-        A change of the PEM files is noticed here, and the channel opened anew.
+        A peer that serves and answers too late once serves on: it may have had a busy moment, and
+        the failure mode would answer in its place. A second late probe in a row ends that. A
+        change of the PEM files is noticed here, and the channel opened anew.
         """
-        serving = await self._ask_health(self.channel.current, timeout_seconds)
+        heard = await self._ask_health(self.channel.current, timeout_seconds)
 
         async def serves(channel: grpc.aio.Channel) -> bool:
-            return bool(await self._ask_health(channel, timeout_seconds))
+            return await self._ask_health(channel, timeout_seconds) == "serves"
 
         if await self.channel.renew(serves):
             self._log.info("peer is called with renewed PEM files")
-            serving = True
-        if serving is None:
+            heard = "serves"
+        if heard == "unheard":
             return self.is_up
+        is_excused = heard == "late" and not self._was_late
+        self._was_late = heard == "late"
+        if is_excused and self.is_up:
+            return True
+        serving = heard == "serves"
         if serving is not self.is_up or not self._is_known:
             if serving:
                 self._log.warning("peer serves")
@@ -177,8 +189,8 @@ class Peer:
         self.is_up, self._is_known = serving, True
         return serving
 
-    async def _ask_health(self, channel: grpc.aio.Channel, timeout_seconds: float) -> bool | None:
-        """Whether the peer serves; None if this process did not listen long enough to know."""
+    async def _ask_health(self, channel: grpc.aio.Channel, timeout_seconds: float) -> _Heard:
+        """What a probe hears of the peer."""
         request = health_pb2.HealthCheckRequest(service=self.service)
         began = self._clock()
         try:
@@ -187,16 +199,16 @@ class Peer:
             serves = bool(response.status == health_pb2.HealthCheckResponse.SERVING)
             if serves and self.inquiry is not None:
                 self.problem = await self.inquiry.ask(channel, timeout_seconds)
-                return not self.problem
+                return "fails" if self.problem else "serves"
         except grpc.aio.AioRpcError as error:
             is_late = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
             if is_late and self._clock() - began < HEARD_SHARE * timeout_seconds:
-                return None
+                return "unheard"
             self.problem = f"{error.code().name}: {error.details()}"
-            return False
+            return "late" if is_late else "fails"
         states = health_pb2.HealthCheckResponse.ServingStatus
         self.problem = f"it says {states.Name(response.status)}"
-        return serves
+        return "serves" if serves else "fails"
 
     async def close(self) -> None:
         """End the channel, and the calls on it."""

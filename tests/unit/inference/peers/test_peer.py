@@ -119,14 +119,18 @@ async def test_each_failure_has_its_kind(
 
 
 async def test_a_late_peer_is_late() -> None:
-    """While this process listens, a timeout is the peer's fault, and so is a late probe."""
+    """While this process listens, a timeout is the peer's fault, and so are two late probes."""
     clock = LoopClock()
     async with clock.running(Lasting()), dialed(clock.now) as (peer, scripted):
         scripted.seconds = 30.0
         with pytest.raises(DependencyUnavailable) as caught:
             await call(peer, 0.3)
         assert type(caught.value) is DependencyUnavailable
-        assert not await peer.probe(0.3)
+        assert await peer.probe(0.3)
+        scripted.seconds = 0.0
+        assert await peer.probe(10.0)
+        scripted.seconds = 30.0
+        assert [await peer.probe(0.3) for _ in range(3)] == [True, False, False]
 
 
 async def test_a_timeout_that_we_slept_through_is_our_own_overload() -> None:

@@ -10,7 +10,12 @@ from collections.abc import Iterator
 import pytest
 
 from queen.errors import ConfigError
-from queen.serving.edge.metrics_endpoint import MOST_CONNECTIONS, MetricsEndpoint
+from queen.serving.edge.metrics_endpoint import (
+    FRESH_SECONDS,
+    MOST_CONNECTIONS,
+    MetricsEndpoint,
+    Page,
+)
 from queen.serving.metrics import Metrics
 
 
@@ -76,3 +81,18 @@ def test_there_is_nothing_but_the_metrics(
     client.request(method, path)
     assert client.getresponse().status == status
     client.close()
+
+
+def test_a_text_is_made_once_a_second() -> None:
+    """However many ask for it; then a new one is made."""
+    now, made = 0.0, 0
+
+    def make() -> bytes:
+        nonlocal made
+        made += 1
+        return b"%d" % made
+
+    page = Page(make, lambda: now)
+    assert [page.text() for _ in range(3)] == [b"1"] * 3
+    now = FRESH_SECONDS
+    assert [page.text() for _ in range(3)] == [b"2"] * 3

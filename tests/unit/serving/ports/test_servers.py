@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from queen.api.v1 import perturber_pb2, perturber_pb2_grpc
-from queen.errors import ConfigError
+from queen.errors import ConfigError, Unauthenticated
+from queen.serving.edge.calls import STRANGERS_SHARE
+from queen.serving.edge.terms import Terms
 from queen.serving.server import running
-from tests.unit.serving.toy_service import Echo, toy, wire
+from queen.serving.shell import Offer, Shell
+from tests.raw_http2 import RawHttp2
+from tests.unit.serving.toy_service import Echo, ToySettings, toy, wire
 
 
 @pytest.mark.parametrize("setting", ["port", "metrics_port"])
@@ -66,3 +75,46 @@ async def test_a_connection_has_a_bound_on_its_calls(tmp_path: Path) -> None:
         assert echo.slow_asked == 2
         echo.may_answer.set()
         await asyncio.gather(*calls, return_exceptions=True)
+
+
+@dataclass(frozen=True)
+class Named:
+    """The owner of a credential."""
+
+    hash: str
+
+
+def admit(_method: str, context: Any) -> Named:
+    """The caller that the header `who` names."""
+    who = dict(context.invocation_metadata()).get("who")
+    if who is None:
+        raise Unauthenticated("expected who")
+    return Named(who)
+
+
+@asynccontextmanager
+async def wire_named(settings: ToySettings, shell: Shell) -> AsyncIterator[Sequence[Offer]]:
+    """The toy, for callers that say who they are."""
+    async with wire(settings, shell) as offers:
+        yield [replace(offer, terms=Terms(admit)) for offer in offers]
+
+
+async def test_health_tells_who_shows_a_credential_apart(tmp_path: Path) -> None:
+    """A stranger whose message never comes fills the strangers' room, and no account's."""
+    settings = toy(tmp_path, max_calls=STRANGERS_SHARE)
+    async with (
+        running(settings, wire_named) as process,
+        grpc.aio.insecure_channel(process.addresses["address"]) as channel,
+    ):
+        check = health_pb2_grpc.HealthStub(channel).Check
+        request = health_pb2.HealthCheckRequest()
+        work = process.shell.metrics.registry.get_sample_value
+        with RawHttp2(process.addresses["address"]) as stranger:
+            stranger.begin(b"/grpc.health.v1.Health/Check")
+            while not work("queen_calls_in_work"):
+                await asyncio.sleep(0)
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await check(request)
+            assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            answer = await check(request, metadata=(("who", "alice"),))
+        assert answer.status == health_pb2.HealthCheckResponse.SERVING
