@@ -49,6 +49,11 @@ class Arrivals(Generic[C]):
         """Whether calls wait for room."""
         return bool(self._waiting)
 
+    @property
+    def oldest(self) -> C | None:
+        """The call that has had its room for longest; None if no message arrives."""
+        return next(iter(self._arriving), None)
+
     def __bool__(self) -> bool:
         return bool(self._arriving or self._waiting)
 

@@ -49,6 +49,9 @@ class CallLimits:
     message_bytes: int
     request_seconds: float
     answer_seconds: float
+    gives_way: bool = False
+    """Whether, with too many calls, the oldest that waits for its caller is dropped for a newcomer;
+    for a port on which honest callers send at once and wait for the answer."""
 
     @property
     def arriving(self) -> int:
@@ -129,7 +132,8 @@ class CallsInWork:
         current = self._shares.get(share)
         if current is None:
             current = self._shares[share] = _Share()
-        if len(self._all) >= self.limits.calls or current.calls >= self._most_calls(share):
+        is_full = len(self._all) >= self.limits.calls or current.calls >= self._most_calls(share)
+        if is_full and not self._give_way():
             if not current.calls:
                 del self._shares[share]
             raise self._refused("calls")
@@ -213,6 +217,17 @@ class CallsInWork:
                 self._interrupt(call, "slow_request")
             for call in arrivals.givers(now):
                 self._interrupt(call, "gave_way")
+
+    def _give_way(self) -> bool:
+        """Drop the oldest call that waits for its caller, if the port does so and there is one."""
+        oldest = self._arrivals.oldest or next(iter(self._sending), None)
+        if not self.limits.gives_way or oldest is None:
+            return False
+        self._make_room(oldest)
+        self._sending.pop(oldest, None)
+        self.count("gave_way")
+        oldest.drop("gave_way")
+        return True
 
     def _interrupt(self, call: Call, why: Why) -> None:
         self._make_room(call)

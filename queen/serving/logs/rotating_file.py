@@ -48,9 +48,9 @@ class RotatingFile:
             self._lock = os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._file = _open(self._path)
-            self._size = os.fstat(self._file).st_size
+            size = os.fstat(self._file).st_size
             self._full_at = max_bytes
-            if self._size and os.pread(self._file, 1, self._size - 1) != b"\n":
+            if size and os.pread(self._file, 1, size - 1) != b"\n":
                 # A process that was killed left half a line, which stays the last of its file.
                 self._rotate()
         except BlockingIOError as error:
@@ -63,28 +63,35 @@ class RotatingFile:
         opened(self._file)
 
     def write(self, line: bytes) -> None:
-        """Append a line that ends in a newline; OSError if that fails, and nothing is written."""
-        if self._size and self._size + len(line) > self._full_at:
+        """Append a line that ends in a newline; OSError if that fails, and nothing is written.
+
+        An empty line is not written, but a file that others have filled is rotated.
+        """
+        # Not counted: libraries write to the descriptor, too, where it is that of stderr.
+        size = os.fstat(self._file).st_size
+        if size and size + len(line) > self._full_at:
             try:
                 self._rotate()
             except OSError:
                 # No record is lost for want of a new file: this one is larger than asked for.
-                self._full_at = self._size + len(line) + self._max_bytes // _RETRY_SHARE
+                self._full_at = size + len(line) + self._max_bytes // _RETRY_SHARE
             else:
+                size = 0
                 self._opened(self._file)
         try:
             rest = memoryview(line)
             while rest:
                 rest = rest[os.write(self._file, rest) :]
         except OSError:
-            os.ftruncate(self._file, self._size)
+            os.ftruncate(self._file, size)
             raise
-        self._size += len(line)
 
     def close(self) -> None:
         """Close the file, so that another process may open it."""
         os.close(self._file)
         os.close(self._lock)
+        # Its number may soon be another file's.
+        self._file = -1
         self._reserve.close()
 
     def _rotate(self) -> None:
@@ -106,7 +113,7 @@ class RotatingFile:
             os.close(file)
             raise
         os.close(self._file)
-        self._file, self._size, self._full_at = file, 0, self._max_bytes
+        self._file, self._full_at = file, self._max_bytes
 
     def _beside(self, suffix: str) -> Path:
         return self._path.with_name(f"{self._path.name}.{suffix}")

@@ -13,6 +13,8 @@ from typing import Protocol
 
 MOST_WAITING_BYTES = 4 * 2**20
 """Bytes of lines that may wait to be written."""
+LOOK_SECONDS = 5.0
+"""Time without a line after which the output gets an empty one."""
 _WAIT_SECONDS = 1.0
 
 
@@ -20,7 +22,10 @@ class Output(Protocol):
     """Where lines end."""
 
     def write(self, line: bytes) -> None:
-        """Write a line that ends in a newline, or raise OSError."""
+        """Write a line that ends in a newline, or raise OSError.
+
+        An empty line comes now and then if no other does: what others wrote may fill a file.
+        """
 
 
 class Stream:
@@ -49,10 +54,16 @@ class LogSink:
     (full), or the output refused them (failed). Safe from any thread.
     """
 
-    def __init__(self, output: Output, most_waiting_bytes: int = MOST_WAITING_BYTES) -> None:
+    def __init__(
+        self,
+        output: Output,
+        most_waiting_bytes: int = MOST_WAITING_BYTES,
+        look_seconds: float = LOOK_SECONDS,
+    ) -> None:
         self.dropped = {"full": 0, "failed": 0}
         self._output = output
         self._most = most_waiting_bytes
+        self._look_seconds = look_seconds
         self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._waiting = 0
@@ -85,7 +96,7 @@ class LogSink:
         return thread
 
     def _write_all(self) -> None:
-        while (line := self._queue.get()) is not None:
+        while (line := self._next()) is not None:
             try:
                 self._output.write(line)
             except Exception:  # noqa: BLE001 - there is no other place to say it
@@ -93,3 +104,9 @@ class LogSink:
             finally:
                 with self._lock:
                     self._waiting -= len(line)
+
+    def _next(self) -> bytes | None:
+        try:
+            return self._queue.get(timeout=self._look_seconds)
+        except queue.Empty:
+            return b""

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ _LAST_SECONDS = 1.0
 """Time that a server gets to end the calls that it has cancelled."""
 _STRANGERS = Terms(admit_strangers)
 _HEALTH_MESSAGE_BYTES = 4096
+_HEALTH_SECONDS = 1.0
+"""Longest time on the port of probes that a message may take, or an answer may be left unread."""
 _FEW_CALLS = 256
 """Most calls in work on a port that serves operators or probes alone."""
 
@@ -173,8 +176,9 @@ def _described(offers: Sequence[Offer], settings: ServiceSettings) -> Terms:
 
 def _limits(settings: ServiceSettings, offers: Sequence[Offer], on: PortName) -> CallLimits:
     """The bounds on the calls of a port."""
+    seconds = inf
     if on == "health":
-        message_bytes = _HEALTH_MESSAGE_BYTES
+        message_bytes, seconds = _HEALTH_MESSAGE_BYTES, _HEALTH_SECONDS
     else:
         largest = settings.max_message_bytes
         message_bytes = max(offer.terms.message_bytes or largest for offer in offers)
@@ -182,8 +186,9 @@ def _limits(settings: ServiceSettings, offers: Sequence[Offer], on: PortName) ->
         settings.max_calls if on == "main" else _FEW_CALLS,
         settings.max_bytes_in_flight,
         message_bytes,
-        settings.request_seconds,
-        settings.answer_seconds,
+        min(settings.request_seconds, seconds),
+        min(settings.answer_seconds, seconds),
+        gives_way=on == "health",
     )
 
 

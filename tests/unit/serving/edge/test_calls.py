@@ -190,3 +190,20 @@ def test_an_answer_larger_than_its_question_finds_room_or_is_refused() -> None:
     calls.sends(second, own)
     calls.sends(trusted, 10 * LIMITS.held_bytes)
     assert calls.held == own + 10 * LIMITS.held_bytes
+
+
+def test_on_the_port_of_probes_the_oldest_gives_way() -> None:
+    """First of the calls whose message does not come, then of those that leave their answer."""
+    calls = Clocked(replace(LIMITS, calls=3, gives_way=True))
+    unread, working = calls.enter(None), calls.enter(None)
+    calls.sends(unread, 10)
+    (arriving,) = calls.arriving(None)
+    calls.enter(None)
+    assert dropped([unread, working, arriving]) == [2]
+    calls.leave(arriving)
+    calls.enter(None)
+    assert dropped([unread, working, arriving]) == [0, 2]
+    calls.leave(unread)
+    with pytest.raises(Overloaded):
+        calls.enter(None)
+    assert calls.counts == {"gave_way": 2, "calls": 1}

@@ -163,3 +163,16 @@ def test_whoever_follows_gets_the_descriptor_of_each_file(tmp_path: Path) -> Non
         file.write(f"{number:0>999}\n".encode())
     file.close()
     assert followed == [path.stat().st_ino for path in (tmp_path / "log.1", tmp_path / "log")]
+
+
+def test_lines_of_others_fill_the_file(tmp_path: Path) -> None:
+    """A library that writes to the same descriptor: the file is rotated, with a line or without."""
+    file = RotatingFile(tmp_path / "log", 4096, 3)
+    for number in range(2):
+        with (tmp_path / "log").open("ab") as other:
+            other.write(b"x" * 5000 + b"\n")
+        file.write(b"ours\n" if number == 0 else b"")
+    file.close()
+    assert (tmp_path / "log.2").read_bytes() == b"x" * 5000 + b"\n"
+    assert (tmp_path / "log.1").read_bytes() == b"ours\n" + b"x" * 5000 + b"\n"
+    assert not (tmp_path / "log").read_bytes()

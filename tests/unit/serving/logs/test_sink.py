@@ -87,3 +87,23 @@ def test_a_stream_is_written_whole_though_its_reader_is_slow() -> None:
     os.close(reading)
     os.close(writing)
     assert bytes(got) == line
+
+
+def test_without_a_line_the_output_is_asked_to_look() -> None:
+    """With an empty line, again and again: others may write to its file."""
+
+    class Looking:
+        def __init__(self) -> None:
+            self.looks, self.enough = 0, threading.Event()
+
+        def write(self, line: bytes) -> None:
+            assert not line
+            self.looks += 1
+            if self.looks == 3:
+                self.enough.set()
+
+    output = Looking()
+    sink = LogSink(output, look_seconds=0.001)
+    assert output.enough.wait(30)
+    sink.close(10.0)
+    assert sink.dropped == {"full": 0, "failed": 0}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -118,3 +118,20 @@ async def test_health_tells_who_shows_a_credential_apart(tmp_path: Path) -> None
             assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
             answer = await check(request, metadata=(("who", "alice"),))
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+async def test_a_probe_gets_in_among_calls_without_a_message(tmp_path: Path) -> None:
+    """On the port of probes the oldest of them gives way."""
+    async with running(toy(tmp_path, health_port=0), wire) as process, AsyncExitStack() as stack:
+        address = process.addresses["health"]
+        metric = process.shell.metrics.registry.get_sample_value
+        for _ in range(3):
+            stranger = stack.enter_context(RawHttp2(address))
+            for _ in range(100):
+                stranger.begin(b"/grpc.health.v1.Health/Check")
+        while not metric("queen_calls_dropped_total", {"reason": "gave_way"}):
+            await asyncio.sleep(0)
+        async with grpc.aio.insecure_channel(address) as channel:
+            check = health_pb2_grpc.HealthStub(channel).Check
+            answers = [await check(health_pb2.HealthCheckRequest()) for _ in range(10)]
+    assert {answer.status for answer in answers} == {health_pb2.HealthCheckResponse.SERVING}
