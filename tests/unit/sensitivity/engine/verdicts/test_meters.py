@@ -307,6 +307,11 @@ def test_one_member_cannot_have_its_group_off_distribution(scope: Scope, batch: 
     # Now a member that asked nothing strange is off-distribution with its group.
     center = GEOMETRY.cluster_centers[:1]
     assert book.assess(batch_of([policies[2]], center, np.zeros(1, int))).causes.all()
+    # Its operator sees by their own levels which members drove the group there.
+    reader = AccountReader(GEOMETRY, book.limits.thresholds, store, METER)
+    levels = [reader.get(name).off_distribution for name in ("odd", "even")]
+    assert min(levels) >= 1.0
+    assert not len(marks_of(store, "new"))
 
 
 def test_an_operator_reads_the_level_as_a_share_of_the_limit() -> None:
