@@ -30,7 +30,7 @@ _REFUSED = ("retry",)
 _READERS = (
     *("s4l", "smoothing", "disambiguate", "runner-up", "runner-up-ties", "jbda-tr"),
     *("active", "out-of-region-entropy", "d-dae", "partial-bayes", "full-knowledge-invert"),
-    *("decoder-rehearsed", "decoder-believing", "ssl-active"),
+    *("decoder-rehearsed", "decoder-believing", "ssl-active", "slopes"),
 )
 """Attacks that choose queries or read answers, and need no verdict to differ from another."""
 _DOUBTERS = (
@@ -40,7 +40,7 @@ _DOUBTERS = (
     "full-knowledge-discard",
 )
 """Attacks that believe some answers more than others: they need labels that a verdict changed."""
-_CHOOSERS = ("s4l", "jbda-tr", "active", "out-of-region-entropy", "ssl-active")
+_CHOOSERS = ("s4l", "jbda-tr", "active", "out-of-region-entropy", "ssl-active", "slopes")
 """Attacks that learn more from answers that nobody changed."""
 _UNMET = ("adaptive-misinformation-0.2", "grad2-all-ones")
 """Baselines that are variants of others in the plan."""

@@ -23,7 +23,7 @@ MARGIN = 0.015
 Several times the deviation that `seed_deviation` finds.
 """
 OWN_LEARNERS = (
-    *("s4l", "ssl-prefix", "ssl-active", "two-heads"),
+    *("s4l", "ssl-prefix", "ssl-active", "two-heads", "slopes"),
     *("art-knockoff", "art-copycat"),
 )
 """Attacks that train their last copy in a way of their own: it gets no company."""
