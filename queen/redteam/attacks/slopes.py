@@ -153,7 +153,7 @@ def _ways(image: Images, pool: Images, count: int, rng: np.random.Generator) -> 
 
 
 def _ask(account: Account, image: Images, ways: Images) -> Asked:
-    """One request: an image (...) and what lies at the end of each of its ways (K, ...)."""
+    """An image (...) and the ends of its ways (K, ...), asked about in one request."""
     answers = account.ask(np.concatenate([image[None], image + ways]))
     return Asked(image[None], ways[None], answers[None])
 
