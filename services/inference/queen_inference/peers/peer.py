@@ -190,7 +190,7 @@ class Peer:
         return serving
 
     async def _ask_health(self, channel: grpc.aio.Channel, timeout_seconds: float) -> _Heard:
-        """What a probe hears of the peer."""
+        """Ask for the health of the peer, and for what its inquiry asks."""
         request = health_pb2.HealthCheckRequest(service=self.service)
         began = self._clock()
         try:
