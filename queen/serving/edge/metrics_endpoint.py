@@ -8,7 +8,6 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from math import inf
 from time import monotonic
 from typing import Any
 
@@ -22,8 +21,12 @@ MOST_CONNECTIONS = 8
 CONNECTION_SECONDS = 5.0
 """Time from a connection's beginning to the end of its answer."""
 MOST_REQUEST_BYTES = 8192
-FRESH_SECONDS = 1.0
-"""Time for which a text is served again: to make one takes the interpreter from the calls."""
+MOST_TEXTS = 200
+TEXTS_PER_SECOND = 20
+"""Texts that are made at once, and for good; beyond them the last one is served again.
+
+To make a text takes the interpreter from the calls.
+"""
 _PATHS = (b"/metrics", b"/")
 _TYPE = b"Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
 
@@ -51,22 +54,26 @@ class MetricsEndpoint:
 
 
 class Page:
-    """A text that is made at most once in FRESH_SECONDS; `clock` is in seconds. Safe from threads.
+    """A text that is made for whoever asks, within bounds; `clock` is in seconds.
 
-    Whoever comes while it is made waits for it.
+    Safe from any thread: whoever comes while it is made waits for it.
     """
 
     def __init__(self, make: Callable[[], bytes], clock: Callable[[], float]) -> None:
         self._make = make
         self._clock = clock
         self._lock = threading.Lock()
-        self._text, self._made_at = b"", -inf
+        self._left, self._at = float(MOST_TEXTS), clock()
+        self._text = b""
 
     def text(self) -> bytes:
-        """The text, at most FRESH_SECONDS old."""
+        """The text: a new one, or the last one if too many were made."""
         with self._lock:
-            if self._clock() - self._made_at >= FRESH_SECONDS:
-                self._made_at = self._clock()
+            now = self._clock()
+            self._left = min(MOST_TEXTS, self._left + TEXTS_PER_SECOND * (now - self._at))
+            self._at = now
+            if self._left >= 1:
+                self._left -= 1
                 self._text = self._make()
             return self._text
 

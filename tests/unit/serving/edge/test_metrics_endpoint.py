@@ -11,8 +11,9 @@ import pytest
 
 from queen.errors import ConfigError
 from queen.serving.edge.metrics_endpoint import (
-    FRESH_SECONDS,
     MOST_CONNECTIONS,
+    MOST_TEXTS,
+    TEXTS_PER_SECOND,
     MetricsEndpoint,
     Page,
 )
@@ -83,8 +84,8 @@ def test_there_is_nothing_but_the_metrics(
     client.close()
 
 
-def test_a_text_is_made_once_a_second() -> None:
-    """However many ask for it; then a new one is made."""
+def test_texts_are_made_within_bounds() -> None:
+    """Whoever reads now and then gets a new one; a flood gets the last one again."""
     now, made = 0.0, 0
 
     def make() -> bytes:
@@ -93,6 +94,9 @@ def test_a_text_is_made_once_a_second() -> None:
         return b"%d" % made
 
     page = Page(make, lambda: now)
-    assert [page.text() for _ in range(3)] == [b"1"] * 3
-    now = FRESH_SECONDS
-    assert [page.text() for _ in range(3)] == [b"2"] * 3
+    texts = [page.text() for _ in range(MOST_TEXTS + 3)]
+    assert texts[:MOST_TEXTS] == [b"%d" % number for number in range(1, MOST_TEXTS + 1)]
+    assert texts[MOST_TEXTS:] == [b"%d" % MOST_TEXTS] * 3
+    now = 1.0
+    texts = [page.text() for _ in range(TEXTS_PER_SECOND + 3)]
+    assert len(set(texts)) == TEXTS_PER_SECOND
