@@ -127,6 +127,8 @@ def open_stage(
             perturber_target=setting.perturber.address,
             default_profile="paper",
             failure_mode=failure_mode,
+            # What the service does in an outage is judged for as long as it lasts.
+            unassessed_rows=1 << 30,
         )
         stack.callback(door.end)
         yield Stage(door.start(), processes, store_links, peer_links)

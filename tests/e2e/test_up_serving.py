@@ -198,7 +198,7 @@ def test_second_up_on_one_state_is_refused(small, serving):
 
 
 class Traffic(threading.Thread):
-    """An account that keeps asking; every answer or error is kept."""
+    """An account that asks on, too little for `unassessed_rows`; keeps every answer or error."""
 
     def __init__(self, up, rows):
         super().__init__(daemon=True)
@@ -210,7 +210,7 @@ class Traffic(threading.Thread):
         """Ask until told to end."""
         with OipClient(self._up.addresses["inference"], self._up.key) as client:
             model = client.describe("small")
-            while not self.ended.wait(0.02):
+            while not self.ended.wait(0.2):
                 try:
                     self.answers.append(client.infer(model, self._rows))
                 except grpc.RpcError as error:

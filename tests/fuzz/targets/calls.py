@@ -44,6 +44,7 @@ async def open_methods(small: SmallBundle, folder: Path) -> AsyncIterator[Method
         perturber_target=NOWHERE,
         default_profile="paper",
         max_request_rows=64,
+        unassessed_rows=1 << 30,
         decision_log="off",
         jwt_issuer=ISSUER,
         jwt_audience=AUDIENCE,
