@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from queen.serving.edge.calls import STRANGERS_SHARE
 from queen.serving.edge.terms import Terms
 from queen.serving.server import running
 from queen.serving.shell import Offer, Shell
-from tests.raw_http2 import RawHttp2
+from tests.raw_http2 import SETTINGS, RawHttp2
 from tests.unit.serving.toy_service import Echo, ToySettings, toy, wire
 
 
@@ -135,3 +135,39 @@ async def test_a_probe_gets_in_among_calls_without_a_message(tmp_path: Path) -> 
             check = health_pb2_grpc.HealthStub(channel).Check
             answers = [await check(health_pb2.HealthCheckRequest()) for _ in range(10)]
     assert {answer.status for answer in answers} == {health_pb2.HealthCheckResponse.SERVING}
+
+
+async def test_a_new_connection_may_begin_many_calls(tmp_path: Path) -> None:
+    """The bound reaches a client after its first calls: a hundred at once are served."""
+    async with (
+        running(toy(tmp_path), wire) as process,
+        grpc.aio.insecure_channel(process.addresses["address"]) as channel,
+    ):
+        ask = perturber_pb2_grpc.PerturberServiceStub(channel).Reverse
+        request = perturber_pb2.ReverseRequest(probabilities=b"x")
+        answers = await asyncio.gather(*(ask(request) for _ in range(100)))
+    assert {answer.probabilities for answer in answers} == {b"x"}
+
+
+async def test_connections_are_bounded(tmp_path: Path) -> None:
+    """One more is closed before it is spoken to; once another leaves there is room again."""
+
+    def is_served(connection: RawHttp2) -> bool:
+        try:
+            return connection.read()[0] == SETTINGS
+        except (EOFError, ConnectionError):
+            return False
+
+    async with running(toy(tmp_path, max_connections=8), wire) as process:
+        address = process.addresses["address"]
+        with ExitStack() as stack:
+            connections = [stack.enter_context(RawHttp2(address)) for _ in range(8)]
+            served = [await asyncio.to_thread(is_served, one) for one in connections]
+            assert served == [True] * 8
+            with RawHttp2(address) as surplus:
+                assert not await asyncio.to_thread(is_served, surplus)
+        async with asyncio.timeout(30):
+            while True:
+                with RawHttp2(address) as newcomer:
+                    if await asyncio.to_thread(is_served, newcomer):
+                        break
