@@ -41,8 +41,11 @@ _TRIED = 2
 """Images with which the steps are tried."""
 _HELD = 8
 """Held-out neighbors, which the slopes of an image must predict."""
-_GOOD = 0.05
-"""Error of a step, as a share, at which no larger step is tried: far neighbors may be charged."""
+_GOOD = 0.1
+"""Error, as a share, below which a step tells slopes; larger ones, which may cost, are not tried.
+
+Without such a step the images are asked about alone.
+"""
 _FINEST = 1e-6
 _OUTLIERS = 0.01
 """Share of the slopes that are cut to the largest of the others: some answers jump."""
@@ -107,7 +110,7 @@ class Asked:
 
 
 def steal(target: MeteredTarget, thief: Thief) -> nn.Module:
-    """Try the steps with the first images, then ask with the best one while queries are left.
+    """Find the least step that tells slopes, then ask with it while queries are left.
 
     Accounts take images in turn, and an image and its neighbors go to one account.
     """
@@ -117,16 +120,18 @@ def steal(target: MeteredTarget, thief: Thief) -> nn.Module:
         for index in range(min(thief.accounts, thief.queries))
     ]
     scale = float(thief.pool.max() - thief.pool.min())
-    step, asked = STEPS[1], list[Asked]()
+    step: float | None = STEPS[0]
+    asked: list[Asked] = []
     trials = _TRIED * (1 + len(STEPS) * (count + _HELD))
     if count and 2 * trials <= thief.queries:
         ways = np.stack([_ways(image, thief.pool, count, rng) for image in thief.pool[:_TRIED]])
-        step, trial = _best_step(accounts[0], thief.pool[:_TRIED], scale * ways, rng)
+        step, trial = _least_step(accounts[0], thief.pool[:_TRIED], scale * ways, rng)
         asked.append(trial)
+        count = count if step is not None else 0
     first = _TRIED * len(asked)
     for index, image in enumerate(thief.pool[first:][: target.left // (1 + count)]):
         ways = _ways(image, thief.pool, count, rng)
-        asked.append(_ask(accounts[index % len(accounts)], image, scale * step * ways))
+        asked.append(_ask(accounts[index % len(accounts)], image, scale * (step or 0) * ways))
     return train_with_slopes(thief.dataset, Asked.joined(asked), seed=thief.seed)
 
 
@@ -158,10 +163,10 @@ def _ask(account: Account, image: Images, ways: Images) -> Asked:
     return Asked(image[None], ways[None], answers[None])
 
 
-def _best_step(
+def _least_step(
     account: Account, images: Images, ways: Images, rng: np.random.Generator
-) -> tuple[float, Asked]:
-    """The step whose slopes predict held-out neighbors best, and the answers that it had.
+) -> tuple[float | None, Asked]:
+    """The least step whose slopes predict held-out neighbors, and the answers that it had.
 
     `ways` (N, K, ...) are of length 1. A held-out neighbor lies between K others of its image.
     """
@@ -169,17 +174,14 @@ def _best_step(
     mixed = np.einsum("nhk,nk...->nh...", shares, ways)
     shares /= np.linalg.norm(mixed.reshape(*mixed.shape[:2], -1), axis=2)[..., None]
     held = np.einsum("nhk,nk...->nh...", shares, ways)
-    trials, errors = list[Asked](), list[float]()
+    kept = ways.shape[1]
     for step in STEPS:
         every = step * np.concatenate([ways, held], axis=1)
         parts = [_ask(account, image, every[row]) for row, image in enumerate(images)]
-        trials.append(Asked.joined(parts))
-        errors.append(_error(trials[-1].levels(trials[-1].fineness), shares))
-        if errors[-1] < _GOOD:
-            break
-    best, kept = int(np.argmin(errors)), ways.shape[1]
-    trial = trials[best]
-    return STEPS[best], Asked(trial.images, trial.ways[:, :kept], trial.answers[:, : 1 + kept])
+        trial = Asked.joined(parts)
+        if _error(trial.levels(trial.fineness), shares) < _GOOD:
+            return step, Asked(trial.images, trial.ways[:, :kept], trial.answers[:, : 1 + kept])
+    return None, Asked(trial.images, trial.ways[:, :0], trial.answers[:, :1])
 
 
 def _error(levels: Answers, shares: NDArray[np.float32]) -> float:
@@ -241,8 +243,8 @@ class _Slopes:
             torch.from_numpy(np.ascontiguousarray(rows, np.float32)).to(device)
             for rows in (asked.images[is_known], levels[is_known, 0], slopes, ways)
         )
-        self._usual_slope = max(float(np.square(slopes).mean()) if slopes.size else 0.0, 1e-12)
-        self._usual_level = max(float(levels[is_known, 0].var()) if is_known.any() else 0.0, 1e-12)
+        self._usual_slope = _mean_square(slopes)
+        self._usual_level = _mean_square(levels[is_known, 0])
 
     def loss(self, network: nn.Module, generator: torch.Generator) -> Tensor:
         """Squared errors of the levels and slopes of some images, as shares of their squares.
@@ -269,6 +271,12 @@ class _Slopes:
         of_slopes = (changes - expected).square().mean() / self._usual_slope
         loss: Tensor = of_levels + of_slopes
         return loss
+
+
+def _mean_square(rows: NDArray[np.floating]) -> float:
+    """The mean square of numbers; infinity where all are 0, so that nothing is learned of them."""
+    square = float(np.square(rows).mean()) if rows.size else 0.0
+    return square if square > 0 else np.inf
 
 
 ATTACK = Attack("slopes", "ask about images and free neighbors of each, learn the slopes", steal)

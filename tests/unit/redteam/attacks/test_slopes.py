@@ -7,6 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 
+from queen.redteam.attacks.base import one_hot
 from queen.redteam.attacks.parts.readout import posterior
 from queen.redteam.attacks.slopes import NEIGHBORS, STEPS, Asked, train_with_slopes
 from queen.redteam.datasets import Images
@@ -26,9 +27,9 @@ IMAGES = 30
 QUERIES = IMAGES * (1 + NEIGHBORS)
 
 
-def rounded(answers: Answers, _had: int) -> Answers:
-    """Answers of two digits."""
-    return np.round(answers, 2)
+def labels(answers: Answers, _had: int) -> Answers:
+    """The labels alone."""
+    return one_hot(answers)
 
 
 @cache
@@ -44,13 +45,14 @@ def distances(request: Images) -> np.ndarray:
     return np.linalg.norm(request[1:] - request[0], axis=1)
 
 
-@pytest.mark.parametrize("distort", [None, rounded])
-def test_the_step_is_the_least_that_shows(distort: Distort | None) -> None:
-    """The least step tells the slopes of exact answers; answers of two digits need a larger one."""
-    last = requests(distort)[-1]
-    step = min(STEPS, key=lambda step: abs(step - distances(last)[0]))
-    np.testing.assert_allclose(distances(last), step, rtol=1e-3)
-    assert step == STEPS[0] if distort is None else step > STEPS[0]
+def test_the_step_is_the_least_that_shows() -> None:
+    """The least step tells the slopes of exact answers."""
+    np.testing.assert_allclose(distances(requests()[-1]), STEPS[0], rtol=1e-3)
+
+
+def test_images_are_asked_about_alone_where_no_step_tells_slopes() -> None:
+    """The labels of neighbors tell nothing, so the queries buy images."""
+    assert {len(request) for request in requests(labels)[-10:]} == {1}
 
 
 def test_each_image_goes_with_a_step_along_every_input() -> None:
