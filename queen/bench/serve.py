@@ -21,14 +21,18 @@ from queen.api.oip import open_inference_pb2 as oip
 from queen.bench.certificate import write_certificate
 from queen.bench.load import LoadResult, Server, build_requests, burst
 from queen.bundle import Bundle, open_bundle
+from queen.defaults import PROFILE
 from queen.deployment import Deployment
 from queen.errors import ConfigError, DependencyUnavailable
+from queen.method.contracts import Profile
 from queen.oip_client import OipClient
 
 BATCHES = (1, 32)
 IN_FLIGHT = (1, 8, 32)
 BARE = "bare"
-_ACCOUNTS = ("within", "over")
+_PROFILES = {"within": PROFILE, "over": Profile.PAPER}
+"""Two accounts: one as most are, and one whose answers the perturber makes."""
+_ACCOUNTS = tuple(_PROFILES)
 
 
 @dataclass(frozen=True)
@@ -55,8 +59,9 @@ def run_serve_bench(
 ) -> list[dict[str, Any]]:
     """Rows {contestant, batch, in_flight, throughput, p50, p99, cpu} as ratios to the bare server.
 
-    `within` is an account whose queries are all covered, the steady state of an honest
-    account; `over` is an account over its budget; with `tls` both ask over TLS as well. A ratio
+    `within` is an account of the default profile whose queries are all covered, the steady state of
+    an honest account; `over` is an account over its budget under `paper`, whose answers the
+    perturber makes, and which are held; with `tls` both ask over TLS as well. A ratio
     compares two bursts of the same round; the rows give the median, smallest and largest ratio, and
     the absolute medians beside them.
     """
@@ -141,7 +146,6 @@ def _deployment(options: ServeOptions, *, tls: bool) -> Iterator[dict[str, Serve
         state=options.state / ("tls" if tls else "plain"),
         environment=environment,
         accounts=_write_accounts(options),
-        profile="paper",
     ) as running:
         pids = tuple(running.pid(name) for name in ("inference", "sensitivity", "perturber"))
         yield {name: Server(running.endpoint, name, pids, authorities) for name in _ACCOUNTS}
@@ -165,7 +169,12 @@ def _write_accounts(options: ServeOptions) -> Path:
     """Two accounts; a budget beyond the queries keeps `within` from ever crossing."""
     budgets = {"within": 1000, "over": options.budget}
     accounts = [
-        {"id": name, "key_sha256": hashlib.sha256(name.encode()).hexdigest(), "budget": budget}
+        {
+            "id": name,
+            "key_sha256": hashlib.sha256(name.encode()).hexdigest(),
+            "budget": budget,
+            "profile": _PROFILES[name].value,
+        }
         for name, budget in budgets.items()
     ]
     path = options.state / "accounts.yaml"
