@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from queen.bundle import layout
+from queen.bundle.manifest import SCHEMA_VERSION
 from tests.bundles import make_bundle
 from tests.e2e.running_up import run_queen
 
@@ -50,7 +51,7 @@ def test_other_manifest_version(bundle, tmp_path):
     """A manifest from an older version."""
     manifest = json.loads((bundle / layout.MANIFEST).read_text())
     (bundle / layout.MANIFEST).write_text(json.dumps(manifest | {"schema_version": 1}))
-    assert "expected schema version 2, got 1; refit" in refused(bundle, tmp_path)
+    assert f"expected schema version {SCHEMA_VERSION}, got 1; refit" in refused(bundle, tmp_path)
 
 
 def test_missing_file(bundle, tmp_path):

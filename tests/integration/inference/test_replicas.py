@@ -16,6 +16,7 @@ import pytest_asyncio
 import structlog
 from queen_inference.peers.rendezvous import Rendezvous
 
+from queen.decision_line import DECISION
 from queen.serving.logging import account_hash
 from tests.bundles import SmallBundle, make_bundle
 from tests.integration.inference.door import Door, open_door, write_accounts
@@ -155,11 +156,13 @@ async def test_a_killed_replica_costs_no_verdict_and_gets_its_accounts_back(
         assert door.metric("queen_dependency_up", dependency="sensitivity") == 1
         stop.set()
         await asyncio.gather(*traffic)
-        seen = len(lines)
         await door.client.ask(small.inputs[400:500], names[0])
+        # Records are written a while after the answers, those of an account in their order.
+        await until(lambda: [line["rows"] for line in records_of(names[0], lines)].count(100) == 2)
     assert door.metric("queen_failure_mode_total", mode="protect") == 0
     assert door.metric("queen_decisions_total", decision="unassessed") == 0
-    assert_continues(lines[:seen], lines[seen:], names[0])
+    *before, after = records_of(names[0], lines)
+    assert_continues(before, after)
 
     await asyncio.to_thread(lost.start)
     await until(lambda: endpoints(door, "up") == 2)
@@ -167,17 +170,23 @@ async def test_a_killed_replica_costs_no_verdict_and_gets_its_accounts_back(
     assert assessed_rows(lost) == ROWS * len(names)
 
 
-def assert_continues(before: list[Any], after: list[Any], name: str) -> None:
+def records_of(name: str, lines: list[Any]) -> list[Any]:
+    """The decision records of an account among the lines of a log."""
+    return [
+        line
+        for line in lines
+        if line.get("account_hash") == account_hash(name) and line["event"] == DECISION
+    ]
+
+
+def assert_continues(before: list[Any], after: Any) -> None:
     """The first cqs of each class afterwards is the last one of before, and some are not zero."""
     last: dict[int, float] = {}
     first: dict[int, float] = {}
-    for line in before:
-        if line.get("account_hash") == account_hash(name):
-            last |= dict(zip(line["class"], line["cqs_after"], strict=True))
-    for line in after:
-        for label, cqs in zip(line.get("class", ()), line.get("cqs_before", ()), strict=True):
-            first.setdefault(label, cqs)
-    assert last
+    for record in before:
+        last |= dict(zip(record["class"], record["cqs_after"], strict=True))
+    for label, cqs in zip(after["class"], after["cqs_before"], strict=True):
+        first.setdefault(label, cqs)
     assert any(last.values())
     assert {label: last[label] for label in first} == first
 
