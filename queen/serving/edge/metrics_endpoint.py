@@ -6,7 +6,6 @@ import socket
 import socketserver
 import threading
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
 from typing import Any
@@ -21,12 +20,6 @@ MOST_CONNECTIONS = 8
 CONNECTION_SECONDS = 5.0
 """Time from a connection's beginning to the end of its answer."""
 MOST_REQUEST_BYTES = 8192
-MOST_TEXTS = 200
-TEXTS_PER_SECOND = 20
-"""Texts that are made at once, and for good; beyond them the last one is served again.
-
-To make a text takes the interpreter from the calls.
-"""
 _PATHS = (b"/metrics", b"/")
 _TYPE = b"Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
 
@@ -53,38 +46,13 @@ class MetricsEndpoint:
         self._thread.join()
 
 
-class Page:
-    """A text that is made for whoever asks, within bounds; `clock` is in seconds.
-
-    Safe from any thread: whoever comes while it is made waits for it.
-    """
-
-    def __init__(self, make: Callable[[], bytes], clock: Callable[[], float]) -> None:
-        self._make = make
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._left, self._at = float(MOST_TEXTS), clock()
-        self._text = b""
-
-    def text(self) -> bytes:
-        """The text: a new one, or the last one if too many were made."""
-        with self._lock:
-            now = self._clock()
-            self._left = min(MOST_TEXTS, self._left + TEXTS_PER_SECOND * (now - self._at))
-            self._at = now
-            if self._left >= 1:
-                self._left -= 1
-                self._text = self._make()
-            return self._text
-
-
 class _Server(socketserver.TCPServer):
     allow_reuse_address = True
     request_queue_size = 32
 
     def __init__(self, registry: CollectorRegistry, host: str, port: int) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._page = Page(lambda: generate_latest(registry), monotonic)
+        self._registry = registry
         self._open: deque[socket.socket] = deque()
         self._lock = threading.Lock()
         super().__init__((host, port), socketserver.BaseRequestHandler)
@@ -131,7 +99,7 @@ class _Server(socketserver.TCPServer):
         if method not in {b"GET", b"HEAD"} or path not in _PATHS:
             answer = b"HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
         else:
-            body = self._page.text()
+            body = generate_latest(self._registry)
             length = b"Content-Length: %d\r\n" % len(body)
             answer = b"HTTP/1.1 200 OK\r\nConnection: close\r\n" + _TYPE + length + b"\r\n"
             answer += body if method == b"GET" else b""

@@ -10,13 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from queen.errors import ConfigError
-from queen.serving.edge.metrics_endpoint import (
-    MOST_CONNECTIONS,
-    MOST_TEXTS,
-    TEXTS_PER_SECOND,
-    MetricsEndpoint,
-    Page,
-)
+from queen.serving.edge.metrics_endpoint import MOST_CONNECTIONS, MetricsEndpoint
 from queen.serving.metrics import Metrics
 
 
@@ -82,21 +76,3 @@ def test_there_is_nothing_but_the_metrics(
     client.request(method, path)
     assert client.getresponse().status == status
     client.close()
-
-
-def test_texts_are_made_within_bounds() -> None:
-    """Whoever reads now and then gets a new one; a flood gets the last one again."""
-    now, made = 0.0, 0
-
-    def make() -> bytes:
-        nonlocal made
-        made += 1
-        return b"%d" % made
-
-    page = Page(make, lambda: now)
-    texts = [page.text() for _ in range(MOST_TEXTS + 3)]
-    assert texts[:MOST_TEXTS] == [b"%d" % number for number in range(1, MOST_TEXTS + 1)]
-    assert texts[MOST_TEXTS:] == [b"%d" % MOST_TEXTS] * 3
-    now = 1.0
-    texts = [page.text() for _ in range(TEXTS_PER_SECOND + 3)]
-    assert len(set(texts)) == TEXTS_PER_SECOND
