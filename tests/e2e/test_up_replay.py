@@ -33,6 +33,8 @@ SETTINGS = {
     "DECISION_LOG": "all",
     "DECISION_LOG_MAX_BYTES": "200000",
     "DECISION_LOG_KEPT": "99",
+    # No account gets more than its share of a minute, which is larger in files of few minutes.
+    "DECISION_LOG_HOURS": "0.02",
     # A busy machine must not cost a query its verdict.
     "ASSESS_TIMEOUT_SECONDS": "60",
     "REVERSE_TIMEOUT_SECONDS": "60",
