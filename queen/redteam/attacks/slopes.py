@@ -35,7 +35,7 @@ NEIGHBORS = 64
 """Neighbors of an image: a step along every input where there are no more inputs than this."""
 STEPS = (0.002, 0.02, 0.2)
 """Distances of a neighbor from its image that are tried, as a share of the range of the inputs."""
-_LEAST = 3
+_LEAST = 8
 """Images of a class for which the queries must last, with fewer neighbors if need be."""
 _TRIED = 2
 """Images with which the steps are tried."""

@@ -24,7 +24,7 @@ from tests.unit.redteam.attacks.distorted import (
 )
 
 IMAGES = 30
-QUERIES = IMAGES * (1 + NEIGHBORS)
+QUERIES = 80 * (1 + NEIGHBORS)
 
 
 def labels(answers: Answers, _had: int) -> Answers:
