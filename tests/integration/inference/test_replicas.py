@@ -78,6 +78,14 @@ def replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
         yield Replicas(small, processes)
 
 
+@pytest.fixture(autouse=True)
+def both_run(replicas: Replicas) -> None:
+    """A test that fails while a replica is dead fails alone."""
+    for process in replicas.processes:
+        if not process.is_running:
+            process.start()
+
+
 @pytest.fixture
 def accounts(tmp_path: Path) -> Path:
     """Accounts of their own and accounts of a group; none is ever flagged."""
