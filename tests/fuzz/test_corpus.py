@@ -62,7 +62,7 @@ def test_every_seed_is_received_as_it_should_be(running: Running) -> None:
 
 
 def test_the_corpus_causes_no_problem(running: Running) -> None:
-    """Each file of it broke a promise once, or lies where code is easily got wrong."""
+    """A file of it broke a promise once, or lies where code is easily got wrong."""
     broken = {
         str(path): outcome
         for name in running.session.targets

@@ -43,7 +43,7 @@ from queen.method.contracts import Profile
 
 PROFILES = (Profile.PAPER, Profile.BALANCED, Profile.STRICT, Profile.SAFE, Profile.REFUSE)
 DEPLOYMENTS = ("none", "reversed", "all")
-"""Which answers each deployment holds: none for the control, by default, or all."""
+"""The answers that each deployment holds: none for the control, by default, or all."""
 CONTROL, DEFAULT, ALL = DEPLOYMENTS
 MOST_ROUNDS = 40
 IN_FLIGHT = (1, 32)

@@ -22,7 +22,7 @@ class _Credit:
 
 
 class Patience:
-    """Each call that a share gives up costs it one, and each answer that it waits for gives one.
+    """A share loses one for a call that it gives up, and gains one for an answer that it waits for.
 
     So a share that gives up less than half of its calls keeps some, however many they are. What is
     left is never below 0: a share that gave up a thousand calls at once waits no longer for its

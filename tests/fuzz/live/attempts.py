@@ -30,7 +30,7 @@ from tests.fuzz.targets.messages import (
 from tests.operators import ANA, DASHBOARD
 
 GIANTS_EVERY = 2000
-"""One of so many messages has a million fields."""
+"""The number of messages of which one has a million fields."""
 _STRANGE = (
     *("", "Bearer", "Bearer ", "bearer  key-of-hostile ", "Basic a2V5", "Bearer " + "k" * 4000),
     *("Bearer ..", "Bearer eyJhbGciOiJub25lIn0.e30.", "Bearer a.b.c", "Bearer key-of-nobody"),

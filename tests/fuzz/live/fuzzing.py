@@ -193,7 +193,7 @@ class LiveFuzz:
         self.tally.memory["warm"] = self._deployed.memory()
 
     async def _require_counted(self, before: Counter[Series]) -> None:
-        """Each call stands in the metrics once, under the code that its caller got."""
+        """The metrics count each call once, under the code that its caller got."""
 
         def missing() -> dict[str, int]:
             counted = self._deployed.handled()

@@ -35,7 +35,7 @@ _REFUSALS = (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.INVALID_ARGUMEN
 """Codes of a peer that is full, and of one that does not take what it was sent."""
 
 _Heard = Literal["serves", "fails", "late", "unheard"]
-"""What a probe may hear: that the peer serves or does not, nothing in time, or nothing because
+"""The outcome of a probe: the peer serves or does not, told nothing in time, or nothing because
 this process did not listen long enough to know."""
 
 

@@ -29,7 +29,7 @@ def oracle(small: SmallBundle) -> Oracle:
 
 
 def test_an_account_gets_over_by_its_name(oracle: Oracle) -> None:
-    """One that is over has flagged queries, one within its budget has none."""
+    """An account that is over has flagged queries, one within its budget has none."""
     rows = np.flatnonzero(oracle.is_inside)[:200]
     for account in ("over-paper", "within-paper"):
         oracle.verdicts(account, rows)

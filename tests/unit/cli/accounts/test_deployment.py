@@ -101,7 +101,7 @@ def test_the_key_of_a_deployment_is_sent_to_its_own_ports(port, tmp_path):
 
 
 def test_a_socket_without_a_process_is_passed_over(port, tmp_path):
-    """As a port is."""
+    """The next admin port is asked, as for ports of TCP."""
     admins = {"sensitivity-0": f"unix:{tmp_path / 'gone.sock'}", "sensitivity-1": port.address}
     with published(tmp_path, admins=admins).client() as client:
         assert client.account("acme").summary.records == 12

@@ -7,7 +7,7 @@ from tests.unit.cli.tables import shown
 
 
 def test_shares_and_ratios_stand_with_their_range() -> None:
-    """What was kept is a percentage, and both latencies stand beside their ratio."""
+    """The share that was kept is a percentage, and both latencies stand beside their ratio."""
     row = {
         "mode": "bulk",
         "hostile": 2,

@@ -32,7 +32,7 @@ def test_a_stated_key_wins(local):
 
 
 def test_an_empty_key_is_no_key(local):
-    """As of an empty variable."""
+    """It is passed over like an empty variable."""
     assert find_target(local, None, None, "").key == "local-key"
     assert find_target(local, "elsewhere:8001", "m", "").key is None
 

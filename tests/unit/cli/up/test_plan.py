@@ -38,7 +38,7 @@ def test_a_process_that_comes_back_is_where_it_was(plan: Plan) -> None:
 
 
 def test_a_first_front_door_waits_for_its_peers(plan: Plan) -> None:
-    """One that is started again answers at once, in its failure mode if it must."""
+    """A front door that is started again answers at once, in its failure mode if it must."""
     waits = "--await-peers-seconds=60.0"
     assert waits in plan.flags("inference")
     assert waits not in plan.flags("inference", {"address": "127.0.0.1:71"})

@@ -41,7 +41,7 @@ def test_pixels_have_bounds(dtype: str) -> None:
 
 
 def test_channels_may_be_last() -> None:
-    """As TensorFlow has them."""
+    """TensorFlow has them in that order."""
     bounds = bounds_of(np.moveaxis(PHOTOS, 1, 3))
     assert bounds is not None
     assert (bounds.channel_axis, bounds.low, bounds.high) == (3, [0.0] * 3, [1.0] * 3)
